@@ -1,0 +1,122 @@
+//! Which engine the installation has, and the making of databases on it.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use types::Secret;
+
+use crate::{Db, Error, Migration, migrate::migrate, postgres::Postgres, sqlite::Sqlite};
+
+/// The engines there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EngineKind {
+    /// A file for each database, in this process.
+    Sqlite,
+    /// A server.
+    Postgres,
+}
+
+impl fmt::Display for EngineKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+        })
+    }
+}
+
+impl FromStr for EngineKind {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "sqlite" => Ok(Self::Sqlite),
+            "postgres" => Ok(Self::Postgres),
+            _ => Err(Error::Configuration(format!(
+                "`{text}` is not a database engine: use `sqlite` or `postgres`"
+            ))),
+        }
+    }
+}
+
+/// Makes and opens databases, each with a user of its own. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Engine(Host);
+
+#[derive(Debug, Clone)]
+enum Host {
+    Sqlite(Sqlite),
+    Postgres(Box<Postgres>),
+}
+
+impl Engine {
+    /// Databases are files in `folder`, which is made if it is not there.
+    pub fn sqlite(folder: impl Into<PathBuf>) -> Self {
+        Self(Host::Sqlite(Sqlite::new(folder.into())))
+    }
+
+    /// Databases are on the server at `url`, which names a user who may create databases and
+    /// roles; their names begin with `mandate_`.
+    pub fn postgres(url: &str) -> Result<Self, Error> {
+        Postgres::new(url, "mandate").map(|server| Self(Host::Postgres(Box::new(server))))
+    }
+
+    /// The same server, but names begin with `prefix` and `_`, so that several installations can
+    /// share it. On SQLite the folder already keeps them apart, and nothing changes.
+    pub fn with_prefix(self, prefix: &str) -> Result<Self, Error> {
+        match self.0 {
+            Host::Postgres(server) => {
+                Ok(Self(Host::Postgres(Box::new(server.with_prefix(prefix)?))))
+            }
+            Host::Sqlite(_) => Ok(self),
+        }
+    }
+
+    /// Which engine it is.
+    pub fn kind(&self) -> EngineKind {
+        match self.0 {
+            Host::Sqlite(_) => EngineKind::Sqlite,
+            Host::Postgres(_) => EngineKind::Postgres,
+        }
+    }
+
+    /// Makes the database `name` and its user, who alone may use it. Making it again changes
+    /// nothing but the user's password.
+    ///
+    /// `name` is one of ours: lower-case letters, digits and `_`; anything else is refused.
+    pub async fn create(&self, name: &str, password: &Secret) -> Result<(), Error> {
+        let plain =
+            |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'_';
+        if name.is_empty() || name.len() > 40 || !name.bytes().all(plain) {
+            let problem = format!("`{name}` cannot be a database's name");
+            return Err(Error::Configuration(problem));
+        }
+        match &self.0 {
+            Host::Sqlite(files) => files.create(name).await,
+            Host::Postgres(server) => server.create(name, password).await,
+        }
+    }
+
+    /// Where the database `name` is, for the program that uses it.
+    pub fn url(&self, name: &str, password: &Secret) -> Secret {
+        match &self.0 {
+            Host::Sqlite(files) => files.url(name),
+            Host::Postgres(server) => server.url(name, password),
+        }
+    }
+
+    /// Opens the database `name`, which is made first if it is not there, and brings it to the
+    /// shape that `migrations` give, in their order.
+    pub async fn open(
+        &self,
+        name: &str,
+        password: &Secret,
+        migrations: &[&[Migration]],
+    ) -> Result<Db, Error> {
+        self.create(name, password).await?;
+        let db = match &self.0 {
+            Host::Sqlite(files) => files.open(name),
+            Host::Postgres(server) => server.open(name, password),
+        };
+        migrate(&db, migrations).await?;
+        Ok(db)
+    }
+}

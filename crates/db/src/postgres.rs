@@ -1,0 +1,138 @@
+//! Databases on a PostgreSQL server.
+
+use std::{fmt, str::FromStr as _, time::Duration};
+
+use sqlx::{
+    AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use types::Secret;
+
+use crate::{Db, Error, database::Pools};
+
+/// Seven components and the gateway share a server that allows a hundred by default.
+const CONNECTIONS_MAX: u32 = 5;
+const IDLE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What PostgreSQL says when the role is there already.
+const ROLE_EXISTS: &str = "42710";
+/// Those who make one database take turns, since PostgreSQL fails two that change a role at once.
+/// The lock ends with the connection.
+const TURN: &str = "select pg_advisory_lock(7206104, hashtext($1))";
+
+#[derive(Clone)]
+pub(crate) struct Postgres {
+    admin: PgConnectOptions,
+    prefix: String,
+}
+
+impl fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Postgres({}…)", self.prefix)
+    }
+}
+
+impl Postgres {
+    pub(crate) fn new(url: &str, prefix: &str) -> Result<Self, Error> {
+        // The cause may quote the address, which may hold a password.
+        let admin = PgConnectOptions::from_str(url).map_err(|_| {
+            let example = "postgres://admin:password@127.0.0.1:5432/postgres";
+            Error::Configuration(format!(
+                "the database's address cannot be read: write `{example}`"
+            ))
+        })?;
+        Self { admin: admin.disable_statement_logging(), prefix: String::new() }.with_prefix(prefix)
+    }
+
+    pub(crate) fn with_prefix(mut self, prefix: &str) -> Result<Self, Error> {
+        let plain =
+            |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'_';
+        if prefix.is_empty() || prefix.len() > 20 || !prefix.bytes().all(plain) {
+            let problem = format!(
+                "`{prefix}` cannot begin a database's name: use 1 to 20 of a-z, 0-9 and `_`"
+            );
+            return Err(Error::Configuration(problem));
+        }
+        prefix.clone_into(&mut self.prefix);
+        Ok(self)
+    }
+
+    /// The name of a database and of its user.
+    fn full(&self, name: &str) -> String {
+        format!("{}_{name}", self.prefix)
+    }
+
+    fn options(&self, name: &str, password: &Secret) -> PgConnectOptions {
+        let name = self.full(name);
+        self.admin.clone().database(&name).username(&name).password(password.reveal())
+    }
+
+    pub(crate) async fn create(&self, name: &str, password: &Secret) -> Result<(), Error> {
+        let mut admin = self.admin.connect().await?;
+        let made = self.create_on(&mut admin, name, password).await;
+        // The work is done or not; a connection that does not close well changes nothing.
+        let _ = admin.close().await;
+        made
+    }
+
+    async fn create_on(
+        &self,
+        admin: &mut PgConnection,
+        name: &str,
+        password: &Secret,
+    ) -> Result<(), Error> {
+        let full = self.full(name);
+        sqlx::query(TURN).bind(&full).execute(&mut *admin).await?;
+        let (there,): (bool,) =
+            sqlx::query_as("select exists (select from pg_database where datname = $1)")
+                .bind(&full)
+                .fetch_one(&mut *admin)
+                .await?;
+        create_role(admin, &full).await?;
+        // The engine's passwords are hexadecimal digits; what is not is quoted all the same.
+        let secret = password.reveal().replace('\'', "''");
+        run(admin, format!("alter role \"{full}\" login password '{secret}'")).await?;
+        if !there {
+            // Who makes a database for another must be a member of it, unless a superuser.
+            run(admin, format!("grant \"{full}\" to current_user")).await?;
+            // Keys are compared byte by byte, as SQLite does, so that pages are the same everywhere.
+            let database = format!(
+                "create database \"{full}\" owner \"{full}\" template template0
+                 encoding 'UTF8' lc_collate 'C' lc_ctype 'C'"
+            );
+            run(admin, database).await?;
+        }
+        // Also where the database was there: a crash may have come between the two.
+        run(admin, format!("revoke all on database \"{full}\" from public")).await
+    }
+
+    pub(crate) fn open(&self, name: &str, password: &Secret) -> Db {
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS_MAX)
+            .acquire_timeout(PATIENCE)
+            .idle_timeout(IDLE);
+        Db::new(Pools::Postgres(pool.connect_lazy_with(self.options(name, password))))
+    }
+
+    pub(crate) fn url(&self, name: &str, password: &Secret) -> Secret {
+        let full = self.full(name);
+        let (host, port) = (self.admin.get_host(), self.admin.get_port());
+        Secret::new(format!("postgres://{full}:{}@{host}:{port}/{full}", password.reveal()))
+    }
+}
+
+async fn run(admin: &mut PgConnection, statement: String) -> Result<(), Error> {
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(admin).await?;
+    Ok(())
+}
+
+async fn create_role(admin: &mut PgConnection, role: &str) -> Result<(), Error> {
+    match run(admin, format!("create role \"{role}\" login")).await {
+        Err(Error::Engine(sqlx::Error::Database(cause)))
+            if cause.code().as_deref() == Some(ROLE_EXISTS) =>
+        {
+            Ok(())
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,220 @@
+//! A statement with its values, and the five verbs that run it.
+
+use std::future::Future;
+
+use serde::Serialize;
+use sqlx::{AssertSqlSafe, Postgres, Sqlite, query::Query as Prepared};
+
+use crate::{
+    Db, Error, Row, Tx,
+    database::{Pools, Transaction},
+    row::Found,
+    value::{IntoValue, Unfit, Value},
+};
+
+/// A statement with its values.
+#[derive(Debug, Clone)]
+pub struct Query {
+    text: String,
+    values: Vec<Value>,
+}
+
+/// Begins a statement; each `?` in `text` is a value that [`Query::bind`] gives, in order.
+pub fn query(text: &str) -> Query {
+    Query { text: text.to_owned(), values: Vec::new() }
+}
+
+impl Query {
+    /// Gives the next value.
+    #[must_use]
+    pub fn bind(mut self, value: impl IntoValue) -> Self {
+        self.values.push(value.into_value());
+        self
+    }
+
+    /// Gives the next value, a document, as JSON.
+    #[must_use]
+    pub fn bind_json<T: Serialize>(mut self, document: &T) -> Self {
+        let text = serde_json::to_string(document);
+        self.values.push(match text {
+            Ok(text) => Value::Text(Some(text)),
+            Err(cause) => Value::Unfit(Unfit::Document(cause.to_string())),
+        });
+        self
+    }
+
+    /// Runs it; answers how many rows it changed.
+    pub async fn run(self, on: impl On) -> Result<u64, Error> {
+        on.run(self.checked()?).await
+    }
+
+    /// The only row.
+    pub async fn one<T>(
+        self,
+        on: impl On,
+        read: impl FnOnce(&Row) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let found = self.optional(on, read).await?;
+        found.ok_or(Error::Engine(sqlx::Error::RowNotFound))
+    }
+
+    /// The first row, if there is one.
+    pub async fn optional<T>(
+        self,
+        on: impl On,
+        read: impl FnOnce(&Row) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        let rows = on.rows(self.checked()?).await?;
+        rows.first().map(read).transpose()
+    }
+
+    /// All rows.
+    pub async fn all<T>(
+        self,
+        on: impl On,
+        read: impl FnMut(&Row) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let rows = on.rows(self.checked()?).await?;
+        rows.iter().map(read).collect()
+    }
+
+    fn checked(self) -> Result<Self, Error> {
+        for value in &self.values {
+            match value {
+                Value::Unfit(Unfit::Range) => return Err(Error::Range),
+                Value::Unfit(Unfit::Document(cause)) => {
+                    return Err(Error::encode("document", cause));
+                }
+                _ => {}
+            }
+        }
+        Ok(self)
+    }
+
+    /// Whether it changes nothing: such a statement needs no writer.
+    fn reads(&self) -> bool {
+        let word = self.text.trim_start().get(..6);
+        word.is_some_and(|word| word.eq_ignore_ascii_case("select"))
+    }
+
+    fn for_sqlite(self) -> Prepared<'static, Sqlite, <Sqlite as sqlx::Database>::Arguments> {
+        let prepared = sqlx::query(AssertSqlSafe(self.text));
+        self.values.into_iter().fold(prepared, |query, value| match value {
+            Value::Text(text) => query.bind(text),
+            Value::Number(number) => query.bind(number),
+            Value::Truth(truth) => query.bind(truth),
+            Value::Bytes(bytes) => query.bind(bytes),
+            Value::Unfit(_) => query,
+        })
+    }
+
+    fn for_postgres(self) -> Prepared<'static, Postgres, <Postgres as sqlx::Database>::Arguments> {
+        let prepared = sqlx::query(AssertSqlSafe(postgres_text(&self.text)));
+        self.values.into_iter().fold(prepared, |query, value| match value {
+            Value::Text(text) => query.bind(text),
+            Value::Number(number) => query.bind(number),
+            Value::Truth(truth) => query.bind(truth),
+            Value::Bytes(bytes) => query.bind(bytes),
+            Value::Unfit(_) => query,
+        })
+    }
+}
+
+/// PostgreSQL numbers its values and says how rows are locked.
+fn postgres_text(text: &str) -> String {
+    let text = text
+        .replace("/*for update*/", "for update")
+        .replace("/*skip locked*/", "for update skip locked");
+    let mut numbered = String::with_capacity(text.len() + 16);
+    let (mut count, mut quoted) = (0, false);
+    for letter in text.chars() {
+        match letter {
+            '\'' => quoted = !quoted,
+            '?' if !quoted => {
+                count += 1;
+                numbered.push('$');
+                numbered.push_str(&i32::to_string(&count));
+                continue;
+            }
+            _ => {}
+        }
+        numbered.push(letter);
+    }
+    numbered
+}
+
+/// What a statement can be run on: `&Db`, each statement by itself, or `&mut Tx`.
+pub trait On: Send {
+    /// Runs it; answers how many rows it changed.
+    fn run(self, query: Query) -> impl Future<Output = Result<u64, Error>> + Send;
+    /// Runs it; answers with its rows.
+    fn rows(self, query: Query) -> impl Future<Output = Result<Vec<Row>, Error>> + Send;
+}
+
+impl On for &Db {
+    async fn run(self, query: Query) -> Result<u64, Error> {
+        Ok(match self.pools() {
+            Pools::Sqlite { writer, .. } => {
+                query.for_sqlite().execute(writer).await?.rows_affected()
+            }
+            Pools::Postgres(pool) => query.for_postgres().execute(pool).await?.rows_affected(),
+        })
+    }
+
+    async fn rows(self, query: Query) -> Result<Vec<Row>, Error> {
+        match self.pools() {
+            Pools::Sqlite { writer, readers } => {
+                let pool = if query.reads() { readers } else { writer };
+                Ok(sqlite_rows(query.for_sqlite().fetch_all(pool).await?))
+            }
+            Pools::Postgres(pool) => Ok(postgres_rows(query.for_postgres().fetch_all(pool).await?)),
+        }
+    }
+}
+
+impl On for &mut Tx {
+    async fn run(self, query: Query) -> Result<u64, Error> {
+        Ok(match &mut self.0 {
+            Transaction::Sqlite(tx) => query.for_sqlite().execute(&mut **tx).await?.rows_affected(),
+            Transaction::Postgres(tx) => {
+                query.for_postgres().execute(&mut **tx).await?.rows_affected()
+            }
+        })
+    }
+
+    async fn rows(self, query: Query) -> Result<Vec<Row>, Error> {
+        Ok(match &mut self.0 {
+            Transaction::Sqlite(tx) => sqlite_rows(query.for_sqlite().fetch_all(&mut **tx).await?),
+            Transaction::Postgres(tx) => {
+                postgres_rows(query.for_postgres().fetch_all(&mut **tx).await?)
+            }
+        })
+    }
+}
+
+fn sqlite_rows(rows: Vec<sqlx::sqlite::SqliteRow>) -> Vec<Row> {
+    rows.into_iter().map(|row| Row(Found::Sqlite(row))).collect()
+}
+
+fn postgres_rows(rows: Vec<sqlx::postgres::PgRow>) -> Vec<Row> {
+    rows.into_iter().map(|row| Row(Found::Postgres(row))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_numbered_and_quoted_text_is_left_alone() {
+        let text = postgres_text("select 'why?' from a where b = ? and c = ? /*skip locked*/");
+        assert_eq!(text, "select 'why?' from a where b = $1 and c = $2 for update skip locked");
+    }
+
+    #[test]
+    fn only_a_select_is_read() {
+        assert!(query(" SELECT 1").reads());
+        for other in ["update a set b = 1 returning b", "with a as (select 1) delete from b", ""] {
+            assert!(!query(other).reads(), "{other}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Databases that are files.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use sqlx::{
+    ConnectOptions as _, Connection as _,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use types::Secret;
+
+use crate::{Db, Error, database::Pools};
+
+const READERS_MAX: u32 = 4;
+const IDLE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Clone)]
+pub(crate) struct Sqlite {
+    folder: PathBuf,
+}
+
+impl Sqlite {
+    pub(crate) fn new(folder: PathBuf) -> Self {
+        Self { folder: std::path::absolute(&folder).unwrap_or(folder) }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.db"))
+    }
+
+    /// A commit is on the disk when it returns (`synchronous = full`), as on PostgreSQL: what one
+    /// component has acknowledged to another must not be undone by a power cut.
+    fn options(path: &Path) -> SqliteConnectOptions {
+        SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(PATIENCE)
+            .disable_statement_logging()
+    }
+
+    pub(crate) async fn create(&self, name: &str) -> Result<(), Error> {
+        let (folder, path) = (self.folder.clone(), self.path(name));
+        let made = tokio::task::spawn_blocking(move || private(&folder, &path)).await;
+        made.unwrap_or_else(|cause| Err(io::Error::other(cause))).map_err(sqlx::Error::from)?;
+        let connection = Self::options(&self.path(name)).connect().await?;
+        Ok(connection.close().await?)
+    }
+
+    pub(crate) fn open(&self, name: &str) -> Db {
+        let pool = |count: u32, least: u32| {
+            SqlitePoolOptions::new()
+                .max_connections(count)
+                .min_connections(least)
+                .acquire_timeout(PATIENCE)
+                .idle_timeout(IDLE)
+                .test_before_acquire(false)
+        };
+        let options = Self::options(&self.path(name));
+        let reading = options.clone().pragma("query_only", "on");
+        Db::new(Pools::Sqlite {
+            writer: pool(1, 1).connect_lazy_with(options),
+            readers: pool(READERS_MAX, 1).connect_lazy_with(reading),
+        })
+    }
+
+    pub(crate) fn url(&self, name: &str) -> Secret {
+        Secret::new(format!("sqlite://{}", self.path(name).display()))
+    }
+}
+
+/// The file, for its owner only: SQLite gives its journals the same mode.
+fn private(folder: &Path, path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let mut options = std::fs::OpenOptions::new();
+    options.append(true).create(true).mode(0o600).open(path).map(drop)
+}

@@ -1,0 +1,242 @@
+//! One text, two engines: every story is told on both.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
+use std::collections::BTreeMap;
+
+use db::{Db, Engine, Error, Migration, query};
+use types::{AccountId, Amount, Secret, Timestamp};
+
+const THINGS: Migration = Migration {
+    name: "things_0001",
+    sql: "create table thing (id text primary key, count bigint, truth boolean, content bytea,
+          document text, moment bigint);
+          create unique index thing_by_count on thing (count) where count is not null;",
+};
+
+/// A folder for this test, and a name that no other test's databases begin with.
+fn place(test: &str) -> (std::path::PathBuf, String) {
+    let pid = std::process::id();
+    (std::env::temp_dir().join(format!("mandate-db-{test}-{pid}")), format!("t{pid}_{test}"))
+}
+
+fn engines(test: &str) -> [Engine; 2] {
+    let (folder, prefix) = place(test);
+    let server = std::env::var("MANDATE_TEST_POSTGRES").expect(
+        "set MANDATE_TEST_POSTGRES to a server for tests, such as \
+         postgres://admin@127.0.0.1:5432/postgres, or run `cargo xtask test`",
+    );
+    let postgres = Engine::postgres(&server).unwrap().with_prefix(&prefix).unwrap();
+    [Engine::sqlite(folder), postgres]
+}
+
+fn password() -> Secret {
+    Secret::new("0123456789abcdef")
+}
+
+async fn open(engine: &Engine) -> Db {
+    engine.open("things", &password(), &[&[THINGS]]).await.unwrap()
+}
+
+async fn insert(on: impl db::On, id: &str, count: Option<u64>) -> Result<u64, Error> {
+    query("insert into thing (id, count, truth, content) values (?, ?, ?, ?)")
+        .bind(id)
+        .bind(count)
+        .bind(true)
+        .bind(&b"\0\xff"[..])
+        .run(on)
+        .await
+}
+
+async fn ids(db: &Db) -> Vec<String> {
+    query("select id from thing order by id").all(db, |row| row.get("id")).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_is_written_reads_back() {
+    for engine in engines("values") {
+        let db = open(&engine).await;
+        let now = Timestamp::from_micros(1_700_000_000_123_456);
+        let account = AccountId::new(now);
+        let document = BTreeMap::from([("price".to_owned(), "1/3".parse::<Amount>().unwrap())]);
+        query("insert into thing (id, count, truth, content, document, moment) values (?, ?, ?, ?, ?, ?)")
+            .bind(account)
+            .bind(u64::from(u32::MAX) + 1)
+            .bind(false)
+            .bind(vec![0_u8, 255])
+            .bind_json(&document)
+            .bind(now)
+            .run(&db)
+            .await
+            .unwrap();
+        let seen = query("select * from thing where id = ? and truth = ?")
+            .bind(account)
+            .bind(false)
+            .one(&db, |row| {
+                assert_eq!(row.get::<AccountId>("id")?, account);
+                assert_eq!(row.get::<u64>("count")?, 4_294_967_296);
+                assert_eq!(row.get::<Vec<u8>>("content")?, [0, 255]);
+                assert_eq!(row.json::<BTreeMap<String, Amount>>("document")?, document);
+                assert!(row.get::<u32>("count").is_err(), "what does not fit is not cut");
+                assert!(row.get::<AccountId>("document").is_err());
+                row.get::<Option<Timestamp>>("moment")
+            })
+            .await;
+        assert_eq!(seen.unwrap(), Some(now));
+        let count: u64 = query("select cast(sum(count) as bigint) as total from thing")
+            .one(&db, |row| row.get("total"))
+            .await
+            .unwrap();
+        assert_eq!(count, 4_294_967_296);
+        let too_large = query("update thing set count = ?").bind(u64::MAX).run(&db).await;
+        assert!(matches!(too_large, Err(Error::Range)));
+    }
+}
+
+#[tokio::test]
+async fn the_same_key_twice_is_a_conflict_and_nothing_else_is() {
+    for engine in engines("unique") {
+        let db = open(&engine).await;
+        insert(&db, "a", Some(1)).await.unwrap();
+        assert!(insert(&db, "a", None).await.unwrap_err().is_unique());
+        assert!(insert(&db, "b", Some(1)).await.unwrap_err().is_unique(), "a partial index counts");
+        insert(&db, "c", None).await.unwrap();
+        insert(&db, "d", None).await.unwrap();
+        let wrong = query("insert into nowhere (id) values (?)").bind("a").run(&db).await;
+        assert!(!wrong.unwrap_err().is_unique());
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_dropped_leaves_nothing() {
+    for engine in engines("undone") {
+        let db = open(&engine).await;
+        let mut tx = db.begin().await.unwrap();
+        insert(&mut tx, "lost", None).await.unwrap();
+        drop(tx);
+        let mut tx = db.begin().await.unwrap();
+        insert(&mut tx, "kept", None).await.unwrap();
+        assert!(!ids(&db).await.contains(&"kept".to_owned()), "others see it once it is committed");
+        tx.commit().await.unwrap();
+        assert_eq!(ids(&db).await, ["kept"]);
+    }
+}
+
+#[tokio::test]
+async fn writers_wait_for_each_other_and_none_is_lost() {
+    for engine in engines("writers") {
+        let db = open(&engine).await;
+        insert(&db, "counter", Some(0)).await.unwrap();
+        let writers = (0..20).map(|_| {
+            let db = db.clone();
+            tokio::spawn(async move {
+                let mut tx = db.begin().await.unwrap();
+                let count: u64 = query("select count from thing where id = ? /*for update*/")
+                    .bind("counter")
+                    .one(&mut tx, |row| row.get("count"))
+                    .await
+                    .unwrap();
+                tokio::task::yield_now().await;
+                let write = query("update thing set count = ? where id = ?").bind(count + 1);
+                write.bind("counter").run(&mut tx).await.unwrap();
+                tx.commit().await.unwrap();
+            })
+        });
+        for writer in writers.collect::<Vec<_>>() {
+            writer.await.unwrap();
+        }
+        let count: u64 =
+            query("select count from thing").one(&db, |row| row.get("count")).await.unwrap();
+        assert_eq!(count, 20);
+    }
+}
+
+#[tokio::test]
+async fn what_another_has_locked_is_passed_over() {
+    let [_, engine] = engines("skip");
+    let db = open(&engine).await;
+    insert(&db, "a", None).await.unwrap();
+    insert(&db, "b", None).await.unwrap();
+    let first = "select id from thing order by id limit 1 /*skip locked*/";
+    let (mut one, mut two) = (db.begin().await.unwrap(), db.begin().await.unwrap());
+    let one: String = query(first).one(&mut one, |row| row.get("id")).await.unwrap();
+    let two: String = query(first).one(&mut two, |row| row.get("id")).await.unwrap();
+    assert_eq!((one.as_str(), two.as_str()), ("a", "b"));
+}
+
+#[tokio::test]
+async fn keys_sort_byte_by_byte_on_both() {
+    let mut orders = Vec::new();
+    for engine in engines("order") {
+        let db = open(&engine).await;
+        for id in ["job_~", "job_0a", "job_Z", "job-a", "job_z", "ä"] {
+            insert(&db, id, None).await.unwrap();
+        }
+        orders.push(ids(&db).await);
+    }
+    assert_eq!(orders[0], orders[1]);
+    assert_eq!(orders[0], ["job-a", "job_0a", "job_Z", "job_z", "job_~", "ä"]);
+}
+
+#[tokio::test]
+async fn a_migration_is_applied_once_and_never_edited() {
+    for engine in engines("migrations") {
+        let db = open(&engine).await;
+        insert(&db, "a", None).await.unwrap();
+        db.close().await;
+        let more = Migration { name: "things_0002", sql: "alter table thing add column note text" };
+        let db = engine.open("things", &password(), &[&[THINGS], &[more]]).await.unwrap();
+        assert_eq!(ids(&db).await, ["a"], "opening again keeps what is there");
+        let edited = Migration { sql: "create table other (id text primary key)", ..THINGS };
+        let refused = engine.open("things", &password(), &[&[edited]]).await;
+        assert!(matches!(refused, Err(Error::Changed(name)) if name == "things_0001"));
+        let broken =
+            Migration { name: "things_0003", sql: "create table half (id text); nonsense" };
+        assert!(engine.open("things", &password(), &[&[THINGS, broken]]).await.is_err());
+        let half = query("select id from half").all(&db, |row| row.get::<String>("id")).await;
+        assert!(half.is_err(), "a migration that fails leaves nothing behind");
+    }
+}
+
+#[tokio::test]
+async fn two_that_start_at_once_make_one_database() {
+    for engine in engines("twice") {
+        let secret = password();
+        let open = || engine.open("things", &secret, &[&[THINGS]]);
+        let (one, two) = tokio::join!(open(), open());
+        insert(&one.unwrap(), "a", None).await.unwrap();
+        assert_eq!(ids(&two.unwrap()).await, ["a"]);
+    }
+}
+
+#[tokio::test]
+async fn one_databases_user_cannot_use_another() {
+    let [sqlite, postgres] = engines("walls");
+    let url = postgres.url("mine", &password());
+    postgres.create("mine", &password()).await.unwrap();
+    postgres.create("theirs", &password()).await.unwrap();
+    let (server, database) = url.reveal().rsplit_once('/').unwrap();
+    let theirs = format!("{server}/{}", database.replace("_mine", "_theirs"));
+    let opened = Engine::postgres(&theirs).unwrap().create("x", &password()).await.unwrap_err();
+    let Error::Engine(cause) = opened else { panic!("{opened}") };
+    assert!(cause.to_string().contains("permission denied for database"), "{cause}");
+    sqlite.create("mine", &password()).await.unwrap();
+    let (folder, _) = place("walls");
+    let mode = |path: &std::path::Path| {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    };
+    assert_eq!((mode(&folder), mode(&folder.join("mine.db"))), (0o700, 0o600));
+}
+
+#[tokio::test]
+async fn what_is_not_a_name_is_not_made() {
+    for engine in engines("names") {
+        for name in ["", "a b", "a\"; drop", "../a", "A", &"a".repeat(41)] {
+            let refused = engine.create(name, &password()).await;
+            assert!(matches!(refused, Err(Error::Configuration(_))), "{name}");
+        }
+    }
+    assert!(Engine::postgres("nonsense").is_err());
+    let error = Engine::postgres("postgres://admin:hunter2@[").unwrap_err().to_string();
+    assert!(!error.contains("hunter2"), "{error}");
+}
