@@ -1,0 +1,232 @@
+//! access: what everybody may do: the catalogue of permissions, the grants, the audit trail.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use types::{
+    AccountId, GrantId, Grantable, Name, Page, Permission, Principal, RequestId, Resource,
+    Timestamp,
+};
+
+use crate::{Empty, feed, manifest::Level};
+
+operations! { "access":
+    /// Says which permissions a service defines; what it no longer names is no longer known.
+    PutCatalogue PUT "/v1/services/{service}/permissions" on service by [releases] -> Empty;
+    /// Lists every permission there is.
+    ListPermissions GET "/v1/permissions" on platform by [anyone] -> Page<CatalogueEntry>;
+    /// Puts a grant under an id of the caller's choice.
+    PutGrant PUT "/v1/grants/{grant}" on platform by [identity, operator] -> Grant;
+    /// Lets somebody do something with an account or an instance of it.
+    CreateGrant POST "/v1/accounts/{account}/grants" on account by [customer, operator] -> Grant;
+    /// Takes a grant back. When this returns, everybody who decides has applied it.
+    RevokeGrant DELETE "/v1/accounts/{account}/grants/{grant}" on account by [customer, operator] -> Revoked;
+    /// Lists the grants of an account.
+    ListGrants GET "/v1/accounts/{account}/grants" on account by [customer, operator] -> Page<Grant>;
+    /// Says whether somebody may do something, and why, or what is missing.
+    CheckPermission GET "/v1/accounts/{account}/decisions" on account by [customer, operator] -> Decision;
+    /// Lists who granted and revoked what, newest first.
+    ListAudit GET "/v1/accounts/{account}/audit" on account by [customer, operator] -> Page<AuditEntry>;
+    /// Asks for the changes after a revision, and acknowledges it.
+    FollowChanges PUT "/v1/followers/{follower}" on platform by [platform] -> feed::Changes;
+    /// Reads everything that the feed carries.
+    ReadSnapshot GET "/v1/snapshot" on platform by [platform] -> feed::Snapshot;
+}
+
+feed!(Changes, "access");
+
+/// Says which permissions a service defines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PutCatalogue {
+    /// The service, whose name is the namespace.
+    pub service: Name,
+    /// All of its permissions, at most 200.
+    pub permissions: Vec<CatalogueEntry>,
+}
+
+/// A permission that may be granted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CatalogueEntry {
+    /// Its name, `forum.addUsers`.
+    pub permission: Permission,
+    /// What it allows, in words.
+    pub title: String,
+    /// How much it allows.
+    pub level: Level,
+}
+
+/// Lists every permission.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListPermissions {
+    /// Only those of this service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Name>,
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// How many at most, 1 to 500; 100 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// Puts a grant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PutGrant {
+    /// Its id.
+    pub grant: GrantId,
+    /// To whom.
+    pub principal: Principal,
+    /// What.
+    pub given: Grantable,
+    /// On what.
+    pub on: Resource,
+}
+
+/// Lets somebody do something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CreateGrant {
+    /// Whose account it concerns.
+    pub account: AccountId,
+    /// To whom.
+    pub principal: Principal,
+    /// What: a permission, all of a service's (`forum.*`), or `owner`.
+    pub given: Grantable,
+    /// On what: the account, or an instance of it.
+    pub on: Resource,
+}
+
+/// Somebody may do something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Grant {
+    /// Its id.
+    pub grant: GrantId,
+    /// Who.
+    pub principal: Principal,
+    /// What.
+    pub given: Grantable,
+    /// On what.
+    pub on: Resource,
+    /// Who granted it.
+    pub granted_by: Principal,
+    /// When.
+    pub created: Timestamp,
+}
+
+impl feed::Document for Grant {
+    const COMPONENT: &'static str = "access";
+    const TOPIC: &'static str = "grant";
+    fn key(&self) -> String {
+        self.grant.to_string()
+    }
+}
+
+/// The permissions of one service, as the feed carries them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Catalogue {
+    /// The service.
+    pub service: Name,
+    /// All of its permissions.
+    pub permissions: Vec<CatalogueEntry>,
+}
+
+impl feed::Document for Catalogue {
+    const COMPONENT: &'static str = "access";
+    const TOPIC: &'static str = "catalogue";
+    fn key(&self) -> String {
+        self.service.to_string()
+    }
+}
+
+/// Takes a grant back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RevokeGrant {
+    /// Whose account it concerns.
+    pub account: AccountId,
+    /// Which grant.
+    pub grant: GrantId,
+}
+
+/// A grant is gone, everywhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Revoked {
+    /// The revision of the feed with which it went.
+    pub revision: u64,
+}
+
+/// Lists the grants of an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListGrants {
+    /// Which account.
+    pub account: AccountId,
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// How many at most, 1 to 500; 100 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// Asks about a decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CheckPermission {
+    /// The account that the resource belongs to.
+    pub account: AccountId,
+    /// Who would act.
+    pub principal: Principal,
+    /// What they would do.
+    pub permission: Permission,
+    /// On what: the account, or an instance of it.
+    pub on: Resource,
+}
+
+/// Whether somebody may do something, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Decision {
+    /// Whether.
+    pub allowed: bool,
+    /// The answer in a sentence.
+    pub sentence: String,
+    /// The rules that decided.
+    pub rules: Vec<Reason>,
+    /// What would have to be granted, if they may not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
+}
+
+/// A rule that took part in a decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Reason {
+    /// Its id: a grant's id, or the name of a standing rule.
+    pub rule: String,
+    /// What it says, in words.
+    pub note: String,
+}
+
+/// Lists the audit trail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListAudit {
+    /// Of which account.
+    pub account: AccountId,
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// How many at most, 1 to 500; 100 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// Somebody changed what somebody may do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AuditEntry {
+    /// When.
+    pub at: Timestamp,
+    /// Who did it.
+    pub by: Principal,
+    /// What they did, `access.createGrant`.
+    pub action: Permission,
+    /// On what.
+    pub on: Resource,
+    /// What it was, in words.
+    pub detail: String,
+    /// The request by which.
+    pub request: RequestId,
+}

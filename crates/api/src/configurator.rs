@@ -1,0 +1,313 @@
+//! configurator: what each instance is, and its database.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use types::{AccountId, Digest, Host, InstanceId, JobId, Name, NodeId, Page, Secret, Timestamp};
+
+use crate::{
+    Empty, feed,
+    jobs::JobState,
+    manifest::{Field, Manifest},
+};
+
+operations! { "configurator":
+    /// Says what a service's instances need: their set-up fields, commands and engines.
+    PutService PUT "/v1/services/{service}" on service by [releases] -> Empty;
+    /// Says what an instance is. Its database is made, and it waits to be set up.
+    PutInstance PUT "/v1/accounts/{account}/instances/{instance}" on instance by [provider] -> Instance;
+    /// Shows an instance.
+    GetInstance GET "/v1/accounts/{account}/instances/{instance}" on instance by [customer, operator] -> Instance;
+    /// Lists the instances of an account.
+    ListInstances GET "/v1/accounts/{account}/instances" on account by [customer, operator] -> Page<Instance>;
+    /// Suspends an instance, or lets it go on.
+    SetSuspension PUT "/v1/accounts/{account}/instances/{instance}/suspension" on instance by [provider] -> Empty;
+    /// Closes an instance for maintenance, or opens it. When this returns, every gateway does so.
+    SetMaintenance PUT "/v1/accounts/{account}/instances/{instance}/maintenance" on instance by [customer, operator] -> Maintenance;
+    /// Shows what is to be filled in, or how far the set-up is.
+    GetSetup GET "/v1/accounts/{account}/instances/{instance}/setup" on instance by [customer, gateway] -> Setup;
+    /// Sets an instance up, once, by whoever holds its set-up key.
+    SubmitSetup POST "/v1/accounts/{account}/instances/{instance}/setup" on instance by [customer, gateway] -> Setup;
+    /// Gives the environment that an instance's commands run with.
+    GetEnvironment GET "/v1/nodes/{node}/instances/{instance}/environment" on node by [agent] -> Environment;
+    /// Tells a service that serves many instances which one a host is.
+    ResolveHost GET "/v1/services/{service}/hosts/{host}" on service by [service] -> Tenant;
+    /// Asks for the changes after a revision, and acknowledges it.
+    FollowChanges PUT "/v1/followers/{follower}" on platform by [platform] -> feed::Changes;
+    /// Reads everything that the feed carries.
+    ReadSnapshot GET "/v1/snapshot" on platform by [platform] -> feed::Snapshot;
+}
+
+feed!(Changes, "configurator");
+
+/// Says what a service's instances need.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PutService {
+    /// The service.
+    pub service: Name,
+    /// The release that its commands are run from.
+    pub release: Digest,
+    /// What it is.
+    pub manifest: Manifest,
+}
+
+/// Says what an instance is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PutInstance {
+    /// Whose.
+    pub account: AccountId,
+    /// Its id, chosen by the caller.
+    pub instance: InstanceId,
+    /// Of which service.
+    pub service: Name,
+    /// At which host name.
+    pub host: Host,
+    /// With which modules.
+    pub modules: BTreeSet<String>,
+    /// How big.
+    pub size: String,
+}
+
+/// Where an instance stands in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InstanceState {
+    /// Its database is being made.
+    Creating,
+    /// Somebody has to fill in the set-up page.
+    AwaitingSetup,
+    /// Its first jobs are running.
+    SettingUp,
+    /// It serves.
+    Open,
+    /// It could not be made or set up; the instance says why.
+    Failed,
+}
+
+/// A customer's copy of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Instance {
+    /// Its id.
+    pub instance: InstanceId,
+    /// Whose.
+    pub account: AccountId,
+    /// Of which service.
+    pub service: Name,
+    /// At which host name.
+    pub host: Host,
+    /// Where it is found by a browser.
+    pub url: String,
+    /// With which modules.
+    pub modules: BTreeSet<String>,
+    /// How big.
+    pub size: String,
+    /// Where it stands.
+    pub state: InstanceState,
+    /// Why it is suspended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<String>,
+    /// Why it is closed for maintenance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<String>,
+    /// What went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// Where its set-up page is, while it waits for that; whoever has this address may set it up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup_url: Option<String>,
+    /// When it was first asked for.
+    pub created: Timestamp,
+}
+
+/// Shows an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GetInstance {
+    /// Whose.
+    pub account: AccountId,
+    /// Which one.
+    pub instance: InstanceId,
+}
+
+/// Lists the instances of an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListInstances {
+    /// Whose.
+    pub account: AccountId,
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// How many at most, 1 to 500; 100 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// Suspends an instance, or lets it go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SetSuspension {
+    /// Whose.
+    pub account: AccountId,
+    /// Which one.
+    pub instance: InstanceId,
+    /// Why, as its visitors will read it; absent lets it go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Closes an instance for maintenance, or opens it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SetMaintenance {
+    /// Whose.
+    pub account: AccountId,
+    /// Which one.
+    pub instance: InstanceId,
+    /// Why, as its visitors will read it; absent opens it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Every gateway that is alive has applied it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Maintenance {
+    /// The revision of the feed that says so.
+    pub revision: u64,
+}
+
+/// Shows what is to be filled in, or how far the set-up is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GetSetup {
+    /// Whose.
+    pub account: AccountId,
+    /// Which one.
+    pub instance: InstanceId,
+}
+
+/// Sets an instance up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SubmitSetup {
+    /// Whose.
+    pub account: AccountId,
+    /// Which one.
+    pub instance: InstanceId,
+    /// The key that the set-up page's address carries; whoever owns the instance needs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Secret>,
+    /// The fields' values; secret, since a field may be a password.
+    pub values: BTreeMap<String, Secret>,
+}
+
+/// How far the set-up is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Setup {
+    /// Where the instance stands.
+    pub state: InstanceState,
+    /// What is to be filled in, in the manifest's order.
+    pub fields: Vec<SetupField>,
+    /// The jobs of the set-up, in the order in which they run.
+    pub steps: Vec<SetupStep>,
+    /// What went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// A field of the set-up page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SetupField {
+    /// Its name.
+    pub name: String,
+    /// How it looks.
+    pub field: Field,
+    /// What is wrong with the value that was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// A job of the set-up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SetupStep {
+    /// Its id.
+    pub job: JobId,
+    /// What it does, `migrate`.
+    pub name: String,
+    /// How far it is.
+    pub state: JobState,
+    /// The end of what it printed.
+    pub output: String,
+}
+
+/// Asks for an instance's environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GetEnvironment {
+    /// The node that will run a command.
+    pub node: NodeId,
+    /// For which instance.
+    pub instance: InstanceId,
+}
+
+/// What an instance's commands run with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Environment {
+    /// Whose instance it is.
+    pub account: AccountId,
+    /// The variables: `DATABASE_URL`, `PUBLIC_URL`, `MODULES`, `SETUP_…`.
+    pub variables: BTreeMap<String, Secret>,
+}
+
+/// Asks which instance a host is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ResolveHost {
+    /// The service that asks.
+    pub service: Name,
+    /// The host.
+    pub host: Host,
+}
+
+/// An instance as a service that serves many needs to know it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Tenant {
+    /// Which instance.
+    pub instance: InstanceId,
+    /// At which host.
+    pub host: Host,
+    /// Its database.
+    pub database_url: Secret,
+    /// Its modules.
+    pub modules: BTreeSet<String>,
+    /// What was filled in on the set-up page, without passwords.
+    pub settings: BTreeMap<String, String>,
+    /// Where it is found by a browser.
+    pub public_url: String,
+}
+
+/// An instance as the feed carries it: all that a gateway needs, and no secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Route {
+    /// Which instance.
+    pub instance: InstanceId,
+    /// Whose.
+    pub account: AccountId,
+    /// Of which service.
+    pub service: Name,
+    /// At which host.
+    pub host: Host,
+    /// Its modules.
+    pub modules: BTreeSet<String>,
+    /// How big.
+    pub size: String,
+    /// Where it stands.
+    pub state: InstanceState,
+    /// Why it is suspended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<String>,
+    /// Why it is closed for maintenance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<String>,
+}
+
+impl feed::Document for Route {
+    const COMPONENT: &'static str = "configurator";
+    const TOPIC: &'static str = "route";
+    fn key(&self) -> String {
+        self.instance.to_string()
+    }
+}

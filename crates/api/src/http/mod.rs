@@ -1,0 +1,15 @@
+//! How an operation travels: the trait, the problem, the client, the token and the document.
+
+mod client;
+#[macro_use]
+mod operation;
+mod openapi;
+mod problem;
+pub mod token;
+mod wire;
+
+pub use client::{Client, Credentials, Remote, Sending, Transport, TransportError};
+pub use openapi::openapi;
+pub use operation::{Asker, Empty, Listing, Operation, lower_first_after};
+pub use problem::{Kind, Problem};
+pub use wire::{decode, encode};

@@ -1,0 +1,257 @@
+//! identity: knows people and machines and proves who is calling.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use types::{AccountId, Name, NodeId, Page, Principal, Secret, SessionId, Timestamp, UserId};
+
+use crate::{Empty, feed};
+
+operations! { "identity":
+    /// Opens an account with its first user, who owns it.
+    RegisterAccount POST "/v1/accounts" on platform by [public] -> Registered;
+    /// Shows an account.
+    GetAccount GET "/v1/accounts/{account}" on account by [customer, operator] -> Account;
+    /// Lists all accounts.
+    ListAccounts GET "/v1/accounts" on platform by [operator] -> Page<Account>;
+    /// Adds a user to an account. The user may do nothing until something is granted.
+    CreateUser POST "/v1/accounts/{account}/users" on account by [customer] -> User;
+    /// Lists the users of an account.
+    ListUsers GET "/v1/accounts/{account}/users" on account by [customer, operator] -> Page<User>;
+    /// Proves who one is, and begins a session.
+    SignIn POST "/v1/sessions" on platform by [public] -> SignedIn;
+    /// Ends a session of one's own; when this returns its token is worth nothing anywhere.
+    SignOut DELETE "/v1/sessions/{session}" on platform by [anyone] -> Empty;
+    /// Says who is calling.
+    WhoAmI GET "/v1/me" on platform by [anyone] -> Me;
+    /// Makes a token with which one machine may join as a node.
+    CreateJoinToken POST "/v1/join-tokens" on platform by [operator] -> JoinToken;
+    /// Makes a machine a node: from then on it signs its own tokens with its key.
+    JoinNode POST "/v1/nodes" on platform by [public] -> Joined;
+    /// Gives a node a token for a published service that it runs.
+    IssueServiceToken POST "/v1/nodes/{node}/services/{service}/tokens" on node by [agent] -> IssuedToken;
+    /// Asks for the changes after a revision, and acknowledges it.
+    FollowChanges PUT "/v1/followers/{follower}" on platform by [platform] -> feed::Changes;
+    /// Reads everything that the feed carries.
+    ReadSnapshot GET "/v1/snapshot" on platform by [platform] -> feed::Snapshot;
+}
+
+feed!(Changes, "identity");
+
+/// Opens an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RegisterAccount {
+    /// What the customer is called, 1 to 100 characters.
+    pub title: String,
+    /// The first user's e-mail address, by which they sign in.
+    pub email: String,
+    /// The first user's password, 10 to 200 characters.
+    pub password: Secret,
+}
+
+/// What was registered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Registered {
+    /// The new account.
+    pub account: AccountId,
+    /// Its first user.
+    pub user: UserId,
+}
+
+/// Shows an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GetAccount {
+    /// Which one.
+    pub account: AccountId,
+}
+
+/// A customer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Account {
+    /// Its id.
+    pub account: AccountId,
+    /// What it is called.
+    pub title: String,
+    /// When it registered.
+    pub created: Timestamp,
+}
+
+/// Lists all accounts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListAccounts {
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// How many at most, 1 to 500; 100 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// Adds a user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CreateUser {
+    /// To which account.
+    pub account: AccountId,
+    /// The user's e-mail address, by which they sign in; one address is one user.
+    pub email: String,
+    /// The user's password, 10 to 200 characters.
+    pub password: Secret,
+}
+
+/// A person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct User {
+    /// Its id.
+    pub user: UserId,
+    /// The account they belong to; an operator belongs to none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountId>,
+    /// How they sign in.
+    pub email: String,
+    /// When they were added.
+    pub created: Timestamp,
+}
+
+/// Lists the users of an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListUsers {
+    /// Of which account.
+    pub account: AccountId,
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// How many at most, 1 to 500; 100 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// Proves who one is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SignIn {
+    /// The e-mail address.
+    pub email: String,
+    /// The password.
+    pub password: Secret,
+}
+
+/// A session has begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SignedIn {
+    /// The token to send as `Authorization: Bearer`.
+    pub token: Secret,
+    /// The session it belongs to.
+    pub session: SessionId,
+    /// Who has signed in.
+    pub user: User,
+    /// From when on the token is worth nothing.
+    pub expires: Timestamp,
+}
+
+/// Ends a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SignOut {
+    /// Which one.
+    pub session: SessionId,
+}
+
+/// Says who is calling.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WhoAmI {}
+
+/// Who is calling.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Me {
+    /// As whom the caller acts.
+    pub principal: Principal,
+    /// The person, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<User>,
+    /// The session of the token that was shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
+}
+
+/// Makes a token to join with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CreateJoinToken {}
+
+/// A token to join with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct JoinToken {
+    /// What the machine shows.
+    pub token: Secret,
+    /// From when on it is worth nothing.
+    pub expires: Timestamp,
+}
+
+/// Makes a machine a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct JoinNode {
+    /// What the operator gave it.
+    pub join_token: Secret,
+    /// What the machine is called.
+    pub name: Name,
+    /// Its Ed25519 public key, 64 hexadecimal digits. A key joins once: asking again gives the
+    /// same node.
+    pub public_key: String,
+}
+
+/// A machine has joined.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Joined {
+    /// As which node.
+    pub node: NodeId,
+}
+
+/// Asks for a token for a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct IssueServiceToken {
+    /// The node that runs it.
+    pub node: NodeId,
+    /// The service.
+    pub service: Name,
+}
+
+/// A token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct IssuedToken {
+    /// The token to send as `Authorization: Bearer`.
+    pub token: Secret,
+    /// From when on it is worth nothing.
+    pub expires: Timestamp,
+}
+
+/// A session that was ended before its token expired; in the feed until then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EndedSession {
+    /// Which one.
+    pub session: SessionId,
+    /// When its token expires by itself.
+    pub expires: Timestamp,
+}
+
+impl feed::Document for EndedSession {
+    const COMPONENT: &'static str = "identity";
+    const TOPIC: &'static str = "ended_session";
+    fn key(&self) -> String {
+        self.session.to_string()
+    }
+}
+
+/// A node and the key it signs with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NodeKey {
+    /// Which node.
+    pub node: NodeId,
+    /// What the machine is called.
+    pub name: Name,
+    /// Its Ed25519 public key, 64 hexadecimal digits.
+    pub public_key: String,
+}
+
+impl feed::Document for NodeKey {
+    const COMPONENT: &'static str = "identity";
+    const TOPIC: &'static str = "node";
+    fn key(&self) -> String {
+        self.node.to_string()
+    }
+}

@@ -1,0 +1,85 @@
+//! From the text of `mandate.toml` to what requests mean: its permissions and routes.
+
+use types::Name;
+
+use super::{
+    Access, Level, Pattern, PermissionEntry, Route,
+    faults::{shown, suggestion},
+    reader::{Node, Table, VERBS},
+};
+
+pub(super) fn permission(table: &Table<'_>) -> Option<PermissionEntry> {
+    table.only(&["title", "level"]);
+    let title = table.need("title", "title = \"…\"").and_then(|node| node.words());
+    let levels = [("read", Level::Read), ("write", Level::Write), ("admin", Level::Admin)];
+    let level = table.need("level", "level = \"write\"").and_then(|node| node.one_of(&levels));
+    Some(PermissionEntry { title: title?, level: level? })
+}
+
+pub(super) fn routes(root: &Table<'_>, service: Option<&Name>) -> Option<Vec<Route>> {
+    let Some(node) = root.get("routes") else { return Some(Vec::new()) };
+    // A permission that could not be read is still one that the author named.
+    let known = root.table("permissions").map(|table| table.names(&VERBS)).unwrap_or_default();
+    let mut routes = Vec::new();
+    let mut whole = true;
+    for part in node.list("write each route under a line `[[routes]]`")? {
+        match part.table().and_then(|table| route(&table, service, &known)) {
+            Some(route) => routes.push(route),
+            None => whole = false,
+        }
+    }
+    whole.then_some(routes)
+}
+
+fn route(table: &Table<'_>, service: Option<&Name>, known: &[&str]) -> Option<Route> {
+    table.only(&["match", "permission", "access"]);
+    let pattern = table.need("match", "match = \"GET /*\"").and_then(|node| request(&node));
+    let access = match (table.get("permission"), table.get("access")) {
+        (Some(node), None) => allowed(&node, service, known),
+        (None, Some(node)) => node.one_of(&[("public", Access::Public)]),
+        (Some(_), Some(node)) => node.fail("a route has a permission or is public", "remove one"),
+        (None, None) => {
+            table.fault(
+                "it is not said who may make this request",
+                "write `permission = \"…\"` or `access = \"public\"`",
+            );
+            None
+        }
+    };
+    Some(Route { pattern: pattern?, access: access? })
+}
+
+/// A pattern that says its method: a forgotten one must not open every method.
+pub(super) fn request(node: &Node<'_>) -> Option<Pattern> {
+    let pattern: Pattern = node.parse()?;
+    if node.text()?.starts_with('/') {
+        return node.fail(
+            "does not say which method",
+            format!("write `GET {pattern}`, or `* {pattern}` for every method"),
+        );
+    }
+    Some(pattern)
+}
+
+fn allowed(node: &Node<'_>, service: Option<&Name>, known: &[&str]) -> Option<Access> {
+    let text = node.text()?;
+    let (namespace, verb) = text.split_once('.').map_or((None, text), |(n, v)| (Some(n), v));
+    let own = |namespace: &&str| service.is_none_or(|service| service.as_str() == *namespace);
+    if let (Some(other), Some(service)) = (namespace.filter(|name| !own(name)), service) {
+        let other = shown(other);
+        return node.fail(
+            format!("`{other}` is another namespace: a service may only name its own permissions"),
+            format!("name one of `{service}`"),
+        );
+    }
+    if !known.contains(&verb) {
+        let problem = format!("there is no permission `{}`", shown(verb));
+        let mend = if known.is_empty() {
+            "write it under `[permissions]`".to_owned()
+        } else {
+            suggestion(verb, known)
+        };
+        return node.fail(problem, mend);
+    }
+    format!("{}.{verb}", service?).parse().ok().map(Access::Permission)
+}

@@ -1,0 +1,299 @@
+//! `mandate.toml`: what a service is, and how to run it.
+//!
+//! A [`Manifest`] that was [parsed](Manifest::parse) keeps every rule of this module; one that was
+//! read from JSON is believed, since it only ever comes from a component that had parsed it.
+
+mod access;
+mod check;
+mod faults;
+mod parse;
+mod path;
+mod pattern;
+pub(crate) mod reader;
+mod values;
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use types::{Name, Permission};
+
+pub(crate) use faults::suggestion;
+pub use faults::{Fault, Faults};
+pub use path::normalise;
+pub use pattern::{Pattern, PatternError, Status};
+pub(crate) use values::title_of;
+
+/// What a service is, and how to run it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Manifest {
+    /// What it is called.
+    pub service: Service,
+    /// How its package is made ready before it is packed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<Package>,
+    /// How it is run.
+    pub run: Run,
+    /// What database each instance gets; none if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<Database>,
+    /// The fields of the set-up page, in the file's order.
+    pub setup: Vec<(String, Field)>,
+    /// What customers may take or leave.
+    pub modules: BTreeMap<String, Module>,
+    /// What may be allowed, by the verb without the service's name.
+    pub permissions: BTreeMap<String, PermissionEntry>,
+    /// What requests mean; the first match counts.
+    pub routes: Vec<Route>,
+    /// What is counted.
+    pub meters: BTreeMap<String, Meter>,
+    /// How big an instance may be; at least one.
+    pub sizes: BTreeMap<String, Size>,
+    /// What workers can run, beside the database's `migrate` and `seed`.
+    pub jobs: BTreeMap<String, JobCommand>,
+}
+
+/// What a service is called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Service {
+    /// Its name: the namespace of its permissions.
+    pub name: Name,
+    /// Its name for people.
+    pub title: String,
+    /// What it is, in a sentence; may be empty.
+    pub summary: String,
+    /// How instances share processes; `dedicated` unless said otherwise.
+    pub tenancy: Tenancy,
+}
+
+/// How instances share processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Tenancy {
+    /// One process for all instances, told apart by host.
+    Shared,
+    /// One process for each instance.
+    Dedicated,
+}
+
+/// How a package is made ready before it is packed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Package {
+    /// Run by the publisher in the manifest's folder.
+    pub command: Vec<String>,
+}
+
+/// How a service is run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Run {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// The path that answers 2xx when a replica is ready; `/healthz` unless said otherwise.
+    pub health: String,
+    /// Run once after unpacking.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<Vec<String>>,
+}
+
+/// A database product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Engine {
+    /// `PostgreSQL`.
+    Postgres,
+    /// A file of `SQLite`.
+    Sqlite,
+}
+
+/// What database each instance gets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Database {
+    /// What the service can use, the best first; at least one.
+    pub engines: Vec<Engine>,
+    /// Brings the database to the release's shape.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migrate: Option<Vec<String>>,
+    /// Fills a new database, once, after `migrate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<Vec<String>>,
+}
+
+/// A field of the set-up page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Field {
+    /// What it asks for.
+    pub label: String,
+    /// What can be put in.
+    #[serde(rename = "type")]
+    pub kind: FieldKind,
+    /// What can be chosen; empty unless it is a choice.
+    pub options: Vec<String>,
+    /// What an empty field means; without it the field must be filled in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
+    /// A sentence of help; may be empty.
+    pub help: String,
+}
+
+/// What can be put in a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldKind {
+    /// A line of text.
+    Text,
+    /// An e-mail address.
+    Email,
+    /// A secret.
+    Password,
+    /// One of some options.
+    Choice,
+}
+
+/// What customers may take or leave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Module {
+    /// Its name for people.
+    pub title: String,
+    /// What it is, in a sentence; may be empty.
+    pub summary: String,
+    /// Paths, of any method, that are closed to instances without it.
+    pub routes: Vec<Pattern>,
+    /// The modules that it needs.
+    pub requires: Vec<String>,
+}
+
+/// Something that may be allowed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PermissionEntry {
+    /// What it allows, in words.
+    pub title: String,
+    /// How much it allows.
+    pub level: Level,
+}
+
+/// How much a permission allows.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// To see.
+    Read,
+    /// To change.
+    Write,
+    /// To change who may do what.
+    Admin,
+}
+
+/// What a request means.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Route {
+    /// Which requests.
+    pub pattern: Pattern,
+    /// Who may make them.
+    pub access: Access,
+}
+
+/// Who may make a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Access {
+    /// Everybody.
+    Public,
+    /// Who has this permission, `forum.addUsers`, on the instance.
+    Permission(Permission),
+}
+
+/// What is counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Meter {
+    /// Its name for people.
+    pub title: String,
+    /// The name of one, in the plural: `requests`.
+    pub unit: String,
+    /// What of a request is counted.
+    pub count: Count,
+    /// Which requests; all if absent.
+    #[serde(rename = "match", default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<Pattern>,
+    /// Which answers; all if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
+}
+
+/// What of a request is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Count {
+    /// One for each.
+    Requests,
+    /// The bytes of its body.
+    BytesIn,
+    /// The bytes of its answer's body.
+    BytesOut,
+    /// Its time in milliseconds.
+    Duration,
+}
+
+/// How big an instance is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Size {
+    /// Its name for people.
+    pub title: String,
+    /// Processor time in thousandths of a processor.
+    pub cpu: u32,
+    /// Memory in bytes.
+    pub memory: u64,
+}
+
+/// What a worker can run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct JobCommand {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// Raised when an older job's payload is no longer understood; from 1 on.
+    pub version: u32,
+    /// When it runs by itself: the five fields of cron, in UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
+}
+
+impl Manifest {
+    /// Reads `mandate.toml`. All faults are told, not only the first.
+    pub fn parse(file_name: &str, text: &str) -> Result<Self, Faults> {
+        reader::Reader::read(file_name, text, parse::manifest)
+    }
+
+    /// Who may make a request: what the first matching route says; `None` if none matches. Here and
+    /// below, `path` must come from [`normalise`].
+    pub fn access(&self, method: &str, path: &str) -> Option<&Access> {
+        let route = self.routes.iter().find(|route| route.pattern.matches(method, path))?;
+        Some(&route.access)
+    }
+
+    /// The module that a path belongs to, which must be on; `None` if it belongs to none.
+    pub fn module_of(&self, path: &str) -> Option<&str> {
+        let owns = |module: &Module| module.routes.iter().any(|route| route.matches_path(path));
+        self.modules.iter().find(|(_, module)| owns(module)).map(|(name, _)| name.as_str())
+    }
+
+    /// The meters that count an answered request.
+    pub fn meters_of(
+        &self,
+        method: &str,
+        path: &str,
+        status: u16,
+    ) -> impl Iterator<Item = (&str, &Meter)> {
+        self.meters.iter().map(|(name, meter)| (name.as_str(), meter)).filter(move |(_, meter)| {
+            meter.pattern.as_ref().is_none_or(|pattern| pattern.matches(method, path))
+                && meter.status.is_none_or(|wanted| wanted.matches(status))
+        })
+    }
+
+    /// Whether workers ever run something for it.
+    pub fn has_jobs(&self) -> bool {
+        let of_database =
+            |database: &Database| database.migrate.is_some() || database.seed.is_some();
+        !self.jobs.is_empty() || self.database.as_ref().is_some_and(of_database)
+    }
+}

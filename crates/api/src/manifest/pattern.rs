@@ -1,0 +1,294 @@
+//! Which requests are meant: a method and a path in which `*` stands for anything.
+
+use std::{fmt, str::FromStr};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use super::{faults::shown, path::normalise};
+
+/// The methods that a pattern may name. `HEAD` is asked as `GET`.
+const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/// Why a text is not a pattern or a status.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// Not a method.
+    #[error(
+        "`{0}` is not a method: write `GET`, `POST`, `PUT`, `PATCH`, `DELETE`, `OPTIONS` or `*`"
+    )]
+    Method(String),
+    /// HEAD.
+    #[error("`HEAD` is asked as `GET`: write `GET`")]
+    Head,
+    /// Not a path.
+    #[error(
+        "`{0}` is not a pattern of a path: write plain segments or `*`, such as `/topics/*/posts`"
+    )]
+    Path(String),
+    /// Not a status.
+    #[error("`{0}` is not a status: write a class such as `2xx` or a number such as `201`")]
+    Status(String),
+}
+
+/// Which requests are meant: `POST /topics/*/posts`, or for any method `* /polls` or `/polls`.
+///
+/// A segment `*` is exactly one segment; a last `*` is one or more, and `/*` alone also the root.
+/// Upper and lower case differ. A final `/` and what follows a `;` in a segment make no difference,
+/// since to many applications they make none.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Pattern {
+    method: Option<String>,
+    segments: Vec<String>,
+}
+
+impl Pattern {
+    /// The method; any if absent.
+    pub fn method(&self) -> Option<&str> {
+        self.method.as_deref()
+    }
+
+    /// Whether a request is meant. `path` must come from [`normalise`](super::normalise).
+    pub fn matches(&self, method: &str, path: &str) -> bool {
+        let asked = if method == "HEAD" { "GET" } else { method };
+        self.method.as_deref().is_none_or(|method| method == asked) && self.matches_path(path)
+    }
+
+    /// Whether a path is meant, whatever the method.
+    pub fn matches_path(&self, path: &str) -> bool {
+        let mut asked = path.split('/').filter(|segment| !segment.is_empty());
+        let Some((last, first)) = self.segments.split_last() else {
+            return asked.next().is_none();
+        };
+        let meets = |segment: &String, asked: Option<&str>| {
+            let plain = |asked: &str| asked.split(';').next() == Some(segment);
+            asked.is_some_and(|asked| segment == "*" || plain(asked))
+        };
+        if !first.iter().all(|segment| meets(segment, asked.next())) {
+            return false;
+        }
+        let everything = first.is_empty() && last == "*";
+        let rest = asked.next();
+        (everything && rest.is_none())
+            || (meets(last, rest) && (last == "*" || asked.next().is_none()))
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        let (method, path) = text.split_once(' ').unwrap_or(("*", text));
+        let method = match method {
+            "*" => None,
+            "HEAD" => return Err(PatternError::Head),
+            method if METHODS.contains(&method) => Some(method.to_owned()),
+            _ => return Err(PatternError::Method(shown(method))),
+        };
+        let path = path.trim_start_matches(' ');
+        let form = normalise(path).filter(|form| form == path && !form.contains(';'));
+        let segments: Vec<String> = form
+            .iter()
+            .flat_map(|form| form.split('/'))
+            .filter(|segment| !segment.is_empty())
+            .map(str::to_owned)
+            .collect();
+        let partial = segments.iter().any(|segment| segment != "*" && segment.contains('*'));
+        if form.is_none() || partial || text.len() > 500 {
+            return Err(PatternError::Path(shown(path)));
+        }
+        Ok(Self { method, segments })
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(method) = &self.method {
+            write!(f, "{method} ")?;
+        }
+        write!(f, "/{}", self.segments.join("/"))
+    }
+}
+
+/// Which answers are meant: a class such as `2xx` or one number such as `201`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Status {
+    /// All of a hundred; 2 for `2xx`.
+    Class(u16),
+    /// One.
+    Code(u16),
+}
+
+impl Status {
+    /// Whether an answer with that status is meant.
+    pub const fn matches(self, status: u16) -> bool {
+        match self {
+            Self::Class(class) => status / 100 == class,
+            Self::Code(code) => status == code,
+        }
+    }
+}
+
+impl FromStr for Status {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        let digit = |byte: &u8| u16::from(byte - b'0');
+        match text.as_bytes() {
+            [class @ b'1'..=b'5', b'x', b'x'] => Ok(Self::Class(digit(class))),
+            [a @ b'1'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
+                Ok(Self::Code(digit(a) * 100 + digit(b) * 10 + digit(c)))
+            }
+            _ => Err(PatternError::Status(shown(text))),
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Class(class) => write!(f, "{class}xx"),
+            Self::Code(code) => write!(f, "{code}"),
+        }
+    }
+}
+
+macro_rules! as_text {
+    ($type:ident, $pattern:literal) => {
+        impl TryFrom<String> for $type {
+            type Error = PatternError;
+            fn try_from(text: String) -> Result<Self, PatternError> {
+                text.parse()
+            }
+        }
+        impl From<$type> for String {
+            fn from(value: $type) -> Self {
+                value.to_string()
+            }
+        }
+        impl JsonSchema for $type {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($type).into()
+            }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "pattern": $pattern })
+            }
+        }
+    };
+}
+as_text!(Pattern, "^((GET|POST|PUT|PATCH|DELETE|OPTIONS) )?/[^ ?#]*$");
+as_text!(Status, "^[1-5](xx|[0-9]{2})$");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn pattern(text: &str) -> Pattern {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_star_is_one_segment_and_a_last_star_one_or_more() {
+        let cases = [
+            ("GET /*", "GET", "/", true),
+            ("GET /*", "GET", "/a/b/", true),
+            ("GET /*", "HEAD", "/a", true),
+            ("GET /*", "POST", "/a", false),
+            ("* /*", "PURGE", "/a", true),
+            ("/polls", "DELETE", "/polls", true),
+            ("/polls", "GET", "/polls/", true),
+            ("/polls", "GET", "/polls/1", false),
+            ("/polls", "GET", "/pollster", false),
+            ("/polls", "GET", "/Polls", false),
+            ("/polls", "GET", "/polls;x=1", true),
+            ("/polls/*", "GET", "/polls", false),
+            ("/polls/*", "GET", "/polls/", false),
+            ("/polls/*", "GET", "/polls/1", true),
+            ("/polls/*", "GET", "/polls/1/votes/2", true),
+            ("POST /topics/*/posts", "POST", "/topics/7/posts", true),
+            ("POST /topics/*/posts", "POST", "/topics/7/8/posts", false),
+            ("POST /topics/*/posts", "POST", "/topics/posts", false),
+            ("POST /topics/*/posts", "POST", "/topics/7/posts/9", false),
+            ("GET /", "GET", "/", true),
+            ("GET /", "GET", "/a", false),
+        ];
+        for (text, method, path, expected) in cases {
+            assert_eq!(pattern(text).matches(method, path), expected, "{text} of {method} {path}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_pattern_is_refused() {
+        let bad = [
+            "",
+            "GET",
+            "GET users",
+            "PSOT /users",
+            "get /users",
+            "HEAD /users",
+            "GET  ",
+            "GET /a b",
+            "GET /a*",
+            "GET /a/../b",
+            "GET //a",
+            "GET /%61",
+            "GET /a?b=c",
+            "GET /a;b",
+            "/a\n",
+            "GET /ä",
+        ];
+        for text in bad {
+            assert!(text.parse::<Pattern>().is_err(), "{text}");
+        }
+        assert_eq!(pattern("* /a/").to_string(), "/a");
+    }
+
+    #[test]
+    fn a_status_is_a_class_or_a_number() {
+        assert!("2xx".parse::<Status>().unwrap().matches(204));
+        assert!(!"2xx".parse::<Status>().unwrap().matches(302));
+        assert!("201".parse::<Status>().unwrap().matches(201));
+        assert!(!"201".parse::<Status>().unwrap().matches(200));
+        for bad in [
+            "", "x", "xx", "2x", "2", "20", "6xx", "0xx", "22xx", "099", "600", "+20", "2XX",
+            "2012", "201xx",
+        ] {
+            assert!(bad.parse::<Status>().is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(text in "((GET|POST|\\*) )?(/([a-z]{1,4}|\\*)){0,5}/?") {
+            if let Ok(read) = text.parse::<Pattern>() {
+                prop_assert_eq!(pattern(&read.to_string()), read);
+            }
+        }
+
+        #[test]
+        fn without_a_star_only_the_path_itself_is_meant(
+            own in "(/[ab.]{1,3}){0,3}", asked in "(/[ab.]{1,3}){0,3}",
+        ) {
+            let own = normalise(&format!("{own}/")).unwrap();
+            let asked = normalise(&format!("{asked}/")).unwrap();
+            let meant = pattern(&format!("GET {own}")).matches("GET", &asked);
+            prop_assert_eq!(meant, own == asked);
+        }
+
+        #[test]
+        fn everything_is_under_the_root(path in "(/[a-z;%.]{0,5}){0,5}") {
+            if let Some(path) = normalise(&path) {
+                prop_assert!(pattern("* /*").matches("GET", &path));
+            }
+        }
+
+        #[test]
+        fn no_text_panics(text in "\\PC{0,40}") {
+            drop(text.parse::<Pattern>());
+            drop(text.parse::<Status>());
+        }
+    }
+}

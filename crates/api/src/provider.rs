@@ -1,0 +1,180 @@
+//! provider: what is on offer, and what each customer has taken.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use types::{AccountId, Digest, Host, InstanceId, Name, OrderId, Page, Timestamp};
+
+use crate::{Empty, manifest::Manifest};
+
+operations! { "provider":
+    /// Puts a service on offer as its release describes it.
+    PutOffer PUT "/v1/offers/{service}" on service by [releases] -> Empty;
+    /// Lists what is on offer.
+    ListOffers GET "/v1/offers" on platform by [public] -> Page<Offer>;
+    /// Shows what is on offer of one service.
+    GetOffer GET "/v1/offers/{service}" on service by [public] -> Offer;
+    /// Takes an instance of a service.
+    PlaceOrder POST "/v1/accounts/{account}/orders" on account by [customer] -> Order;
+    /// Shows how far an order is.
+    GetOrder GET "/v1/accounts/{account}/orders/{order}" on account by [customer, operator] -> Order;
+    /// Lists an account's orders, newest first.
+    ListOrders GET "/v1/accounts/{account}/orders" on account by [customer, operator] -> Page<Order>;
+    /// Takes other modules or another size from now on.
+    ChangeSubscription PUT "/v1/accounts/{account}/instances/{instance}/subscription" on instance by [customer] -> Order;
+    /// Suspends an instance, or lets it go on.
+    SuspendInstance PUT "/v1/accounts/{account}/instances/{instance}/suspension" on instance by [operator] -> Empty;
+}
+
+/// Puts a service on offer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PutOffer {
+    /// The service.
+    pub service: Name,
+    /// The release that describes it.
+    pub release: Digest,
+    /// What it is.
+    pub manifest: Manifest,
+    /// The plans of its price book, in alphabetical order.
+    pub plans: Vec<String>,
+}
+
+/// A service that can be taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Offer {
+    /// Its name.
+    pub service: Name,
+    /// The release that describes it.
+    pub release: Digest,
+    /// What it is.
+    pub manifest: Manifest,
+    /// The plans there are.
+    pub plans: Vec<String>,
+}
+
+/// Lists what is on offer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListOffers {
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// How many at most, 1 to 500; 100 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// Shows what is on offer of one service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GetOffer {
+    /// Which one.
+    pub service: Name,
+}
+
+/// Takes an instance of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlaceOrder {
+    /// For which account.
+    pub account: AccountId,
+    /// Of which service.
+    pub service: Name,
+    /// On which plan; the only one if there is just one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+    /// With which modules.
+    #[serde(default)]
+    pub modules: BTreeSet<String>,
+    /// How big.
+    pub size: String,
+    /// At which host name.
+    pub host: Host,
+}
+
+/// How far an order is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderPhase {
+    /// The configurator is to be told what the instance is.
+    Placed,
+    /// Billing is to be told that a cycle begins.
+    Configured,
+    /// Everybody has been told.
+    Complete,
+    /// It cannot be done; the order says why.
+    Failed,
+}
+
+/// What a customer has taken: the latest wish for one instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Order {
+    /// Its id.
+    pub order: OrderId,
+    /// Whose.
+    pub account: AccountId,
+    /// The instance that it makes or changes.
+    pub instance: InstanceId,
+    /// Of which service.
+    pub service: Name,
+    /// On which plan.
+    pub plan: String,
+    /// With which modules.
+    pub modules: BTreeSet<String>,
+    /// How big.
+    pub size: String,
+    /// At which host name.
+    pub host: Host,
+    /// How far it is.
+    pub phase: OrderPhase,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// When it was placed; from then on it is billed.
+    pub created: Timestamp,
+}
+
+/// Shows how far an order is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GetOrder {
+    /// Whose.
+    pub account: AccountId,
+    /// Which one.
+    pub order: OrderId,
+}
+
+/// Lists an account's orders.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListOrders {
+    /// Whose.
+    pub account: AccountId,
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// How many at most, 1 to 500; 100 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// Takes other modules or another size.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChangeSubscription {
+    /// Whose instance.
+    pub account: AccountId,
+    /// Which one.
+    pub instance: InstanceId,
+    /// All modules that it shall have.
+    pub modules: BTreeSet<String>,
+    /// How big it shall be.
+    pub size: String,
+}
+
+/// Suspends an instance, or lets it go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SuspendInstance {
+    /// Whose instance.
+    pub account: AccountId,
+    /// Which one.
+    pub instance: InstanceId,
+    /// Why, as its visitors will read it; absent lets it go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}

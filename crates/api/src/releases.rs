@@ -1,0 +1,338 @@
+//! releases: what should run where: packages, releases, nodes and their replicas.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use types::{AccountId, Digest, InstanceId, Name, NodeId, Page, ReplicaId, Timestamp};
+
+use crate::{Empty, feed, manifest::Manifest};
+
+operations! { "releases":
+    /// Stores a package's bytes under their digest. The body is the package, not JSON.
+    PutPackage PUT "/v1/packages/{digest}" on platform by [operator] -> Empty;
+    /// Gives a package's bytes.
+    GetPackage GET "/v1/packages/{digest}" on platform by [agent, operator] -> Empty;
+    /// Publishes a release of a service from a stored package, and announces it to everybody.
+    PublishRelease POST "/v1/services/{service}/releases" on service by [operator] -> Release;
+    /// Lists the releases of a service, newest first.
+    ListReleases GET "/v1/services/{service}/releases" on service by [operator] -> Page<Release>;
+    /// Lists the published services.
+    ListServices GET "/v1/services" on platform by [operator] -> Page<ServiceSummary>;
+    /// Lists the nodes with what each has and runs.
+    ListNodes GET "/v1/nodes" on platform by [operator] -> Page<Node>;
+    /// Tells what a node has and runs, and asks what it should.
+    Heartbeat PUT "/v1/nodes/{node}" on node by [agent] -> Desired;
+    /// Asks for the changes after a revision, and acknowledges it.
+    FollowChanges PUT "/v1/followers/{follower}" on platform by [platform] -> feed::Changes;
+    /// Reads everything that the feed carries.
+    ReadSnapshot GET "/v1/snapshot" on platform by [platform] -> feed::Snapshot;
+}
+
+feed!(Changes, "releases");
+
+/// A package is at most this many bytes.
+pub const PACKAGE_BYTES_MAX: usize = 256 << 20;
+
+/// Stores a package's bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PutPackage {
+    /// Their SHA-256.
+    pub digest: Digest,
+}
+
+/// Gives a package's bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GetPackage {
+    /// Their SHA-256.
+    pub digest: Digest,
+}
+
+/// Publishes a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PublishRelease {
+    /// Of which service: the manifest's name.
+    pub service: Name,
+    /// The package, which was stored before.
+    pub digest: Digest,
+    /// `mandate.toml` as it is in the package.
+    pub manifest: String,
+    /// `prices.toml` as it is in the package.
+    pub prices: String,
+    /// The publisher's Ed25519 public key, 64 hexadecimal digits. The first release of a service
+    /// binds the service to it.
+    pub public_key: String,
+    /// The key's signature of [`signed_text`], 128 hexadecimal digits.
+    pub signature: String,
+}
+
+/// What a publisher signs: the service and the package's digest, with a prefix that no other
+/// signature of Mandate begins with.
+pub fn signed_text(service: &Name, digest: &Digest) -> String {
+    format!("mandate-release-v1\n{service}\n{digest}\n")
+}
+
+/// How far a release is with being announced to the other components.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReleasePhase {
+    /// Not everybody has been told.
+    Announcing,
+    /// Everybody has been told; it is what new replicas run.
+    Published,
+    /// Somebody refused it; the release says why.
+    Failed,
+}
+
+/// An immutable package of a service's code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Release {
+    /// Its package.
+    pub digest: Digest,
+    /// Of which service.
+    pub service: Name,
+    /// How far it is.
+    pub phase: ReleasePhase,
+    /// Who signed it.
+    pub public_key: String,
+    /// The publisher's signature.
+    pub signature: String,
+    /// When it was published.
+    pub created: Timestamp,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// Lists the releases of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListReleases {
+    /// Of which service.
+    pub service: Name,
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// How many at most, 1 to 500; 100 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// Lists the published services.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListServices {
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// How many at most, 1 to 500; 100 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// A published service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ServiceSummary {
+    /// Its name.
+    pub service: Name,
+    /// What it is called.
+    pub title: String,
+    /// The release that runs.
+    pub release: Digest,
+    /// How many nodes have it ready.
+    pub nodes_ready: u32,
+    /// How many healthy replicas it has.
+    pub replicas_healthy: u32,
+}
+
+/// Lists the nodes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListNodes {
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// How many at most, 1 to 500; 100 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// A machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Node {
+    /// Its id.
+    pub node: NodeId,
+    /// What it is called.
+    pub name: Name,
+    /// When it was last heard of.
+    pub seen: Timestamp,
+    /// Whether that is recent.
+    pub alive: bool,
+    /// What it has.
+    pub releases: Vec<ReleaseReport>,
+    /// What it runs.
+    pub replicas: Vec<ReplicaReport>,
+}
+
+/// How far a node is with a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReleaseState {
+    /// Being fetched and checked.
+    Fetching,
+    /// Its build hook runs.
+    Building,
+    /// It can be run.
+    Ready,
+    /// It cannot; the report says why.
+    Failed,
+}
+
+/// What a node has of a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReleaseReport {
+    /// Which release.
+    pub digest: Digest,
+    /// Of which service.
+    pub service: Name,
+    /// How far.
+    pub state: ReleaseState,
+    /// The end of the build's log, or why it failed; at most 8 KiB.
+    pub log: String,
+}
+
+/// How a replica is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplicaState {
+    /// It was started and is not yet healthy.
+    Starting,
+    /// It answers its health check.
+    Healthy,
+    /// It stopped answering, or ended; it is started again after a pause that grows.
+    Failing,
+}
+
+/// What a node runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReplicaReport {
+    /// Its id.
+    pub replica: ReplicaId,
+    /// Of which release.
+    pub digest: Digest,
+    /// Of which service.
+    pub service: Name,
+    /// For which instance, if it serves only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<InstanceId>,
+    /// Where it listens.
+    pub address: String,
+    /// How it is.
+    pub state: ReplicaState,
+    /// How often it was started.
+    pub starts: u32,
+    /// The end of what it printed; at most 8 KiB.
+    pub log: String,
+}
+
+/// What a node has and runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Heartbeat {
+    /// Which node.
+    pub node: NodeId,
+    /// What the machine is called.
+    pub name: Name,
+    /// What it has.
+    pub releases: Vec<ReleaseReport>,
+    /// What it runs.
+    pub replicas: Vec<ReplicaReport>,
+    /// The `version` of the desired state that it knows; 0 at first.
+    pub known: u64,
+    /// How long to wait for another one before answering, at most 5 000.
+    pub wait_millis: u32,
+}
+
+/// What a node should have and run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Desired {
+    /// A number for this state.
+    pub version: u64,
+    /// The engine of the instances' databases, `sqlite` or `postgres`: build hooks are told.
+    pub engine: String,
+    /// What it should have.
+    pub releases: Vec<DesiredRelease>,
+    /// What it should run.
+    pub replicas: Vec<DesiredReplica>,
+}
+
+/// A release to have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DesiredRelease {
+    /// Its package.
+    pub digest: Digest,
+    /// Of which service.
+    pub service: Name,
+    /// What it is.
+    pub manifest: Manifest,
+    /// Who signed it.
+    pub public_key: String,
+    /// The publisher's signature of [`signed_text`].
+    pub signature: String,
+}
+
+/// A replica to run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DesiredReplica {
+    /// Its id.
+    pub replica: ReplicaId,
+    /// Of which release.
+    pub digest: Digest,
+    /// Of which service.
+    pub service: Name,
+    /// For which instance, if it serves only one; with that instance's environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<InstanceId>,
+    /// Changes whenever the replica must be started anew with a new environment.
+    pub generation: u64,
+}
+
+/// The release of a service that runs, as the feed carries it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ServiceRelease {
+    /// The service.
+    pub service: Name,
+    /// Its release.
+    pub digest: Digest,
+    /// What it is.
+    pub manifest: Manifest,
+}
+
+impl feed::Document for ServiceRelease {
+    const COMPONENT: &'static str = "releases";
+    const TOPIC: &'static str = "service";
+    fn key(&self) -> String {
+        self.service.to_string()
+    }
+}
+
+/// A healthy replica, as the feed carries it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReplicaAddress {
+    /// Which replica.
+    pub replica: ReplicaId,
+    /// Of which service.
+    pub service: Name,
+    /// For which instance, if it serves only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<InstanceId>,
+    /// Whose that instance is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountId>,
+    /// On which node.
+    pub node: NodeId,
+    /// Where it listens, `127.0.0.1:41234`.
+    pub address: String,
+}
+
+impl feed::Document for ReplicaAddress {
+    const COMPONENT: &'static str = "releases";
+    const TOPIC: &'static str = "replica";
+    fn key(&self) -> String {
+        self.replica.to_string()
+    }
+}

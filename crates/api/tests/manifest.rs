@@ -1,0 +1,301 @@
+//! `mandate.toml` as an author writes it: one that is right, and everything that can be wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use api::manifest::{Access, Count, Engine, FieldKind, Level, Manifest, Tenancy, normalise};
+use proptest::prelude::*;
+
+const FORUM: &str = r#"
+[service]
+name = "forum"
+title = "Forum"
+summary = "Talk among members."
+tenancy = "shared"
+
+[package]
+command = ["cargo", "build", "--release"]
+
+[run]
+command = ["./forum", "serve"]
+build = ["./build.sh"]
+
+[database]
+engines = ["postgres", "sqlite"]
+migrate = ["./forum", "migrate"]
+seed = ["./forum", "seed"]
+
+[setup.title]
+label = "Name of the forum"
+default = "Our forum"
+
+[setup.admin_email]
+label = "Administrator's e-mail"
+type = "email"
+help = "Who may do everything."
+
+[setup.admin_password]
+label = "Password"
+type = "password"
+
+[setup.theme]
+label = "Theme"
+type = "choice"
+options = ["light", "dark"]
+default = "light"
+
+[modules.polls]
+title = "Polls"
+routes = ["/polls", "/polls/*"]
+
+[modules.badges]
+title = "Badges"
+summary = "Praise for members."
+routes = ["/badges/*"]
+requires = ["polls"]
+
+[permissions]
+addUsers = { title = "Add members", level = "write" }
+readTopics = { title = "Read topics", level = "read" }
+
+[[routes]]
+match = "POST /users"
+permission = "addUsers"
+[[routes]]
+match = "* /admin/*"
+permission = "forum.addUsers"
+[[routes]]
+match = "GET /*"
+access = "public"
+
+[meters.requests]
+count = "requests"
+[meters.posts]
+title = "Posts"
+unit = "posts"
+count = "requests"
+match = "POST /topics/*/posts"
+status = "2xx"
+
+[sizes.small]
+cpu = 0.5
+memory = "256MiB"
+[sizes.large]
+title = "Large"
+cpu = 2
+memory = "1GiB"
+
+[jobs.digest]
+command = ["./forum", "digest"]
+version = 2
+schedule = "0 6 * * 1-5"
+"#;
+
+fn forum() -> Manifest {
+    Manifest::parse("mandate.toml", FORUM).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+#[test]
+fn a_manifest_is_read_whole() {
+    let forum = forum();
+    assert_eq!(forum.service.name.as_str(), "forum");
+    assert_eq!(forum.service.tenancy, Tenancy::Shared);
+    assert_eq!(forum.run.health, "/healthz");
+    assert_eq!(forum.database.as_ref().unwrap().engines, [Engine::Postgres, Engine::Sqlite]);
+    let fields: Vec<&str> = forum.setup.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(fields, ["title", "admin_email", "admin_password", "theme"]);
+    assert_eq!(forum.setup[1].1.kind, FieldKind::Email);
+    assert_eq!(forum.modules["badges"].requires, ["polls"]);
+    assert_eq!(forum.permissions["addUsers"].level, Level::Write);
+    assert_eq!(forum.meters["requests"].title, "Requests");
+    assert_eq!(forum.meters["requests"].unit, "requests");
+    assert_eq!(forum.meters["posts"].count, Count::Requests);
+    assert_eq!((forum.sizes["small"].cpu, forum.sizes["small"].memory), (500, 268_435_456));
+    assert_eq!((forum.sizes["large"].cpu, forum.sizes["large"].memory), (2_000, 1_073_741_824));
+    assert_eq!((forum.jobs["digest"].version, forum.has_jobs()), (2, true));
+}
+
+#[test]
+fn a_manifest_comes_through_json_unchanged() {
+    let json = serde_json::to_string(&forum()).unwrap();
+    assert_eq!(serde_json::from_str::<Manifest>(&json).unwrap(), forum());
+}
+
+#[test]
+fn the_smallest_manifest_has_a_command_and_a_size() {
+    let text = "service = { name = \"a\", title = \"A\" }\nrun.command = [\"./a\"]\n\
+                sizes.small = { cpu = 1, memory = \"64MiB\" }";
+    let smallest = Manifest::parse("mandate.toml", text).unwrap();
+    assert_eq!(smallest.service.tenancy, Tenancy::Dedicated);
+    assert_eq!((smallest.database.is_none(), smallest.has_jobs()), (true, false));
+}
+
+#[test]
+fn requests_are_led_by_the_first_route_that_matches() {
+    let forum = forum();
+    let access = |method, path| match forum.access(method, &normalise(path).unwrap()) {
+        Some(Access::Permission(permission)) => permission.as_str(),
+        Some(Access::Public) => "public",
+        None => "nothing",
+    };
+    let cases = [
+        ("POST", "/users", "forum.addUsers"),
+        ("POST", "/topics/../%75sers/", "forum.addUsers"),
+        ("HEAD", "/admin/x", "forum.addUsers"),
+        ("GET", "/", "public"),
+        ("HEAD", "/topics", "public"),
+        ("GET", "/users", "public"),
+        ("POST", "/topics", "nothing"),
+    ];
+    for (method, path, expected) in cases {
+        assert_eq!(access(method, path), expected, "{method} {path}");
+    }
+    assert_eq!(forum.module_of("/polls/7"), Some("polls"));
+    assert_eq!((forum.module_of("/badges"), forum.module_of("/")), (None, None));
+    let meters = |method, path, status| -> Vec<&str> {
+        forum.meters_of(method, path, status).map(|(name, _)| name).collect()
+    };
+    assert_eq!(meters("POST", "/topics/7/posts", 201), ["posts", "requests"]);
+    assert_eq!(meters("POST", "/topics/7/posts", 403), ["requests"]);
+}
+
+#[test]
+fn modules_are_taken_with_what_they_need() {
+    let check = |names: &[&str]| {
+        forum().check_modules(&names.iter().map(ToString::to_string).collect::<BTreeSet<_>>())
+    };
+    assert_eq!(check(&[]), Ok(()));
+    assert_eq!(check(&["badges", "polls"]), Ok(()));
+    assert_eq!(check(&["badges"]).unwrap_err(), "`badges` needs `polls`: take `polls` too");
+    let there = "there is no module `pols`: `forum` has `badges`, `polls`";
+    assert_eq!(check(&["pols"]).unwrap_err(), there);
+}
+
+fn values(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+#[test]
+fn a_set_up_is_filled_from_its_defaults() {
+    let sent = values(&[("admin_email", " ada@example.com "), ("admin_password", " x ")]);
+    let expected = values(&[
+        ("title", "Our forum"),
+        ("admin_email", "ada@example.com"),
+        ("admin_password", " x "),
+        ("theme", "light"),
+    ]);
+    assert_eq!(forum().check_setup(&sent), Ok(expected));
+}
+
+#[test]
+fn each_field_of_a_set_up_says_what_is_wrong_with_it() {
+    let long = "a".repeat(501);
+    let sent = values(&[
+        ("title", &long),
+        ("admin_email", "ada"),
+        ("admin_password", ""),
+        ("theme", "blue"),
+        ("colour", "red"),
+    ]);
+    let expected = values(&[
+        ("title", "is too long: write at most 500 characters"),
+        ("admin_email", "`ada` is not an e-mail address: write one such as `ada@example.com`"),
+        ("admin_password", "must be filled in"),
+        ("theme", "`blue` is not an option: choose one of `light`, `dark`"),
+        ("colour", "there is no such field: leave it out"),
+    ]);
+    assert_eq!(forum().check_setup(&sent), Err(expected));
+    for bad in ["@", "a@", "@b.c", "a b@c.d", "a@b..c", ".a@b.c", "a@b@c.d", "a@b.c\n", "a@-b"] {
+        let sent = values(&[("admin_email", &format!("{bad}!")), ("admin_password", "x")]);
+        assert!(forum().check_setup(&sent).is_err(), "{bad}");
+    }
+}
+
+/// The forum's manifest with one text in place of another, and what is then said of it.
+fn told(from: &str, to: &str) -> String {
+    assert!(FORUM.contains(from), "{from}");
+    match Manifest::parse("mandate.toml", &FORUM.replacen(from, to, 1)) {
+        Ok(_) => format!("`{to}` is not refused"),
+        Err(faults) => faults.to_string(),
+    }
+}
+
+#[test]
+fn every_fault_names_its_line_its_key_and_the_mend() {
+    let cases = include_str!("manifest_faults.txt");
+    let mut count = 0;
+    for case in cases.trim().split("\n\n") {
+        let lines: Vec<&str> = case.lines().collect();
+        let (from, to) = lines[0].split_once(" -> ").unwrap();
+        let to = to.replace("\\n", "\n");
+        assert_eq!(told(from, &to), lines[1..].join("\n"), "{from} -> {to}");
+        count += 1;
+    }
+    assert!(count > 50);
+}
+
+#[test]
+fn all_faults_are_told_and_not_only_the_first() {
+    let text = "[service]\nname = \"billing\"\n[run]\ncommand = []\nhealt = \"/\"\n[[routes]]\n\
+                match = \"PSOT /\"\npermission = \"x\"\n[modules.a]\nrequires = [\"b\"]\n";
+    let faults = Manifest::parse("m.toml", text).unwrap_err();
+    let lines: Vec<u32> = faults.0.iter().map(|fault| fault.line).collect();
+    assert_eq!(lines, [1, 1, 2, 4, 5, 7, 8, 9, 10]);
+}
+
+#[test]
+fn what_is_too_large_is_refused() {
+    let big = format!("# {}", "a".repeat(256 * 1024));
+    let told = Manifest::parse("m.toml", &big).unwrap_err().to_string();
+    assert_eq!(told, "m.toml:1: the file has 262146 bytes; write at most 262144");
+    let sizes: Vec<String> = (0..201).map(|n| format!("s{n} = {{ cpu = 1 }}")).collect();
+    let many = format!(
+        "[sizes]
+{}",
+        sizes.join(
+            "
+"
+        )
+    );
+    let told = Manifest::parse("m.toml", &many).unwrap_err().to_string();
+    assert!(
+        told.contains(
+            "m.toml:1: sizes: has 201 entries; write at most 200
+"
+        ),
+        "{told}"
+    );
+    let faults = Manifest::parse("m.toml", &"x = 1\n".repeat(5_000)).unwrap_err();
+    assert_eq!(faults.0.len(), 100);
+    let deep = format!("x = {}", "[".repeat(100_000));
+    assert!(Manifest::parse("m.toml", &deep).is_err());
+    let deep = format!("{}1", "x.".repeat(100_000));
+    assert!(Manifest::parse("m.toml", &deep).is_err());
+}
+
+#[test]
+fn a_default_may_be_empty() {
+    let text = FORUM.replace("default = \"Our forum\"", "default = \"\"");
+    let forum = Manifest::parse("mandate.toml", &text).unwrap();
+    let sent = values(&[("admin_email", "ada@localhost"), ("admin_password", "x")]);
+    assert_eq!(forum.check_setup(&sent).unwrap()["title"], "");
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics_and_a_refusal_says_why(cut in 0..FORUM.len(), put in "[\\[\\]={}\".,\na-z0-9]{0,8}") {
+        let text = format!("{}{put}{}", &FORUM[..cut], &FORUM[cut..]);
+        if let Err(faults) = Manifest::parse("mandate.toml", &text) {
+            prop_assert!(!faults.0.is_empty());
+            let last = u32::try_from(text.lines().count() + 1).unwrap();
+            prop_assert!(faults.0.iter().all(|fault| (1..=last).contains(&fault.line)));
+        }
+    }
+
+    #[test]
+    fn a_manifest_without_any_of_its_lines_is_read_or_told(line in 0..90_usize) {
+        let text: Vec<&str> = FORUM.lines().enumerate().filter(|(n, _)| *n != line).map(|(_, l)| l).collect();
+        if let Err(faults) = Manifest::parse("mandate.toml", &text.join("\n")) {
+            prop_assert!(!faults.0.is_empty());
+        }
+    }
+}
