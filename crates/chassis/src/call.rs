@@ -1,0 +1,233 @@
+//! What a handler holds: the room it stands in, who is calling, and, if it writes, a transaction.
+
+use std::{ops::Deref, sync::Arc};
+
+use api::{Client, Problem, feed::Document};
+use tokio::sync::Notify;
+use types::{Clock, RequestId, Timestamp};
+
+use crate::{
+    Caller, Seal,
+    feed::{self, Followers},
+    guard::Guard,
+    repeat::Repeat,
+};
+
+/// All that a component has.
+pub struct Room<S>(Arc<Furniture<S>>);
+
+pub(crate) struct Furniture<S> {
+    pub(crate) name: &'static str,
+    pub(crate) state: S,
+    pub(crate) db: db::Db,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) peers: Client,
+    pub(crate) seal: Seal,
+    pub(crate) guard: Guard,
+    pub(crate) followers: Followers,
+    pub(crate) changed: Notify,
+}
+
+impl<S> Clone for Room<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S> Room<S> {
+    pub(crate) fn new(furniture: Furniture<S>) -> Self {
+        Self(Arc::new(furniture))
+    }
+
+    pub(crate) fn furniture(&self) -> &Furniture<S> {
+        &self.0
+    }
+
+    /// What the component keeps in memory.
+    pub fn state(&self) -> &S {
+        &self.0.state
+    }
+
+    /// The component's database.
+    pub fn db(&self) -> &db::Db {
+        &self.0.db
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// The way to the other components, as this one.
+    pub fn peers(&self) -> &Client {
+        &self.0.peers
+    }
+
+    /// Seals and opens this component's secrets.
+    pub fn seal(&self) -> &Seal {
+        &self.0.seal
+    }
+
+    /// The decisions as this process makes them.
+    pub fn guard(&self) -> &Guard {
+        &self.0.guard
+    }
+
+    /// Wakes the component's reconcilers.
+    pub fn nudge(&self) {
+        self.0.changed.notify_waiters();
+    }
+
+    /// Ends when something is committed here after it was enabled.
+    pub fn changed(&self) -> tokio::sync::futures::Notified<'_> {
+        self.0.changed.notified()
+    }
+
+    /// Returns when every copy of the feed that is alive has applied `revision`.
+    pub async fn followed_to(&self, revision: u64) {
+        self.0.followers.barrier(revision).await;
+    }
+
+    /// Begins a transaction on the component's own behalf.
+    pub async fn begin(&self) -> Result<Write<S>, Problem> {
+        let tx = self.0.db.begin().await.map_err(|cause| unavailable(self.0.name, &cause))?;
+        let caller = Caller::component(self.0.name);
+        Ok(Write {
+            tx,
+            room: self.clone(),
+            caller,
+            request: None,
+            repeat: None,
+            revision: None,
+            waits: false,
+        })
+    }
+}
+
+/// A database that fails is worth a log line and another try, not a dead caller.
+pub(crate) fn unavailable(name: &str, cause: &db::Error) -> Problem {
+    tracing::error!(component = name, %cause, "the database does not answer");
+    Problem::unavailable(format!("{name} cannot reach its database now; try again"), 1)
+}
+
+/// A request that is being answered.
+pub struct Call<S> {
+    pub(crate) room: Room<S>,
+    /// Who is calling.
+    pub caller: Caller,
+    /// The request's id.
+    pub request: RequestId,
+    pub(crate) repeat: Option<Repeat>,
+}
+
+impl<S> Deref for Call<S> {
+    type Target = Room<S>;
+    fn deref(&self) -> &Room<S> {
+        &self.room
+    }
+}
+
+impl<S> Call<S> {
+    /// The room, for work that outlives the call.
+    pub fn room(&self) -> &Room<S> {
+        &self.room
+    }
+
+    /// Begins the transaction that answers this request; end it with [`Write::finish`].
+    pub async fn begin(&self) -> Result<Write<S>, Problem> {
+        let write = self.room.begin().await?;
+        Ok(Write {
+            caller: self.caller.clone(),
+            request: Some(self.request),
+            repeat: self.repeat.clone(),
+            ..write
+        })
+    }
+}
+
+/// A transaction. It is undone if it is dropped before it is committed or finished.
+pub struct Write<S> {
+    tx: db::Tx,
+    room: Room<S>,
+    /// On whose behalf.
+    pub caller: Caller,
+    /// The request that it answers, if it answers one.
+    pub request: Option<RequestId>,
+    repeat: Option<Repeat>,
+    revision: Option<u64>,
+    waits: bool,
+}
+
+impl<S> Write<S> {
+    /// The transaction itself, for the store's functions.
+    pub fn tx(&mut self) -> &mut db::Tx {
+        &mut self.tx
+    }
+
+    /// What the component keeps in memory.
+    pub fn state(&self) -> &S {
+        self.room.state()
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        self.room.now()
+    }
+
+    /// Seals and opens this component's secrets.
+    pub fn seal(&self) -> &Seal {
+        self.room.seal()
+    }
+
+    /// Puts a document into the feed, with the revision that is returned.
+    pub async fn put<D: Document>(&mut self, document: &D) -> Result<u64, db::Error> {
+        let body =
+            serde_json::to_string(document).map_err(|cause| db::Error::encode(D::TOPIC, cause))?;
+        self.change(D::TOPIC, &document.key(), Some(&body)).await
+    }
+
+    /// Takes a document out of the feed, with the revision that is returned.
+    pub async fn remove<D: Document>(&mut self, key: &str) -> Result<u64, db::Error> {
+        self.change(D::TOPIC, key, None).await
+    }
+
+    async fn change(
+        &mut self,
+        topic: &str,
+        key: &str,
+        body: Option<&str>,
+    ) -> Result<u64, db::Error> {
+        let revision = feed::append(&mut self.tx, topic, key, body).await?;
+        self.revision = Some(revision);
+        Ok(revision)
+    }
+
+    /// Makes the answer wait until every living copy has applied what this transaction changes.
+    pub fn wait_for_copies(&mut self) {
+        self.waits = true;
+    }
+
+    /// Makes it so.
+    pub async fn commit(self) -> Result<(), Problem> {
+        let room = self.room.furniture();
+        self.tx.commit().await.map_err(|cause| unavailable(room.name, &cause))?;
+        if let Some(revision) = self.revision {
+            room.followers.advance(revision);
+            if self.waits {
+                room.followers.barrier(revision).await;
+            }
+        }
+        self.room.nudge();
+        Ok(())
+    }
+
+    /// Makes it so together with the answer, such that the same request again gets that answer.
+    pub async fn finish<R: serde::Serialize + Sync>(mut self, reply: R) -> Result<R, Problem> {
+        if let Some(repeat) = self.repeat.take() {
+            let now = self.now();
+            repeat.keep(&mut self.tx, &reply, now).await?;
+        }
+        self.commit().await?;
+        Ok(reply)
+    }
+}

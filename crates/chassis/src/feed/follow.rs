@@ -1,0 +1,199 @@
+//! Following a feed: a snapshot first, then every change, and a lease that says how old the copy
+//! may be.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use api::{
+    Client, Problem,
+    feed::{Change, Document, Feed},
+};
+use tokio::time::Instant;
+
+use super::followers::LEASE_MAX;
+
+const LEASE_SECONDS: u32 = 10;
+const WAIT_MILLIS: u32 = 3_000;
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// What a copy is told.
+#[derive(Debug)]
+pub enum Update {
+    /// Forget everything; these are all the documents.
+    Reset(Vec<Change>),
+    /// These changed, in order.
+    Changes(Vec<Change>),
+}
+
+impl Update {
+    /// The documents of topic `D` that were put (with their content) or removed, in order.
+    /// One that cannot be read is logged and passed over, since the writer may be newer.
+    pub fn of<D: Document>(&self) -> Vec<(String, Option<D>)> {
+        let (Self::Reset(changes) | Self::Changes(changes)) = self;
+        let mut documents = Vec::new();
+        for change in changes.iter().filter(|change| change.topic == D::TOPIC) {
+            let body = change.body.clone().map(serde_json::from_value::<D>).transpose();
+            match body {
+                Ok(body) => documents.push((change.key.clone(), body)),
+                Err(cause) => {
+                    tracing::error!(topic = D::TOPIC, key = change.key, %cause, "unreadable document");
+                }
+            }
+        }
+        documents
+    }
+
+    /// Whether everything known before is to be forgotten.
+    pub fn is_reset(&self) -> bool {
+        matches!(self, Self::Reset(_))
+    }
+}
+
+/// How far a copy is, and until when it may be relied on.
+#[derive(Debug, Clone, Default)]
+pub struct Freshness(Arc<Place>);
+
+#[derive(Debug, Default)]
+struct Place {
+    applied: AtomicU64,
+    good_until: Mutex<Option<Instant>>,
+}
+
+impl Freshness {
+    /// Whether the copy's lease holds: the feed's owner waits for it.
+    pub fn holds(&self) -> bool {
+        let until = *self.0.good_until.lock().expect("nobody panics while holding it");
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// The revision that was applied last.
+    pub fn applied(&self) -> u64 {
+        self.0.applied.load(Ordering::Acquire)
+    }
+
+    fn renew(&self, asked: Instant) {
+        // Counted from when the question was sent, so that it ends here before it ends there.
+        let until = asked + LEASE_MAX;
+        *self.0.good_until.lock().expect("nobody panics while holding it") = Some(until);
+    }
+}
+
+/// Keeps a copy of feed `F` under the name `follower`, for as long as it is polled. `apply` is
+/// called with each update; what it has returned from is acknowledged.
+pub async fn follow<F: Feed>(
+    client: Client,
+    follower: String,
+    freshness: Freshness,
+    mut apply: impl FnMut(Update) + Send,
+) {
+    let mut pause = PAUSE_MIN;
+    let mut started = false;
+    loop {
+        let step = if started {
+            follow_once::<F>(&client, &follower, &freshness, &mut apply).await
+        } else {
+            start::<F>(&client, &freshness, &mut apply).await.map(|()| true)
+        };
+        match step {
+            Ok(goes_on) => {
+                started = goes_on;
+                pause = PAUSE_MIN;
+            }
+            Err(problem) => {
+                tracing::debug!(feed = F::COMPONENT, follower, %problem, "the feed does not answer");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
+        }
+    }
+}
+
+async fn start<F: Feed>(
+    client: &Client,
+    freshness: &Freshness,
+    apply: &mut (impl FnMut(Update) + Send),
+) -> Result<(), Problem> {
+    let first = client.call(F::read(None)).await?;
+    let (mut documents, mut next) = (first.documents, first.next);
+    while let Some(after) = next {
+        let page = client.call(F::read(Some(after))).await?;
+        documents.extend(page.documents);
+        next = page.next;
+    }
+    apply(Update::Reset(documents));
+    freshness.0.applied.store(first.revision, Ordering::Release);
+    Ok(())
+}
+
+async fn follow_once<F: Feed>(
+    client: &Client,
+    follower: &str,
+    freshness: &Freshness,
+    apply: &mut (impl FnMut(Update) + Send),
+) -> Result<bool, Problem> {
+    let asked = Instant::now();
+    let question = F::follow(follower.to_owned(), freshness.applied(), LEASE_SECONDS, WAIT_MILLIS);
+    let answer = client.call(question).await?;
+    if answer.reset {
+        return Ok(false);
+    }
+    let mut applied = freshness.applied();
+    if let Some(last) = answer.changes.last().map(|change| change.revision) {
+        apply(Update::Changes(answer.changes));
+        freshness.0.applied.store(last, Ordering::Release);
+        applied = last;
+    }
+    // What was committed before the owner knew of this copy is not waited for: only a copy that
+    // has come to the head may be relied on.
+    if applied >= answer.head {
+        freshness.renew(asked);
+    }
+    Ok(true)
+}
+
+/// A copy of the documents of one topic, by key.
+#[derive(Debug)]
+pub struct Copy<D>(std::collections::HashMap<String, Arc<D>>);
+
+impl<D> Default for Copy<D> {
+    fn default() -> Self {
+        Self(std::collections::HashMap::new())
+    }
+}
+
+impl<D> Clone for Copy<D> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<D: Document> Copy<D> {
+    /// Applies an update.
+    pub fn apply(&mut self, update: &Update) {
+        if update.is_reset() {
+            self.0.clear();
+        }
+        for (key, document) in update.of::<D>() {
+            match document {
+                Some(document) => self.0.insert(key, Arc::new(document)),
+                None => self.0.remove(&key),
+            };
+        }
+    }
+
+    /// The document of that name.
+    pub fn get(&self, key: &str) -> Option<&Arc<D>> {
+        self.0.get(key)
+    }
+
+    /// All documents, in no order.
+    pub fn values(&self) -> impl Iterator<Item = &Arc<D>> {
+        self.0.values()
+    }
+}

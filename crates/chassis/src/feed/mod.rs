@@ -1,0 +1,9 @@
+//! The change feed, both ends: what a component writes, and what a copy elsewhere reads.
+
+mod follow;
+mod followers;
+mod log;
+
+pub use follow::{Copy, Freshness, Update, follow};
+pub(crate) use followers::Followers;
+pub(crate) use log::{append, changes, head, snapshot};

@@ -1,0 +1,175 @@
+//! A process with the components that stand in it.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use api::{Client, Problem, http::openapi};
+use axum::{Json, Router, routing::get};
+use tokio::{sync::Notify, task::JoinSet};
+use types::{Clock, Secret};
+
+use crate::{
+    Component, Directory, Guard, KeyRing, Room, Seal, Signer,
+    call::{Furniture, unavailable},
+    component::Task,
+    door::Door,
+    feed::{self, Followers},
+    seal::{hex, private_file, random_bytes},
+};
+
+/// What a house is built from.
+#[derive(Clone)]
+pub struct HouseConfig {
+    /// The process's name among those of the platform: its copies of feeds are known by it.
+    pub name: String,
+    /// Where the master key and the components' keys are.
+    pub data: PathBuf,
+    /// Makes the components' databases.
+    pub engine: db::Engine,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A process with the components that stand in it.
+pub struct House {
+    config: HouseConfig,
+    master: Secret,
+    keys: KeyRing,
+    guard: Guard,
+    directory: Directory,
+    waiting: Mutex<Vec<Task>>,
+}
+
+const FEED: db::Migration =
+    db::Migration { name: "chassis_0001", sql: include_str!("../migrations/0001_chassis.sql") };
+
+impl House {
+    /// Opens the house; the first time, its master key is made.
+    pub fn open(config: HouseConfig) -> Result<Self, crate::SealError> {
+        let master = private_file(&config.data.join("master.key"), || hex(&random_bytes::<32>()))?;
+        let keys = KeyRing::open(&config.data.join("keys"))?;
+        let guard = Guard::new(keys.clone(), Arc::clone(&config.clock));
+        Ok(Self {
+            config,
+            master: Secret::new(master),
+            keys,
+            guard,
+            directory: Directory::default(),
+            waiting: Mutex::default(),
+        })
+    }
+
+    /// Where things are kept.
+    pub fn data(&self) -> &Path {
+        &self.config.data
+    }
+
+    /// The time.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.config.clock)
+    }
+
+    /// Decides in this process.
+    pub fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// Where the components are.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// The process's name.
+    pub fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    /// The key of one who speaks for the platform.
+    pub fn signer(&self, name: &'static str) -> Result<Signer, crate::SealError> {
+        self.keys.signer(name, self.clock())
+    }
+
+    /// A client that asks as `name`.
+    pub fn client(&self, name: &'static str) -> Result<Client, crate::SealError> {
+        Ok(Client::new(Arc::new(self.directory.clone()), Arc::new(self.signer(name)?)))
+    }
+
+    /// A client that asks as nobody.
+    pub fn visitor(&self) -> Client {
+        let nobody: Option<Arc<str>> = None;
+        Client::new(Arc::new(self.directory.clone()), Arc::new(nobody))
+    }
+
+    /// Opens the component's database and gives it its place.
+    pub async fn mount<S: Send + Sync + 'static>(
+        &self,
+        component: Component<S>,
+    ) -> Result<Room<S>, Problem> {
+        let name = component.name;
+        let missing = component.missing();
+        assert!(missing.is_empty(), "nobody answers {missing:?}");
+        let failed = |cause: db::Error| unavailable(name, &cause);
+        let password = Seal::derive(&self.master, "databases").password(name);
+        let migrations = [std::slice::from_ref(&FEED), component.migrations];
+        let db = self.config.engine.open(name, &password, &migrations).await.map_err(failed)?;
+        let known = db::query("select follower from feed_follower")
+            .all(&db, |row| row.get::<String>("follower"))
+            .await
+            .map_err(failed)?;
+        let head = feed::head(&db).await.map_err(failed)?;
+        let peers = self.client(name).map_err(|cause| {
+            tracing::error!(%cause, "no key");
+            Problem::internal()
+        })?;
+        let room = Room::new(Furniture {
+            name,
+            state: component.state,
+            db,
+            clock: self.clock(),
+            peers,
+            seal: Seal::derive(&self.master, name),
+            guard: self.guard.clone(),
+            followers: Followers::new(head, known),
+            changed: Notify::new(),
+        });
+        if let Some(opening) = component.opening {
+            opening(room.clone()).await?;
+        }
+        let door = Arc::new(Door { room: room.clone() });
+        let routes = component.routes.into_iter();
+        let answering = routes.fold(document(name), |router, route| route(router, &door));
+        self.directory.add_local(name, answering);
+        let house = self.config.name.as_str();
+        let loops = component.loops.into_iter().map(|start| start(room.clone(), house));
+        self.waiting.lock().expect("nobody panics while holding it").extend(loops);
+        Ok(room)
+    }
+
+    /// Starts the loops of everything mounted so far, and keeps this process's copies of grants
+    /// and sessions, asking as the principal `name`. What it returns stops them when dropped.
+    pub fn start(&self, name: &'static str) -> Result<JoinSet<()>, crate::SealError> {
+        let mut tasks = JoinSet::new();
+        for task in self.waiting.lock().expect("nobody panics while holding it").drain(..) {
+            tasks.spawn(task);
+        }
+        let (guard, client, house) =
+            (self.guard.clone(), self.client(name)?, self.config.name.clone());
+        tasks.spawn(async move { guard.keep_up(client, &house).await });
+        Ok(tasks)
+    }
+}
+
+/// What anybody may read of a component: that it is there, and what it can be asked.
+fn document(name: &'static str) -> Router {
+    let listings = api::listings().into_iter().filter(|listing| listing.component == name);
+    let document = Arc::new(openapi(name, &listings.collect::<Vec<_>>()));
+    let read = move || {
+        let document = Arc::clone(&document);
+        async move { Json(serde_json::Value::clone(&document)) }
+    };
+    Router::new()
+        .route(&format!("/{name}/v1/openapi.json"), get(read))
+        .route(&format!("/{name}/healthz"), get(|| async { "ok\n" }))
+}

@@ -1,0 +1,141 @@
+//! Who may speak for whom: each component's own signing key, and everybody's public keys.
+//!
+//! A component's private key is in a 0600 file that only its process reads. The public halves lie
+//! side by side; a process looks again when it meets a name it does not know, since another
+//! process may just have been started for the first time.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, RwLock},
+    time::Duration,
+};
+
+use api::{
+    Credentials,
+    http::token::{Claims, sign},
+};
+use ed25519_dalek::{SigningKey, VerifyingKey};
+use tokio::time::Instant;
+use types::{Clock, Principal, Timestamp};
+
+use crate::seal::{SealError, hex, private_file, random_bytes, unhex};
+
+/// How long a component's token is good for; a new one is made at half of that.
+const TOKEN_LIFE: Duration = Duration::from_mins(5);
+
+/// The public keys of the platform's components, in a folder.
+#[derive(Clone)]
+pub struct KeyRing(Arc<Ring>);
+
+struct Ring {
+    folder: PathBuf,
+    known: RwLock<HashMap<String, VerifyingKey>>,
+    looked: Mutex<Option<Instant>>,
+}
+
+impl KeyRing {
+    /// The ring in `folder`, which is made if it is not there.
+    pub fn open(folder: &Path) -> Result<Self, SealError> {
+        std::fs::create_dir_all(folder).map_err(|cause| SealError::file(folder, cause))?;
+        let ring =
+            Ring { folder: folder.to_owned(), known: RwLock::default(), looked: Mutex::default() };
+        let ring = Self(Arc::new(ring));
+        ring.look();
+        Ok(ring)
+    }
+
+    /// The component's own key; made, and its public half put on the ring, if there is none.
+    pub fn signer(&self, name: &'static str, clock: Arc<dyn Clock>) -> Result<Signer, SealError> {
+        let path = self.0.folder.join(format!("{name}.key"));
+        let text = private_file(&path, || hex(&random_bytes::<32>()))?;
+        let seed: [u8; 32] = unhex(&text).ok_or_else(|| SealError::unreadable(&path))?;
+        let key = SigningKey::from_bytes(&seed);
+        let public = self.0.folder.join(format!("{name}.pub"));
+        let written = hex(key.verifying_key().as_bytes());
+        if std::fs::read_to_string(&public).ok().as_deref() != Some(&written) {
+            let fresh = public.with_extension("pub.new");
+            std::fs::write(&fresh, &written).map_err(|cause| SealError::file(&fresh, cause))?;
+            std::fs::rename(&fresh, &public).map_err(|cause| SealError::file(&public, cause))?;
+        }
+        self.look();
+        Ok(Signer { name, key: Arc::new(key), clock, tokens: Arc::default() })
+    }
+
+    /// The public key of the component `name`.
+    pub fn find(&self, name: &str) -> Option<VerifyingKey> {
+        let known =
+            || self.0.known.read().expect("nobody panics while holding it").get(name).copied();
+        known().or_else(|| {
+            if !api::PRINCIPALS.contains(&name) || !self.may_look() {
+                return None;
+            }
+            self.look();
+            known()
+        })
+    }
+
+    fn may_look(&self) -> bool {
+        let mut looked = self.0.looked.lock().expect("nobody panics while holding it");
+        let due = looked.is_none_or(|last| last.elapsed() > Duration::from_secs(1));
+        if due {
+            *looked = Some(Instant::now());
+        }
+        due
+    }
+
+    fn look(&self) {
+        for name in api::PRINCIPALS {
+            let text = std::fs::read_to_string(self.0.folder.join(format!("{name}.pub")));
+            let key = text.ok().and_then(|text| unhex::<32>(text.trim()));
+            if let Some(key) = key.and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok()) {
+                let mut known = self.0.known.write().expect("nobody panics while holding it");
+                known.insert(name.to_owned(), key);
+            }
+        }
+    }
+}
+
+/// Signs as one component.
+#[derive(Clone)]
+pub struct Signer {
+    name: &'static str,
+    key: Arc<SigningKey>,
+    clock: Arc<dyn Clock>,
+    tokens: Arc<RwLock<HashMap<String, Token>>>,
+}
+
+/// A token, and when to make the next one.
+type Token = (Arc<str>, Timestamp);
+
+impl Signer {
+    /// Signs `claims` in the component's name.
+    pub fn sign(&self, claims: &Claims) -> String {
+        sign(self.name, &self.key, claims)
+    }
+}
+
+impl Credentials for Signer {
+    fn bearer(&self, audience: &str) -> Option<Arc<str>> {
+        let now = self.clock.now();
+        let tokens = self.tokens.read().expect("nobody panics while holding it");
+        if let Some((token, _)) = tokens.get(audience).filter(|(_, renew)| now < *renew) {
+            return Some(Arc::clone(token));
+        }
+        drop(tokens);
+        let seconds = now.micros().div_euclid(1_000_000);
+        let life = i64::try_from(TOKEN_LIFE.as_secs()).unwrap_or(0);
+        let claims = Claims {
+            sub: Principal::Service(self.name.parse().ok()?),
+            aud: audience.to_owned(),
+            iat: seconds,
+            exp: seconds + life,
+            sid: None,
+            account: None,
+        };
+        let token: Arc<str> = self.sign(&claims).into();
+        let mut tokens = self.tokens.write().expect("nobody panics while holding it");
+        tokens.insert(audience.to_owned(), (Arc::clone(&token), now.plus(TOKEN_LIFE / 2)));
+        Some(token)
+    }
+}

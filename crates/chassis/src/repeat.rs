@@ -1,0 +1,114 @@
+//! `Idempotency-Key`: a request that is sent again gets the answer it got.
+//!
+//! The answer is written in the transaction of the effect, so there is never one without the
+//! other. A key belongs to the principal that sent it and to one request; it is kept for a day.
+
+use std::time::Duration;
+
+use api::{Kind, Operation, Problem};
+use serde::{Serialize, de::DeserializeOwned};
+use types::{Digest, Principal, Timestamp};
+
+use crate::call::unavailable;
+
+/// For how long an answer is kept.
+const KEPT: Duration = Duration::from_hours(24);
+const KEY_LENGTH_MAX: usize = 200;
+
+/// A request's key, and what it may be used for.
+#[derive(Clone)]
+pub(crate) struct Repeat {
+    principal: Principal,
+    key: String,
+    fingerprint: String,
+    component: &'static str,
+}
+
+impl Repeat {
+    /// The key that `text` is, for this very request.
+    pub(crate) fn of<O: Operation>(
+        text: &str,
+        principal: &Principal,
+        operation: &O,
+    ) -> Result<Self, Problem> {
+        if text.is_empty() || text.len() > KEY_LENGTH_MAX {
+            let detail = format!("an idempotency key must have 1 to {KEY_LENGTH_MAX} characters");
+            return Err(Problem::invalid("idempotency_key", detail));
+        }
+        let body = serde_json::to_vec(operation).map_err(|_| Problem::internal())?;
+        let mut content = O::PERMISSION.as_bytes().to_vec();
+        content.extend_from_slice(&body);
+        let fingerprint = Digest::of(&content).to_string();
+        Ok(Self {
+            principal: principal.clone(),
+            key: text.to_owned(),
+            fingerprint,
+            component: O::COMPONENT,
+        })
+    }
+
+    /// The answer that was given to this request before.
+    pub(crate) async fn earlier<R: DeserializeOwned>(
+        &self,
+        db: &db::Db,
+    ) -> Result<Option<R>, Problem> {
+        let found = db::query(
+            "select fingerprint, reply from repeated_request where principal = ? and idempotency_key = ?",
+        )
+        .bind(&self.principal)
+        .bind(&self.key)
+        .optional(db, |row| Ok((row.get::<String>("fingerprint")?, row.get::<String>("reply")?)))
+        .await
+        .map_err(|cause| unavailable(self.component, &cause))?;
+        match found {
+            None => Ok(None),
+            Some((fingerprint, reply)) if fingerprint == self.fingerprint => {
+                serde_json::from_str(&reply).map(Some).map_err(|_| Problem::internal())
+            }
+            Some(_) => Err(Problem::conflict(
+                "idempotency_key_reused",
+                format!(
+                    "the idempotency key `{}` was used for another request; take a new one",
+                    self.key
+                ),
+            )),
+        }
+    }
+
+    /// Keeps the answer, and forgets those that are too old.
+    pub(crate) async fn keep<R: Serialize + Sync>(
+        &self,
+        tx: &mut db::Tx,
+        reply: &R,
+        now: Timestamp,
+    ) -> Result<(), Problem> {
+        let failed = |cause: db::Error| {
+            if cause.is_unique() {
+                let detail = "the same request is being answered at this moment; ask again";
+                return Problem {
+                    retry_after: Some(1),
+                    ..Problem::new(Kind::Conflict, "in_progress", detail)
+                };
+            }
+            unavailable(self.component, &cause)
+        };
+        db::query("delete from repeated_request where created < ?")
+            .bind(now.minus(KEPT))
+            .run(&mut *tx)
+            .await
+            .map_err(failed)?;
+        db::query(
+            "insert into repeated_request (principal, idempotency_key, fingerprint, reply, created)
+             values (?, ?, ?, ?, ?)",
+        )
+        .bind(&self.principal)
+        .bind(&self.key)
+        .bind(&self.fingerprint)
+        .bind_json(reply)
+        .bind(now)
+        .run(tx)
+        .await
+        .map_err(failed)?;
+        Ok(())
+    }
+}

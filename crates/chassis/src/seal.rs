@@ -1,0 +1,189 @@
+//! Secrets at rest: sealed with XChaCha20-Poly1305 under a key that is derived from the master key.
+//!
+//! The context (which table, which row) is authenticated with the secret, so that a sealed value
+//! that was moved to another row does not open there.
+
+use std::{
+    fmt, fs,
+    io::{ErrorKind, Read as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use chacha20poly1305::{
+    KeyInit as _, XChaCha20Poly1305, XNonce,
+    aead::{Aead as _, Payload},
+};
+use hkdf::Hkdf;
+use sha2::Sha256;
+use types::Secret;
+
+/// Why a secret or a key cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// A file cannot be read or written.
+    #[error("`{path}` cannot be used")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file holds something else.
+    #[error("`{0}` does not hold a key: restore it from a backup")]
+    Unreadable(PathBuf),
+    /// A sealed value does not open.
+    #[error("a sealed value does not open: is this the master key that it was sealed under?")]
+    Closed,
+}
+
+impl SealError {
+    pub(crate) fn file(path: &Path, source: std::io::Error) -> Self {
+        Self::File { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn unreadable(path: &Path) -> Self {
+        Self::Unreadable(path.to_owned())
+    }
+}
+
+/// Seals and opens secrets of one purpose.
+#[derive(Clone)]
+pub struct Seal {
+    cipher: XChaCha20Poly1305,
+    key: Secret,
+}
+
+impl fmt::Debug for Seal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seal(…)")
+    }
+}
+
+impl Seal {
+    /// The seal that `master` gives for `purpose`.
+    pub fn derive(master: &Secret, purpose: &str) -> Self {
+        let bytes = expand(master.reveal().as_bytes(), purpose);
+        Self { cipher: XChaCha20Poly1305::new(&bytes.into()), key: Secret::new(hex(&bytes)) }
+    }
+
+    /// A password for `purpose`: always the same one from the same master key.
+    pub fn password(&self, purpose: &str) -> Secret {
+        Secret::new(hex(&expand(self.key.reveal().as_bytes(), purpose)))
+    }
+
+    /// Seals `secret` for `context`.
+    pub fn seal(&self, secret: &Secret, context: &str) -> String {
+        let nonce = random_bytes::<24>();
+        let payload = Payload { msg: secret.reveal().as_bytes(), aad: context.as_bytes() };
+        let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload);
+        let sealed = sealed.expect("a secret is far below the cipher's limit");
+        STANDARD_NO_PAD.encode([&nonce[..], &sealed].concat())
+    }
+
+    /// Opens what was sealed for `context`.
+    pub fn open(&self, sealed: &str, context: &str) -> Result<Secret, SealError> {
+        let bytes = STANDARD_NO_PAD.decode(sealed).map_err(|_| SealError::Closed)?;
+        let (nonce, sealed) = bytes.split_first_chunk::<24>().ok_or(SealError::Closed)?;
+        let payload = Payload { msg: sealed, aad: context.as_bytes() };
+        let opened = self.cipher.decrypt(&XNonce::from(*nonce), payload);
+        let text = String::from_utf8(opened.map_err(|_| SealError::Closed)?);
+        text.map(Secret::new).map_err(|_| SealError::Closed)
+    }
+}
+
+fn expand(key: &[u8], purpose: &str) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    let expanded =
+        Hkdf::<Sha256>::new(Some(b"mandate"), key).expand(purpose.as_bytes(), &mut bytes);
+    expanded.expect("32 bytes are within HKDF's limit");
+    bytes
+}
+
+/// What the 0600 file at `path` holds; if there is none it is written first, whole or not at all.
+pub fn private_file(path: &Path, make: impl FnOnce() -> String) -> Result<String, SealError> {
+    let failed = |cause| SealError::file(path, cause);
+    match fs::read_to_string(path) {
+        Ok(text) => return Ok(text.trim().to_owned()),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => {}
+        Err(cause) => return Err(failed(cause)),
+    }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let fresh = path.with_extension(format!("new{}", std::process::id()));
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&fresh)
+        .map_err(failed)?;
+    file.write_all(format!("{}\n", make()).as_bytes()).map_err(failed)?;
+    file.sync_all().map_err(failed)?;
+    // A link fails where a rename would replace, so of two processes that start at once one wins.
+    let linked = fs::hard_link(&fresh, path);
+    fs::remove_file(&fresh).map_err(failed)?;
+    match linked {
+        Err(cause) if cause.kind() != ErrorKind::AlreadyExists => return Err(failed(cause)),
+        _ => {}
+    }
+    let mut text = String::new();
+    fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text)).map_err(failed)?;
+    Ok(text.trim().to_owned())
+}
+
+/// Bytes that nobody can guess.
+pub(crate) fn random_bytes<const N: usize>() -> [u8; N] {
+    rand::random()
+}
+
+/// A secret that nobody can guess, 32 letters and digits.
+pub fn random_secret() -> Secret {
+    Secret::new(hex(&random_bytes::<16>()))
+}
+
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The `N` bytes that `text` is in hexadecimal digits.
+pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    if text.len() != 2 * N || !text.is_ascii() {
+        return None;
+    }
+    for (place, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * place..2 * place + 2], 16).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_opens_only_where_it_was_sealed() {
+        let seal = Seal::derive(&Secret::new("master"), "configurator");
+        let sealed = seal.seal(&Secret::new("hunter2"), "instance/1");
+        assert_eq!(seal.open(&sealed, "instance/1").unwrap().reveal(), "hunter2");
+        assert!(seal.open(&sealed, "instance/2").is_err());
+        let other = Seal::derive(&Secret::new("master"), "billing");
+        assert!(other.open(&sealed, "instance/1").is_err());
+        assert_ne!(sealed, seal.seal(&Secret::new("hunter2"), "instance/1"));
+    }
+
+    #[test]
+    fn hexadecimal_digits_read_back() {
+        assert_eq!(unhex::<3>(&hex(&[0, 15, 255])), Some([0, 15, 255]));
+        assert_eq!(unhex::<3>("00ff"), None);
+        assert_eq!(unhex::<1>("é"), None);
+    }
+}
