@@ -1,0 +1,106 @@
+//! Grants: who may do what with what.
+
+use api::{
+    Problem,
+    access::{AuditEntry, CreateGrant, Grant, ListGrants, PutGrant, RevokeGrant, Revoked},
+};
+use chassis::{Call, Write};
+use types::{AccountId, Cursor, GrantId, Page, Resource};
+
+use crate::{Error, State, catalogue::check_grantable, store};
+
+pub(crate) async fn put_grant(cx: &mut Write<State>, op: PutGrant) -> Result<Grant, Problem> {
+    let (principal, given, on) = (op.principal, op.given, op.on);
+    let granted_by = cx.caller.principal.clone();
+    let grant = Grant { grant: op.grant, principal, given, on, granted_by, created: cx.now() };
+    let known =
+        store::grant(cx.tx(), account_of(&grant.on), op.grant).await.map_err(Error::from)?;
+    match known {
+        // Put again: nothing new to tell, but the answer still means that everybody has it.
+        Some(known)
+            if (&known.principal, &known.given, &known.on)
+                == (&grant.principal, &grant.given, &grant.on) =>
+        {
+            Ok(known)
+        }
+        _ => keep(cx, grant, "access.putGrant").await,
+    }
+}
+
+pub(crate) async fn create_grant(cx: &mut Write<State>, op: CreateGrant) -> Result<Grant, Problem> {
+    if account_of(&op.on) != Some(op.account) {
+        return Err(Error::Elsewhere(op.on).into());
+    }
+    check_grantable(cx.tx(), &op.given).await?;
+    let now = cx.now();
+    let grant = Grant {
+        grant: GrantId::new(now),
+        principal: op.principal,
+        given: op.given,
+        on: op.on,
+        granted_by: cx.caller.principal.clone(),
+        created: now,
+    };
+    keep(cx, grant, "access.createGrant").await
+}
+
+async fn keep(cx: &mut Write<State>, grant: Grant, action: &str) -> Result<Grant, Problem> {
+    let account = account_of(&grant.on);
+    store::put_grant(cx.tx(), account, &grant).await.map_err(Error::from)?;
+    cx.put(&grant).await.map_err(Error::from)?;
+    cx.wait_for_copies();
+    let detail = format!("`{}` to {}", grant.given, grant.principal);
+    audit(cx, account, action, &grant.on, detail).await?;
+    Ok(grant)
+}
+
+pub(crate) async fn revoke_grant(
+    cx: &mut Write<State>,
+    op: RevokeGrant,
+) -> Result<Revoked, Problem> {
+    let account = Some(op.account);
+    let grant = store::grant(cx.tx(), account, op.grant)
+        .await
+        .map_err(Error::from)?
+        .ok_or(Error::Missing)?;
+    store::delete_grant(cx.tx(), op.grant).await.map_err(Error::from)?;
+    let revision = cx.remove::<Grant>(&op.grant.to_string()).await.map_err(Error::from)?;
+    cx.wait_for_copies();
+    let detail = format!("`{}` from {}", grant.given, grant.principal);
+    audit(cx, account, "access.revokeGrant", &grant.on, detail).await?;
+    Ok(Revoked { revision })
+}
+
+pub(crate) async fn list_grants(cx: Call<State>, op: ListGrants) -> Result<Page<Grant>, Problem> {
+    let cursor = Cursor { after: op.after, limit: op.limit };
+    let grants = store::grants(cx.db(), op.account, &cursor).await.map_err(Error::from)?;
+    Ok(Page::cut(grants, &cursor, |grant| grant.grant.to_string()))
+}
+
+/// The account that a resource is in.
+pub(crate) fn account_of(on: &Resource) -> Option<AccountId> {
+    match on {
+        Resource::Account(account) | Resource::Instance(account, _) => Some(*account),
+        Resource::Platform | Resource::Service(_) | Resource::Node(_) => None,
+    }
+}
+
+async fn audit(
+    cx: &mut Write<State>,
+    account: Option<AccountId>,
+    action: &str,
+    on: &Resource,
+    detail: String,
+) -> Result<(), Problem> {
+    let request = cx.request.ok_or_else(Problem::internal)?;
+    let entry = AuditEntry {
+        at: cx.now(),
+        by: cx.caller.principal.clone(),
+        action: action.parse().map_err(|_| Problem::internal())?,
+        on: on.clone(),
+        detail,
+        request,
+    };
+    store::insert_audit(cx.tx(), account, &entry).await.map_err(Error::from)?;
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! The tables.
+
+use api::{
+    access::{AuditEntry, CatalogueEntry, Grant},
+    manifest::Level,
+};
+use db::On;
+use types::{AccountId, Cursor, GrantId, Name, Permission, RequestId};
+
+type Stored<T> = Result<T, db::Error>;
+
+/// The platform's own grants belong to no account.
+fn owner(account: Option<AccountId>) -> String {
+    account.map(|id| id.to_string()).unwrap_or_default()
+}
+
+pub(crate) async fn put_grant(
+    tx: &mut db::Tx,
+    account: Option<AccountId>,
+    grant: &Grant,
+) -> Stored<()> {
+    db::query(
+        "insert into access_grant (id, account, principal, given, resource, granted_by, created)
+         values (?, ?, ?, ?, ?, ?, ?)
+         on conflict (id) do update set account = excluded.account, principal = excluded.principal,
+         given = excluded.given, resource = excluded.resource, granted_by = excluded.granted_by,
+         created = excluded.created",
+    )
+    .bind(grant.grant)
+    .bind(owner(account))
+    .bind(&grant.principal)
+    .bind(&grant.given)
+    .bind(&grant.on)
+    .bind(&grant.granted_by)
+    .bind(grant.created)
+    .run(tx)
+    .await
+    .map(drop)
+}
+
+fn read_grant(row: &db::Row) -> Stored<Grant> {
+    Ok(Grant {
+        grant: row.get("id")?,
+        principal: row.get("principal")?,
+        given: row.get("given")?,
+        on: row.get("resource")?,
+        granted_by: row.get("granted_by")?,
+        created: row.get("created")?,
+    })
+}
+
+pub(crate) async fn grant(
+    on: impl On,
+    account: Option<AccountId>,
+    id: GrantId,
+) -> Stored<Option<Grant>> {
+    db::query("select * from access_grant where id = ? and account = ?")
+        .bind(id)
+        .bind(owner(account))
+        .optional(on, read_grant)
+        .await
+}
+
+pub(crate) async fn delete_grant(on: impl On, id: GrantId) -> Stored<()> {
+    db::query("delete from access_grant where id = ?").bind(id).run(on).await.map(drop)
+}
+
+pub(crate) async fn grants(on: impl On, account: AccountId, cursor: &Cursor) -> Stored<Vec<Grant>> {
+    db::query("select * from access_grant where account = ? and id > ? order by id limit ?")
+        .bind(account)
+        .bind(cursor.key())
+        .bind(cursor.rows())
+        .all(on, read_grant)
+        .await
+}
+
+pub(crate) async fn replace_catalogue(
+    tx: &mut db::Tx,
+    service: &Name,
+    entries: &[CatalogueEntry],
+) -> Stored<()> {
+    db::query("delete from catalogue where service = ?").bind(service).run(&mut *tx).await?;
+    for entry in entries {
+        db::query("insert into catalogue (service, permission, title, level) values (?, ?, ?, ?)")
+            .bind(service)
+            .bind(&entry.permission)
+            .bind(&entry.title)
+            .bind_json(&entry.level)
+            .run(&mut *tx)
+            .await?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn catalogue(
+    on: impl On,
+    service: Option<&Name>,
+    cursor: &Cursor,
+) -> Stored<Vec<CatalogueEntry>> {
+    let service = service.map_or("", Name::as_str);
+    db::query(
+        "select * from catalogue where (? = '' or service = ?) and permission > ?
+         order by permission limit ?",
+    )
+    .bind(service)
+    .bind(service)
+    .bind(cursor.key())
+    .bind(cursor.rows())
+    .all(on, |row| {
+        let level: Level = row.json("level")?;
+        Ok(CatalogueEntry { permission: row.get("permission")?, title: row.get("title")?, level })
+    })
+    .await
+}
+
+pub(crate) async fn knows_service(on: impl On, service: &Name) -> Stored<bool> {
+    db::query("select 1 as known from catalogue where service = ? limit 1")
+        .bind(service)
+        .optional(on, |_| Ok(()))
+        .await
+        .map(|found| found.is_some())
+}
+
+pub(crate) async fn knows_permission(on: impl On, permission: &Permission) -> Stored<bool> {
+    db::query("select 1 as known from catalogue where permission = ?")
+        .bind(permission)
+        .optional(on, |_| Ok(()))
+        .await
+        .map(|found| found.is_some())
+}
+
+/// The entry's id sorts by time; the request's would not be unique.
+pub(crate) async fn insert_audit(
+    tx: &mut db::Tx,
+    account: Option<AccountId>,
+    entry: &AuditEntry,
+) -> Stored<()> {
+    db::query(
+        "insert into audit (id, account, at, principal, action, resource, detail, request)
+         values (?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(RequestId::new(entry.at))
+    .bind(owner(account))
+    .bind(entry.at)
+    .bind(&entry.by)
+    .bind(&entry.action)
+    .bind(&entry.on)
+    .bind(&entry.detail)
+    .bind(entry.request)
+    .run(tx)
+    .await
+    .map(drop)
+}
+
+/// Newest first, each with its id.
+pub(crate) async fn audit(
+    on: impl On,
+    account: AccountId,
+    cursor: &Cursor,
+) -> Stored<Vec<(String, AuditEntry)>> {
+    // Above every id: the first page begins with the newest.
+    let before = cursor.after.as_deref().unwrap_or("req_~");
+    db::query("select * from audit where account = ? and id < ? order by id desc limit ?")
+        .bind(account)
+        .bind(before)
+        .bind(cursor.rows())
+        .all(on, |row| {
+            let entry = AuditEntry {
+                at: row.get("at")?,
+                by: row.get("principal")?,
+                action: row.get("action")?,
+                on: row.get("resource")?,
+                detail: row.get("detail")?,
+                request: row.get("request")?,
+            };
+            Ok((row.get("id")?, entry))
+        })
+        .await
+}

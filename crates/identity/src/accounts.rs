@@ -1,0 +1,129 @@
+//! Accounts and their users.
+
+use api::{
+    Problem,
+    access::PutGrant,
+    identity::{
+        Account, CreateUser, GetAccount, ListAccounts, ListUsers, RegisterAccount, Registered, User,
+    },
+};
+use chassis::{Call, Next, Room};
+use types::{AccountId, Cursor, GrantId, Grantable, Page, Principal, Resource, UserId};
+
+use crate::{Error, State, store};
+
+/// What access is to grant a person.
+pub(crate) const OWNER: &str = "owner";
+pub(crate) const OPERATOR: &str = "operator";
+
+pub(crate) async fn register_account(
+    cx: Call<State>,
+    op: RegisterAccount,
+) -> Result<Registered, Problem> {
+    let title = op.title.trim().to_owned();
+    if title.is_empty() || title.chars().count() > 100 {
+        return Err(Error::Title.into());
+    }
+    let email = checked_email(&op.email)?;
+    let hash = cx.state().passwords.hash(op.password).await?;
+    let now = cx.now();
+    let account = Account { account: AccountId::new(now), title, created: now };
+    let user = User { user: UserId::new(now), account: Some(account.account), email, created: now };
+    let mut write = cx.begin().await?;
+    store::insert_account(write.tx(), &account).await.map_err(Error::from)?;
+    insert_person(write.tx(), &user, &hash, Some(OWNER)).await?;
+    let registered = write.finish(Registered { account: account.account, user: user.user }).await?;
+    // The reconciler would do it too; done here, the new owner can go on at once.
+    if let Err(problem) = grant_roles(cx.room().clone()).await {
+        tracing::warn!(%problem, "the owner's grant will be tried again");
+    }
+    Ok(registered)
+}
+
+pub(crate) async fn create_user(cx: Call<State>, op: CreateUser) -> Result<User, Problem> {
+    let email = checked_email(&op.email)?;
+    let hash = cx.state().passwords.hash(op.password).await?;
+    let now = cx.now();
+    let user = User { user: UserId::new(now), account: Some(op.account), email, created: now };
+    let mut write = cx.begin().await?;
+    store::account(write.tx(), op.account)
+        .await
+        .map_err(Error::from)?
+        .ok_or(Error::Missing("account"))?;
+    insert_person(write.tx(), &user, &hash, None).await?;
+    write.finish(user).await
+}
+
+pub(crate) async fn insert_person(
+    tx: &mut db::Tx,
+    user: &User,
+    hash: &str,
+    role: Option<&str>,
+) -> Result<(), Error> {
+    store::insert_person(tx, user, hash, role).await.map_err(|cause| {
+        if cause.is_unique() { Error::EmailTaken(user.email.clone()) } else { cause.into() }
+    })
+}
+
+pub(crate) async fn get_account(cx: Call<State>, op: GetAccount) -> Result<Account, Problem> {
+    let account = store::account(cx.db(), op.account).await.map_err(Error::from)?;
+    Ok(account.ok_or(Error::Missing("account"))?)
+}
+
+pub(crate) async fn list_accounts(
+    cx: Call<State>,
+    op: ListAccounts,
+) -> Result<Page<Account>, Problem> {
+    let cursor = Cursor { after: op.after, limit: op.limit };
+    let accounts = store::accounts(cx.db(), &cursor).await.map_err(Error::from)?;
+    Ok(Page::cut(accounts, &cursor, |account| account.account.to_string()))
+}
+
+pub(crate) async fn list_users(cx: Call<State>, op: ListUsers) -> Result<Page<User>, Problem> {
+    let cursor = Cursor { after: op.after, limit: op.limit };
+    let users = store::users(cx.db(), op.account, &cursor).await.map_err(Error::from)?;
+    Ok(Page::cut(users, &cursor, |user| user.user.to_string()))
+}
+
+/// Tells access what owners and operators are to be granted, until it has been told.
+pub(crate) async fn grant_roles(room: Room<State>) -> Result<Next, Problem> {
+    for (user, role) in store::people_to_grant(room.db()).await.map_err(Error::from)? {
+        let on = match (role.as_str(), user.account) {
+            (OWNER, Some(account)) => Resource::Account(account),
+            _ => Resource::Platform,
+        };
+        let given: Grantable = role.parse().map_err(|_| Problem::internal())?;
+        let grant = GrantId::named(&[&role, &user.user.to_string()]);
+        let principal = Principal::User(user.user);
+        room.peers().call(PutGrant { grant, principal, given, on }).await?;
+        store::set_granted(room.db(), user.user).await.map_err(Error::from)?;
+    }
+    Ok(Next::Idle)
+}
+
+/// The address in the form in which it is kept: trimmed and in lower case.
+pub(crate) fn checked_email(text: &str) -> Result<String, Error> {
+    let email = text.trim().to_lowercase();
+    let wrong = || Error::Email(text.chars().take(100).collect());
+    let (name, host) = email.split_once('@').ok_or_else(wrong)?;
+    let plain = |c: char| !c.is_whitespace() && !c.is_control() && c != '@';
+    let fits = !name.is_empty() && !host.is_empty() && email.len() <= 254;
+    if fits && name.chars().all(plain) && host.chars().all(plain) {
+        Ok(email)
+    } else {
+        Err(wrong())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_kept_in_one_form() {
+        assert_eq!(checked_email(" Ada@Example.COM ").unwrap(), "ada@example.com");
+        for wrong in ["", "ada", "@example.com", "ada@", "a da@example.com", "a@b@c"] {
+            assert!(checked_email(wrong).is_err(), "{wrong}");
+        }
+    }
+}

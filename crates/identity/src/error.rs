@@ -1,0 +1,57 @@
+//! What can go wrong here, and what is said about it.
+
+use api::{Kind, Problem};
+
+/// Why identity refuses.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("`{0}` is not an e-mail address: write it as `ada@example.com`")]
+    Email(String),
+    #[error("a user with the e-mail address `{0}` exists already; sign in, or use another one")]
+    EmailTaken(String),
+    #[error("a password must have 10 to 200 characters")]
+    Password,
+    #[error("a title must have 1 to 100 characters")]
+    Title,
+    #[error("the e-mail address or the password is wrong")]
+    SignIn,
+    #[error("too many people are signing in at this moment; try again")]
+    Busy,
+    #[error("the join token is not known or has expired; ask the operator for a new one")]
+    JoinToken,
+    #[error("a public key must be 64 hexadecimal digits")]
+    PublicKey,
+    #[error("`{0}` is a part of the platform and gets no token here")]
+    Reserved(String),
+    #[error("there is no such {0}")]
+    Missing(&'static str),
+    #[error("identity cannot work now; try again")]
+    Database(#[from] db::Error),
+    #[error("identity cannot work now; the log says why")]
+    Hashing,
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let detail = error.to_string();
+        match error {
+            Error::Email(_) => Self::invalid("email", detail),
+            Error::Password => Self::invalid("password", detail),
+            Error::Title => Self::invalid("title", detail),
+            Error::PublicKey => Self::invalid("public_key", detail),
+            Error::Reserved(_) => Self::invalid("service_reserved", detail),
+            Error::EmailTaken(_) => Self::conflict("email_taken", detail),
+            Error::SignIn => Self::new(Kind::Unauthenticated, "sign_in_refused", detail),
+            Error::JoinToken => Self::new(Kind::Unauthenticated, "join_token_refused", detail),
+            Error::Busy => {
+                Self { retry_after: Some(1), ..Self::new(Kind::Exhausted, "busy", detail) }
+            }
+            Error::Missing(what) => Self::not_found(what),
+            Error::Database(cause) => {
+                tracing::error!(%cause, "the database failed");
+                Self::unavailable(detail, 1)
+            }
+            Error::Hashing => Self::internal(),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Signing in and out.
+
+use std::time::Duration;
+
+use api::{
+    Empty, Problem,
+    http::token::{Claims, EVERYONE},
+    identity::{EndedSession, Me, SignIn, SignOut, SignedIn, WhoAmI},
+};
+use chassis::{Call, Next, Room, Write};
+use types::{Principal, Secret, SessionId};
+
+use crate::{Error, State, accounts::checked_email, store};
+
+/// For how long a session is good.
+const SESSION: Duration = Duration::from_hours(12);
+
+pub(crate) async fn sign_in(cx: Call<State>, op: SignIn) -> Result<SignedIn, Problem> {
+    let email = checked_email(&op.email).map_err(|_| Error::SignIn)?;
+    let found = store::person(cx.db(), &email).await.map_err(Error::from)?;
+    let (user, hash) = found.unzip();
+    let right = cx.state().passwords.is_right(op.password, hash).await?;
+    let user = user.filter(|_| right).ok_or(Error::SignIn)?;
+    let now = cx.now();
+    let (session, expires) = (SessionId::new(now), now.plus(SESSION));
+    store::insert_session(cx.db(), session, user.user, expires).await.map_err(Error::from)?;
+    let claims = Claims {
+        sub: Principal::User(user.user),
+        aud: EVERYONE.to_owned(),
+        iat: now.micros().div_euclid(1_000_000),
+        exp: expires.micros().div_euclid(1_000_000),
+        sid: Some(session),
+        account: user.account,
+    };
+    let token = Secret::new(cx.state().signer.sign(&claims));
+    Ok(SignedIn { token, session, user, expires })
+}
+
+pub(crate) async fn sign_out(cx: &mut Write<State>, op: SignOut) -> Result<Empty, Problem> {
+    let Principal::User(user) = cx.caller.principal else {
+        return Err(Error::Missing("session").into());
+    };
+    let expires = store::delete_session(cx.tx(), op.session, user).await.map_err(Error::from)?;
+    let expires = expires.ok_or(Error::Missing("session"))?;
+    let ended = EndedSession { session: op.session, expires };
+    store::insert_ended(cx.tx(), &ended).await.map_err(Error::from)?;
+    cx.put(&ended).await.map_err(Error::from)?;
+    cx.wait_for_copies();
+    Ok(Empty {})
+}
+
+pub(crate) async fn who_am_i(cx: Call<State>, _: WhoAmI) -> Result<Me, Problem> {
+    let user = match cx.caller.principal {
+        Principal::User(user) => store::user(cx.db(), user).await.map_err(Error::from)?,
+        _ => None,
+    };
+    Ok(Me { principal: cx.caller.principal.clone(), user, session: cx.caller.session })
+}
+
+/// A session that has expired needs not be told of any longer.
+pub(crate) async fn forget_ended(room: Room<State>) -> Result<Next, Problem> {
+    let now = room.now();
+    store::delete_expired_sessions(room.db(), now).await.map_err(Error::from)?;
+    for session in store::ended_before(room.db(), now).await.map_err(Error::from)? {
+        let mut write = room.begin().await?;
+        store::delete_ended(write.tx(), session).await.map_err(Error::from)?;
+        write.remove::<EndedSession>(&session.to_string()).await.map_err(Error::from)?;
+        write.commit().await?;
+    }
+    Ok(Next::Idle)
+}

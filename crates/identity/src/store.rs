@@ -1,0 +1,188 @@
+//! The tables.
+
+use api::identity::{Account, EndedSession, NodeKey, User};
+use db::On;
+use types::{AccountId, Cursor, NodeId, SessionId, Timestamp, UserId};
+
+type Stored<T> = Result<T, db::Error>;
+
+pub(crate) async fn insert_account(tx: &mut db::Tx, account: &Account) -> Stored<()> {
+    db::query("insert into account (id, title, created) values (?, ?, ?)")
+        .bind(account.account)
+        .bind(&account.title)
+        .bind(account.created)
+        .run(tx)
+        .await
+        .map(drop)
+}
+
+fn read_account(row: &db::Row) -> Stored<Account> {
+    Ok(Account { account: row.get("id")?, title: row.get("title")?, created: row.get("created")? })
+}
+
+pub(crate) async fn account(on: impl On, id: AccountId) -> Stored<Option<Account>> {
+    db::query("select * from account where id = ?").bind(id).optional(on, read_account).await
+}
+
+pub(crate) async fn accounts(on: impl On, cursor: &Cursor) -> Stored<Vec<Account>> {
+    db::query("select * from account where id > ? order by id limit ?")
+        .bind(cursor.key())
+        .bind(cursor.rows())
+        .all(on, read_account)
+        .await
+}
+
+pub(crate) async fn insert_person(
+    tx: &mut db::Tx,
+    user: &User,
+    hash: &str,
+    role: Option<&str>,
+) -> Stored<()> {
+    db::query(
+        "insert into person (id, account, email, password_hash, role, granted, created)
+         values (?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(user.user)
+    .bind(user.account)
+    .bind(&user.email)
+    .bind(hash)
+    .bind(role)
+    .bind(role.is_none())
+    .bind(user.created)
+    .run(tx)
+    .await
+    .map(drop)
+}
+
+fn read_user(row: &db::Row) -> Stored<User> {
+    Ok(User {
+        user: row.get("id")?,
+        account: row.get("account")?,
+        email: row.get("email")?,
+        created: row.get("created")?,
+    })
+}
+
+pub(crate) async fn user(on: impl On, id: UserId) -> Stored<Option<User>> {
+    db::query("select * from person where id = ?").bind(id).optional(on, read_user).await
+}
+
+pub(crate) async fn users(on: impl On, account: AccountId, cursor: &Cursor) -> Stored<Vec<User>> {
+    db::query("select * from person where account = ? and id > ? order by id limit ?")
+        .bind(account)
+        .bind(cursor.key())
+        .bind(cursor.rows())
+        .all(on, read_user)
+        .await
+}
+
+/// The user with that address and the hash of their password.
+pub(crate) async fn person(on: impl On, email: &str) -> Stored<Option<(User, String)>> {
+    db::query("select * from person where email = ?")
+        .bind(email)
+        .optional(on, |row| Ok((read_user(row)?, row.get("password_hash")?)))
+        .await
+}
+
+/// Those whom access has not been told of, with the role that they are to have.
+pub(crate) async fn people_to_grant(on: impl On) -> Stored<Vec<(User, String)>> {
+    db::query("select * from person where granted = ? order by id limit 100")
+        .bind(false)
+        .all(on, |row| Ok((read_user(row)?, row.get("role")?)))
+        .await
+}
+
+pub(crate) async fn set_granted(on: impl On, user: UserId) -> Stored<()> {
+    db::query("update person set granted = ? where id = ?")
+        .bind(true)
+        .bind(user)
+        .run(on)
+        .await
+        .map(drop)
+}
+
+pub(crate) async fn insert_session(
+    on: impl On,
+    id: SessionId,
+    user: UserId,
+    expires: Timestamp,
+) -> Stored<()> {
+    db::query("insert into session (id, person, expires) values (?, ?, ?)")
+        .bind(id)
+        .bind(user)
+        .bind(expires)
+        .run(on)
+        .await
+        .map(drop)
+}
+
+/// Ends a session of that user; answers when it would have expired, if there was one.
+pub(crate) async fn delete_session(
+    tx: &mut db::Tx,
+    id: SessionId,
+    user: UserId,
+) -> Stored<Option<Timestamp>> {
+    db::query("delete from session where id = ? and person = ? returning expires")
+        .bind(id)
+        .bind(user)
+        .optional(tx, |row| row.get("expires"))
+        .await
+}
+
+pub(crate) async fn delete_expired_sessions(on: impl On, now: Timestamp) -> Stored<()> {
+    db::query("delete from session where expires <= ?").bind(now).run(on).await.map(drop)
+}
+
+pub(crate) async fn insert_ended(tx: &mut db::Tx, ended: &EndedSession) -> Stored<()> {
+    db::query("insert into ended_session (id, expires) values (?, ?)")
+        .bind(ended.session)
+        .bind(ended.expires)
+        .run(tx)
+        .await
+        .map(drop)
+}
+
+pub(crate) async fn ended_before(on: impl On, now: Timestamp) -> Stored<Vec<SessionId>> {
+    db::query("select id from ended_session where expires <= ? order by id limit 100")
+        .bind(now)
+        .all(on, |row| row.get("id"))
+        .await
+}
+
+pub(crate) async fn delete_ended(tx: &mut db::Tx, id: SessionId) -> Stored<()> {
+    db::query("delete from ended_session where id = ?").bind(id).run(tx).await.map(drop)
+}
+
+pub(crate) async fn put_join_token(tx: &mut db::Tx, hash: &str, expires: Timestamp) -> Stored<()> {
+    db::query("insert into join_token (hash, expires) values (?, ?) on conflict (hash) do nothing")
+        .bind(hash)
+        .bind(expires)
+        .run(tx)
+        .await
+        .map(drop)
+}
+
+pub(crate) async fn join_token(tx: &mut db::Tx, hash: &str) -> Stored<Option<Timestamp>> {
+    db::query("select expires from join_token where hash = ?")
+        .bind(hash)
+        .optional(tx, |row| row.get("expires"))
+        .await
+}
+
+pub(crate) async fn node_with_key(tx: &mut db::Tx, public_key: &str) -> Stored<Option<NodeId>> {
+    db::query("select id from node where public_key = ?")
+        .bind(public_key)
+        .optional(tx, |row| row.get("id"))
+        .await
+}
+
+pub(crate) async fn insert_node(tx: &mut db::Tx, node: &NodeKey, now: Timestamp) -> Stored<()> {
+    db::query("insert into node (id, name, public_key, created) values (?, ?, ?, ?)")
+        .bind(node.node)
+        .bind(&node.name)
+        .bind(&node.public_key)
+        .bind(now)
+        .run(tx)
+        .await
+        .map(drop)
+}
