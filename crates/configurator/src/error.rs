@@ -1,0 +1,59 @@
+//! What can go wrong here, and what is said about it.
+
+use api::{Kind, Problem};
+use db::EngineKind;
+use types::{Host, Name};
+
+/// Why the configurator refuses.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("there is no service `{0}`; publish it first")]
+    NoService(Name),
+    #[error(
+        "instances here have {here} databases and `{service}` can use only {engines}; add it to `database.engines` of the manifest"
+    )]
+    Engine { service: Name, here: EngineKind, engines: String },
+    #[error("`{service}` has no size `{size}`")]
+    Size { service: Name, size: String },
+    #[error("{0}")]
+    Modules(String),
+    #[error("the host `{0}` is taken already; choose another one")]
+    HostTaken(Host),
+    #[error("an instance stays what it is: its account, service and host cannot change")]
+    Fixed,
+    #[error("the set-up key is wrong: open the page from the link that the order showed")]
+    SetupKey,
+    #[error("the instance's database is still being made; try again in a moment")]
+    Creating,
+    #[error("there is no such {0}")]
+    Missing(&'static str),
+    #[error("the configurator cannot work now; try again")]
+    Database(#[from] db::Error),
+    #[error("the configurator cannot work now; the log says why")]
+    Sealed(#[from] chassis::SealError),
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let detail = error.to_string();
+        match error {
+            Error::NoService(_) => Self::invalid("unknown_service", detail),
+            Error::Engine { .. } => Self::invalid("engine_not_supported", detail),
+            Error::Size { .. } => Self::invalid("unknown_size", detail),
+            Error::Modules(_) => Self::invalid("modules", detail),
+            Error::HostTaken(_) => Self::conflict("host_already_taken", detail),
+            Error::Fixed => Self::conflict("instance_fixed", detail),
+            Error::SetupKey => Self::new(Kind::Denied, "setup_key", detail),
+            Error::Creating => Self { retry_after: Some(1), ..Self::conflict("creating", detail) },
+            Error::Missing(what) => Self::not_found(what),
+            Error::Database(cause) => {
+                tracing::error!(%cause, "the database failed");
+                Self::unavailable(detail, 1)
+            }
+            Error::Sealed(cause) => {
+                tracing::error!(%cause, "a secret does not open");
+                Self::internal()
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Instances: what each is, and what its gateway is told.
+
+use api::{
+    Empty, Problem,
+    configurator::{
+        GetInstance, Instance, InstanceState, ListInstances, Maintenance, PutInstance, Route,
+        SetMaintenance, SetSuspension,
+    },
+};
+use chassis::{Call, Seal, Write, random_secret};
+use types::{AccountId, Cursor, InstanceId, Page};
+
+use crate::{
+    Error, State,
+    store::{self, Stored},
+};
+
+const REASON_LENGTH_MAX: usize = 500;
+
+pub(crate) async fn put_instance(
+    cx: &mut Write<State>,
+    op: PutInstance,
+) -> Result<Instance, Problem> {
+    let service = store::service(cx.tx(), &op.service).await.map_err(Error::from)?;
+    let service = service.ok_or_else(|| Error::NoService(op.service.clone()))?;
+    if !service.manifest.sizes.contains_key(&op.size) {
+        return Err(Error::Size { service: op.service, size: op.size }.into());
+    }
+    service.manifest.check_modules(&op.modules).map_err(Error::Modules)?;
+    let known = store::instance(cx.tx(), op.instance).await.map_err(Error::from)?;
+    let stored = match known {
+        Some(known) => {
+            let same =
+                (known.account, &known.service, &known.host) == (op.account, &op.service, &op.host);
+            if !same {
+                return Err(Error::Fixed.into());
+            }
+            Stored { modules: op.modules, size: op.size, ..known }
+        }
+        None => new(cx, op).await?,
+    };
+    store::update_instance(cx.tx(), &stored).await.map_err(Error::from)?;
+    cx.put(&route(&stored)).await.map_err(Error::from)?;
+    Ok(shown(cx.state(), cx.seal(), &stored)?)
+}
+
+async fn new(cx: &mut Write<State>, op: PutInstance) -> Result<Stored, Error> {
+    let setup_key = cx.seal().seal(&random_secret(), &key_context(op.instance));
+    let stored = Stored {
+        instance: op.instance,
+        account: op.account,
+        service: op.service,
+        host: op.host,
+        modules: op.modules,
+        size: op.size,
+        state: InstanceState::Creating,
+        suspended: None,
+        maintenance: None,
+        problem: None,
+        setup_key,
+        settings: None,
+        attempt: 0,
+        created: cx.now(),
+    };
+    match store::insert_instance(cx.tx(), &stored).await {
+        Ok(()) => Ok(stored),
+        Err(cause) if cause.is_unique() => Err(Error::HostTaken(stored.host)),
+        Err(cause) => Err(cause.into()),
+    }
+}
+
+/// What the set-up key is sealed for.
+pub(crate) fn key_context(instance: InstanceId) -> String {
+    format!("{instance}/setup_key")
+}
+
+/// What a gateway must know.
+pub(crate) fn route(stored: &Stored) -> Route {
+    Route {
+        instance: stored.instance,
+        account: stored.account,
+        service: stored.service.clone(),
+        host: stored.host.clone(),
+        modules: stored.modules.clone(),
+        size: stored.size.clone(),
+        state: stored.state,
+        suspended: stored.suspended.clone(),
+        maintenance: stored.maintenance.clone(),
+    }
+}
+
+/// What a customer may know.
+fn shown(state: &State, seal: &Seal, stored: &Stored) -> Result<Instance, Error> {
+    let url = state.url(&stored.host);
+    let waits = matches!(stored.state, InstanceState::AwaitingSetup | InstanceState::Failed);
+    let setup_url = if waits {
+        let key = seal.open(&stored.setup_key, &key_context(stored.instance))?;
+        Some(format!("{url}/.mandate/setup?key={}", key.reveal()))
+    } else {
+        None
+    };
+    Ok(Instance {
+        instance: stored.instance,
+        account: stored.account,
+        service: stored.service.clone(),
+        host: stored.host.clone(),
+        url,
+        modules: stored.modules.clone(),
+        size: stored.size.clone(),
+        state: stored.state,
+        suspended: stored.suspended.clone(),
+        maintenance: stored.maintenance.clone(),
+        problem: stored.problem.clone(),
+        setup_url,
+        created: stored.created,
+    })
+}
+
+/// The instance, if it is that account's.
+pub(crate) async fn own(
+    on: impl db::On,
+    account: AccountId,
+    instance: InstanceId,
+) -> Result<Stored, Error> {
+    let stored = store::instance(on, instance).await?;
+    stored.filter(|stored| stored.account == account).ok_or(Error::Missing("instance"))
+}
+
+pub(crate) async fn get_instance(cx: Call<State>, op: GetInstance) -> Result<Instance, Problem> {
+    let stored = own(cx.db(), op.account, op.instance).await?;
+    Ok(shown(cx.state(), cx.seal(), &stored)?)
+}
+
+pub(crate) async fn list_instances(
+    cx: Call<State>,
+    op: ListInstances,
+) -> Result<Page<Instance>, Problem> {
+    let cursor = Cursor { after: op.after, limit: op.limit };
+    let rows = store::instances(cx.db(), op.account, &cursor).await.map_err(Error::from)?;
+    let page = Page::cut(rows, &cursor, |stored| stored.instance.to_string());
+    let items = page.items.iter().map(|stored| shown(cx.state(), cx.seal(), stored));
+    Ok(Page { items: items.collect::<Result<_, _>>()?, next: page.next })
+}
+
+pub(crate) async fn set_suspension(
+    cx: &mut Write<State>,
+    op: SetSuspension,
+) -> Result<Empty, Problem> {
+    let stored = own(cx.tx(), op.account, op.instance).await?;
+    let stored = Stored { suspended: op.reason.map(shortened), ..stored };
+    store::update_instance(cx.tx(), &stored).await.map_err(Error::from)?;
+    cx.put(&route(&stored)).await.map_err(Error::from)?;
+    cx.wait_for_copies();
+    Ok(Empty {})
+}
+
+pub(crate) async fn set_maintenance(
+    cx: &mut Write<State>,
+    op: SetMaintenance,
+) -> Result<Maintenance, Problem> {
+    let stored = own(cx.tx(), op.account, op.instance).await?;
+    let stored = Stored { maintenance: op.reason.map(shortened), ..stored };
+    store::update_instance(cx.tx(), &stored).await.map_err(Error::from)?;
+    let revision = cx.put(&route(&stored)).await.map_err(Error::from)?;
+    cx.wait_for_copies();
+    Ok(Maintenance { revision })
+}
+
+fn shortened(reason: String) -> String {
+    reason.chars().take(REASON_LENGTH_MAX).collect()
+}

@@ -1,0 +1,25 @@
+//! What a service's instances need.
+
+use api::{Empty, Problem, configurator::PutService, manifest::Engine};
+use chassis::Write;
+use db::EngineKind;
+
+use crate::{Error, State, store};
+
+pub(crate) async fn put_service(cx: &mut Write<State>, op: PutService) -> Result<Empty, Problem> {
+    let here = cx.state().engine.kind();
+    if let Some(database) = &op.manifest.database {
+        let name = |engine: &Engine| match engine {
+            Engine::Postgres => EngineKind::Postgres,
+            Engine::Sqlite => EngineKind::Sqlite,
+        };
+        let engines: Vec<EngineKind> = database.engines.iter().map(name).collect();
+        if !engines.contains(&here) {
+            let engines: Vec<String> = engines.iter().map(ToString::to_string).collect();
+            let engines = engines.join(", ");
+            return Err(Error::Engine { service: op.service, here, engines }.into());
+        }
+    }
+    store::put_service(cx.tx(), &op).await.map_err(Error::from)?;
+    Ok(Empty {})
+}

@@ -1,0 +1,51 @@
+//! What can go wrong here, and what is said about it.
+
+use api::Problem;
+use types::{Host, Name};
+
+/// Why the provider refuses.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("there is no service `{0}` on offer; list what there is with `mandate offer list`")]
+    NoOffer(Name),
+    #[error("`{service}` has no plan `{plan}`; take one of {plans}")]
+    Plan { service: Name, plan: String, plans: String },
+    #[error("`{service}` has several plans; say which: one of {plans}")]
+    WhichPlan { service: Name, plans: String },
+    #[error("`{service}` has no size `{size}`; take one of {sizes}")]
+    Size { service: Name, size: String, sizes: String },
+    #[error("{0}")]
+    Modules(String),
+    #[error("the host `{0}` is taken already; choose another one")]
+    HostTaken(Host),
+    #[error("the host `{0}` belongs to the platform; choose another one, such as `my-shop.{1}`")]
+    HostReserved(Host, String),
+    #[error("the order before this one is not complete yet; try again in a moment")]
+    Pending,
+    #[error("there is no such {0}")]
+    Missing(&'static str),
+    #[error("the provider cannot work now; try again")]
+    Database(#[from] db::Error),
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let detail = error.to_string();
+        match error {
+            Error::NoOffer(_) => Self::invalid("unknown_service", detail),
+            Error::Plan { .. } | Error::WhichPlan { .. } => Self::invalid("unknown_plan", detail),
+            Error::Size { .. } => Self::invalid("unknown_size", detail),
+            Error::Modules(_) => Self::invalid("modules", detail),
+            Error::HostTaken(_) => Self::conflict("host_already_taken", detail),
+            Error::HostReserved(..) => Self::conflict("host_reserved", detail),
+            Error::Pending => {
+                Self { retry_after: Some(1), ..Self::conflict("order_pending", detail) }
+            }
+            Error::Missing(what) => Self::not_found(what),
+            Error::Database(cause) => {
+                tracing::error!(%cause, "the database failed");
+                Self::unavailable(detail, 1)
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Orders: what a customer wants, checked in full before it is accepted.
+
+use std::collections::BTreeSet;
+
+use api::{
+    Empty, Problem,
+    configurator::SetSuspension,
+    provider::{
+        ChangeSubscription, GetOrder, ListOrders, Offer, Order, OrderPhase, PlaceOrder,
+        SuspendInstance,
+    },
+};
+use chassis::{Call, Write};
+use types::{Cursor, Host, InstanceId, OrderId, Page};
+
+use crate::{Error, State, store};
+
+pub(crate) async fn place_order(cx: &mut Write<State>, op: PlaceOrder) -> Result<Order, Problem> {
+    let offer = store::offer(cx.tx(), &op.service).await.map_err(Error::from)?;
+    let offer = offer.ok_or_else(|| Error::NoOffer(op.service.clone()))?;
+    let plan = chosen_plan(&offer, op.plan)?;
+    check(&offer, &op.modules, &op.size)?;
+    check_host(&op.host, &cx.state().domain)?;
+    let now = cx.now();
+    let instance = InstanceId::new(now);
+    store::take_host(cx.tx(), &op.host, instance).await.map_err(|cause| {
+        if cause.is_unique() { Error::HostTaken(op.host.clone()) } else { cause.into() }
+    })?;
+    let order = Order {
+        order: OrderId::new(now),
+        account: op.account,
+        instance,
+        service: op.service,
+        plan,
+        modules: op.modules,
+        size: op.size,
+        host: op.host,
+        phase: OrderPhase::Placed,
+        problem: None,
+        created: now,
+    };
+    store::insert_order(cx.tx(), &order).await.map_err(Error::from)?;
+    Ok(order)
+}
+
+pub(crate) async fn change_subscription(
+    cx: &mut Write<State>,
+    op: ChangeSubscription,
+) -> Result<Order, Problem> {
+    let latest =
+        store::latest_order(cx.tx(), op.account, op.instance).await.map_err(Error::from)?;
+    let latest = latest.ok_or(Error::Missing("instance"))?;
+    if latest.phase != OrderPhase::Complete {
+        return Err(Error::Pending.into());
+    }
+    let offer = store::offer(cx.tx(), &latest.service).await.map_err(Error::from)?;
+    let offer = offer.ok_or_else(|| Error::NoOffer(latest.service.clone()))?;
+    check(&offer, &op.modules, &op.size)?;
+    let now = cx.now();
+    let order = Order {
+        order: OrderId::new(now),
+        modules: op.modules,
+        size: op.size,
+        phase: OrderPhase::Placed,
+        created: now,
+        ..latest
+    };
+    store::insert_order(cx.tx(), &order).await.map_err(Error::from)?;
+    Ok(order)
+}
+
+fn chosen_plan(offer: &Offer, plan: Option<String>) -> Result<String, Error> {
+    let (service, plans) = (offer.service.clone(), listed(&offer.plans));
+    match (plan, offer.plans.as_slice()) {
+        (Some(plan), known) if known.contains(&plan) => Ok(plan),
+        (Some(plan), _) => Err(Error::Plan { service, plan, plans }),
+        (None, [only]) => Ok(only.clone()),
+        (None, _) => Err(Error::WhichPlan { service, plans }),
+    }
+}
+
+fn check(offer: &Offer, modules: &BTreeSet<String>, size: &str) -> Result<(), Error> {
+    if !offer.manifest.sizes.contains_key(size) {
+        let sizes: Vec<&String> = offer.manifest.sizes.keys().collect();
+        let size = size.chars().take(60).collect();
+        return Err(Error::Size { service: offer.service.clone(), size, sizes: listed(&sizes) });
+    }
+    offer.manifest.check_modules(modules).map_err(Error::Modules)
+}
+
+fn listed(names: &[impl AsRef<str>]) -> String {
+    names.iter().map(|name| format!("`{}`", name.as_ref())).collect::<Vec<_>>().join(", ")
+}
+
+/// The platform's own hosts are nobody's instance.
+fn check_host(host: &Host, domain: &str) -> Result<(), Error> {
+    let text = host.as_str();
+    let own = text == domain
+        || text
+            .strip_suffix(domain)
+            .and_then(|rest| rest.strip_suffix('.'))
+            .is_some_and(|label| api::RESERVED.contains(&label));
+    if own { Err(Error::HostReserved(host.clone(), domain.to_owned())) } else { Ok(()) }
+}
+
+pub(crate) async fn get_order(cx: Call<State>, op: GetOrder) -> Result<Order, Problem> {
+    let order = store::order(cx.db(), op.account, op.order).await.map_err(Error::from)?;
+    Ok(order.ok_or(Error::Missing("order"))?)
+}
+
+pub(crate) async fn list_orders(cx: Call<State>, op: ListOrders) -> Result<Page<Order>, Problem> {
+    let cursor = Cursor { after: op.after, limit: op.limit };
+    let orders = store::orders(cx.db(), op.account, &cursor).await.map_err(Error::from)?;
+    Ok(Page::cut(orders, &cursor, |order| order.order.to_string()))
+}
+
+/// The configurator keeps it; the provider only knows whether there is such an instance.
+pub(crate) async fn suspend_instance(
+    cx: Call<State>,
+    op: SuspendInstance,
+) -> Result<Empty, Problem> {
+    let known = store::latest_order(cx.db(), op.account, op.instance).await.map_err(Error::from)?;
+    known.ok_or(Error::Missing("instance"))?;
+    let SuspendInstance { account, instance, reason } = op;
+    cx.peers().call(SetSuspension { account, instance, reason }).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_platforms_hosts_are_nobodys() {
+        let check = |host: &str| check_host(&host.parse().unwrap(), "localhost");
+        assert!(check("bakery.localhost").is_ok());
+        assert!(check("shop.example.com").is_ok());
+        assert!(check("localhost").is_err());
+        assert!(check("api.localhost").is_err());
+        assert!(check("console.localhost").is_err());
+    }
+}
