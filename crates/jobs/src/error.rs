@@ -1,0 +1,41 @@
+//! What can go wrong here, and what is said about it.
+
+use api::Problem;
+use types::{JobId, Name};
+
+/// Why jobs refuses.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("a job needs a command of 1 to 100 words, each at most 4,000 characters long")]
+    Command,
+    #[error("a job must be tried 1 to 100 times and may run for 1 second to 1 day")]
+    Limits,
+    #[error("job `{0}` was put before and was something else; a job's id is used once")]
+    Different(JobId),
+    #[error("the lease of job `{0}` is lost: stop what runs and report nothing more")]
+    LeaseLost(JobId),
+    #[error("there is no queue `{0}`: it comes with the service's first job")]
+    NoQueue(Name),
+    #[error("there is no such job")]
+    Missing,
+    #[error("the jobs cannot be reached now; try again")]
+    Database(#[from] db::Error),
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let detail = error.to_string();
+        match error {
+            Error::Command => Self::invalid("command", detail),
+            Error::Limits => Self::invalid("limits", detail),
+            Error::Different(_) => Self::conflict("job_exists", detail),
+            Error::LeaseLost(_) => Self::conflict("lease_lost", detail),
+            Error::NoQueue(_) => Self::not_found("queue"),
+            Error::Missing => Self::not_found("job"),
+            Error::Database(cause) => {
+                tracing::error!(%cause, "the database failed");
+                Self::unavailable(detail, 1)
+            }
+        }
+    }
+}

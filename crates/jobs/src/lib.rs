@@ -1,0 +1,40 @@
+//! What must still be done, by whom, and whether it was.
+//!
+//! One queue for each service, so that a flood in one never delays another. A worker gets a job
+//! under a lease with a fencing token: it must report before the lease runs out, and a report
+//! under an older token is refused, so a worker that was thought dead cannot overwrite what its
+//! successor did. A job may therefore be begun more than once and must bear that; it ends once.
+//! The time that each attempt took, by this component's own clock, is told to billing.
+
+mod error;
+mod leases;
+mod queues;
+mod store;
+mod usage;
+
+use api::jobs::{
+    GetJob, LeaseJobs, ListInstanceJobs, ListJobs, ListQueues, PutJob, ReportJob, SetQueue,
+};
+use chassis::Component;
+
+pub(crate) use error::Error;
+
+/// Jobs keeps nothing in memory.
+pub(crate) struct State;
+
+/// The component.
+pub fn component() -> Component<impl Send + Sync + 'static> {
+    const MIGRATIONS: &[db::Migration] =
+        &[db::Migration { name: "jobs_0001", sql: include_str!("../migrations/0001_jobs.sql") }];
+    Component::new("jobs", MIGRATIONS, State)
+        .writes::<PutJob>(queues::put_job)
+        .reads::<GetJob, _, _>(queues::get_job)
+        .reads::<ListInstanceJobs, _, _>(queues::list_instance_jobs)
+        .reads::<ListJobs, _, _>(queues::list_jobs)
+        .reads::<LeaseJobs, _, _>(leases::lease_jobs)
+        .writes::<ReportJob>(leases::report_job)
+        .reads::<ListQueues, _, _>(queues::list_queues)
+        .writes::<SetQueue>(queues::set_queue)
+        .keeps("leases", leases::expire)
+        .keeps("usage", usage::tell_billing)
+}

@@ -1,0 +1,64 @@
+//! What can go wrong here, and what is said about it.
+
+use api::{Kind, Problem};
+use types::{Digest, Name};
+
+/// Why releases refuses.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("the body's digest is {found} and not {named}: send the package that was named")]
+    WrongDigest { named: Digest, found: Digest },
+    #[error("there is no package {0}; store it first")]
+    NoPackage(Digest),
+    #[error("the package cannot be read: {0}")]
+    Package(String),
+    #[error("`{0}` in the package is not what was sent beside it; publish both from one folder")]
+    NotThePackages(&'static str),
+    #[error("{0}")]
+    Faults(String),
+    #[error("the manifest is of `{found}` and not of `{named}`")]
+    OtherService { named: Name, found: Name },
+    #[error(
+        "the signature or the public key is not one: sign the service and the digest with Ed25519"
+    )]
+    Signature,
+    #[error("`{0}` was first published with another key; sign with that one, or take another name")]
+    OtherPublisher(Name),
+    #[error("what runs is not known yet; try again in a moment")]
+    Starting,
+    #[error("the report is too long: at most 200 releases and 2,000 replicas")]
+    Report,
+    #[error("there is no such service")]
+    NoService,
+    #[error("releases cannot work now; try again")]
+    Database(#[from] db::Error),
+    #[error("the package store cannot be used")]
+    Files(#[from] std::io::Error),
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let detail = error.to_string();
+        match error {
+            Error::WrongDigest { .. } => Self::invalid("wrong_digest", detail),
+            Error::NoPackage(_) => Self::not_found("package; store it first"),
+            Error::Package(_) => Self::invalid("package", detail),
+            Error::NotThePackages(_) => Self::invalid("not_the_packages", detail),
+            Error::Faults(_) => Self::invalid("faults", detail),
+            Error::OtherService { .. } => Self::invalid("other_service", detail),
+            Error::Signature => Self::invalid("signature", detail),
+            Error::OtherPublisher(_) => Self::new(Kind::Denied, "other_publisher", detail),
+            Error::Starting => Self::unavailable(detail, 1),
+            Error::Report => Self::invalid("report", detail),
+            Error::NoService => Self::not_found("service"),
+            Error::Database(cause) => {
+                tracing::error!(%cause, "the database failed");
+                Self::unavailable(detail, 1)
+            }
+            Error::Files(cause) => {
+                tracing::error!(%cause, "the package store failed");
+                Self::unavailable(detail, 5)
+            }
+        }
+    }
+}

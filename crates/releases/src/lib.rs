@@ -1,0 +1,70 @@
+//! What should run where: packages, releases, nodes and their replicas.
+//!
+//! A release is an immutable package, named by its digest and signed by its publisher. Publishing
+//! checks it in full, then tells everybody who must know (configurator, access, billing,
+//! provider), then makes it what new replicas run. Nodes ask what they should have and run
+//! ([`plan`] says so, from what is desired and what they report) and do it; healthy replicas are
+//! told to the gateways by the feed.
+
+mod announce;
+mod error;
+mod nodes;
+mod packages;
+mod plan;
+mod publish;
+mod store;
+
+use std::{path::PathBuf, sync::RwLock};
+
+use api::{
+    configurator::{self, Route},
+    releases::{
+        Changes, GetPackage, Heartbeat, ListNodes, ListReleases, ListServices, PACKAGE_BYTES_MAX,
+        PublishRelease, PutPackage,
+    },
+};
+use chassis::{Component, Copy};
+use db::EngineKind;
+
+pub(crate) use error::Error;
+
+/// What releases needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where packages are kept.
+    pub packages: PathBuf,
+    /// The engine of the instances' databases, which build hooks are told.
+    pub engine: EngineKind,
+}
+
+pub(crate) struct State {
+    packages: PathBuf,
+    engine: EngineKind,
+    /// The instances, by the configurator's feed; `None` before the first snapshot.
+    routes: RwLock<Option<Copy<Route>>>,
+}
+
+/// The component.
+pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
+    const MIGRATIONS: &[db::Migration] = &[db::Migration {
+        name: "releases_0001",
+        sql: include_str!("../migrations/0001_releases.sql"),
+    }];
+    let state =
+        State { packages: config.packages, engine: config.engine, routes: RwLock::default() };
+    Component::new("releases", MIGRATIONS, state)
+        .takes_bytes::<PutPackage, _, _>(PACKAGE_BYTES_MAX, packages::put_package)
+        .gives_bytes::<GetPackage, _, _>(packages::get_package)
+        .reads::<PublishRelease, _, _>(publish::publish_release)
+        .reads::<ListReleases, _, _>(publish::list_releases)
+        .reads::<ListServices, _, _>(publish::list_services)
+        .reads::<ListNodes, _, _>(nodes::list_nodes)
+        .reads::<Heartbeat, _, _>(nodes::heartbeat)
+        .feeds::<Changes>()
+        .follows::<configurator::Changes>(|room, update| {
+            let mut routes = room.state().routes.write().expect("nobody panics while holding it");
+            routes.get_or_insert_default().apply(&update);
+        })
+        .keeps("announcements", announce::step)
+        .keeps("replicas of nodes that are gone", nodes::forget_the_gone)
+}

@@ -1,0 +1,112 @@
+//! Publishing: checked in full, then announced.
+
+use api::{
+    Problem,
+    manifest::Manifest,
+    prices::PriceBook,
+    releases::{
+        ListReleases, ListServices, PublishRelease, Release, ReleasePhase, ReleaseState,
+        ReplicaState, ServiceSummary, signed_text,
+    },
+};
+use chassis::Call;
+use ed25519_dalek::{Signature, VerifyingKey};
+use types::{Cursor, Page};
+
+use crate::{
+    Error, State, announce, packages,
+    store::{self, Stored},
+};
+
+pub(crate) async fn publish_release(
+    cx: Call<State>,
+    op: PublishRelease,
+) -> Result<Release, Problem> {
+    check_signature(&op)?;
+    let (manifest, prices) = checked(&op)?;
+    let path = cx.state().path(&op.digest);
+    packages::check_texts(path, op.digest.clone(), op.manifest, op.prices).await?;
+    let release = Release {
+        digest: op.digest,
+        service: op.service,
+        phase: ReleasePhase::Announcing,
+        public_key: op.public_key.to_lowercase(),
+        signature: op.signature.to_lowercase(),
+        created: cx.now(),
+        problem: None,
+    };
+    let stored = Stored { release, manifest, prices };
+    let mut write = cx.begin().await?;
+    let release = &stored.release;
+    let bound = store::bind_publisher(write.tx(), &release.service, &release.public_key).await;
+    if !bound.map_err(Error::from)? {
+        return Err(Error::OtherPublisher(release.service.clone()).into());
+    }
+    // Published again, it is announced again: whatever was missed is told now.
+    store::put_release(write.tx(), &stored).await.map_err(Error::from)?;
+    write.commit().await?;
+    // The reconciler would do it too; done here, the publisher is told how it went.
+    if let Err(problem) = announce::step(cx.room().clone()).await {
+        tracing::warn!(%problem, "the announcement will be tried again");
+    }
+    let (service, digest) = (&stored.release.service, &stored.release.digest);
+    let now = store::release(cx.db(), service, digest).await.map_err(Error::from)?;
+    Ok(now.ok_or(Error::NoService)?.release)
+}
+
+fn check_signature(op: &PublishRelease) -> Result<(), Error> {
+    let key = chassis::unhex::<32>(&op.public_key).ok_or(Error::Signature)?;
+    let key = VerifyingKey::from_bytes(&key).map_err(|_| Error::Signature)?;
+    let signature = chassis::unhex::<64>(&op.signature).ok_or(Error::Signature)?;
+    let text = signed_text(&op.service, &op.digest);
+    key.verify_strict(text.as_bytes(), &Signature::from_bytes(&signature))
+        .map_err(|_| Error::Signature)
+}
+
+fn checked(op: &PublishRelease) -> Result<(Manifest, PriceBook), Error> {
+    let faults = |faults: api::manifest::Faults| Error::Faults(faults.to_string());
+    let manifest = Manifest::parse("mandate.toml", &op.manifest).map_err(faults)?;
+    let prices = PriceBook::parse("prices.toml", &op.prices).map_err(faults)?;
+    prices.check_against("prices.toml", &op.prices, &manifest).map_err(faults)?;
+    if manifest.service.name != op.service {
+        let (named, found) = (op.service.clone(), manifest.service.name);
+        return Err(Error::OtherService { named, found });
+    }
+    Ok((manifest, prices))
+}
+
+pub(crate) async fn list_releases(
+    cx: Call<State>,
+    op: ListReleases,
+) -> Result<Page<Release>, Problem> {
+    let cursor = Cursor { after: op.after, limit: op.limit };
+    let releases = store::releases(cx.db(), &op.service, &cursor).await.map_err(Error::from)?;
+    Ok(Page::cut(releases, &cursor, |release| release.created.micros().to_string()))
+}
+
+pub(crate) async fn list_services(
+    cx: Call<State>,
+    op: ListServices,
+) -> Result<Page<ServiceSummary>, Problem> {
+    let cursor = Cursor { after: op.after, limit: op.limit };
+    let services = store::services(cx.db(), &cursor).await.map_err(Error::from)?;
+    let nodes = store::nodes(cx.db(), &Cursor::default()).await.map_err(Error::from)?;
+    let summary = |stored: Stored| {
+        let digest = &stored.release.digest;
+        let ready = nodes.iter().filter(|node| {
+            node.releases.iter().any(|r| r.digest == *digest && r.state == ReleaseState::Ready)
+        });
+        let healthy = nodes.iter().flat_map(|node| &node.replicas).filter(|replica| {
+            replica.service == stored.release.service && replica.state == ReplicaState::Healthy
+        });
+        ServiceSummary {
+            title: stored.manifest.service.title.clone(),
+            nodes_ready: u32::try_from(ready.count()).unwrap_or(u32::MAX),
+            replicas_healthy: u32::try_from(healthy.count()).unwrap_or(u32::MAX),
+            release: stored.release.digest,
+            service: stored.release.service,
+        }
+    };
+    let page = Page::cut(services, &cursor, |stored| stored.release.service.to_string());
+    Ok(Page { items: page.items.into_iter().map(summary).collect(), next: page.next })
+}
