@@ -1,0 +1,1 @@
+"""A small shop: catalogue, cart, orders, and the shopkeeper's pages."""
