@@ -38,7 +38,7 @@ impl From<Error> for Problem {
             Error::Elsewhere(_) => Self::invalid("foreign_resource", detail),
             Error::Missing => Self::not_found("grant in this account"),
             Error::Database(cause) => {
-                tracing::error!(%cause, "the database failed");
+                tracing::error!(cause = &cause as &dyn std::error::Error, "the database failed");
                 Self::unavailable(detail, 1)
             }
         }

@@ -287,6 +287,9 @@ pub struct DesiredReplica {
     /// For which instance, if it serves only one; with that instance's environment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<InstanceId>,
+    /// The instance's size, by which its memory is limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<String>,
     /// Changes whenever the replica must be started anew with a new environment.
     pub generation: u64,
 }

@@ -106,7 +106,11 @@ impl<S> Room<S> {
 
 /// A database that fails is worth a log line and another try, not a dead caller.
 pub(crate) fn unavailable(name: &str, cause: &db::Error) -> Problem {
-    tracing::error!(component = name, %cause, "the database does not answer");
+    tracing::error!(
+        component = name,
+        cause = cause as &dyn std::error::Error,
+        "the database does not answer"
+    );
     Problem::unavailable(format!("{name} cannot reach its database now; try again"), 1)
 }
 

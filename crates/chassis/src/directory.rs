@@ -5,12 +5,14 @@ use std::{
     sync::{Arc, RwLock},
 };
 
-use api::{Remote, Transport, TransportError, http::Sending};
+use api::{Problem, Remote, Transport, TransportError, http::Sending};
 use axum::{Router, body::Body};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
+
+use crate::{problem_response, relay::Relay};
 
 /// Carries each request to the component that its path begins with. Cheap to clone.
 #[derive(Clone, Default)]
@@ -19,7 +21,7 @@ pub struct Directory(Arc<RwLock<HashMap<String, Place>>>);
 #[derive(Clone)]
 enum Place {
     Here(Router),
-    There(Arc<Remote>),
+    There { remote: Arc<Remote>, relay: Arc<Relay> },
 }
 
 impl Directory {
@@ -30,7 +32,10 @@ impl Directory {
 
     /// The component is at the base address `url`.
     pub fn add_remote(&self, component: &str, url: &str) {
-        self.add(component, Place::There(Arc::new(Remote::new(url))));
+        self.add(
+            component,
+            Place::There { remote: Arc::new(Remote::new(url)), relay: Arc::new(Relay::new(url)) },
+        );
     }
 
     fn add(&self, component: &str, place: Place) {
@@ -42,22 +47,32 @@ impl Directory {
         self.0.read().expect("nobody panics while holding it").get(component).cloned()
     }
 
-    /// All components of this process behind one router.
-    pub fn local_router(&self) -> Router {
-        let places = self.0.read().expect("nobody panics while holding it");
-        places.values().fold(Router::new(), |all, place| match place {
-            Place::Here(router) => all.merge(router.clone()),
-            Place::There(_) => all,
-        })
+    /// Answers a request from outside, bodies flowing through.
+    pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        match self.find(component(request.uri())) {
+            Some(Place::Here(router)) => {
+                let Ok(response) = router.oneshot(request).await;
+                response
+            }
+            Some(Place::There { relay, .. }) => relay.pass(request).await,
+            None => problem_response(Problem::not_found("component")),
+        }
     }
+}
+
+/// The name that a request's path begins with.
+fn component(uri: &http::Uri) -> &str {
+    uri.path().split('/').nth(1).unwrap_or_default()
 }
 
 impl Transport for Directory {
     fn send(&self, request: Request<Bytes>) -> Sending<'_> {
-        let component = request.uri().path().split('/').nth(1).unwrap_or_default();
+        let component = component(request.uri());
         match self.find(component) {
             Some(Place::Here(router)) => Box::pin(async move { Ok(within(router, request).await) }),
-            Some(Place::There(remote)) => Box::pin(async move { remote.send(request).await }),
+            Some(Place::There { remote, .. }) => {
+                Box::pin(async move { remote.send(request).await })
+            }
             None => {
                 let why = "it is neither in this process nor at a known address".to_owned();
                 let missing = TransportError { to: component.to_owned(), why };

@@ -40,6 +40,7 @@ pub struct House {
     guard: Guard,
     directory: Directory,
     waiting: Mutex<Vec<Task>>,
+    databases: Mutex<Vec<db::Db>>,
 }
 
 const FEED: db::Migration =
@@ -58,6 +59,7 @@ impl House {
             guard,
             directory: Directory::default(),
             waiting: Mutex::default(),
+            databases: Mutex::default(),
         })
     }
 
@@ -114,6 +116,7 @@ impl House {
         let password = Seal::derive(&self.master, "databases").password(name);
         let migrations = [std::slice::from_ref(&FEED), component.migrations];
         let db = self.config.engine.open(name, &password, &migrations).await.map_err(failed)?;
+        self.databases.lock().expect("nobody panics while holding it").push(db.clone());
         let known = db::query("select follower from feed_follower")
             .all(&db, |row| row.get::<String>("follower"))
             .await
@@ -158,6 +161,15 @@ impl House {
             (self.guard.clone(), self.client(name)?, self.config.name.clone());
         tasks.spawn(async move { guard.keep_up(client, &house).await });
         Ok(tasks)
+    }
+
+    /// Closes the databases, once nothing is asked of them any more.
+    pub async fn close(&self) {
+        let databases =
+            std::mem::take(&mut *self.databases.lock().expect("nobody panics while holding it"));
+        for database in databases {
+            database.close().await;
+        }
     }
 }
 

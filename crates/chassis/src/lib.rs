@@ -17,6 +17,7 @@ mod guard;
 mod house;
 mod keys;
 mod reconcile;
+mod relay;
 mod repeat;
 mod seal;
 
@@ -29,4 +30,5 @@ pub use guard::{Caller, Guard};
 pub use house::{House, HouseConfig};
 pub use keys::{KeyRing, Signer};
 pub use reconcile::Next;
+pub use relay::Relay;
 pub use seal::{Seal, SealError, hex, private_file, random_secret, unhex};

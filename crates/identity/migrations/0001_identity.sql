@@ -12,7 +12,7 @@ create table person (
     email text not null unique,
     password_hash text not null,
     role text,
-    granted bigint not null,
+    granted boolean not null,
     created bigint not null
 );
 create index person_by_account on person (account, id);

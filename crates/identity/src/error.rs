@@ -48,7 +48,7 @@ impl From<Error> for Problem {
             }
             Error::Missing(what) => Self::not_found(what),
             Error::Database(cause) => {
-                tracing::error!(%cause, "the database failed");
+                tracing::error!(cause = &cause as &dyn std::error::Error, "the database failed");
                 Self::unavailable(detail, 1)
             }
             Error::Hashing => Self::internal(),

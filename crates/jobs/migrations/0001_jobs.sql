@@ -1,6 +1,6 @@
 create table queue (
     service text primary key,
-    paused bigint not null
+    paused boolean not null
 );
 
 -- `token` counts the leases that were given out: a report under an older one is refused.

@@ -33,7 +33,7 @@ impl From<Error> for Problem {
             Error::NoQueue(_) => Self::not_found("queue"),
             Error::Missing => Self::not_found("job"),
             Error::Database(cause) => {
-                tracing::error!(%cause, "the database failed");
+                tracing::error!(cause = &cause as &dyn std::error::Error, "the database failed");
                 Self::unavailable(detail, 1)
             }
         }

@@ -52,7 +52,7 @@ impl From<Error> for Problem {
             Error::Report => Self::invalid("report", detail),
             Error::NoService => Self::not_found("service"),
             Error::Database(cause) => {
-                tracing::error!(%cause, "the database failed");
+                tracing::error!(cause = &cause as &dyn std::error::Error, "the database failed");
                 Self::unavailable(detail, 1)
             }
             Error::Files(cause) => {

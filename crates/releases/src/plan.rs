@@ -19,6 +19,7 @@ pub(crate) struct Unit {
     pub(crate) service: Name,
     pub(crate) digest: Digest,
     pub(crate) instance: Option<InstanceId>,
+    pub(crate) size: Option<String>,
     /// Changes with whatever the process gets by its environment.
     pub(crate) generation: u64,
 }
@@ -29,7 +30,7 @@ pub(crate) fn units<'r>(services: &[Stored], routes: impl Iterator<Item = &'r Ro
     for stored in services {
         if stored.manifest.service.tenancy == Tenancy::Shared {
             let (service, digest) = (stored.release.service.clone(), stored.release.digest.clone());
-            units.push(Unit { service, digest, instance: None, generation: 0 });
+            units.push(Unit { service, digest, instance: None, size: None, generation: 0 });
         }
     }
     for route in
@@ -45,6 +46,7 @@ pub(crate) fn units<'r>(services: &[Stored], routes: impl Iterator<Item = &'r Ro
             service: route.service.clone(),
             digest: stored.release.digest.clone(),
             instance: Some(route.instance),
+            size: Some(route.size.clone()),
             generation: number(&[&modules.join(","), &route.size]),
         });
     }
@@ -68,6 +70,7 @@ pub(crate) fn replicas(units: &[Unit], alive: &[NodeId], node: NodeId) -> Vec<De
             digest: unit.digest.clone(),
             service: unit.service.clone(),
             instance: unit.instance,
+            size: unit.size.clone(),
             generation: unit.generation,
         }
     };
@@ -85,16 +88,15 @@ pub(crate) fn kept(wanted: &[DesiredReplica], reported: &[ReplicaReport]) -> Vec
         successor.is_some_and(|new| new.replica != old.replica && !healthy(new.replica))
     };
     let keep = |old: &ReplicaReport| {
-        let generation = wanted
-            .iter()
-            .find(|new| (&new.service, new.instance) == (&old.service, old.instance))
-            .map_or(0, |new| new.generation);
+        let successor =
+            wanted.iter().find(|new| (&new.service, new.instance) == (&old.service, old.instance));
         DesiredReplica {
             replica: old.replica,
             digest: old.digest.clone(),
             service: old.service.clone(),
             instance: old.instance,
-            generation,
+            size: successor.and_then(|new| new.size.clone()),
+            generation: successor.map_or(0, |new| new.generation),
         }
     };
     let running = reported.iter().filter(|old| old.state == ReplicaState::Healthy);
@@ -114,7 +116,13 @@ mod tests {
 
     fn unit(instance: Option<InstanceId>, release: &str) -> Unit {
         let service = "store".parse().unwrap();
-        Unit { service, digest: Digest::of(release.as_bytes()), instance, generation: 1 }
+        Unit {
+            service,
+            digest: Digest::of(release.as_bytes()),
+            instance,
+            size: None,
+            generation: 1,
+        }
     }
 
     fn ids<K: types::Kind>(count: u64) -> Vec<types::Id<K>> {

@@ -5,7 +5,10 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_util::{client::legacy, rt::TokioExecutor};
+use hyper_util::{
+    client::legacy,
+    rt::{TokioExecutor, TokioTimer},
+};
 
 use super::{Kind, Operation, Problem, encode};
 
@@ -159,7 +162,9 @@ impl Remote {
     /// A transport to `base`, such as `http://127.0.0.1:8080`; each request may take 60 s.
     pub fn new(base: &str) -> Self {
         let client = legacy::Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(Duration::from_secs(30))
+            // Whoever answers closes what is idle later than this.
+            .pool_idle_timeout(Duration::from_secs(10))
+            .pool_timer(TokioTimer::new())
             .build_http();
         Self {
             base: base.trim_end_matches('/').to_owned(),

@@ -94,14 +94,22 @@ pub async fn follow<F: Feed>(
 ) {
     let mut pause = PAUSE_MIN;
     let mut started = false;
+    // The first question is answered at once, since nothing may be relied on before.
+    let mut wait_millis = 0;
     loop {
         let step = if started {
-            follow_once::<F>(&client, &follower, &freshness, &mut apply).await
+            let question =
+                F::follow(follower.clone(), freshness.applied(), LEASE_SECONDS, wait_millis);
+            follow_once::<F>(&client, question, &freshness, &mut apply).await
         } else {
+            wait_millis = 0;
             start::<F>(&client, &freshness, &mut apply).await.map(|()| true)
         };
         match step {
             Ok(goes_on) => {
+                if started {
+                    wait_millis = WAIT_MILLIS;
+                }
                 started = goes_on;
                 pause = PAUSE_MIN;
             }
@@ -133,12 +141,11 @@ async fn start<F: Feed>(
 
 async fn follow_once<F: Feed>(
     client: &Client,
-    follower: &str,
+    question: F::Follow,
     freshness: &Freshness,
     apply: &mut (impl FnMut(Update) + Send),
 ) -> Result<bool, Problem> {
     let asked = Instant::now();
-    let question = F::follow(follower.to_owned(), freshness.applied(), LEASE_SECONDS, WAIT_MILLIS);
     let answer = client.call(question).await?;
     if answer.reset {
         return Ok(false);

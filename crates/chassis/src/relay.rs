@@ -1,0 +1,67 @@
+//! Passing requests on to another process of the platform, bodies flowing through.
+
+use std::time::Duration;
+
+use api::Problem;
+use axum::{body::Body, extract::Request, response::Response};
+use http::{HeaderName, Uri, header, uri::PathAndQuery};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+
+use crate::problem_response;
+
+/// Headers that speak of one connection only (RFC 9110, section 7.6.1).
+const HOP_BY_HOP: [HeaderName; 6] = [
+    header::CONNECTION,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+/// A feed may keep an answer waiting for 5 s and a package takes its time.
+const ANSWER_TIME_MAX: Duration = Duration::from_mins(1);
+
+/// The way to one other process.
+pub struct Relay {
+    base: String,
+    client: Client<HttpConnector, Body>,
+}
+
+impl Relay {
+    /// The way to the process at the base address `url`.
+    pub fn new(url: &str) -> Self {
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Self { base: url.trim_end_matches('/').to_owned(), client }
+    }
+
+    /// Has the process answer, with the `Host` that was asked for.
+    pub async fn pass(&self, request: Request) -> Response {
+        self.try_pass(request).await.unwrap_or_else(problem_response)
+    }
+
+    async fn try_pass(&self, mut request: Request) -> Result<Response, Problem> {
+        let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+        let target: Uri = format!("{}{path}", self.base)
+            .parse()
+            .map_err(|_| Problem::invalid("target", "the address cannot be read"))?;
+        *request.uri_mut() = target;
+        for name in HOP_BY_HOP {
+            request.headers_mut().remove(name);
+        }
+        let answer = tokio::time::timeout(ANSWER_TIME_MAX, self.client.request(request)).await;
+        let Ok(Ok(answer)) = answer else {
+            return Err(Problem::unavailable(
+                "a part of the platform does not answer; try again",
+                1,
+            ));
+        };
+        let mut answer = answer.map(Body::new);
+        for name in HOP_BY_HOP {
+            answer.headers_mut().remove(name);
+        }
+        Ok(answer)
+    }
+}
