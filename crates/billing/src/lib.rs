@@ -1,0 +1,66 @@
+//! Measures usage, rates it, and issues invoices.
+//!
+//! A bill is a pure function of four things (`model::Facts`): what instances have taken, the
+//! versions of the price books, sums of usage, and the month. The rules, each of which stands in
+//! the code where it is kept:
+//!
+//! - **Time** counts in whole seconds: a moment counts as the second that it is in. A month's price
+//!   is due for the part of the month's seconds that a plan or module was had.
+//! - **A stay** at a size runs from the moment the size was taken until another one is. It is
+//!   billed as if it had lasted at least the minimum that held when it began, also past its end
+//!   and into the next month.
+//! - **Usage** is summed by the clock hour, and an hour is rated by the plan and the prices that
+//!   held when it began. Prices can therefore change only at a full hour, and what lies before the
+//!   first version is rated by the first.
+//! - **Units of a meter are counted through the month**: when prices or plans change, what was used
+//!   earlier has filled the included units and the lower tiers, or begun the package, and each
+//!   further unit costs what the version says that holds when it is used. Included units are not
+//!   prorated.
+//! - **What has no price** any more (a meter that a later version dropped) stays on the bill, at
+//!   nothing, and says so.
+//! - **A line is rounded once**, half away from zero; everything before is exact.
+//!
+//! Lines are named `INSTANCE.KIND.NAME`: `inst_….plan.basic`, `inst_….size.small`,
+//! `inst_….module.polls`, `inst_….meter.requests`, `inst_….jobs.time`.
+//!
+//! Usage counts once: a source numbers its events without gaps, and the number that comes next is
+//! kept in the transaction that adds the events (`usage`). Bills are made from sums that are kept
+//! in that transaction too. `recompute` makes them again from the events themselves and shares no
+//! rule with `model`, so that a mistake in one of the two, or a sum that was tampered with, shows.
+
+mod bills;
+mod error;
+mod model;
+mod prices;
+mod recompute;
+mod store;
+mod subscriptions;
+mod usage;
+
+use api::billing::{
+    ExplainLine, GetBill, GetPriceBook, ListUsage, PutPriceBook, PutSubscription, RecordUsage,
+    VerifyBill,
+};
+use chassis::Component;
+
+pub(crate) use error::Error;
+
+/// Billing keeps nothing in memory.
+pub(crate) struct State;
+
+/// The component.
+pub fn component() -> Component<impl Send + Sync + 'static> {
+    const MIGRATIONS: &[db::Migration] = &[db::Migration {
+        name: "billing_0001",
+        sql: include_str!("../migrations/0001_billing.sql"),
+    }];
+    Component::new("billing", MIGRATIONS, State)
+        .writes::<PutPriceBook>(prices::put_price_book)
+        .reads::<GetPriceBook, _, _>(prices::get_price_book)
+        .writes::<PutSubscription>(subscriptions::put_subscription)
+        .writes::<RecordUsage>(usage::record_usage)
+        .reads::<ListUsage, _, _>(usage::list_usage)
+        .reads::<GetBill, _, _>(bills::get_bill)
+        .reads::<ExplainLine, _, _>(bills::explain_line)
+        .reads::<VerifyBill, _, _>(bills::verify_bill)
+}

@@ -1,0 +1,131 @@
+//! From facts to lines, each with all that explains it.
+
+use std::collections::BTreeMap;
+
+use api::{
+    billing::{BillLine, JOB_MILLISECONDS, LineKind, LinePart, LineUsage},
+    prices::PriceBook,
+};
+use types::{Amount, Currency, InstanceId, Money, MoneyError};
+
+use super::{Facts, Prices, Taken, UsageSum, line_name, meters::Portion};
+
+/// A line, and how it came about.
+#[derive(Debug, Clone)]
+pub(crate) struct Rated {
+    pub(crate) line: BillLine,
+    /// The sum of the parts; what was rounded.
+    pub(crate) exact: Amount,
+    pub(crate) parts: Vec<LinePart>,
+    pub(crate) source: Source,
+}
+
+/// Where a line's quantity came from.
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    /// Time; the newest first.
+    Spans(Vec<LineUsage>),
+    /// Events of a meter.
+    Events {
+        /// Which one.
+        meter: String,
+    },
+}
+
+/// The lines of a bill: by instance, then plan, sizes, modules, meters and jobs, each by name.
+pub(crate) fn rate(facts: &Facts) -> Result<Vec<Rated>, MoneyError> {
+    let mut usage: BTreeMap<InstanceId, BTreeMap<&str, Vec<&UsageSum>>> = BTreeMap::new();
+    for sum in &facts.usage {
+        usage.entry(sum.instance).or_default().entry(&sum.meter).or_default().push(sum);
+    }
+    let mut lines = Vec::new();
+    for taken in &facts.taken {
+        let Some(prices) = facts.prices.get(&taken.service) else { continue };
+        let Some(book) = prices.at(facts.until) else { continue };
+        let desk = Desk { facts, taken, prices, book, currency: book.currency };
+        for kind in [LineKind::Plan, LineKind::Size, LineKind::Module] {
+            desk.time_lines(kind, &mut lines)?;
+        }
+        let mut used = usage.remove(&taken.instance).unwrap_or_default();
+        let jobs = used.remove(JOB_MILLISECONDS);
+        for (meter, sums) in used {
+            lines.push(desk.usage_line(LineKind::Meter, meter, sums)?);
+        }
+        if let Some(sums) = jobs {
+            lines.push(desk.usage_line(LineKind::Jobs, JOB_MILLISECONDS, sums)?);
+        }
+    }
+    Ok(lines)
+}
+
+/// The sum of the lines for each currency.
+pub(crate) fn totals<'a>(
+    lines: impl IntoIterator<Item = &'a Money>,
+) -> Result<Vec<Money>, MoneyError> {
+    let mut totals: BTreeMap<String, Money> = BTreeMap::new();
+    for amount in lines {
+        let zero = Money::zero(amount.currency);
+        let total = totals.entry(amount.currency.to_string()).or_insert(zero);
+        *total = total.plus(*amount)?;
+    }
+    Ok(totals.into_values().collect())
+}
+
+/// Where one instance's lines are made.
+pub(super) struct Desk<'a> {
+    pub(super) facts: &'a Facts,
+    pub(super) taken: &'a Taken,
+    pub(super) prices: &'a Prices,
+    /// The prices that hold at the end.
+    book: &'a PriceBook,
+    currency: Currency,
+}
+
+/// A line before it is added up and rounded.
+pub(super) struct Draft<'n> {
+    pub(super) kind: LineKind,
+    pub(super) name: &'n str,
+    pub(super) title: String,
+    pub(super) quantity: Amount,
+    pub(super) unit: String,
+    pub(super) parts: Vec<LinePart>,
+    pub(super) source: Source,
+}
+
+impl Desk<'_> {
+    /// What a plan is called for people.
+    pub(super) fn plan_title<'n>(&'n self, name: &'n str) -> &'n str {
+        self.book.plans.get(name).map_or(name, |plan| &plan.title)
+    }
+
+    /// Adds up and rounds.
+    pub(super) fn line(&self, draft: Draft<'_>) -> Result<Rated, MoneyError> {
+        let Draft { kind, name, title, quantity, unit, parts, source } = draft;
+        let exact = parts.iter().try_fold(Amount::zero(), |sum, part| sum.plus(part.amount))?;
+        let line = BillLine {
+            line: line_name(self.taken.instance, kind, name),
+            kind,
+            instance: self.taken.instance,
+            service: self.taken.service.clone(),
+            title,
+            quantity,
+            unit,
+            amount: exact.round(self.currency)?,
+        };
+        Ok(Rated { line, exact, parts, source })
+    }
+}
+
+/// A quantity at a price by a version of the prices; one that is not priced says so.
+pub(super) fn part(
+    portion: Portion,
+    book: &PriceBook,
+    priced: bool,
+) -> Result<LinePart, MoneyError> {
+    let Portion { mut note, quantity, price } = portion;
+    if !priced {
+        note.push_str(": has no price here and is not charged");
+    }
+    let amount = quantity.times(price)?;
+    Ok(LinePart { note, quantity, rate: price, amount, effective: book.effective })
+}

@@ -1,0 +1,21 @@
+//! Nouns and rules: what is billed, and how. Pure.
+
+mod batch;
+mod bill;
+mod book;
+mod facts;
+mod meters;
+#[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
+mod tests;
+mod time_lines;
+mod timeline;
+mod usage_lines;
+mod words;
+
+pub(crate) use batch::{Progress, checked_events, known_part};
+pub(crate) use bill::{Rated, Source, rate, totals};
+pub(crate) use book::{check_book, what_lacks};
+pub(crate) use facts::{Facts, Prices, Taken, Terms, UsageSum, hour_of, is_billable};
+pub(crate) use words::{in_job_seconds, line_name, rounding};

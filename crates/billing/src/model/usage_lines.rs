@@ -1,0 +1,97 @@
+//! Lines for usage: meters and jobs.
+
+use api::{
+    billing::{LineKind, LinePart},
+    prices::PriceBook,
+};
+use types::{Amount, MoneyError};
+
+use super::{
+    Rated, Source, UsageSum,
+    bill::{Desk, Draft, part},
+    meters::{self, Portion},
+    words::{plain, title},
+};
+
+/// Jobs are metered in milliseconds and priced by the second.
+const MILLIS: i128 = 1000;
+
+/// A stretch of hours that are rated alike: the month's units from the one after `from` to `to`.
+struct Stretch<'a> {
+    plan: &'a str,
+    book: &'a PriceBook,
+    from: i128,
+    to: i128,
+}
+
+impl<'a> Desk<'a> {
+    /// A line of what was used of a meter or by jobs, from its sums in any order.
+    pub(super) fn usage_line(
+        &self,
+        kind: LineKind,
+        meter: &str,
+        sums: Vec<&UsageSum>,
+    ) -> Result<Rated, MoneyError> {
+        let stretches = self.stretches(sums);
+        let count = stretches.last().map_or(0, |stretch| stretch.to);
+        let source = Source::Events { meter: meter.to_owned() };
+        let mut parts = Vec::new();
+        if kind == LineKind::Jobs {
+            for stretch in &stretches {
+                parts.push(self.job_part(stretch)?);
+            }
+            let (title, unit) = ("Background jobs".to_owned(), "seconds".to_owned());
+            let quantity = Amount::fraction(count, MILLIS)?;
+            return self.line(Draft { kind, name: "time", title, quantity, unit, parts, source });
+        }
+        for stretch in &stretches {
+            parts.extend(meter_parts(meter, stretch)?);
+        }
+        let (title, unit, quantity) = (title(meter), plain(meter), Amount::whole(count));
+        self.line(Draft { kind, name: meter, title, quantity, unit, parts, source })
+    }
+
+    fn job_part(&self, stretch: &Stretch<'_>) -> Result<LinePart, MoneyError> {
+        let price = stretch.book.plans.get(stretch.plan).and_then(|plan| plan.jobs.as_ref());
+        let quantity = Amount::fraction(stretch.to - stretch.from, MILLIS)?;
+        let note = format!("time of jobs on plan {}", self.plan_title(stretch.plan));
+        let rate = price.map_or(Amount::zero(), |price| price.per_second);
+        part(Portion { note, quantity, price: rate }, stretch.book, price.is_some())
+    }
+
+    /// The hours in their order; neighbours that are rated alike become one.
+    fn stretches(&self, mut sums: Vec<&UsageSum>) -> Vec<Stretch<'a>> {
+        sums.sort_by_key(|sum| sum.hour);
+        let (mut stretches, mut count): (Vec<Stretch>, i128) = (Vec::new(), 0);
+        for sum in sums {
+            let (Some(terms), Some(book)) = (self.taken.at(sum.hour), self.prices.at(sum.hour))
+            else {
+                continue;
+            };
+            let from = count;
+            count += i128::from(sum.quantity);
+            match stretches.last_mut() {
+                Some(last) if (last.plan, last.book.effective) == (&terms.plan, book.effective) => {
+                    last.to = count;
+                }
+                _ => stretches.push(Stretch { plan: &terms.plan, book, from, to: count }),
+            }
+        }
+        stretches
+    }
+}
+
+fn meter_parts(meter: &str, stretch: &Stretch<'_>) -> Result<Vec<LinePart>, MoneyError> {
+    let (book, unit) = (stretch.book, plain(meter));
+    let rate = book.plans.get(stretch.plan).and_then(|plan| plan.meters.get(meter));
+    let Some(rate) = rate else {
+        let quantity = Amount::whole(stretch.to - stretch.from);
+        return Ok(vec![part(
+            Portion { note: unit, quantity, price: Amount::zero() },
+            book,
+            false,
+        )?]);
+    };
+    let portions = meters::portions(rate, stretch.from, stretch.to, &unit)?;
+    portions.into_iter().map(|portion| part(portion, book, true)).collect()
+}

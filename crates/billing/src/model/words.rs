@@ -1,0 +1,102 @@
+//! What a bill says in words.
+
+use api::billing::LineKind;
+use types::{Amount, InstanceId, Money, MoneyError};
+
+/// The name of a line on its account's bills; the same from day to day.
+pub(crate) fn line_name(instance: InstanceId, kind: LineKind, name: &str) -> String {
+    let kind = match kind {
+        LineKind::Plan => "plan",
+        LineKind::Size => "size",
+        LineKind::Module => "module",
+        LineKind::Meter => "meter",
+        LineKind::Jobs => "jobs",
+    };
+    format!("{instance}.{kind}.{name}")
+}
+
+/// Milliseconds as seconds, exactly.
+pub(crate) fn in_job_seconds(milliseconds: u64) -> Amount {
+    Amount::fraction(milliseconds.into(), 1000).unwrap_or_else(|_| Amount::zero())
+}
+
+/// `bytes_out` as `Bytes out`.
+pub(super) fn title(name: &str) -> String {
+    let mut words = plain(name);
+    if let Some(first) = words.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    words
+}
+
+/// `bytes_out` as `bytes out`.
+pub(super) fn plain(name: &str) -> String {
+    name.replace(['_', '-'], " ")
+}
+
+/// A number of seconds as `3 days 4 hours`.
+pub(super) fn spell(seconds: i64) -> String {
+    let parts = [
+        (seconds / 86_400, "day"),
+        (seconds / 3_600 % 24, "hour"),
+        (seconds / 60 % 60, "minute"),
+        (seconds % 60, "second"),
+    ];
+    let there = parts.into_iter().filter(|(number, _)| *number > 0);
+    let words: Vec<String> = there
+        .map(|(number, unit)| format!("{number} {unit}{}", if number == 1 { "" } else { "s" }))
+        .collect();
+    if words.is_empty() { "no time".to_owned() } else { words.join(" ") }
+}
+
+/// How `exact` became `money`.
+pub(crate) fn rounding(exact: Amount, money: Money) -> Result<String, MoneyError> {
+    let rounded = Amount::of(money);
+    let currency = money.currency;
+    if rounded == exact {
+        return Ok(format!("{exact} {currency} is exact, and nothing was rounded"));
+    }
+    let residue = rounded.minus(exact)?;
+    let (step, way) = (Amount::of(Money { currency, minor: 1 }), residue.is_negative());
+    let way = if way { "down" } else { "up" };
+    Ok(format!(
+        "{exact} {currency} was rounded {way} once, to the nearest {step} {currency} and halves \
+         away from zero: {money}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_spelled() {
+        let cases = [(0, "no time"), (1, "1 second"), (90_061, "1 day 1 hour 1 minute 1 second")];
+        for (seconds, words) in
+            cases.into_iter().chain([(2_592_000, "30 days"), (7_200, "2 hours")])
+        {
+            assert_eq!(spell(seconds), words);
+        }
+    }
+
+    #[test]
+    fn names_become_titles() {
+        assert_eq!(title("bytes_out"), "Bytes out");
+        assert_eq!(title(""), "");
+    }
+
+    #[test]
+    fn the_rounding_says_which_way_it_went() {
+        let currency = "USD".parse().unwrap();
+        let exact: Amount = "10.275".parse().unwrap();
+        let sentence = rounding(exact, exact.round(currency).unwrap()).unwrap();
+        assert_eq!(
+            sentence,
+            "10.275 USD was rounded up once, to the nearest 0.01 USD and halves away from zero: \
+             10.28 USD"
+        );
+        let exact = Amount::whole(9);
+        let sentence = rounding(exact, exact.round(currency).unwrap()).unwrap();
+        assert_eq!(sentence, "9 USD is exact, and nothing was rounded");
+    }
+}

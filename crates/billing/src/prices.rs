@@ -1,0 +1,68 @@
+//! Price books.
+
+use api::{
+    Empty, Problem,
+    billing::{GetPriceBook, PutPriceBook},
+    prices::PriceBook,
+};
+use chassis::{Call, Write};
+use types::Timestamp;
+
+use crate::{Error, State, model, store};
+
+const VERSIONS_MAX: usize = 200;
+
+/// Prices of the past stand: apart from a service's first version, none begins before the present
+/// month, and one that holds already is not replaced.
+pub(crate) async fn put_price_book(
+    cx: &mut Write<State>,
+    op: PutPriceBook,
+) -> Result<Empty, Problem> {
+    let PutPriceBook { service, book } = op;
+    if book.service != service {
+        return Err(Error::OtherService { path: service, book: book.service }.into());
+    }
+    model::check_book(&book)?;
+    let now = cx.now();
+    put(cx.tx(), &book, now).await?;
+    Ok(Empty {})
+}
+
+async fn put(tx: &mut db::Tx, book: &PriceBook, now: Timestamp) -> Result<(), Error> {
+    let service = &book.service;
+    store::insert_service(tx, service, book.currency).await?;
+    let currency = store::service_to_change(tx, service).await?.ok_or(Error::Missing("service"))?;
+    if currency != book.currency {
+        return Err(Error::Currency { service: service.clone(), known: currency.to_string() });
+    }
+    let known = store::books(tx, service).await?;
+    if known.contains(book) {
+        return Ok(());
+    }
+    let same_moment = known.iter().any(|known| known.effective == book.effective);
+    if same_moment && book.effective <= now {
+        return Err(Error::OtherPrices { service: service.clone(), effective: book.effective });
+    }
+    let earliest = now.month().starts();
+    if !known.is_empty() && book.effective < earliest {
+        return Err(Error::Backdated { earliest });
+    }
+    if known.len() >= VERSIONS_MAX && !same_moment {
+        return Err(Error::Versions(service.clone()));
+    }
+    for (plan, size, modules) in store::sold(tx, service, book.effective).await? {
+        if let Some((what, key)) = model::what_lacks(book, &plan, &size, &modules) {
+            return Err(Error::Sold { what, key });
+        }
+    }
+    store::put_book(tx, book).await?;
+    Ok(())
+}
+
+pub(crate) async fn get_price_book(
+    cx: Call<State>,
+    op: GetPriceBook,
+) -> Result<PriceBook, Problem> {
+    let book = store::book_at(cx.db(), &op.service, cx.now()).await.map_err(Error::from)?;
+    Ok(book.ok_or(Error::Missing("price book"))?)
+}

@@ -1,0 +1,76 @@
+//! What instances have taken.
+
+use std::time::Duration;
+
+use api::{Empty, Problem, billing::PutSubscription};
+use chassis::Write;
+
+use crate::{
+    Error, State,
+    model::{self, Prices, Taken, Terms},
+    store,
+};
+
+const MODULES_MAX: usize = 100;
+const TERMS_MAX: usize = 10_000;
+const AHEAD_MAX: Duration = Duration::from_hours(24);
+
+/// Terms may come in any order and more than once: what holds at a moment are the last that began
+/// before it. Terms that change nothing at their moment add nothing.
+pub(crate) async fn put_subscription(
+    cx: &mut Write<State>,
+    op: PutSubscription,
+) -> Result<Empty, Problem> {
+    if op.since > cx.now().plus(AHEAD_MAX) {
+        return Err(Error::Ahead(op.since).into());
+    }
+    if op.modules.len() > MODULES_MAX {
+        return Err(Error::TooManyTerms.into());
+    }
+    put(cx.tx(), op).await?;
+    Ok(Empty {})
+}
+
+async fn put(tx: &mut db::Tx, op: PutSubscription) -> Result<(), Error> {
+    let PutSubscription { account, instance, service, plan, size, modules, since } = op;
+    let terms = Terms { since, plan, size, modules };
+    let none = || Error::NoPrices { service: service.clone(), at: since };
+    store::service_to_change(tx, &service).await?.ok_or_else(none)?;
+    store::insert_cycle(tx, instance, account, &service).await?;
+    if store::cycle(tx, instance).await? != Some((account, service.clone())) {
+        return Err(Error::Fixed(instance));
+    }
+    let known = store::terms(tx, instance).await?;
+    if known.len() >= TERMS_MAX {
+        return Err(Error::TooManyTerms);
+    }
+    let begun = known.first().is_some_and(|first| first.since <= since);
+    let taken = Taken { instance, service: service.clone(), terms: known };
+    let before = taken.at(since).filter(|_| begun);
+    if before.is_some_and(|before| before.is_like(&terms)) {
+        return Ok(());
+    }
+    if before.is_some_and(|before| before.since == since) {
+        return Err(Error::OtherTerms { instance, since });
+    }
+    check_prices(tx, &taken, &terms).await?;
+    store::insert_terms(tx, instance, &terms).await?;
+    Ok(())
+}
+
+/// What is taken must have a price in the version that holds, and in those that will.
+async fn check_prices(tx: &mut db::Tx, taken: &Taken, terms: &Terms) -> Result<(), Error> {
+    let service = &taken.service;
+    let prices = Prices(store::books(tx, service).await?);
+    let holding = prices.at(terms.since).filter(|book| book.effective <= terms.since);
+    let Some(holding) = holding else {
+        return Err(Error::NoPrices { service: service.clone(), at: terms.since });
+    };
+    let later = prices.0.iter().filter(|book| book.effective > terms.since);
+    for book in later.chain([holding]) {
+        if let Some((what, _)) = model::what_lacks(book, &terms.plan, &terms.size, &terms.modules) {
+            return Err(Error::NotOnOffer { service: service.clone(), what });
+        }
+    }
+    Ok(())
+}
