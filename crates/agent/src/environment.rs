@@ -1,0 +1,174 @@
+//! What a process finds in its environment: nothing of the agent's own but where programs are.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use api::{
+    Problem,
+    configurator::{Environment, GetEnvironment},
+    identity::IssueServiceToken,
+    manifest::{FieldKind, Manifest},
+};
+use types::{InstanceId, Name, Secret, Timestamp};
+
+use crate::{
+    Node,
+    folder::{private_folder, write_private},
+};
+
+/// Where programs are, if the agent was not told.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Build hooks fetch from package indexes, which not every node reaches directly.
+const BUILD_VARIABLES: [&str; 9] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+];
+const BUILD_PREFIXES: [&str; 3] = ["PIP_", "UV_", "NPM_CONFIG_"];
+
+/// Variables by their names.
+pub(crate) type Variables = BTreeMap<String, Secret>;
+
+/// What every process gets: a home and a place for temporary files in `folder`, its own.
+pub(crate) fn basis(folder: &Path) -> io::Result<Variables> {
+    let (home, temporary) = (folder.join("home"), folder.join("tmp"));
+    private_folder(&home)?;
+    private_folder(&temporary)?;
+    let path = std::env::var("PATH").unwrap_or_else(|_| PATH.to_owned());
+    let pairs = [
+        ("PATH", path),
+        ("LANG", "C.UTF-8".to_owned()),
+        ("HOME", home.display().to_string()),
+        ("TMPDIR", temporary.display().to_string()),
+    ];
+    Ok(pairs.map(|(name, value)| (name.to_owned(), Secret::new(value))).into())
+}
+
+/// What a build hook gets beside that.
+pub(crate) fn of_build(engine: &str) -> Variables {
+    let wanted = |name: &str| {
+        BUILD_VARIABLES.contains(&name)
+            || BUILD_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    };
+    let mut variables: Variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| wanted(name))
+        .map(|(name, value)| (name, Secret::new(value)))
+        .collect();
+    variables.insert("DATABASE_ENGINE".to_owned(), Secret::new(engine));
+    variables
+}
+
+/// Where a replica listens.
+pub(crate) fn of_address(address: SocketAddr) -> Variables {
+    let pairs = [("HOST", address.ip().to_string()), ("PORT", address.port().to_string())];
+    pairs.map(|(name, value)| (name.to_owned(), Secret::new(value))).into()
+}
+
+/// What an instance's own processes get, and which of it must not be shown.
+pub(crate) async fn of_instance(
+    node: &Node,
+    instance: InstanceId,
+    manifest: &Manifest,
+) -> Result<(Variables, Vec<Secret>), Problem> {
+    let operation = GetEnvironment { node: node.id, instance };
+    let Environment { mut variables, .. } = node.client.call(operation).await?;
+    variables.retain(|name, _| is_name(name));
+    let secrets = secrets(&variables, manifest);
+    Ok((variables, secrets))
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+fn secrets(variables: &Variables, manifest: &Manifest) -> Vec<Secret> {
+    let passwords = manifest.setup.iter().filter(|(_, field)| field.kind == FieldKind::Password);
+    let names = passwords.map(|(name, _)| format!("SETUP_{}", name.to_uppercase()));
+    let mut secrets: Vec<Secret> = names.filter_map(|name| variables.get(&name).cloned()).collect();
+    if let Some(url) = variables.get("DATABASE_URL") {
+        secrets.extend(password_in(url.reveal()));
+        secrets.push(url.clone());
+    }
+    secrets
+}
+
+/// The password in `scheme://user:password@host/…`.
+fn password_in(url: &str) -> Option<Secret> {
+    let (authority, _) = url.split_once("://")?.1.rsplit_once('@')?;
+    authority.split_once(':').map(|(_, password)| Secret::new(password))
+}
+
+/// A token with which a replica asks whose host it is, in a file that is renewed.
+pub(crate) struct TokenFile {
+    service: Name,
+    path: PathBuf,
+    renew: Timestamp,
+}
+
+impl TokenFile {
+    /// Gets a first token.
+    pub(crate) async fn new(node: &Node, service: Name, folder: &Path) -> Result<Self, String> {
+        let renew = node.clock.now();
+        let mut file = Self { service, path: folder.join("token"), renew };
+        file.renew(node).await?;
+        Ok(file)
+    }
+
+    /// The variables that tell the replica.
+    pub(crate) fn variables(&self, node: &Node) -> Variables {
+        let pairs = [
+            ("MANDATE_TENANCY_URL", node.platform_url.clone()),
+            ("MANDATE_TENANCY_TOKEN_FILE", self.path.display().to_string()),
+            ("MANDATE_SERVICE", self.service.to_string()),
+        ];
+        pairs.map(|(name, value)| (name.to_owned(), Secret::new(value))).into()
+    }
+
+    /// Renews the token at half of its life, for as long as it runs. The clock may leap.
+    pub(crate) async fn keep(&mut self, node: &Node) {
+        loop {
+            tokio::time::sleep(node.pace.look).await;
+            if node.clock.now() >= self.renew
+                && let Err(why) = self.renew(node).await
+            {
+                tracing::warn!(service = %self.service, why, "will try again");
+            }
+        }
+    }
+
+    async fn renew(&mut self, node: &Node) -> Result<(), String> {
+        let operation = IssueServiceToken { node: node.id, service: self.service.clone() };
+        let issued = node.client.call(operation).await;
+        let issued = issued.map_err(|problem| format!("its token cannot be had: {problem}"))?;
+        let written = write_private(&self.path, issued.token.reveal());
+        written.map_err(|cause| format!("its token cannot be stored: {cause}"))?;
+        let now = node.clock.now();
+        let life: Duration = issued.expires.since(now);
+        self.renew = now.plus(life / 2);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_password_of_a_database_is_known() {
+        let password = password_in("postgres://user:p4ss:word@host:5432/db").unwrap();
+        assert_eq!(password.reveal(), "p4ss:word");
+        assert!(password_in("sqlite:///tmp/a.db").is_none());
+    }
+}

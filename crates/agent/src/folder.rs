@@ -1,0 +1,191 @@
+//! The agent's folder: the key and the node's id, releases under their digests, and what lasts no
+//! longer than the process that needs it.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use rustix::fs::FlockOperation;
+use types::{Digest, JobId, Name, ReplicaId};
+
+use crate::Error;
+
+/// The folder, which no other agent works in while this value lives.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    root: PathBuf,
+    _lock: fs::File,
+}
+
+impl Folder {
+    /// Takes the folder at `root` for this agent alone.
+    pub(crate) fn open(root: &Path) -> Result<Self, Error> {
+        private_folder(root).map_err(Error::folder(root))?;
+        let root = root.canonicalize().map_err(Error::folder(root))?;
+        let path = root.join("lock");
+        let lock = fs::File::create(&path).map_err(Error::folder(&path))?;
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(Error::InUse(root)),
+            Err(cause) => return Err(Error::folder(&path)(cause.into())),
+        }
+        let folder = Self { root, _lock: lock };
+        for part in [folder.processes(), folder.releases(), folder.current()] {
+            private_folder(&part).map_err(Error::folder(&part))?;
+        }
+        Ok(folder)
+    }
+
+    /// Removes what belonged to processes that are no more.
+    pub(crate) fn clear(&self) -> Result<(), Error> {
+        for part in ["replicas", "jobs"].map(|name| self.root.join(name)) {
+            remove_folder(&part).map_err(Error::folder(&part))?;
+            private_folder(&part).map_err(Error::folder(&part))?;
+        }
+        Ok(())
+    }
+
+    /// The node's private key.
+    pub(crate) fn key(&self) -> PathBuf {
+        self.root.join("node.key")
+    }
+
+    /// The node's id.
+    pub(crate) fn node(&self) -> PathBuf {
+        self.root.join("node.id")
+    }
+
+    /// A file for each running process, so that the next agent finds it.
+    pub(crate) fn processes(&self) -> PathBuf {
+        self.root.join("processes")
+    }
+
+    /// The releases.
+    pub(crate) fn releases(&self) -> PathBuf {
+        self.root.join("releases")
+    }
+
+    /// An unpacked release.
+    pub(crate) fn release(&self, digest: &Digest) -> PathBuf {
+        self.releases().join(digest.hex())
+    }
+
+    /// The file that says that a release is whole.
+    pub(crate) fn mark(&self, digest: &Digest) -> PathBuf {
+        self.releases().join(format!("{}.json", digest.hex()))
+    }
+
+    /// Links from services to the releases that they run.
+    pub(crate) fn current(&self) -> PathBuf {
+        self.root.join("current")
+    }
+
+    /// The link of one service.
+    pub(crate) fn current_of(&self, service: &Name) -> PathBuf {
+        self.current().join(service.as_str())
+    }
+
+    /// What is a replica's own.
+    pub(crate) fn replica(&self, replica: ReplicaId) -> PathBuf {
+        self.root.join("replicas").join(replica.to_string())
+    }
+
+    /// What is a job's own.
+    pub(crate) fn job(&self, job: JobId, token: u64) -> PathBuf {
+        self.root.join("jobs").join(format!("{job}.{token}"))
+    }
+}
+
+/// A folder that is gone when this value is.
+#[derive(Debug)]
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    /// An empty folder that only this user can look into. What an earlier one left is removed.
+    pub(crate) fn new(path: PathBuf) -> io::Result<Self> {
+        remove_folder(&path)?;
+        private_folder(&path)?;
+        Ok(Self(path))
+    }
+
+    /// A folder beside `path` that nobody else has.
+    pub(crate) fn beside(path: &Path) -> io::Result<Self> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        Self::new(path.with_extension(format!("part{count}")))
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Gives the folder its lasting name.
+    pub(crate) fn keep_as(self, path: &Path) -> io::Result<()> {
+        fs::rename(&self.0, path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Nothing depends on it: what stays is removed by the next start.
+        let _ = remove_folder(&self.0);
+    }
+}
+
+/// Makes `path` a folder that only this user can look into.
+pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Removes a folder with all that is in it, if it is there.
+pub(crate) fn remove_folder(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a file, if it is there.
+pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a file that only this user can read: the whole text or nothing. A machine that fails may
+/// forget it.
+pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let fresh = path.with_extension("new");
+    write(&fresh, text)?;
+    fs::rename(&fresh, path)
+}
+
+/// Writes a file that only this user can read and that a failing machine does not forget.
+pub(crate) fn write_lasting(path: &Path, text: &str) -> io::Result<()> {
+    let fresh = path.with_extension("new");
+    write(&fresh, text)?.sync_all()?;
+    fs::rename(&fresh, path)?;
+    path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
+}
+
+fn write(path: &Path, text: &str) -> io::Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    Ok(file)
+}
+
+/// Reads a short text file; `None` if it is not there.
+pub(crate) fn read_text(path: &Path) -> io::Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(cause),
+    }
+}

@@ -1,0 +1,154 @@
+//! Who the node is: its key, its id, and the tokens that it signs for itself.
+
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    sync::{Arc, RwLock},
+    time::Duration,
+};
+
+use api::{
+    Client, Credentials, Kind, Problem,
+    http::token::{Claims, sign},
+    identity::JoinNode,
+};
+use ed25519_dalek::SigningKey;
+use types::{Clock, NodeId, Principal, Timestamp};
+
+use crate::{
+    Config, Error,
+    folder::{Folder, read_text, write_lasting},
+    pause::Pace,
+};
+
+/// How long a token is good for; a new one is made at half of that.
+const TOKEN_LIFE: Duration = Duration::from_mins(5);
+
+/// Signs as this node.
+pub(crate) struct Signer {
+    node: NodeId,
+    key: SigningKey,
+    clock: Arc<dyn Clock>,
+    /// By audience, with the moment from which on a new one is made.
+    tokens: RwLock<HashMap<String, (Arc<str>, Timestamp)>>,
+}
+
+impl Signer {
+    /// Which node it is.
+    pub(crate) fn node(&self) -> NodeId {
+        self.node
+    }
+
+    fn sign(&self, audience: &str, now: Timestamp) -> String {
+        let seconds = now.micros().div_euclid(1_000_000);
+        let claims = Claims {
+            sub: Principal::Node(self.node),
+            aud: audience.to_owned(),
+            iat: seconds,
+            exp: seconds.saturating_add(TOKEN_LIFE.as_secs().cast_signed()),
+            sid: None,
+            account: None,
+        };
+        sign(&self.node.to_string(), &self.key, &claims)
+    }
+}
+
+impl Credentials for Signer {
+    fn bearer(&self, audience: &str) -> Option<Arc<str>> {
+        let now = self.clock.now();
+        let tokens = self.tokens.read().expect("nobody panics while holding it");
+        if let Some((token, renew)) = tokens.get(audience)
+            && now < *renew
+        {
+            return Some(Arc::clone(token));
+        }
+        drop(tokens);
+        let token: Arc<str> = self.sign(audience, now).into();
+        let mut tokens = self.tokens.write().expect("nobody panics while holding it");
+        tokens.insert(audience.to_owned(), (Arc::clone(&token), now.plus(TOKEN_LIFE / 2)));
+        Some(token)
+    }
+}
+
+/// Makes this machine a node, once: the key is kept before it is shown to anybody, and a key that
+/// joins again is the same node. A platform that does not answer is asked again.
+pub(crate) async fn join(config: &Config, folder: &Folder, pace: Pace) -> Result<Signer, Error> {
+    let key = private_key(folder)?;
+    let node = match known_node(folder)? {
+        Some(node) => node,
+        None => ask(config, folder, &key, pace).await?,
+    };
+    Ok(Signer { node, key, clock: Arc::clone(&config.clock), tokens: RwLock::default() })
+}
+
+async fn ask(
+    config: &Config,
+    folder: &Folder,
+    key: &SigningKey,
+    pace: Pace,
+) -> Result<NodeId, Error> {
+    let nobody: Option<Arc<str>> = None;
+    let client = Client::new(Arc::clone(&config.transport), Arc::new(nobody));
+    let mut pauses = pace.asking_pauses();
+    loop {
+        let operation = JoinNode {
+            join_token: config.join_token.clone(),
+            name: config.name.clone(),
+            public_key: hex(key.verifying_key().as_bytes()),
+        };
+        match client.call(operation).await {
+            Ok(joined) => {
+                let path = folder.node();
+                write_lasting(&path, &joined.node.to_string()).map_err(Error::folder(&path))?;
+                tracing::info!(node = %joined.node, "joined");
+                return Ok(joined.node);
+            }
+            Err(problem) if problem.is_transient() => {
+                tracing::warn!(%problem, "the platform cannot be joined now");
+                tokio::time::sleep(pauses.take()).await;
+            }
+            Err(problem) => return Err(Error::Refused(problem)),
+        }
+    }
+}
+
+/// Whether the same question of a node may be answered well later. A platform that has just been
+/// started may not know the node's key yet, so not to be known is not for ever either.
+pub(crate) fn may_pass(problem: &Problem) -> bool {
+    problem.is_transient() || problem.kind == Kind::Unauthenticated
+}
+
+fn known_node(folder: &Folder) -> Result<Option<NodeId>, Error> {
+    let path = folder.node();
+    let text = read_text(&path).map_err(Error::folder(&path))?;
+    text.map(|text| text.trim().parse().map_err(|_| Error::Unreadable(path))).transpose()
+}
+
+fn private_key(folder: &Folder) -> Result<SigningKey, Error> {
+    let path = folder.key();
+    if let Some(text) = read_text(&path).map_err(Error::folder(&path))? {
+        let seed = unhex(text.trim()).ok_or(Error::Unreadable(path))?;
+        return Ok(SigningKey::from_bytes(&seed));
+    }
+    let seed: [u8; 32] = rand::random();
+    write_lasting(&path, &hex(&seed)).map_err(Error::folder(&path))?;
+    Ok(SigningKey::from_bytes(&seed))
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+pub(crate) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    if text.len() != 2 * N || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (place, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * place..2 * place + 2], 16).ok()?;
+    }
+    Some(bytes)
+}

@@ -1,0 +1,148 @@
+//! Makes one node run what `releases` says it should.
+//!
+//! An agent tells the platform what its node has and runs, hears what it should, and closes the
+//! gap: `observe` (what [`host`] sees), `plan` (pure: two states in, steps out), `act` (begins
+//! steps, never waits) and `supervise` (each release and each replica has a task of its own that
+//! tries again with growing pauses). Beside that it takes jobs and runs their commands.
+//!
+//! What stands on the node is named by content and made whole or not at all, so a crash at any
+//! point is mended by starting again. A process that a killed agent left behind is ended by the
+//! next one: it adopts none, since nobody would read what such a process prints or learn how it
+//! ended. While the platform is away, what runs keeps running.
+//!
+//! The agent believes the platform about what to run, and nobody about what it is: a package must
+//! have the digest and the publisher's signature, and a command must stand in the manifest inside.
+//! It is no sandbox: replicas run as the agent's own user. Of a size it enforces the memory (by
+//! ending a replica that uses more), not the processor time, which needs cgroups.
+
+mod environment;
+mod error;
+mod folder;
+mod health;
+mod host;
+mod jobs;
+mod join;
+mod machine;
+mod marks;
+mod node;
+mod orphans;
+mod output;
+mod package;
+mod pause;
+mod plan;
+mod process;
+mod processes;
+mod releases;
+mod replicas;
+mod supervise;
+mod unpack;
+
+#[cfg(test)]
+mod tests;
+
+use std::{fmt, future::Future, net::IpAddr, path::PathBuf, sync::Arc};
+
+use api::Client;
+use tokio::sync::watch;
+use types::{Clock, Name, NodeId, Secret};
+
+pub use error::Error;
+
+use folder::Folder;
+use host::Changes;
+use jobs::Worker;
+use pause::Pace;
+use processes::Processes;
+
+/// What an agent must be told.
+pub struct Config {
+    /// Its own folder; made if it is not there.
+    pub data: PathBuf,
+    /// What the machine is called.
+    pub name: Name,
+    /// The way to the platform.
+    pub transport: Arc<dyn api::Transport>,
+    /// What an operator gave it; looked at only until it has joined.
+    pub join_token: Secret,
+    /// Where replicas of services with shared processes ask whose host it is, such as
+    /// `http://127.0.0.1:8080`.
+    pub platform_url: String,
+    /// Where replicas listen.
+    pub listen_ip: IpAddr,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("data", &self.data)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What everything on a node needs to know.
+pub(crate) struct Node {
+    pub(crate) id: NodeId,
+    pub(crate) name: Name,
+    pub(crate) client: Client,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) folder: Folder,
+    pub(crate) platform_url: String,
+    pub(crate) listen_ip: IpAddr,
+    pub(crate) pace: Pace,
+    pub(crate) changes: Changes,
+}
+
+/// Makes this machine a node if it is none yet, then keeps it as the platform wants it until
+/// `shutdown`, and stops what it started.
+///
+/// # Errors
+///
+/// The folder cannot be used or another agent works in it, or the platform refuses the join token.
+/// A platform that does not answer is waited for.
+pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+    run_at(config, shutdown, Pace::default()).await
+}
+
+async fn run_at(
+    config: Config,
+    shutdown: impl Future<Output = ()>,
+    pace: Pace,
+) -> Result<(), Error> {
+    tokio::pin!(shutdown);
+    let folder = Folder::open(&config.data)?;
+    orphans::end(&folder.processes(), pace.grace).await;
+    folder.clear()?;
+    let signer = tokio::select! {
+        signer = join::join(&config, &folder, pace) => signer?,
+        () = &mut shutdown => return Ok(()),
+    };
+    let node = Arc::new(Node {
+        id: signer.node(),
+        name: config.name,
+        client: Client::new(config.transport, Arc::new(signer)),
+        clock: config.clock,
+        folder,
+        platform_url: config.platform_url,
+        listen_ip: config.listen_ip,
+        pace,
+        changes: Changes::default(),
+    });
+    let host = Processes::open(Arc::clone(&node))?;
+    let worker = Worker::new(Arc::clone(&node), host.releases());
+    let (stop, stopping) = watch::channel(false);
+    let until_then = async {
+        shutdown.await;
+        stop.send_replace(true);
+    };
+    tokio::join!(until_then, node::keep(&node, host, stopping.clone()), worker.work(stopping));
+    Ok(())
+}
+
+/// Waits until `stopping` says so.
+pub(crate) async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // Whoever could have said so being gone says it too.
+    let _ = stopping.wait_for(|stop| *stop).await;
+}

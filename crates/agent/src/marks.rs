@@ -1,0 +1,63 @@
+//! What on the disk says that a release is whole, and which one a service runs.
+
+use std::{collections::BTreeMap, fs, io};
+
+use api::manifest::Manifest;
+use serde::{Deserialize, Serialize};
+use types::{Digest, Name, Timestamp};
+
+use crate::{
+    Node,
+    folder::{remove_file, remove_folder},
+};
+
+/// What says that a release is whole.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Mark {
+    pub(crate) service: Name,
+    /// The engine that it was made ready for.
+    pub(crate) engine: String,
+    /// Since when.
+    pub(crate) since: Timestamp,
+    /// What it is, as its publisher signed it.
+    pub(crate) manifest: Manifest,
+}
+
+/// The releases with a mark; everything else in the folder is removed.
+pub(crate) fn whole_releases(node: &Node) -> io::Result<BTreeMap<Digest, Mark>> {
+    let mut whole = BTreeMap::new();
+    let entries: Vec<fs::DirEntry> =
+        fs::read_dir(node.folder.releases())?.collect::<Result<_, _>>()?;
+    for path in entries.iter().map(fs::DirEntry::path) {
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let digest = format!("sha256:{stem}").parse::<Digest>().ok();
+        let found = digest.and_then(|digest| Some((read_mark(node, &digest)?, digest)));
+        match found {
+            Some((mark, digest)) if path.extension().is_none() => {
+                whole.insert(digest, mark);
+            }
+            Some(_) if path.extension().is_some_and(|kind| kind == "json" || kind == "log") => {}
+            _ if path.is_dir() => remove_folder(&path)?,
+            _ => remove_file(&path)?,
+        }
+    }
+    Ok(whole)
+}
+
+fn read_mark(node: &Node, digest: &Digest) -> Option<Mark> {
+    let text = fs::read_to_string(node.folder.mark(digest)).ok()?;
+    let mark = serde_json::from_str(&text).ok()?;
+    node.folder.release(digest).is_dir().then_some(mark)
+}
+
+/// The release that each service runs, by the links.
+pub(crate) fn current_releases(node: &Node) -> BTreeMap<Name, Digest> {
+    let links = fs::read_dir(node.folder.current()).into_iter().flatten().flatten();
+    let read = |link: fs::DirEntry| {
+        let service = link.file_name().to_str()?.parse().ok()?;
+        let target = fs::read_link(link.path()).ok()?;
+        let digest = format!("sha256:{}", target.file_name()?.to_str()?).parse().ok()?;
+        Some((service, digest))
+    };
+    links.filter_map(read).collect()
+}

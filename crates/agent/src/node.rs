@@ -1,0 +1,156 @@
+//! The agent's loop: tell, hear, plan, act.
+
+use std::time::Duration;
+
+use api::{
+    Kind, Problem,
+    releases::{Desired, Heartbeat, ReleaseReport, ReplicaReport},
+};
+use tokio::{sync::watch, time::Instant};
+
+use crate::{
+    Node,
+    host::{Host, Observed},
+    join::may_pass,
+    output::last_bytes,
+    plan::plan,
+    stopped,
+};
+
+/// How long the platform may wait for something to say.
+const WAIT_MILLIS: u32 = 5_000;
+/// An answer that takes longer is none.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// At least this long is waited between two reports.
+const BREATH: Duration = Duration::from_millis(20);
+/// How long the platform may take to hear that a node goes.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// The logs in one report are together at most as long, since a request's body is limited.
+const LOG_BYTES_MAX: usize = 256 << 10;
+/// More than this is not meant for one node.
+const RELEASES_MAX: usize = 200;
+const REPLICAS_MAX: usize = 2_000;
+
+/// Keeps the node as the platform wants it until `stopping`; then stops everything. What was
+/// wanted last is kept while the platform cannot be reached.
+pub(crate) async fn keep(node: &Node, mut host: impl Host, mut stopping: watch::Receiver<bool>) {
+    let mut talk = Talk::new(node);
+    loop {
+        let observed = observe_and_act(&mut host, talk.desired.as_ref());
+        let is_news = talk.told != Some(observed.revision);
+        tokio::select! {
+            biased;
+            () = stopped(&mut stopping) => break,
+            () = talk.tell(&observed, is_news) => {}
+            // News is told to the end, and what happened meanwhile next: no report is cut short
+            // and overtaken by an older one.
+            () = host.changed(), if !is_news || talk.pausing() => {}
+        }
+    }
+    tokio::join!(talk.farewell(), host.stop());
+}
+
+/// Brings the node a step nearer, and gives what it is then.
+fn observe_and_act(host: &mut impl Host, desired: Option<&Desired>) -> Observed {
+    let observed = host.observe();
+    let Some(desired) = desired else { return observed };
+    let steps = plan(desired, &observed);
+    if steps.is_empty() {
+        return observed;
+    }
+    for step in steps {
+        tracing::debug!(?step, "acting");
+        host.act(step);
+    }
+    host.observe()
+}
+
+/// What the platform was told, and what it said.
+struct Talk<'n> {
+    node: &'n Node,
+    desired: Option<Desired>,
+    told: Option<u64>,
+    not_before: Instant,
+    pauses: crate::pause::Pauses,
+}
+
+impl<'n> Talk<'n> {
+    fn new(node: &'n Node) -> Self {
+        let pauses = node.pace.asking_pauses();
+        Self { node, desired: None, told: None, not_before: Instant::now(), pauses }
+    }
+
+    /// Whether the platform is not asked just now.
+    fn pausing(&self) -> bool {
+        Instant::now() < self.not_before
+    }
+
+    /// Tells how the node is. With nothing new to tell, the answer may take its time.
+    async fn tell(&mut self, observed: &Observed, is_news: bool) {
+        tokio::time::sleep_until(self.not_before).await;
+        let wait_millis = if is_news { 0 } else { WAIT_MILLIS };
+        let asking = self.node.client.call(self.heartbeat(observed, wait_millis));
+        let answer = tokio::time::timeout(PATIENCE, asking).await;
+        let late = |_| Err(Problem::unavailable("the platform takes too long", 1));
+        match answer.unwrap_or_else(late).and_then(within_limits) {
+            Ok(desired) => {
+                self.pauses.reset();
+                self.not_before = Instant::now() + BREATH;
+                self.told = Some(observed.revision);
+                self.desired = Some(desired);
+            }
+            Err(problem) => {
+                self.not_before = Instant::now() + self.pauses.take();
+                let level = if may_pass(&problem) { "later" } else { "perhaps never" };
+                tracing::warn!(%problem, answered = level, "the platform does not hear this node");
+            }
+        }
+    }
+
+    /// Says that nothing runs here any more, so that nobody sends requests to what is stopped now.
+    async fn farewell(&self) {
+        let observed = Observed::default();
+        let telling = self.node.client.call(self.heartbeat(&observed, 0));
+        let _ = tokio::time::timeout(FAREWELL, telling).await;
+    }
+
+    fn heartbeat(&self, observed: &Observed, wait_millis: u32) -> Heartbeat {
+        let (releases, replicas) = reports(observed);
+        Heartbeat {
+            node: self.node.id,
+            name: self.node.name.clone(),
+            releases,
+            replicas,
+            known: self.desired.as_ref().map_or(0, |desired| desired.version),
+            wait_millis,
+        }
+    }
+}
+
+/// What is told of what is observed. A replica that is being stopped is out of service, so nobody
+/// hears of it.
+fn reports(observed: &Observed) -> (Vec<ReleaseReport>, Vec<ReplicaReport>) {
+    let serving = observed.replicas.iter().filter(|replica| !replica.stopping);
+    let mut replicas: Vec<ReplicaReport> =
+        serving.map(|replica| replica.report.clone()).take(REPLICAS_MAX).collect();
+    let releases = observed.releases.iter().take(RELEASES_MAX);
+    let mut releases: Vec<ReleaseReport> = releases.map(|release| release.report.clone()).collect();
+    let share = LOG_BYTES_MAX / (replicas.len() + releases.len()).max(1);
+    let of_replicas = replicas.iter_mut().map(|replica| &mut replica.log);
+    let of_releases = releases.iter_mut().map(|release| &mut release.log);
+    for log in of_replicas.chain(of_releases) {
+        if log.len() > share {
+            *log = last_bytes(log, share).to_owned();
+        }
+    }
+    (releases, replicas)
+}
+
+fn within_limits(desired: Desired) -> Result<Desired, Problem> {
+    if desired.releases.len() > RELEASES_MAX || desired.replicas.len() > REPLICAS_MAX {
+        let most = format!("{REPLICAS_MAX} replicas of {RELEASES_MAX} releases");
+        let detail = format!("one node is to run at most {most}: add nodes");
+        return Err(Problem::new(Kind::Exhausted, "too_much", detail));
+    }
+    Ok(desired)
+}

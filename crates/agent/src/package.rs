@@ -1,0 +1,88 @@
+//! A package, from bytes to a checked folder: it is what its digest says, its publisher signed it,
+//! and its manifest is the one that was announced.
+
+use std::{fs, io, path::Path};
+
+use api::{
+    Problem,
+    manifest::{Faults, Manifest},
+    releases::{DesiredRelease, PACKAGE_BYTES_MAX, signed_text},
+};
+use ed25519_dalek::{Signature, VerifyingKey};
+use types::{Digest, Name};
+
+use crate::{
+    folder::Scratch,
+    join::unhex,
+    unpack::{Limits, UnpackError, unpack},
+};
+
+/// A manifest is at most this long.
+const MANIFEST_BYTES_MAX: u64 = 256 << 10;
+
+/// Why a release cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PackageError {
+    #[error("the package cannot be fetched: {0}")]
+    Fetch(Problem),
+    #[error("the package is larger than {PACKAGE_BYTES_MAX} bytes: publish a smaller one")]
+    Size,
+    #[error("the package's digest is `{0}`, not what was announced: publish the release again")]
+    Digest(Digest),
+    #[error("the publisher's signature is wrong: publish the release again with the right key")]
+    Signature,
+    #[error(transparent)]
+    Unpack(#[from] UnpackError),
+    #[error("the package has no readable `mandate.toml`: publish the release again")]
+    NoManifest,
+    #[error("the package's manifest cannot be read here; perhaps this agent is too old: {0}")]
+    Manifest(Faults),
+    #[error("the package's manifest is not the one of `{0}` that was announced: publish again")]
+    OtherManifest(Name),
+    #[error("the build hook {0}")]
+    Build(String),
+    #[error("the node cannot store the release: {0}")]
+    Storage(#[from] io::Error),
+}
+
+/// Checks the package's size, digest and signature.
+pub(crate) fn verify(release: &DesiredRelease, package: &[u8]) -> Result<(), PackageError> {
+    if package.len() > PACKAGE_BYTES_MAX {
+        return Err(PackageError::Size);
+    }
+    let found = Digest::of(package);
+    if found != release.digest {
+        return Err(PackageError::Digest(found));
+    }
+    let key = unhex(&release.public_key).ok_or(PackageError::Signature)?;
+    let key = VerifyingKey::from_bytes(&key).map_err(|_| PackageError::Signature)?;
+    let signature = unhex(&release.signature).ok_or(PackageError::Signature)?;
+    let text = signed_text(&release.service, &release.digest);
+    key.verify_strict(text.as_bytes(), &Signature::from_bytes(&signature))
+        .map_err(|_| PackageError::Signature)
+}
+
+/// Unpacks a verified package beside `place`, and gives its manifest and the folder, which is to be
+/// given its name.
+pub(crate) fn unpack_beside(
+    release: &DesiredRelease,
+    package: &[u8],
+    place: &Path,
+) -> Result<(Manifest, Scratch), PackageError> {
+    let scratch = Scratch::beside(place)?;
+    unpack(package, scratch.path(), Limits::PACKAGE)?;
+    let manifest = read_manifest(&scratch.path().join("mandate.toml"))?;
+    if manifest != release.manifest || manifest.service.name != release.service {
+        return Err(PackageError::OtherManifest(release.service.clone()));
+    }
+    Ok((manifest, scratch))
+}
+
+fn read_manifest(path: &Path) -> Result<Manifest, PackageError> {
+    let about = fs::symlink_metadata(path).map_err(|_| PackageError::NoManifest)?;
+    if !about.is_file() || about.len() > MANIFEST_BYTES_MAX {
+        return Err(PackageError::NoManifest);
+    }
+    let text = fs::read_to_string(path).map_err(|_| PackageError::NoManifest)?;
+    Manifest::parse("mandate.toml", &text).map_err(PackageError::Manifest)
+}

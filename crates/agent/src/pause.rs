@@ -1,0 +1,78 @@
+//! How long things may take, and how long to wait before trying again.
+
+use std::time::Duration;
+
+/// How long things may take on a node.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// Between a replica's being taken from the report and its being told to end.
+    pub(crate) drain: Duration,
+    /// Between asking a process to end and ending it.
+    pub(crate) grace: Duration,
+    /// How long a replica may take until it first answers.
+    pub(crate) start: Duration,
+    /// Between two looks at a replica.
+    pub(crate) look: Duration,
+    /// How long an answer to a health check may take.
+    pub(crate) answer: Duration,
+    /// How long a build hook may take.
+    pub(crate) build: Duration,
+    /// The first pause before something is tried again; doubled each time.
+    pub(crate) again: Duration,
+    /// The longest such pause.
+    pub(crate) again_at_most: Duration,
+    /// The longest pause before the platform is asked again.
+    pub(crate) ask_again_at_most: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            drain: seconds(1),
+            grace: seconds(10),
+            start: seconds(60),
+            look: seconds(2),
+            answer: seconds(2),
+            build: seconds(15 * 60),
+            again: seconds(1),
+            again_at_most: seconds(60),
+            ask_again_at_most: seconds(5),
+        }
+    }
+}
+
+impl Pace {
+    /// The pauses between attempts at something on this node.
+    pub(crate) fn pauses(&self) -> Pauses {
+        Pauses { first: self.again, next: self.again, most: self.again_at_most }
+    }
+
+    /// The pauses between attempts to reach the platform.
+    pub(crate) fn asking_pauses(&self) -> Pauses {
+        let first = self.again / 4;
+        Pauses { first, next: first, most: self.ask_again_at_most }
+    }
+}
+
+/// Pauses that double.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pauses {
+    first: Duration,
+    next: Duration,
+    most: Duration,
+}
+
+impl Pauses {
+    /// The pause to make now.
+    pub(crate) fn take(&mut self) -> Duration {
+        let pause = self.next;
+        self.next = (self.next * 2).min(self.most);
+        pause
+    }
+
+    /// It went well: the next pause is a short one.
+    pub(crate) fn reset(&mut self) {
+        self.next = self.first;
+    }
+}

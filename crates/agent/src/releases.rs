@@ -1,0 +1,339 @@
+//! The releases on a node: each has a task that fetches, checks, unpacks and builds it, and tries
+//! again until it is ready. A folder without its mark is half made, and is made anew.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use api::{
+    manifest::Manifest,
+    releases::{DesiredRelease, GetPackage, ReleaseReport, ReleaseState},
+};
+use tokio::{sync::Semaphore, task::AbortHandle};
+use types::{Digest, Name, Timestamp};
+
+use crate::{
+    Error, Node, environment,
+    folder::{Scratch, remove_file, write_lasting},
+    host::ObservedRelease,
+    marks::{self, Mark},
+    output::Output,
+    package::{self, PackageError},
+    process::{Launch, Process, in_words},
+};
+
+/// The releases of a node. Clones are the same releases.
+#[derive(Clone)]
+pub(crate) struct Releases(Arc<Shelf>);
+
+struct Shelf {
+    node: Arc<Node>,
+    held: Mutex<BTreeMap<Digest, Held>>,
+    current: Mutex<BTreeMap<Name, Digest>>,
+    /// Packages are held in memory while they are unpacked, so one at a time.
+    turn: Semaphore,
+}
+
+struct Held {
+    service: Name,
+    engine: String,
+    since: Timestamp,
+    state: ReleaseState,
+    output: Output,
+    /// Why it failed.
+    problem: String,
+    ready: Option<Arc<Ready>>,
+    task: Option<AbortHandle>,
+}
+
+/// A release that can be run. Whoever runs it holds this, and it is not removed.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    /// Where it is: the real folder and no link, since interpreters remember where they were.
+    pub(crate) folder: PathBuf,
+    /// What it is, as its publisher signed it.
+    pub(crate) manifest: Manifest,
+}
+
+impl Releases {
+    /// What an earlier agent made ready. What it left half made is removed.
+    pub(crate) fn open(node: Arc<Node>) -> Result<Self, Error> {
+        let folder = node.folder.releases();
+        let whole = marks::whole_releases(&node).map_err(Error::folder(&folder))?;
+        let held = whole.into_iter().map(|(digest, mark)| {
+            let folder = node.folder.release(&digest);
+            (digest, Held::whole(mark, folder))
+        });
+        let held = held.collect();
+        let current = marks::current_releases(&node);
+        let shelf = Shelf {
+            node,
+            held: Mutex::new(held),
+            current: Mutex::new(current),
+            turn: Semaphore::new(1),
+        };
+        Ok(Self(Arc::new(shelf)))
+    }
+
+    fn held(&self) -> MutexGuard<'_, BTreeMap<Digest, Held>> {
+        self.0.held.lock().expect("nobody panics while holding it")
+    }
+
+    /// The release, if it can be run.
+    pub(crate) fn ready(&self, digest: &Digest) -> Option<Arc<Ready>> {
+        self.held().get(digest)?.ready.clone()
+    }
+
+    /// The digests of all releases that can be run.
+    pub(crate) fn all_ready(&self) -> Vec<Digest> {
+        let held = self.held();
+        let ready = held.iter().filter(|(_, release)| release.ready.is_some());
+        ready.map(|(digest, _)| digest.clone()).collect()
+    }
+
+    /// How all of them are.
+    pub(crate) fn observe(&self) -> Vec<ObservedRelease> {
+        let held = self.held();
+        held.iter().map(|(digest, release)| release.observe(digest)).collect()
+    }
+
+    /// The release that each service runs.
+    pub(crate) fn current(&self) -> BTreeMap<Name, Digest> {
+        self.0.current.lock().expect("nobody panics while holding it").clone()
+    }
+
+    /// Begins to make a release ready.
+    pub(crate) fn install(&self, release: DesiredRelease, engine: String) {
+        let mut held = self.held();
+        let std::collections::btree_map::Entry::Vacant(place) = held.entry(release.digest.clone())
+        else {
+            return;
+        };
+        let fresh = place.insert(Held {
+            service: release.service.clone(),
+            engine: engine.clone(),
+            since: self.0.node.clock.now(),
+            state: ReleaseState::Fetching,
+            output: Output::default(),
+            problem: String::new(),
+            ready: None,
+            task: None,
+        });
+        let this = self.clone();
+        let task = tokio::spawn(async move { this.keep_trying(&release, &engine).await });
+        fresh.task = Some(task.abort_handle());
+        self.0.node.changes.tell();
+    }
+
+    async fn keep_trying(&self, release: &DesiredRelease, engine: &str) {
+        let mut pauses = self.0.node.pace.pauses();
+        while let Err(problem) = self.make_ready(release, engine).await {
+            let (service, digest) = (&release.service, release.digest.short());
+            tracing::warn!(%service, digest, %problem, "a release is not ready; will try again");
+            self.change(&release.digest, |held| {
+                held.state = ReleaseState::Failed;
+                held.problem = problem.to_string();
+            });
+            tokio::time::sleep(pauses.take()).await;
+        }
+    }
+
+    fn change(&self, digest: &Digest, change: impl FnOnce(&mut Held)) {
+        if let Some(held) = self.held().get_mut(digest) {
+            change(held);
+        }
+        self.0.node.changes.tell();
+    }
+
+    async fn make_ready(&self, release: &DesiredRelease, engine: &str) -> Result<(), PackageError> {
+        let _turn = self.0.turn.acquire().await.map_err(io::Error::other)?;
+        let digest = &release.digest;
+        self.change(digest, |held| held.state = ReleaseState::Fetching);
+        let manifest = self.fetch(release).await?;
+        if let Some(hook) = &manifest.run.build {
+            let output = Output::default();
+            self.change(digest, |held| {
+                held.state = ReleaseState::Building;
+                held.output = output.clone();
+            });
+            self.build(digest, hook, engine, &output).await?;
+        }
+        let since = self.0.node.clock.now();
+        let mark =
+            Mark { service: release.service.clone(), engine: engine.into(), since, manifest };
+        self.mark(digest, &mark).await?;
+        let folder = self.0.node.folder.release(digest);
+        let ready = Arc::new(Ready { folder, manifest: mark.manifest });
+        self.change(digest, |held| {
+            (held.state, held.since, held.ready) = (ReleaseState::Ready, since, Some(ready));
+            held.problem.clear();
+        });
+        tracing::info!(service = %release.service, digest = digest.short(), "a release is ready");
+        Ok(())
+    }
+
+    async fn fetch(&self, release: &DesiredRelease) -> Result<Manifest, PackageError> {
+        let operation = GetPackage { digest: release.digest.clone() };
+        let package = self.0.node.client.download(operation).await.map_err(PackageError::Fetch)?;
+        let place = self.0.node.folder.release(&release.digest);
+        let (release, beside) = (release.clone(), place.clone());
+        let unpacked = blocking(move || {
+            package::verify(&release, &package)?;
+            package::unpack_beside(&release, &package, &beside)
+        });
+        let (manifest, scratch) = unpacked.await?;
+        // Here and not on the other thread, which goes on even if this task was ended meanwhile.
+        remove_later(give_away(&place)?);
+        scratch.keep_as(&place)?;
+        Ok(manifest)
+    }
+
+    async fn build(
+        &self,
+        digest: &Digest,
+        hook: &[String],
+        engine: &str,
+        output: &Output,
+    ) -> Result<(), PackageError> {
+        let node = &self.0.node;
+        let place = node.folder.release(digest);
+        let scratch = Scratch::new(place.with_extension("build"))?;
+        let mut variables = environment::basis(scratch.path())?;
+        variables.extend(environment::of_build(engine));
+        let launch = Launch {
+            command: hook,
+            folder: &place,
+            variables,
+            log: place.with_extension("log"),
+            remembered: node.folder.processes(),
+        };
+        let mut process = Process::launch(launch, output).await?;
+        match tokio::time::timeout(node.pace.build, process.ended()).await {
+            Ok(Ok(status)) if status.success() => Ok(()),
+            Ok(status) => Err(PackageError::Build(in_words(status))),
+            Err(_) => {
+                process.stop(node.pace.grace).await;
+                let seconds = node.pace.build.as_secs();
+                Err(PackageError::Build(format!("was stopped: it took longer than {seconds} s")))
+            }
+        }
+    }
+
+    /// The mark reaches the disk after everything that it vouches for.
+    async fn mark(&self, digest: &Digest, mark: &Mark) -> Result<(), PackageError> {
+        let (place, path) = (self.0.node.folder.release(digest), self.0.node.folder.mark(digest));
+        let text = serde_json::to_string(mark).map_err(io::Error::other)?;
+        blocking(move || {
+            rustix::fs::syncfs(fs::File::open(place)?).map_err(io::Error::from)?;
+            Ok(write_lasting(&path, &text)?)
+        })
+        .await
+    }
+
+    /// Removes a release that nothing runs from.
+    pub(crate) fn remove(&self, digest: &Digest) {
+        let mut held = self.held();
+        let Some(release) = held.get(digest).filter(|release| !release.in_use()) else { return };
+        let folder = &self.0.node.folder;
+        // Its name is given away before anything is removed, so that it can be installed again at
+        // once; without its mark it is nothing any more.
+        let place = folder.release(digest);
+        let gone = remove_file(&folder.mark(digest)).and_then(|()| give_away(&place));
+        match gone {
+            Ok(scratch) => remove_later(scratch),
+            Err(cause) => {
+                tracing::warn!(%cause, digest = digest.short(), "a release cannot be removed");
+                return;
+            }
+        }
+        if let Some(task) = &release.task {
+            task.abort();
+        }
+        held.remove(digest);
+        drop(held);
+        self.0.node.changes.tell();
+    }
+
+    /// Leads `current/{service}` to a release, atomically.
+    pub(crate) fn promote(&self, service: &Name, digest: &Digest) {
+        let folder = &self.0.node.folder;
+        let link = folder.current_of(service);
+        let fresh = link.with_extension("new");
+        let flipped = remove_file(&fresh)
+            .and_then(|()| symlink(folder.release(digest), &fresh))
+            .and_then(|()| fs::rename(&fresh, &link));
+        if let Err(cause) = flipped {
+            tracing::warn!(%cause, link = %link.display(), "cannot be led to the current release");
+            return;
+        }
+        let mut current = self.0.current.lock().expect("nobody panics while holding it");
+        current.insert(service.clone(), digest.clone());
+        drop(current);
+        self.0.node.changes.tell();
+    }
+
+    /// Stops what is being made. What a build hook started ends with its task.
+    pub(crate) fn stop(&self) {
+        for release in self.held().values() {
+            release.task.iter().for_each(AbortHandle::abort);
+        }
+    }
+}
+
+impl Held {
+    fn whole(mark: Mark, folder: PathBuf) -> Self {
+        Self {
+            service: mark.service,
+            engine: mark.engine,
+            since: mark.since,
+            state: ReleaseState::Ready,
+            output: Output::default(),
+            problem: String::new(),
+            ready: Some(Arc::new(Ready { folder, manifest: mark.manifest })),
+            task: None,
+        }
+    }
+
+    fn in_use(&self) -> bool {
+        self.ready.as_ref().is_some_and(|ready| Arc::strong_count(ready) > 1)
+    }
+
+    fn observe(&self, digest: &Digest) -> ObservedRelease {
+        let log = match self.state {
+            ReleaseState::Failed => self.output.tail_with(&self.problem),
+            _ => self.output.tail(),
+        };
+        let (service, state) = (self.service.clone(), self.state);
+        ObservedRelease {
+            report: ReleaseReport { digest: digest.clone(), service, state, log },
+            engine: self.engine.clone(),
+            since: self.since,
+            in_use: self.in_use(),
+        }
+    }
+}
+
+/// Gives a folder a name that nobody looks for; it is removed with what is given back.
+fn give_away(place: &Path) -> io::Result<Option<Scratch>> {
+    if !place.exists() {
+        return Ok(None);
+    }
+    let scratch = Scratch::beside(place)?;
+    fs::rename(place, scratch.path().join("gone"))?;
+    Ok(Some(scratch))
+}
+
+fn remove_later(scratch: Option<Scratch>) {
+    tokio::task::spawn_blocking(move || drop(scratch));
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, PackageError> + Send + 'static,
+) -> Result<T, PackageError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|cause| Err(io::Error::other(cause).into()))
+}

@@ -1,0 +1,217 @@
+//! Keeps one replica running: started, watched, and started again with growing pauses whenever it
+//! ends, stops answering or takes too much.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
+
+use api::releases::{DesiredReplica, ReplicaState};
+use rustix::process::Pid;
+use tokio::{sync::watch, time::Instant};
+use types::Secret;
+
+use crate::{
+    Node,
+    environment::{self, TokenFile, Variables},
+    folder::Scratch,
+    health,
+    output::Output,
+    process::{Launch, Process, in_words},
+    releases::Ready,
+    replicas::{Board, Memory, Slot, Stop},
+};
+
+/// A replica is unwell when it has not answered as often, one look after the other.
+const MISSED_MAX: u32 = 3;
+
+/// Keeps one replica running.
+pub(crate) struct Keeper {
+    pub(crate) board: Arc<Board>,
+    pub(crate) want: DesiredReplica,
+    pub(crate) ready: Arc<Ready>,
+    pub(crate) stop: watch::Receiver<Stop>,
+    pub(crate) memory: watch::Receiver<Memory>,
+}
+
+impl Keeper {
+    fn node(&self) -> &Node {
+        &self.board.node
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Slot)) {
+        self.board.change(self.want.replica, change);
+    }
+
+    /// Keeps it running until it is asked to stop.
+    pub(crate) async fn keep(mut self) {
+        let mut pauses = self.node().pace.pauses();
+        let mut stop = self.stop.clone();
+        loop {
+            let began = Instant::now();
+            let Err(problem) = self.run().await else { break };
+            let (service, replica) = (&self.want.service, self.want.replica);
+            tracing::warn!(%service, %replica, problem, "a replica will be started again");
+            self.change(|slot| (slot.state, slot.problem) = (ReplicaState::Failing, problem));
+            // Having run for longer than any start takes, it was well.
+            if began.elapsed() > self.node().pace.start {
+                pauses.reset();
+            }
+            let pause = tokio::time::sleep(pauses.take());
+            tokio::select! {
+                () = pause => {}
+                () = asked(&mut stop, Stop::Drained) => break,
+            }
+        }
+        self.board.slots().remove(&self.want.replica);
+        self.board.node.changes.tell();
+    }
+
+    /// Runs it once: returns when it was stopped because that was asked, or with what went wrong.
+    async fn run(&mut self) -> Result<(), String> {
+        let mut stop = self.stop.clone();
+        let node = Arc::clone(&self.board.node);
+        let unstorable =
+            |cause: std::io::Error| format!("the node cannot store its files: {cause}");
+        let scratch = Scratch::new(node.folder.replica(self.want.replica)).map_err(unstorable)?;
+        let address = free_address(&node).map_err(|cause| format!("no port is free: {cause}"))?;
+        let mut started = tokio::select! {
+            started = self.start(&node, &scratch, address) => started?,
+            () = asked(&mut stop, Stop::Drained) => return Ok(()),
+        };
+        let process = &mut started.process;
+        let group = process.group();
+        let outcome = tokio::select! {
+            () = asked(&mut stop, Stop::Drained) => Ok(()),
+            status = process.ended() => Err(in_words(status)),
+            problem = self.keep_answering(address) => Err(problem),
+            problem = self.keep_within_memory(group) => Err(problem),
+            () = keep_token(started.token.as_mut(), &node) => Ok(()),
+        };
+        if outcome.is_ok() {
+            tokio::select! {
+                () = tokio::time::sleep(node.pace.drain) => {}
+                _ = process.ended() => {}
+                () = asked(&mut stop, Stop::Now) => {}
+            }
+        }
+        started.process.stop(node.pace.grace).await;
+        outcome
+    }
+
+    async fn start(
+        &self,
+        node: &Node,
+        scratch: &Scratch,
+        address: SocketAddr,
+    ) -> Result<Started, String> {
+        let manifest = &self.ready.manifest;
+        let unstorable =
+            |cause: std::io::Error| format!("the node cannot store its files: {cause}");
+        let basis = environment::basis(scratch.path()).map_err(unstorable)?;
+        let (mut variables, secrets, token) = self.own_variables(node, scratch).await?;
+        variables.extend(basis);
+        variables.extend(environment::of_address(address));
+        let output = Output::hiding(secrets);
+        self.change(|slot| {
+            (slot.state, slot.address) = (ReplicaState::Starting, Some(address));
+            (slot.starts, slot.output) = (slot.starts.saturating_add(1), output.clone());
+        });
+        let launch = Launch {
+            command: &manifest.run.command,
+            folder: &self.ready.folder,
+            variables,
+            log: scratch.path().join("output.log"),
+            remembered: node.folder.processes(),
+        };
+        let process = Process::launch(launch, &output).await;
+        let process = process.map_err(|cause| format!("it cannot be started: {cause}"))?;
+        Ok(Started { process, token })
+    }
+
+    async fn own_variables(
+        &self,
+        node: &Node,
+        scratch: &Scratch,
+    ) -> Result<(Variables, Vec<Secret>, Option<TokenFile>), String> {
+        if let Some(instance) = self.want.instance {
+            let manifest = &self.ready.manifest;
+            let of_instance = environment::of_instance(node, instance, manifest).await;
+            let (variables, secrets) = of_instance
+                .map_err(|problem| format!("its environment cannot be had: {problem}"))?;
+            return Ok((variables, secrets, None));
+        }
+        let service = self.want.service.clone();
+        let token = TokenFile::new(node, service, scratch.path()).await?;
+        Ok((token.variables(node), Vec::new(), Some(token)))
+    }
+
+    /// Returns, with what happened, when it does not answer its health check any more.
+    async fn keep_answering(&self, address: SocketAddr) -> String {
+        let (pace, path) = (self.node().pace, &self.ready.manifest.run.health);
+        let began = Instant::now();
+        let mut wait = pace.look / 100;
+        while let Err(why) = health::ask(address, path, pace.answer).await {
+            if began.elapsed() > pace.start {
+                return format!("did not answer `GET {path}` in {:?}: {why}", pace.start);
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(pace.look / 4);
+        }
+        self.change(|slot| slot.state = ReplicaState::Healthy);
+        let mut missed = 0;
+        loop {
+            tokio::time::sleep(pace.look).await;
+            match health::ask(address, path, pace.answer).await {
+                Ok(()) => missed = 0,
+                Err(why) => {
+                    missed += 1;
+                    if missed == MISSED_MAX {
+                        return format!("stopped answering `GET {path}`: {why}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns when it takes more memory than its size has. Which size an instance has is not told
+    /// here, so it is held to the largest; a process for all instances is not limited.
+    async fn keep_within_memory(&self, group: Pid) -> String {
+        let size = self.want.size.as_ref().and_then(|name| self.ready.manifest.sizes.get(name));
+        let most = size.map_or(u64::MAX, |size| size.memory);
+        let mut memory = self.memory.clone();
+        let used = |memory: &Memory| memory.get(&group).copied().unwrap_or_default();
+        let exceeding = memory.wait_for(|memory| used(memory) > most).await;
+        let used = exceeding.map(|memory| used(&memory));
+        match used {
+            Ok(used) => {
+                let (used, most) = (used >> 20, most >> 20);
+                format!("used {used} MiB of memory and may use {most}: take a larger size")
+            }
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+struct Started {
+    process: Process,
+    token: Option<TokenFile>,
+}
+
+async fn keep_token(token: Option<&mut TokenFile>, node: &Node) {
+    match token {
+        Some(token) => token.keep(node).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn asked(stop: &mut watch::Receiver<Stop>, least: Stop) {
+    // Whoever could have asked being gone asks too.
+    let _ = stop.wait_for(|asked| *asked >= least).await;
+}
+
+/// A port that nobody listens on. Somebody else may take it meanwhile: then the replica ends, and
+/// is started on another one.
+fn free_address(node: &Node) -> std::io::Result<SocketAddr> {
+    TcpListener::bind((node.listen_ip, 0))?.local_addr()
+}

@@ -1,0 +1,114 @@
+//! The agent against a platform of the tests' own, with real processes and with simulated nodes.
+
+mod fleet;
+mod jobs;
+mod packages;
+mod platform;
+mod releases;
+mod replicas;
+mod unpacking;
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::oneshot, task::JoinHandle};
+use types::{Clock, Secret, SystemClock};
+
+use crate::{Config, Error, pause::Pace, run_at};
+use platform::Platform;
+
+/// Quick, so that tests are.
+const PACE: Pace = Pace {
+    drain: Duration::from_millis(50),
+    grace: Duration::from_secs(1),
+    start: Duration::from_secs(20),
+    look: Duration::from_millis(100),
+    answer: Duration::from_secs(1),
+    build: Duration::from_secs(20),
+    again: Duration::from_millis(40),
+    again_at_most: Duration::from_millis(400),
+    ask_again_at_most: Duration::from_millis(200),
+};
+
+/// A folder that is gone after the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("agent-test-{}-{count}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        crate::folder::remove_folder(&path).unwrap();
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path.canonicalize().unwrap())
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// An agent that runs.
+struct Agent {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), Error>>,
+}
+
+impl Agent {
+    fn start(platform: &Arc<Platform>, data: &Path) -> Self {
+        Self::start_with(platform, data, Arc::new(SystemClock))
+    }
+
+    fn start_with(platform: &Arc<Platform>, data: &Path, clock: Arc<dyn Clock>) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let config = config(platform, data, clock);
+        let shutdown = async move { drop(stopped.await) };
+        Self { stop, task: tokio::spawn(run_at(config, shutdown, PACE)) }
+    }
+
+    async fn stop(self) {
+        let _ = self.stop.send(());
+        self.task.await.unwrap().unwrap();
+    }
+}
+
+fn config(platform: &Arc<Platform>, data: &Path, clock: Arc<dyn Clock>) -> Config {
+    Config {
+        data: data.to_owned(),
+        name: "node-1".parse().unwrap(),
+        transport: Arc::new(platform::Shared(Arc::clone(platform))),
+        join_token: Secret::new("join"),
+        platform_url: "http://127.0.0.1:1".to_owned(),
+        listen_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        clock,
+    }
+}
+
+/// Waits for what cannot be listened for: files, processes, ports.
+async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let waited = tokio::time::timeout(Duration::from_secs(30), async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "waited for: {what}");
+}
+
+fn runs(pid: i32) -> bool {
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    crate::machine::process(pid).is_some_and(|seen| !seen.ended)
+}

@@ -1,0 +1,150 @@
+//! Packages as a publisher makes them.
+
+use api::{
+    manifest::Manifest,
+    releases::{DesiredRelease, DesiredReplica, signed_text},
+};
+use bytes::Bytes;
+use ed25519_dalek::{Signer as _, SigningKey};
+use types::{Digest, InstanceId, ReplicaId};
+
+use super::platform::Platform;
+use crate::join::hex;
+
+/// What a service's program does.
+const SERVE: &str = r#"#!/usr/bin/env python3
+import http.server, json, os, signal, subprocess, sys, time
+mode = sys.argv[1]
+print("starting in mode", mode, flush=True)
+if mode == "crash":
+    sys.exit(7)
+if mode == "silent":
+    time.sleep(3600)
+if mode == "stubborn":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen(["sleep", "3600"])
+memory = []
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/die":
+            os._exit(3)
+        if self.path == "/eat":
+            memory.append(b"x" * (300 << 20))
+        unwell = os.path.exists(os.environ["HOME"] + "/unwell")
+        body = {"pid": os.getpid(), "child": child.pid, "environ": dict(os.environ)}
+        self.send_response(500 if unwell else 200)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+    def log_message(self, *arguments):
+        pass
+address = (os.environ["HOST"], int(os.environ["PORT"]))
+http.server.ThreadingHTTPServer(address, Handler).serve_forever()
+"#;
+
+/// A package that is being made.
+#[derive(Clone)]
+pub(super) struct Package {
+    pub(super) name: &'static str,
+    pub(super) tenancy: &'static str,
+    pub(super) mode: &'static str,
+    pub(super) build: Option<String>,
+    pub(super) job: &'static str,
+}
+
+impl Package {
+    pub(super) fn new(mode: &'static str) -> Self {
+        Self { name: "echo", tenancy: "dedicated", mode, build: None, job: "true" }
+    }
+
+    fn manifest(&self) -> String {
+        let Self { name, tenancy, mode, .. } = self;
+        let build = if self.build.is_some() { "build = [\"./build.sh\"]" } else { "" };
+        format!(
+            r#"
+[service]
+name = "{name}"
+title = "Echo"
+tenancy = "{tenancy}"
+[run]
+command = ["./serve", "{mode}"]
+health = "/healthz"
+{build}
+[setup.secret_word]
+label = "Word"
+type = "password"
+[sizes.small]
+title = "Small"
+cpu = 0.5
+memory = "128MiB"
+[jobs.work]
+command = ["./job.sh", "{mode}"]
+version = 1
+"#
+        )
+    }
+
+    /// The package's bytes, and what a platform says of it.
+    pub(super) fn pack(&self) -> (DesiredRelease, Bytes) {
+        let job = format!("#!/bin/sh\n{}\n", self.job);
+        let build = format!("#!/bin/sh\nset -e\n{}\n", self.build.as_deref().unwrap_or(""));
+        let manifest = self.manifest();
+        let files = [
+            ("mandate.toml", manifest.as_str(), 0o644),
+            ("serve", SERVE, 0o755),
+            ("job.sh", &job, 0o755),
+            ("build.sh", &build, 0o755),
+        ];
+        let bytes = archive(|tar| {
+            for (path, content, mode) in files {
+                let mut header = tar::Header::new_gnu();
+                header.set_size(content.len() as u64);
+                header.set_mode(mode);
+                tar.append_data(&mut header, path, content.as_bytes()).unwrap();
+            }
+        });
+        (signed(self.name, &manifest, &bytes), bytes)
+    }
+
+    /// Stores it at the platform.
+    pub(super) fn publish(&self, platform: &Platform) -> DesiredRelease {
+        let (release, bytes) = self.pack();
+        platform.change(|state| state.packages.insert(release.digest.clone(), bytes));
+        release
+    }
+}
+
+pub(super) fn signed(service: &str, manifest: &str, bytes: &[u8]) -> DesiredRelease {
+    let key = SigningKey::from_bytes(&[7; 32]);
+    let (service, digest) = (service.parse().unwrap(), Digest::of(bytes));
+    let signature = key.sign(signed_text(&service, &digest).as_bytes());
+    DesiredRelease {
+        manifest: Manifest::parse("mandate.toml", manifest).unwrap(),
+        public_key: hex(key.verifying_key().as_bytes()),
+        signature: hex(&signature.to_bytes()),
+        digest,
+        service,
+    }
+}
+
+/// A tar archive, compressed.
+pub(super) fn archive(fill: impl FnOnce(&mut tar::Builder<&mut Vec<u8>>)) -> Bytes {
+    let mut content = Vec::new();
+    let mut builder = tar::Builder::new(&mut content);
+    fill(&mut builder);
+    builder.finish().unwrap();
+    drop(builder);
+    zstd::encode_all(content.as_slice(), 1).unwrap().into()
+}
+
+/// The replica of a release, for an instance if it is a dedicated one.
+pub(super) fn replica(release: &DesiredRelease, generation: u64) -> DesiredReplica {
+    let dedicated = release.manifest.service.tenancy == api::manifest::Tenancy::Dedicated;
+    DesiredReplica {
+        replica: ReplicaId::named(&[release.digest.as_str()]),
+        digest: release.digest.clone(),
+        service: release.service.clone(),
+        instance: dedicated.then(|| InstanceId::named(&["instance"])),
+        size: Some("small".into()),
+        generation,
+    }
+}

@@ -1,0 +1,289 @@
+//! What an agent asks of the platform, in one struct: it believes nobody without a proper token.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use api::{
+    Kind, Problem, Transport, TransportError,
+    configurator::{Environment, GetEnvironment},
+    http::{Sending, decode, token},
+    identity::{IssueServiceToken, IssuedToken, JoinNode, Joined},
+    jobs::{JobState, Lease, LeaseJobs, Leases, Outcome, ReportJob, Reported},
+    releases::{Desired, Heartbeat, ReleaseState, ReplicaReport, ReplicaState},
+};
+use bytes::Bytes;
+use ed25519_dalek::VerifyingKey;
+use http::{Method, Request, Response};
+use tokio::sync::watch;
+use types::{Digest, NodeId, Principal, Secret, SystemClock};
+
+use crate::join::unhex;
+
+type Want = Box<dyn Fn(&Heartbeat) -> Desired + Send + Sync>;
+
+pub(super) struct Platform {
+    pub(super) state: Mutex<State>,
+    changed: watch::Sender<u64>,
+}
+
+pub(super) struct State {
+    keys: HashMap<NodeId, (String, VerifyingKey)>,
+    want: Want,
+    pub(super) nodes: BTreeMap<NodeId, Heartbeat>,
+    pub(super) packages: HashMap<Digest, Bytes>,
+    pub(super) variables: BTreeMap<String, Secret>,
+    pub(super) jobs: VecDeque<Lease>,
+    pub(super) reports: Vec<ReportJob>,
+    /// Reports of jobs are refused: the lease is another node's.
+    pub(super) fenced: bool,
+    /// Nobody gets an answer.
+    pub(super) away: bool,
+    /// How often somebody got none.
+    pub(super) unanswered: u32,
+    pub(super) joins: u32,
+    pub(super) tokens: u32,
+}
+
+/// A platform that many agents reach.
+pub(super) struct Shared(pub(super) Arc<Platform>);
+
+impl Transport for Shared {
+    fn send(&self, request: Request<Bytes>) -> Sending<'_> {
+        Box::pin(async move {
+            if self.0.state.lock().unwrap().away {
+                self.0.change(|state| state.unanswered += 1);
+                let why = "it is away".to_owned();
+                return Err(TransportError { to: "the platform".to_owned(), why });
+            }
+            Ok(self.0.answer(request).await)
+        })
+    }
+}
+
+impl Platform {
+    pub(super) fn new() -> Arc<Self> {
+        let state = State {
+            keys: HashMap::new(),
+            want: Box::new(|_| desired(Vec::new(), Vec::new())),
+            nodes: BTreeMap::new(),
+            packages: HashMap::new(),
+            variables: BTreeMap::new(),
+            jobs: VecDeque::new(),
+            reports: Vec::new(),
+            fenced: false,
+            away: false,
+            unanswered: 0,
+            joins: 0,
+            tokens: 0,
+        };
+        Arc::new(Self { state: Mutex::new(state), changed: watch::Sender::default() })
+    }
+
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let result = change(&mut self.state.lock().unwrap());
+        self.changed.send_modify(|count| *count += 1);
+        result
+    }
+
+    /// Wants this of every node.
+    pub(super) fn want(&self, want: impl Fn(&Heartbeat) -> Desired + Send + Sync + 'static) {
+        self.change(|state| state.want = Box::new(want));
+    }
+
+    /// Waits until something is as it should be, looking whenever anything happened.
+    pub(super) async fn until<T>(
+        &self,
+        what: &str,
+        mut is_so: impl FnMut(&State) -> Option<T>,
+    ) -> T {
+        let mut changed = self.changed.subscribe();
+        let found = tokio::time::timeout(Duration::from_mins(1), async {
+            loop {
+                if let Some(found) = is_so(&self.state.lock().unwrap()) {
+                    return found;
+                }
+                changed.changed().await.unwrap();
+            }
+        });
+        let Ok(found) = found.await else {
+            panic!("waited for: {what}; the nodes say: {:#?}", self.state.lock().unwrap().nodes);
+        };
+        found
+    }
+
+    /// Waits for the first replica that is in this state, and was started as often.
+    pub(super) async fn replica(&self, state: ReplicaState, starts: u32) -> ReplicaReport {
+        self.until(&format!("a replica that is {state:?}"), |platform| {
+            let replicas = platform.nodes.values().flat_map(|node| &node.replicas);
+            let mut found = replicas.filter(|replica| replica.state == state);
+            found.find(|replica| replica.starts >= starts).cloned()
+        })
+        .await
+    }
+
+    /// Waits until a release is so, and gives its log.
+    pub(super) async fn release(&self, digest: &Digest, state: ReleaseState) -> String {
+        self.until(&format!("a release that is {state:?}"), |platform| {
+            let releases = platform.nodes.values().flat_map(|node| &node.releases);
+            let mut found = releases.filter(|release| release.digest == *digest);
+            found.find(|release| release.state == state).map(|release| release.log.clone())
+        })
+        .await
+    }
+
+    /// Waits for the last report of a job.
+    pub(super) async fn end_of_job(&self) -> (Outcome, String) {
+        self.until("the end of a job", |state| {
+            let mut ends = state.reports.iter().filter(|report| report.outcome != Outcome::Running);
+            ends.next_back().map(|report| (report.outcome, report.output.clone()))
+        })
+        .await
+    }
+
+    async fn answer(&self, request: Request<Bytes>) -> Response<Bytes> {
+        match self.reply(&request).await {
+            Ok(body) => Response::new(body),
+            Err(problem) => {
+                let body = serde_json::to_vec(&problem).unwrap().into();
+                Response::builder().status(problem.status).body(body).unwrap()
+            }
+        }
+    }
+
+    async fn reply(&self, request: &Request<Bytes>) -> Result<Bytes, Problem> {
+        let path = request.uri().path().replace("%3A", ":");
+        let parts: Vec<&str> = path.split('/').skip(1).collect();
+        let (body, method) = (request.body(), request.method());
+        if parts != ["identity", "v1", "nodes"] {
+            self.authenticate(request, parts[0])?;
+        }
+        let reply = match parts.as_slice() {
+            ["identity", "v1", "nodes"] => json(&self.join(decode(&[], None, body)?)?),
+            ["identity", "v1", "nodes", node, "services", service, "tokens"] => {
+                let fields = [("node", *node), ("service", *service)];
+                json(&self.issue(&decode(&fields, None, body)?))
+            }
+            ["releases", "v1", "nodes", node] => {
+                json(&self.heartbeat(decode(&[("node", node)], None, body)?).await)
+            }
+            ["releases", "v1", "packages", digest] if method == Method::GET => {
+                let digest = digest.parse().unwrap();
+                let package = self.state.lock().unwrap().packages.get(&digest).cloned();
+                package.ok_or_else(|| Problem::not_found("package"))?
+            }
+            ["configurator", "v1", "nodes", node, "instances", instance, "environment"] => {
+                let fields = [("node", *node), ("instance", *instance)];
+                let _: GetEnvironment = decode(&fields, None, body)?;
+                let variables = self.state.lock().unwrap().variables.clone();
+                json(&Environment { account: types::Id::named(&["account"]), variables })
+            }
+            ["jobs", "v1", "nodes", node, "leases"] => {
+                json(&self.lease(decode(&[("node", node)], None, body)?).await)
+            }
+            ["jobs", "v1", "nodes", node, "jobs", job, "reports"] => {
+                let fields = [("node", *node), ("job", *job)];
+                json(&self.report(decode(&fields, None, body)?)?)
+            }
+            _ => return Err(Problem::not_found("operation")),
+        };
+        Ok(reply)
+    }
+
+    fn authenticate(&self, request: &Request<Bytes>, component: &str) -> Result<(), Problem> {
+        let refuse = |why: String| Problem::new(Kind::Unauthenticated, "token_refused", why);
+        let bearer = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+        let token = bearer.and_then(|value| value.strip_prefix("Bearer "));
+        let token = token.ok_or_else(|| refuse("no token".into()))?;
+        let state = self.state.lock().unwrap();
+        let find = |kid: &str| Some(state.keys.get(&kid.parse().ok()?)?.1);
+        let (kid, claims) =
+            token::verify(token, find).map_err(|cause| refuse(cause.to_string()))?;
+        let good = claims.aud == component && claims.sub == Principal::Node(kid.parse().unwrap());
+        good.then_some(()).ok_or_else(|| refuse("it is for another".into()))
+    }
+
+    fn join(&self, op: JoinNode) -> Result<Joined, Problem> {
+        if op.join_token.reveal() != "join" {
+            return Err(Problem::new(Kind::Unauthenticated, "join_token_refused", "no"));
+        }
+        let key = VerifyingKey::from_bytes(&unhex(&op.public_key).unwrap()).unwrap();
+        let node = NodeId::named(&[&op.public_key]);
+        self.change(|state| {
+            state.joins += 1;
+            state.keys.insert(node, (op.public_key, key));
+        });
+        Ok(Joined { node })
+    }
+
+    fn issue(&self, op: &IssueServiceToken) -> IssuedToken {
+        let count = self.change(|state| {
+            state.tokens += 1;
+            state.tokens
+        });
+        let expires = types::Clock::now(&SystemClock).plus(Duration::from_hours(1));
+        IssuedToken { token: Secret::new(format!("{}-{count}", op.service)), expires }
+    }
+
+    async fn heartbeat(&self, op: Heartbeat) -> Desired {
+        let mut changed = self.changed.subscribe();
+        self.change(|state| state.nodes.insert(op.node, op.clone()));
+        let deadline = tokio::time::Instant::now() + Duration::from_millis(op.wait_millis.into());
+        loop {
+            changed.borrow_and_update();
+            let desired = (self.state.lock().unwrap().want)(&op);
+            if desired.version != op.known {
+                return desired;
+            }
+            if tokio::time::timeout_at(deadline, changed.changed()).await.is_err() {
+                return desired;
+            }
+        }
+    }
+
+    async fn lease(&self, op: LeaseJobs) -> Leases {
+        let mut changed = self.changed.subscribe();
+        let deadline = tokio::time::Instant::now() + Duration::from_millis(op.wait_millis.into());
+        loop {
+            changed.borrow_and_update();
+            let lease = {
+                let mut state = self.state.lock().unwrap();
+                let ready = |lease: &Lease| op.releases.contains(&lease.job.release);
+                if state.jobs.front().is_some_and(ready) { state.jobs.pop_front() } else { None }
+            };
+            if let Some(lease) = lease {
+                return Leases { leases: vec![lease] };
+            }
+            if tokio::time::timeout_at(deadline, changed.changed()).await.is_err() {
+                return Leases { leases: Vec::new() };
+            }
+        }
+    }
+
+    fn report(&self, op: ReportJob) -> Result<Reported, Problem> {
+        self.change(|state| {
+            if state.fenced {
+                return Err(Problem::conflict("lease_lost", "the lease is another node's"));
+            }
+            state.reports.push(op);
+            Ok(Reported { state: JobState::Running })
+        })
+    }
+}
+
+fn json(reply: &impl serde::Serialize) -> Bytes {
+    serde_json::to_vec(reply).unwrap().into()
+}
+
+/// A wish, with the number that follows from it.
+pub(super) fn desired(
+    releases: Vec<api::releases::DesiredRelease>,
+    replicas: Vec<api::releases::DesiredReplica>,
+) -> Desired {
+    let digests: Vec<&Digest> = releases.iter().map(|release| &release.digest).collect();
+    let text = serde_json::to_vec(&(digests, &replicas)).unwrap();
+    let version = u64::from_str_radix(&Digest::of(&text).hex()[..15], 16).unwrap();
+    Desired { version, engine: "sqlite".to_owned(), releases, replicas }
+}

@@ -1,0 +1,145 @@
+//! Releases: fetched, checked, built, kept, removed, and what a crash leaves of them.
+
+use std::{fs, sync::Arc};
+
+use api::releases::ReleaseState;
+use types::SystemClock;
+
+use super::{
+    Agent, Folder, PACE, config, eventually,
+    packages::{Package, replica},
+    platform::{Platform, desired},
+};
+use crate::{Error, run_at};
+
+#[tokio::test]
+async fn the_build_hook_runs_once_in_a_small_environment() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    let mut package = Package::new("serve");
+    package.build = Some("env > built; echo begun >> ../count; echo building".to_owned());
+    let release = package.publish(&platform);
+    let digest = release.digest.clone();
+    platform.want(move |_| desired(vec![release.clone()], vec![]));
+    let agent = Agent::start(&platform, folder.path());
+    let log = platform.release(&digest, ReleaseState::Ready).await;
+    assert_eq!(log, "building\n");
+    let place = folder.path().join("releases").join(digest.hex());
+    let built = fs::read_to_string(place.join("built")).unwrap();
+    assert!(built.contains("DATABASE_ENGINE=sqlite\n") && !built.contains("CARGO"), "{built}");
+    let link = folder.path().join("current/echo");
+    eventually("the link to the current release", || link.exists()).await;
+    assert_eq!(fs::read_link(&link).unwrap(), place);
+    agent.stop().await;
+    // Whoever starts next finds it ready, and the key and the node as they were.
+    let agent = Agent::start(&platform, folder.path());
+    let nodes = platform.change(|state| std::mem::take(&mut state.nodes));
+    platform.release(&digest, ReleaseState::Ready).await;
+    assert_eq!(platform.change(|state| state.joins), 1);
+    assert!(platform.change(|state| state.nodes.keys().eq(nodes.keys())));
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_release_that_fails_is_tried_again() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    let mut package = Package::new("serve");
+    let once = folder.path().join("failed-once");
+    let once = once.display();
+    package.build = Some(format!("test -e {once} || (echo not now; touch {once}; exit 5)"));
+    let release = package.publish(&platform);
+    let digest = release.digest.clone();
+    platform.want(move |_| desired(vec![release.clone()], vec![]));
+    let agent = Agent::start(&platform, folder.path());
+    let log = platform.release(&digest, ReleaseState::Failed).await;
+    assert_eq!(log, "not now\nthe build hook ended with status 5");
+    platform.release(&digest, ReleaseState::Ready).await;
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_changed_package_is_never_unpacked() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    let release = Package::new("serve").publish(&platform);
+    let (_, other) = Package::new("other").pack();
+    let digest = release.digest.clone();
+    platform.change(|state| state.packages.insert(digest.clone(), other));
+    platform.want(move |_| desired(vec![release.clone()], vec![]));
+    let agent = Agent::start(&platform, folder.path());
+    let log = platform.release(&digest, ReleaseState::Failed).await;
+    assert!(log.contains("the package's digest is `sha256:"), "{log}");
+    assert!(!folder.path().join("releases").join(digest.hex()).exists());
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_crash_left_half_made_is_made_anew() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    let release = Package::new("serve").publish(&platform);
+    let digest = release.digest.clone();
+    let releases = folder.path().join("releases");
+    for half in [digest.hex().to_owned(), format!("{}.part3", digest.hex())] {
+        fs::create_dir_all(releases.join(&half)).unwrap();
+        fs::write(releases.join(&half).join("half"), "").unwrap();
+    }
+    platform.want(move |_| desired(vec![release.clone()], vec![]));
+    let agent = Agent::start(&platform, folder.path());
+    platform.release(&digest, ReleaseState::Ready).await;
+    assert!(!releases.join(digest.hex()).join("half").exists());
+    assert!(!releases.join(format!("{}.part3", digest.hex())).exists());
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn only_a_few_old_releases_are_kept() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    let releases: Vec<_> = ["serve", "second", "third", "fourth"]
+        .map(|mode| Package::new(mode).publish(&platform))
+        .into();
+    let agent = Agent::start(&platform, folder.path());
+    for release in &releases {
+        let (wanted, digest) = (release.clone(), release.digest.clone());
+        platform.want(move |_| desired(vec![wanted.clone()], vec![]));
+        platform.release(&digest, ReleaseState::Ready).await;
+    }
+    let oldest = folder.path().join("releases").join(releases[0].digest.hex());
+    eventually("the removal of the oldest release", || !oldest.exists()).await;
+    let second = folder.path().join("releases").join(releases[1].digest.hex());
+    assert!(second.exists(), "it is kept for a rollback");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn two_agents_do_not_share_a_folder_and_a_refused_one_says_so() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    let agent = Agent::start(&platform, folder.path());
+    platform.until("the join", |state| (state.joins == 1).then_some(())).await;
+    let config = || config(&platform, folder.path(), Arc::new(SystemClock));
+    let second = run_at(config(), std::future::pending(), PACE).await;
+    assert!(matches!(second, Err(Error::InUse(_))));
+    agent.stop().await;
+    let fresh = Folder::new();
+    let mut stranger = config();
+    stranger.data = fresh.path().to_owned();
+    stranger.join_token = types::Secret::new("guess");
+    let refused = run_at(stranger, std::future::pending(), PACE).await;
+    assert!(refused.unwrap_err().to_string().contains("ask an operator"));
+}
+
+#[tokio::test]
+async fn a_stop_in_the_middle_of_a_build_ends_the_build() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    let mut package = Package::new("serve");
+    let pid = folder.path().join("pid");
+    package.build = Some(format!("echo $$ > {0}.new; mv {0}.new {0}; sleep 3600", pid.display()));
+    let release = package.publish(&platform);
+    let (wanted, digest) = (release.clone(), release.digest.clone());
+    let wanted_replica = replica(&release, 1);
+    platform.want(move |_| desired(vec![wanted.clone()], vec![wanted_replica.clone()]));
+    let agent = Agent::start(&platform, folder.path());
+    platform.release(&digest, ReleaseState::Building).await;
+    eventually("the build", || pid.exists()).await;
+    let pid = fs::read_to_string(pid).unwrap().trim().parse().unwrap();
+    assert!(super::runs(pid));
+    agent.stop().await;
+    eventually("the end of the build", || !super::runs(pid)).await;
+}

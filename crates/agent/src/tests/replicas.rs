@@ -1,0 +1,275 @@
+//! Replicas: started, watched, started again, stopped, and what a killed agent leaves of them.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use api::releases::{Desired, ReplicaState};
+use serde_json::Value;
+use types::{Clock as _, ManualClock, Secret, SystemClock};
+
+use super::{
+    Agent, Folder, eventually,
+    packages::{Package, replica},
+    platform::{Platform, desired},
+    runs,
+};
+
+/// Wants one replica of what is packed.
+fn want(platform: &Platform, package: &Package, generation: u64) {
+    let release = package.publish(platform);
+    let replica = replica(&release, generation);
+    platform.want(move |_| desired(vec![release.clone()], vec![replica.clone()]));
+}
+
+fn nothing(_: &api::releases::Heartbeat) -> Desired {
+    desired(vec![], vec![])
+}
+
+/// Asks a replica; nothing if it ends without an answer.
+fn ask(address: &str, path: &str) -> Value {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    serde_json::from_str(body).unwrap_or_default()
+}
+
+fn number(value: &Value) -> i32 {
+    i32::try_from(value.as_i64().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_dedicated_replica_gets_its_environment_and_nothing_else() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    let variables = [("DATABASE_URL", "sqlite:///x.db"), ("SETUP_SECRET_WORD", "sesame-open")];
+    let variables = variables.map(|(name, value)| (name.to_owned(), Secret::new(value)));
+    platform.change(|state| state.variables = variables.into());
+    want(&platform, &Package::new("serve"), 1);
+    let agent = Agent::start(&platform, folder.path());
+    let healthy = platform.replica(ReplicaState::Healthy, 1).await;
+    assert!(healthy.log.contains("starting in mode serve"));
+    let answer = ask(&healthy.address, "/");
+    let environ = answer["environ"].as_object().unwrap();
+    let port = healthy.address.rsplit_once(':').unwrap().1;
+    assert_eq!(environ["PORT"], port);
+    assert_eq!(environ["DATABASE_URL"], "sqlite:///x.db");
+    assert_eq!(environ["SETUP_SECRET_WORD"], "sesame-open");
+    assert!(environ["HOME"].as_str().unwrap().starts_with(folder.path().to_str().unwrap()));
+    // What shells and interpreters add for themselves, and what we gave.
+    let known = [
+        "DATABASE_URL",
+        "HOME",
+        "HOST",
+        "LANG",
+        "LC_CTYPE",
+        "OLDPWD",
+        "PATH",
+        "PORT",
+        "PWD",
+        "SETUP_SECRET_WORD",
+        "SHLVL",
+        "TMPDIR",
+        "_",
+    ];
+    let foreign: Vec<&String> =
+        environ.keys().filter(|name| !known.contains(&name.as_str())).collect();
+    let foreign: Vec<_> = foreign.into_iter().filter(|name| !name.contains("PYENV")).collect();
+    assert!(foreign.is_empty(), "{foreign:?}");
+    let (pid, child) = (number(&answer["pid"]), number(&answer["child"]));
+    assert!(runs(pid) && runs(child));
+    agent.stop().await;
+    assert!(!runs(pid) && !runs(child), "the whole group is stopped");
+    assert_eq!(fs::read_dir(folder.path().join("processes")).unwrap().count(), 0);
+    let told_last = platform.change(|state| state.nodes.values().next().cloned().unwrap());
+    assert!(told_last.replicas.is_empty(), "nobody sends requests any more");
+}
+
+#[tokio::test]
+async fn a_shared_replica_gets_a_token_that_is_renewed() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    let clock = Arc::new(ManualClock::at(SystemClock.now()));
+    want(&platform, &Package { tenancy: "shared", ..Package::new("serve") }, 0);
+    let agent = Agent::start_with(&platform, folder.path(), Arc::<ManualClock>::clone(&clock));
+    let healthy = platform.replica(ReplicaState::Healthy, 1).await;
+    let environ = &ask(&healthy.address, "/")["environ"];
+    assert_eq!(environ["MANDATE_TENANCY_URL"], "http://127.0.0.1:1");
+    assert_eq!(environ["MANDATE_SERVICE"], "echo");
+    let file = PathBuf::from(environ["MANDATE_TENANCY_TOKEN_FILE"].as_str().unwrap());
+    let token = || fs::read_to_string(&file).unwrap();
+    assert_eq!(token(), "echo-1");
+    clock.advance(Duration::from_mins(45));
+    eventually("a new token", || token() == "echo-2").await;
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_replica_that_ends_is_started_again() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    want(&platform, &Package::new("serve"), 1);
+    let agent = Agent::start(&platform, folder.path());
+    let first = platform.replica(ReplicaState::Healthy, 1).await;
+    let (pid, child) = {
+        let answer = ask(&first.address, "/");
+        (number(&answer["pid"]), number(&answer["child"]))
+    };
+    ask(&first.address, "/die");
+    let second = platform.replica(ReplicaState::Healthy, 2).await;
+    assert_eq!(first.replica, second.replica);
+    assert!(!runs(pid) && !runs(child), "what it leaves behind is ended");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_replica_that_stops_answering_is_started_again() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    want(&platform, &Package::new("serve"), 1);
+    let agent = Agent::start(&platform, folder.path());
+    let first = platform.replica(ReplicaState::Healthy, 1).await;
+    let home = ask(&first.address, "/")["environ"]["HOME"].as_str().unwrap().to_owned();
+    fs::write(Path::new(&home).join("unwell"), "").unwrap();
+    let failing = platform.replica(ReplicaState::Failing, 1).await;
+    assert!(
+        failing
+            .log
+            .ends_with("stopped answering `GET /healthz`: the answer is 500 Internal Server Error")
+    );
+    platform.replica(ReplicaState::Healthy, 2).await;
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_replica_that_never_starts_says_why() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    want(&platform, &Package::new("crash"), 1);
+    let agent = Agent::start(&platform, folder.path());
+    let failing = platform.replica(ReplicaState::Failing, 3).await;
+    assert_eq!(failing.log, "starting in mode crash\nended with status 7");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_replica_that_takes_too_much_memory_is_ended() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    want(&platform, &Package::new("serve"), 1);
+    let agent = Agent::start(&platform, folder.path());
+    let healthy = platform.replica(ReplicaState::Healthy, 1).await;
+    let address = healthy.address.clone();
+    let eating = tokio::task::spawn_blocking(move || ask(&address, "/eat"));
+    let failing = platform.replica(ReplicaState::Failing, 1).await;
+    assert!(failing.log.contains("MiB of memory and may use 128: take a larger size"));
+    eating.await.unwrap();
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_not_wanted_is_stopped_even_if_it_will_not() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    want(&platform, &Package::new("stubborn"), 1);
+    let agent = Agent::start(&platform, folder.path());
+    let healthy = platform.replica(ReplicaState::Healthy, 1).await;
+    let pid = number(&ask(&healthy.address, "/")["pid"]);
+    platform.want(nothing);
+    platform
+        .until("a report without replicas", |state| {
+            state.nodes.values().all(|node| node.replicas.is_empty()).then_some(())
+        })
+        .await;
+    eventually("the end of the replica", || !runs(pid)).await;
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn another_generation_is_another_process() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    want(&platform, &Package::new("serve"), 1);
+    let agent = Agent::start(&platform, folder.path());
+    let first = platform.replica(ReplicaState::Healthy, 1).await;
+    let pid = number(&ask(&first.address, "/")["pid"]);
+    let word = ("SETUP_WORD".to_owned(), Secret::new("new"));
+    platform.change(|state| state.variables.extend([word]));
+    want(&platform, &Package::new("serve"), 2);
+    eventually("the end of the first", || !runs(pid)).await;
+    let address = |report: &api::releases::ReplicaReport| report.address != first.address;
+    let second = platform
+        .until("the second", |state| {
+            let mut replicas = state.nodes.values().flat_map(|node| &node.replicas);
+            replicas.find(|r| r.state == ReplicaState::Healthy && address(r)).cloned()
+        })
+        .await;
+    assert_eq!(ask(&second.address, "/")["environ"]["SETUP_WORD"], "new");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn what_runs_keeps_running_while_the_platform_is_away() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    want(&platform, &Package::new("serve"), 1);
+    let agent = Agent::start(&platform, folder.path());
+    let first = platform.replica(ReplicaState::Healthy, 1).await;
+    let pid = number(&ask(&first.address, "/")["pid"]);
+    platform.change(|state| {
+        state.away = true;
+        state.nodes.clear();
+    });
+    let often = |state: &super::platform::State| (state.unanswered > 3).then_some(());
+    platform.until("the agent asks in vain", often).await;
+    assert_eq!(number(&ask(&first.address, "/")["pid"]), pid);
+    platform.change(|state| state.away = false);
+    let again = platform.replica(ReplicaState::Healthy, 1).await;
+    assert_eq!(again.address, first.address);
+    agent.stop().await;
+}
+
+/// Not a test of its own: the agent that the next test kills.
+#[tokio::test]
+#[ignore = "it runs until it is killed by `a_killed_agent_leaves_nothing_for_long`"]
+async fn an_agent_to_be_killed() {
+    let Ok(data) = std::env::var("AGENT_TO_BE_KILLED") else { return };
+    let data = PathBuf::from(data);
+    let platform = Platform::new();
+    want(&platform, &Package::new("serve"), 1);
+    let _agent = Agent::start(&platform, &data);
+    let healthy = platform.replica(ReplicaState::Healthy, 1).await;
+    let answer = ask(&healthy.address, "/");
+    let text = format!("{} {}", answer["pid"], answer["child"]);
+    crate::folder::write_private(&data.join("pids"), &text).unwrap();
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn a_killed_agent_leaves_nothing_for_long() {
+    let folder = Folder::new();
+    let mut killed = tokio::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "tests::replicas::an_agent_to_be_killed"])
+        .env("AGENT_TO_BE_KILLED", folder.path())
+        .stdout(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let pids = folder.path().join("pids");
+    eventually("the replica of the agent to be killed", || pids.exists()).await;
+    killed.kill().await.unwrap();
+    let text = fs::read_to_string(pids).unwrap();
+    let pids: Vec<i32> = text.split(' ').map(|pid| pid.parse().unwrap()).collect();
+    assert!(pids.iter().all(|pid| runs(*pid)), "it outlives its agent");
+    // A number that was given to somebody else meanwhile: this process.
+    let me = std::process::id().to_string();
+    fs::write(
+        folder.path().join("processes").join(&me),
+        format!("1 {}\nHOME=x\n", crate::machine::boot()),
+    )
+    .unwrap();
+    let platform = Platform::new();
+    let agent = Agent::start(&platform, folder.path());
+    eventually("the end of what was left", || !pids.iter().any(|pid| runs(*pid))).await;
+    let processes = folder.path().join("processes");
+    eventually("all to be forgotten", || fs::read_dir(&processes).unwrap().count() == 0).await;
+    agent.stop().await;
+}

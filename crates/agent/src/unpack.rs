@@ -1,0 +1,216 @@
+//! Unpacks what a stranger packed.
+//!
+//! What is written stays inside the folder, by construction: while files are written there is no
+//! link in the folder that could lead out of it. Links come last, only where nothing is yet, and
+//! climb (`..`) only at their beginning, from folders that are no links, so that the number of
+//! steps up is what it says.
+
+use std::{
+    cell::Cell,
+    fs,
+    io::{self, Read},
+    os::unix::fs::{OpenOptionsExt as _, symlink},
+    path::{Component, Path, PathBuf},
+    rc::Rc,
+};
+
+use tar::{Archive, Entry, EntryType};
+
+/// How much a package may unpack to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Bytes after decompression, with the archive's own.
+    pub(crate) bytes: u64,
+    /// Files, folders and links.
+    pub(crate) entries: u64,
+}
+
+impl Limits {
+    /// What every package must keep to.
+    pub(crate) const PACKAGE: Self = Self { bytes: 1 << 30, entries: 100_000 };
+}
+
+/// No path in a package is longer.
+const PATH_BYTES_MAX: usize = 1_024;
+/// What may stand between two entries' contents: headers, and long names.
+const HEADER_BYTES_MAX: u64 = 64 << 10;
+
+/// Why a package is not unpacked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UnpackError {
+    #[error("the package has more than {0} files: pack less")]
+    Entries(u64),
+    #[error("the package holds more than {0} bytes: pack less")]
+    Bytes(u64),
+    #[error("`{0}` leads out of the package: pack only paths below the manifest's folder")]
+    Path(String),
+    #[error("the link `{0}` leads out of the package: link only to what is packed too")]
+    Link(String),
+    #[error("`{0}` is neither a file, a folder nor a symbolic link: leave it out")]
+    Kind(String),
+    #[error("`{0}` is in the package twice: pack it once")]
+    Twice(String),
+    #[error("the package cannot be unpacked: {0}")]
+    Unreadable(#[from] io::Error),
+}
+
+/// Unpacks `package`, a tar archive compressed with zstd, into the empty folder `into`.
+pub(crate) fn unpack(package: &[u8], into: &Path, limits: Limits) -> Result<(), UnpackError> {
+    let spent = Rc::new(Cell::new(false));
+    match unpack_within(package, into, limits, &spent) {
+        Err(_) if spent.get() => Err(UnpackError::Bytes(limits.bytes)),
+        outcome => outcome,
+    }
+}
+
+fn unpack_within(
+    package: &[u8],
+    into: &Path,
+    limits: Limits,
+    spent: &Rc<Cell<bool>>,
+) -> Result<(), UnpackError> {
+    let step = Rc::new(Cell::new(HEADER_BYTES_MAX));
+    let reader = Measured {
+        inner: zstd::Decoder::with_buffer(package)?,
+        left: limits.bytes,
+        step: Rc::clone(&step),
+        spent: Rc::clone(spent),
+    };
+    let mut archive = Archive::new(reader);
+    let mut links = Vec::new();
+    let mut count = 0;
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        count += 1;
+        if count > limits.entries {
+            return Err(UnpackError::Entries(limits.entries));
+        }
+        step.set(entry.size().saturating_add(HEADER_BYTES_MAX));
+        links.extend(take(&mut entry, into)?);
+        step.set(HEADER_BYTES_MAX);
+    }
+    links.into_iter().try_for_each(|link| make_link(into, &link))
+}
+
+/// Counts what is decompressed, in all and since the last step, so that neither the contents nor a
+/// name can be larger than it says.
+struct Measured<R> {
+    inner: R,
+    left: u64,
+    step: Rc<Cell<u64>>,
+    spent: Rc<Cell<bool>>,
+}
+
+impl<R: Read> Read for Measured<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        let bytes = count as u64;
+        let (left, step) = (self.left.checked_sub(bytes), self.step.get().checked_sub(bytes));
+        let (Some(left), Some(step)) = (left, step) else {
+            self.spent.set(true);
+            return Err(io::Error::other("too much"));
+        };
+        self.left = left;
+        self.step.set(step);
+        Ok(count)
+    }
+}
+
+struct Link {
+    path: PathBuf,
+    target: PathBuf,
+}
+
+/// Writes one entry, or gives back the link that it is.
+fn take(entry: &mut Entry<'_, impl Read>, into: &Path) -> Result<Option<Link>, UnpackError> {
+    let kind = entry.header().entry_type();
+    if kind == EntryType::XGlobalHeader {
+        return Ok(None);
+    }
+    let name = shown(&entry.path_bytes());
+    let path = inside(&entry.path()?).ok_or_else(|| UnpackError::Path(name.clone()))?;
+    let place = into.join(&path);
+    if kind == EntryType::Directory {
+        fs::create_dir_all(&place).map_err(|cause| twice(cause, name))?;
+        return Ok(None);
+    }
+    let parent = path.parent().ok_or_else(|| UnpackError::Path(name.clone()))?;
+    fs::create_dir_all(into.join(parent)).map_err(|cause| twice(cause, name.clone()))?;
+    match kind {
+        EntryType::Regular | EntryType::Continuous => {
+            write_file(entry, &place, name).map(|()| None)
+        }
+        EntryType::Symlink => {
+            let target = entry.link_name()?.ok_or_else(|| UnpackError::Link(name.clone()))?;
+            if !stays_inside(&path, &target) {
+                return Err(UnpackError::Link(name));
+            }
+            Ok(Some(Link { path, target: target.into_owned() }))
+        }
+        _ => Err(UnpackError::Kind(name)),
+    }
+}
+
+fn write_file(
+    entry: &mut Entry<'_, impl Read>,
+    place: &Path,
+    name: String,
+) -> Result<(), UnpackError> {
+    // Of the packed mode only whether it is a program is kept: no set-user-id, no world-writable.
+    let mode = if entry.header().mode()? & 0o111 == 0 { 0o644 } else { 0o755 };
+    let mut options = fs::OpenOptions::new();
+    let file = options.write(true).create_new(true).mode(mode).open(place);
+    let mut file = file.map_err(|cause| twice(cause, name))?;
+    let declared = entry.size();
+    if io::copy(entry, &mut file)? != declared {
+        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+    }
+    Ok(())
+}
+
+fn make_link(into: &Path, link: &Link) -> Result<(), UnpackError> {
+    let name = || shown(link.path.as_os_str().as_encoded_bytes());
+    symlink(&link.target, into.join(&link.path)).map_err(|cause| twice(cause, name()))
+}
+
+fn twice(cause: io::Error, name: String) -> UnpackError {
+    match cause.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => UnpackError::Twice(name),
+        _ => cause.into(),
+    }
+}
+
+/// The path without `.`, if it stays below where it starts.
+fn inside(path: &Path) -> Option<PathBuf> {
+    let mut clean = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::Normal(part) => clean.push(part),
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return None,
+        }
+    }
+    (clean.as_os_str().len() <= PATH_BYTES_MAX).then_some(clean)
+}
+
+/// Whether a link at `path` that climbs at most to the package's own folder, and only at its
+/// beginning, leads to `target`.
+fn stays_inside(path: &Path, target: &Path) -> bool {
+    let depth = path.components().count().saturating_sub(1);
+    let steps = target.components().filter(|step| *step != Component::CurDir);
+    let (mut climbed, mut descends) = (0, false);
+    for step in steps {
+        match step {
+            Component::Normal(_) => descends = true,
+            Component::ParentDir if !descends => climbed += 1,
+            _ => return false,
+        }
+    }
+    climbed <= depth && target.as_os_str().len() <= PATH_BYTES_MAX
+}
+
+/// A stranger's path, fit for a message.
+fn shown(path: &[u8]) -> String {
+    let text = String::from_utf8_lossy(path);
+    text.chars().take(80).map(|c| if c.is_control() { '?' } else { c }).collect()
+}
