@@ -1,0 +1,183 @@
+//! The copies that every decision is made from: instances by host, services, replicas.
+//!
+//! Each copy is a persistent map behind one pointer. A request reads it without a lock; a change
+//! makes a new map that shares all but a few nodes with the old one, so that a change costs the
+//! same with ten hosts and with a hundred thousand.
+
+use std::sync::Arc;
+
+use api::{
+    Client,
+    configurator::{self, Route},
+    manifest::Manifest,
+    releases::{self, ReplicaAddress, ServiceRelease},
+};
+use arc_swap::ArcSwap;
+use chassis::{Freshness, Update, follow};
+use rpds::HashTrieMapSync as Map;
+use types::{Host, InstanceId, Name};
+
+use crate::replicas::Replica;
+
+/// Instances, by host and by id.
+#[derive(Default)]
+pub(crate) struct Routes {
+    known: ArcSwap<Known>,
+    freshness: Freshness,
+}
+
+#[derive(Clone, Default)]
+struct Known {
+    by_host: Map<Host, Arc<Route>>,
+    host_of: Map<String, Host>,
+}
+
+impl Routes {
+    /// The instance at `host`.
+    pub(crate) fn at(&self, host: &Host) -> Option<Arc<Route>> {
+        self.known.load().by_host.get(host).cloned()
+    }
+
+    /// Whether whoever closes an instance waits for this copy.
+    pub(crate) fn are_fresh(&self) -> bool {
+        self.freshness.holds()
+    }
+
+    /// Keeps the copy for as long as it is polled.
+    pub(crate) async fn keep(&self, client: Client, follower: String) {
+        let apply = |update: Update| self.apply(&update);
+        follow::<configurator::Changes>(client, follower, self.freshness.clone(), apply).await;
+    }
+
+    fn apply(&self, update: &Update) {
+        let mut known =
+            if update.is_reset() { Known::default() } else { Known::clone(&self.known.load()) };
+        for (key, route) in update.of::<Route>() {
+            known.forget(&key);
+            if let Some(route) = route {
+                known.host_of.insert_mut(key, route.host.clone());
+                known.by_host.insert_mut(route.host.clone(), Arc::new(route));
+            }
+        }
+        self.known.store(Arc::new(known));
+    }
+}
+
+impl Known {
+    fn forget(&mut self, key: &str) {
+        let Some(host) = self.host_of.get(key).cloned() else { return };
+        self.host_of.remove_mut(key);
+        // Another instance may have taken the host over meanwhile.
+        let same = |route: &Arc<Route>| route.instance.to_string() == key;
+        if self.by_host.get(&host).is_some_and(same) {
+            self.by_host.remove_mut(&host);
+        }
+    }
+}
+
+/// Services and their replicas.
+#[derive(Default)]
+pub(crate) struct Fleet {
+    known: ArcSwap<Running>,
+    freshness: Freshness,
+}
+
+#[derive(Clone, Default)]
+struct Running {
+    manifests: Map<String, Arc<Manifest>>,
+    homes: Map<Home, Arc<[Arc<Replica>]>>,
+    home_of: Map<String, Home>,
+}
+
+/// Whom a replica serves.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Home {
+    /// All instances of a service.
+    Service(Name),
+    /// One instance.
+    Instance(InstanceId),
+}
+
+impl Fleet {
+    /// What a service is.
+    pub(crate) fn manifest(&self, service: &Name) -> Option<Arc<Manifest>> {
+        self.known.load().manifests.get(service.as_str()).cloned()
+    }
+
+    /// The healthy replicas that serve all instances of `service`.
+    pub(crate) fn shared(&self, service: &Name) -> Option<Arc<[Arc<Replica>]>> {
+        self.known.load().homes.get(&Home::Service(service.clone())).cloned()
+    }
+
+    /// The healthy replicas that serve only `instance`.
+    pub(crate) fn dedicated(&self, instance: InstanceId) -> Option<Arc<[Arc<Replica>]>> {
+        self.known.load().homes.get(&Home::Instance(instance)).cloned()
+    }
+
+    /// Keeps the copy for as long as it is polled.
+    pub(crate) async fn keep(&self, client: Client, follower: String) {
+        let apply = |update: Update| self.apply(&update);
+        follow::<releases::Changes>(client, follower, self.freshness.clone(), apply).await;
+    }
+
+    fn apply(&self, update: &Update) {
+        let before = self.known.load();
+        let mut known =
+            if update.is_reset() { Running::default() } else { Running::clone(&before) };
+        for (key, release) in update.of::<ServiceRelease>() {
+            match release {
+                Some(release) => known.manifests.insert_mut(key, Arc::new(release.manifest)),
+                None => drop(known.manifests.remove_mut(&key)),
+            }
+        }
+        for (key, address) in update.of::<ReplicaAddress>() {
+            // One that stays where it was keeps its count of requests.
+            let old = before
+                .find(&key)
+                .filter(|old| address.as_ref().is_some_and(|new| old.is_at(&new.address)));
+            known.forget(&key);
+            let Some(address) = address else { continue };
+            let Some(replica) = old.or_else(|| Replica::new(&key, &address.address).map(Arc::new))
+            else {
+                tracing::error!(
+                    replica = key,
+                    address = address.address,
+                    "not an address; passed over"
+                );
+                continue;
+            };
+            let home = match address.instance {
+                Some(instance) => Home::Instance(instance),
+                None => Home::Service(address.service),
+            };
+            known.add(key, home, replica);
+        }
+        self.known.store(Arc::new(known));
+    }
+}
+
+impl Running {
+    fn find(&self, key: &str) -> Option<Arc<Replica>> {
+        let home = self.home_of.get(key)?;
+        self.homes.get(home)?.iter().find(|replica| replica.key == key).cloned()
+    }
+
+    fn add(&mut self, key: String, home: Home, replica: Arc<Replica>) {
+        let there = self.homes.get(&home).map(|there| there.to_vec()).unwrap_or_default();
+        let all: Vec<_> = there.into_iter().chain([replica]).collect();
+        self.homes.insert_mut(home.clone(), all.into());
+        self.home_of.insert_mut(key, home);
+    }
+
+    fn forget(&mut self, key: &str) {
+        let Some(home) = self.home_of.get(key).cloned() else { return };
+        self.home_of.remove_mut(key);
+        let there = self.homes.get(&home).map(|there| there.to_vec()).unwrap_or_default();
+        let rest: Vec<_> = there.into_iter().filter(|replica| replica.key != key).collect();
+        if rest.is_empty() {
+            self.homes.remove_mut(&home);
+        } else {
+            self.homes.insert_mut(home, rest.into());
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Where the requests of a connection begin and end, watched from beside.
+//!
+//! A request with both `Content-Length` and `Transfer-Encoding` has two ends, and whoever sent it
+//! through a proxy of theirs may mean the other one (RFC 9112, 6.1). The HTTP library takes the
+//! second and drops the first before we see it, so the bytes are watched here: only to know which
+//! request it was. It never decides where a request ends; if it loses its place it says nothing
+//! more, and what remains is the library's rule: one answer, and the connection is closed.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+/// The lines that matter are shorter; of others only the beginning is kept.
+const LINE_BYTES_MAX: usize = 128;
+
+/// The number of the first request, from 1 on, that has two ends; shared with whoever answers.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Doubt(Arc<AtomicU64>);
+
+impl Doubt {
+    /// Whether the connection's request of that number has two ends.
+    pub(crate) fn is_about(&self, number: u64) -> bool {
+        self.0.load(Ordering::Relaxed) == number
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Framing {
+    place: Place,
+    line: Vec<u8>,
+    head: Head,
+    heads: u64,
+    doubt: Doubt,
+}
+
+#[derive(Debug, Default)]
+struct Head {
+    begun: bool,
+    length: Option<u64>,
+    chunked: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Head,
+    Body(u64),
+    ChunkSize,
+    ChunkData(u64),
+    ChunkEnd,
+    Trailers,
+    Lost,
+}
+
+impl Framing {
+    pub(crate) fn new(doubt: Doubt) -> Self {
+        let (line, head) = (Vec::new(), Head::default());
+        Self { place: Place::Head, line, head, heads: 0, doubt }
+    }
+
+    /// Follows what was read.
+    pub(crate) fn follow(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            match &mut self.place {
+                Place::Lost => return,
+                Place::Body(left) | Place::ChunkData(left) => {
+                    let skipped = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                    *left -= skipped as u64;
+                    bytes = &bytes[skipped..];
+                    if *left == 0 {
+                        let is_chunk = matches!(self.place, Place::ChunkData(_));
+                        self.place = if is_chunk { Place::ChunkEnd } else { Place::Head };
+                    }
+                }
+                Place::Head | Place::ChunkSize | Place::ChunkEnd | Place::Trailers => {
+                    let end = bytes.iter().position(|byte| *byte == b'\n');
+                    let part = &bytes[..end.unwrap_or(bytes.len())];
+                    let room = LINE_BYTES_MAX - self.line.len();
+                    self.line.extend_from_slice(&part[..part.len().min(room)]);
+                    let Some(end) = end else { return };
+                    bytes = &bytes[end + 1..];
+                    let line = std::mem::take(&mut self.line);
+                    self.place = self.after(line.trim_ascii());
+                    self.line = line;
+                    self.line.clear();
+                }
+            }
+        }
+    }
+
+    fn after(&mut self, line: &[u8]) -> Place {
+        match self.place {
+            Place::Head if line.is_empty() && self.head.begun => self.after_head(),
+            Place::Head => {
+                if self.head.begun {
+                    self.read_header(line);
+                }
+                self.head.begun |= !line.is_empty();
+                Place::Head
+            }
+            Place::ChunkSize => match chunk_size(line) {
+                None => Place::Lost,
+                Some(0) => Place::Trailers,
+                Some(size) => Place::ChunkData(size),
+            },
+            Place::ChunkEnd if line.is_empty() => Place::ChunkSize,
+            Place::Trailers if line.is_empty() => Place::Head,
+            Place::Trailers => Place::Trailers,
+            _ => Place::Lost,
+        }
+    }
+
+    fn after_head(&mut self) -> Place {
+        self.heads += 1;
+        let head = std::mem::take(&mut self.head);
+        match (head.length, head.chunked) {
+            (Some(_), true) => {
+                self.doubt.0.store(self.heads, Ordering::Relaxed);
+                Place::Lost
+            }
+            (_, true) => Place::ChunkSize,
+            (None | Some(0), false) => Place::Head,
+            (Some(length), false) => Place::Body(length),
+        }
+    }
+
+    fn read_header(&mut self, line: &[u8]) {
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else { return };
+        let (name, value) = (line[..colon].trim_ascii(), line[colon + 1..].trim_ascii());
+        if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            self.head.chunked = true;
+        } else if name.eq_ignore_ascii_case(b"content-length") {
+            let length = str::from_utf8(value).ok().and_then(|value| value.parse().ok());
+            self.head.length = Some(length.unwrap_or(0));
+        }
+    }
+}
+
+fn chunk_size(line: &[u8]) -> Option<u64> {
+    let digits = line.split(|byte| *byte == b';').next()?.trim_ascii();
+    u64::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const PLAIN: &str = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
+    const SIZED: &str = "POST /a HTTP/1.1\r\nContent-Length: 42\r\n\r\n\
+                         Transfer-Encoding: x\nContent-Length: 1\r\n\r\n";
+    const CHUNKED: &str = "\r\nPOST /a HTTP/1.1\r\ntransfer-encoding:chunked\r\n\r\n\
+                           15;a=b\r\nContent-Length: 1\r\n\r\n\r\n0\r\nContent-Length: 3\r\n\r\n";
+    const TWO_ENDS: &str =
+        "POST /a HTTP/1.1\r\nCONTENT-LENGTH: 5\r\nX: y\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+    fn followed(parts: &[&[u8]]) -> (u64, Doubt) {
+        let doubt = Doubt::default();
+        let mut framing = Framing::new(doubt.clone());
+        for part in parts {
+            framing.follow(part);
+        }
+        (framing.heads, doubt)
+    }
+
+    #[test]
+    fn only_a_request_with_two_ends_is_doubted() {
+        let fine = [PLAIN, SIZED, CHUNKED, PLAIN].concat();
+        let (heads, doubt) = followed(&[fine.as_bytes()]);
+        assert_eq!(heads, 4);
+        assert!((0..5).all(|number| number == 0 || !doubt.is_about(number)));
+        let (heads, doubt) = followed(&[[&fine, TWO_ENDS, PLAIN].concat().as_bytes()]);
+        assert_eq!(heads, 5);
+        assert!(doubt.is_about(5));
+    }
+
+    proptest! {
+        #[test]
+        fn it_does_not_matter_how_the_bytes_come(
+            cuts in proptest::collection::vec(0usize..400, 0..8)
+        ) {
+            let text = [PLAIN, CHUNKED, SIZED, CHUNKED, TWO_ENDS].concat();
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
+            cuts.sort_unstable();
+            let mut parts = Vec::new();
+            let mut begin = 0;
+            for cut in cuts {
+                parts.push(&text.as_bytes()[begin..cut]);
+                begin = cut;
+            }
+            parts.push(&text.as_bytes()[begin..]);
+            let (heads, doubt) = followed(&parts);
+            prop_assert_eq!(heads, 5);
+            prop_assert!(doubt.is_about(5));
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            drop(followed(&[&bytes]));
+        }
+    }
+}

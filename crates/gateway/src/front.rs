@@ -1,0 +1,90 @@
+//! What all requests share.
+
+use std::{net::IpAddr, sync::Arc};
+
+use api::{Client, Problem};
+use chassis::Guard;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use types::{Clock, Host};
+
+use crate::{
+    Config, Error,
+    answer::Body,
+    copies::{Fleet, Routes},
+    journal::Journal,
+    phases,
+    replicas::Replicas,
+    visit::Visit,
+};
+
+/// So many of our own pages may wait for a component at the same time.
+const DESKS: usize = 32;
+
+pub(crate) struct Front {
+    pub(crate) name: String,
+    pub(crate) domain: Host,
+    pub(crate) public_port: u16,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) client: Client,
+    pub(crate) visitor: Client,
+    pub(crate) guard: Guard,
+    pub(crate) platform: axum::Router,
+    pub(crate) routes: Routes,
+    pub(crate) fleet: Fleet,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) replicas: Replicas,
+    desks: Semaphore,
+}
+
+impl Front {
+    pub(crate) fn open(config: Config) -> Result<Self, Error> {
+        let domain = config.domain.parse().map_err(|_| Error::Domain(config.domain.clone()))?;
+        let folder = config.data.join("gateway");
+        let journal = Journal::open(&folder, config.clock.now())
+            .map_err(|cause| Error::Journal { folder, cause })?;
+        Ok(Self {
+            name: config.name,
+            domain,
+            public_port: config.public_port,
+            clock: config.clock,
+            client: config.client,
+            visitor: config.visitor,
+            guard: config.guard,
+            platform: config.platform,
+            routes: Routes::default(),
+            fleet: Fleet::default(),
+            journal: Arc::new(journal),
+            replicas: Replicas::new(),
+            desks: Semaphore::new(DESKS),
+        })
+    }
+
+    /// A place to ask a component from: strangers can call our own pages as often as they like,
+    /// and must not bring the components down with them.
+    pub(crate) fn desk(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        let busy = |_| Problem::unavailable("too many people are asking; try again in a moment", 1);
+        self.desks.try_acquire().map_err(busy)
+    }
+
+    /// Where the console is.
+    pub(crate) fn console_url(&self) -> String {
+        match self.public_port {
+            80 => format!("http://console.{}/", self.domain),
+            port => format!("http://console.{}:{port}/", self.domain),
+        }
+    }
+
+    /// Answers one request; `doubtful` says that its body has two ends.
+    pub(crate) async fn answer(
+        self: &Arc<Self>,
+        peer: IpAddr,
+        request: Request<Incoming>,
+        doubtful: bool,
+    ) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let visit = Visit::new(peer, self.clock.now(), head);
+        phases::pass(self, visit, doubtful, body).await
+    }
+}

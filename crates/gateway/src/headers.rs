@@ -1,0 +1,327 @@
+//! Which headers pass.
+//!
+//! An application must be able to believe what we say in headers, so a client cannot say it: not
+//! under the same name, not with `_` for `-` (CGI and WSGI read both as one), and not by naming
+//! our header in `Connection`. Nor may it ask for another path or method than it was judged by.
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use types::{Principal, RequestId};
+
+/// The cookie that a platform's session travels in.
+pub(crate) const SESSION_COOKIE: &str = "mandate_session";
+
+/// Between two machines, never further (RFC 9110, 7.6.1).
+const HOP_BY_HOP: [HeaderName; 8] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// What a client cannot say: where it comes from, and that it asks for something else than it
+/// seems to. `proxy` would become `HTTP_PROXY` in a CGI program's environment.
+const REFUSED: [&str; 17] = [
+    "forwarded",
+    "via",
+    "proxy",
+    "expect",
+    "trailer",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "true-client-ip",
+    "x-request-id",
+    "x-original-url",
+    "x-original-uri",
+    "x-rewrite-url",
+    "x-original-host",
+    "x-host",
+    "x-http-method",
+    "x-method-override",
+];
+const REFUSED_PREFIXES: [&str; 3] = ["x-mandate-", "x-forwarded", "x-http-method-"];
+
+/// What an application is told by us.
+pub(crate) struct Told<'a> {
+    pub(crate) id: RequestId,
+    pub(crate) peer: IpAddr,
+    pub(crate) principal: &'a Principal,
+}
+
+/// Makes a request's headers fit to be sent on.
+pub(crate) fn for_application(headers: &mut HeaderMap, told: &Told<'_>) {
+    remove_hop_by_hop(headers);
+    let refused: Vec<HeaderName> =
+        headers.keys().filter(|name| is_refused(name)).cloned().collect();
+    for name in refused {
+        headers.remove(name);
+    }
+    drop_session_cookie(headers);
+    if let Some(host) = headers.get(header::HOST).cloned() {
+        headers.insert(HeaderName::from_static("x-forwarded-host"), host);
+    }
+    headers.insert(HeaderName::from_static("x-forwarded-proto"), HeaderValue::from_static("http"));
+    insert(headers, "x-forwarded-for", &told.peer.to_canonical().to_string());
+    insert(headers, "x-request-id", &told.id.to_string());
+    if let Principal::User(user) = told.principal {
+        insert(headers, "x-mandate-user", &user.to_string());
+    }
+}
+
+fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}
+
+fn is_refused(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.contains('_')
+        || REFUSED.contains(&name)
+        || REFUSED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Makes an answer's headers fit to be sent back.
+pub(crate) fn for_visitor(headers: &mut HeaderMap) {
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        // The length that stands beside it is not the length of anything (RFC 9112, 6.3).
+        headers.remove(header::CONTENT_LENGTH);
+    }
+    remove_hop_by_hop(headers);
+    drop_our_set_cookie(headers);
+}
+
+/// An application must not sign its visitors in as somebody, or out.
+fn drop_our_set_cookie(headers: &mut HeaderMap) {
+    let ours = |value: &HeaderValue| {
+        let name = value.as_bytes().split(|byte| matches!(byte, b'=' | b';')).next();
+        name.is_some_and(|name| name.trim_ascii() == SESSION_COOKIE.as_bytes())
+    };
+    if headers.get_all(header::SET_COOKIE).iter().any(ours) {
+        let kept: Vec<_> = headers
+            .get_all(header::SET_COOKIE)
+            .iter()
+            .filter(|value| !ours(value))
+            .cloned()
+            .collect();
+        headers.remove(header::SET_COOKIE);
+        for value in kept {
+            headers.append(header::SET_COOKIE, value);
+        }
+    }
+}
+
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        // Without these the message would be another one.
+        .filter(|name| !matches!(*name, header::HOST | header::CONTENT_LENGTH | header::COOKIE))
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// The token in the session's cookie. Two of them are none: a neighbouring host may have set one.
+pub(crate) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
+    let mut found =
+        cookies(headers).filter_map(|(name, value)| (name == SESSION_COOKIE).then_some(value));
+    match (found.next(), found.next()) {
+        (Some(token), None) if !token.is_empty() => Some(token),
+        _ => None,
+    }
+}
+
+fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    let texts = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    texts.flat_map(|text| text.split(';')).filter_map(|cookie| {
+        let (name, value) = cookie.split_once('=')?;
+        Some((name.trim(), value.trim()))
+    })
+}
+
+fn drop_session_cookie(headers: &mut HeaderMap) {
+    let ours = |part: &&[u8]| {
+        let name = part.split(|byte| *byte == b'=').next().unwrap_or_default();
+        name.trim_ascii() == SESSION_COOKIE.as_bytes()
+    };
+    let parts =
+        |value: &HeaderValue| value.as_bytes().split(|byte| *byte == b';').any(|part| ours(&part));
+    if !headers.get_all(header::COOKIE).iter().any(parts) {
+        return;
+    }
+    let mut kept = Vec::new();
+    for value in headers.get_all(header::COOKIE) {
+        for part in value.as_bytes().split(|byte| *byte == b';').filter(|part| !ours(part)) {
+            if !kept.is_empty() {
+                kept.extend_from_slice(b"; ");
+            }
+            kept.extend_from_slice(part.trim_ascii());
+        }
+    }
+    headers.remove(header::COOKIE);
+    if let (Ok(value), false) = (HeaderValue::from_bytes(&kept), kept.is_empty()) {
+        headers.insert(header::COOKIE, value);
+    }
+}
+
+/// Whether a page of this very origin sent the request, as far as its browser says. `None` if it
+/// says nothing.
+pub(crate) fn is_same_origin(headers: &HeaderMap) -> Option<bool> {
+    let only = |name: &str| {
+        let mut values = headers.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (None, _) => None,
+            (Some(value), None) => Some(value.to_str().unwrap_or("unreadable")),
+            (Some(_), Some(_)) => Some("several"),
+        }
+    };
+    let host = only("host").unwrap_or_default();
+    // `none` is a person at the address line.
+    let site = only("sec-fetch-site").map(|site| matches!(site, "same-origin" | "none"));
+    let origin = only("origin").map(|origin| {
+        let rest = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        rest.is_some_and(|rest| rest.eq_ignore_ascii_case(host))
+    });
+    match (site, origin) {
+        (None, None) => None,
+        (site, origin) => Some(site.unwrap_or(true) && origin.unwrap_or(true)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use types::{Timestamp, UserId};
+
+    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in lines {
+            map.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        map
+    }
+
+    fn sent_on(lines: &[(&str, &str)], principal: &Principal) -> HeaderMap {
+        let mut map = headers(lines);
+        let id = RequestId::new(Timestamp::from_micros(1));
+        for_application(&mut map, &Told { id, peer: [192, 0, 2, 7].into(), principal });
+        map
+    }
+
+    #[test]
+    fn nobody_speaks_in_our_name() {
+        let user = UserId::new(Timestamp::from_micros(1));
+        let lines = [
+            ("host", "a.localhost"),
+            ("connection", "x-mandate-user, X-Forwarded-For, host, x-own, close"),
+            ("x-own", "1"),
+            ("x-mandate-user", "user_root"),
+            ("x_mandate_user", "user_root"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x_forwarded_for", "10.0.0.1"),
+            ("x-forwarded-server", "evil"),
+            ("forwarded", "for=10.0.0.1"),
+            ("x-http-method-override", "DELETE"),
+            ("x-original-url", "/admin"),
+            ("proxy", "http://evil"),
+            ("x-app", "kept"),
+        ];
+        let map = sent_on(&lines, &Principal::User(user));
+        assert_eq!(map["x-mandate-user"], user.to_string());
+        assert_eq!(map["x-forwarded-for"], "192.0.2.7");
+        assert_eq!(map["x-forwarded-host"], "a.localhost");
+        assert_eq!(map["host"], "a.localhost");
+        assert_eq!(map["x-app"], "kept");
+        let mut names: Vec<&str> = map.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        let expected = [
+            "host",
+            "x-app",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-proto",
+            "x-mandate-user",
+            "x-request-id",
+        ];
+        assert_eq!(names, expected);
+        assert!(!sent_on(&lines, &Principal::Visitor).contains_key("x-mandate-user"));
+    }
+
+    #[test]
+    fn the_session_stays_with_us() {
+        let lines = [
+            ("cookie", "a=1; mandate_session=secret; b=2"),
+            ("cookie", " mandate_session = other ;c=3"),
+            ("cookie", "mandate_session"),
+        ];
+        let map = sent_on(&lines, &Principal::Visitor);
+        assert_eq!(map["cookie"], "a=1; b=2; c=3");
+        let map = sent_on(&[("cookie", "mandate_session=secret")], &Principal::Visitor);
+        assert!(!map.contains_key("cookie"));
+    }
+
+    #[test]
+    fn two_sessions_are_none() {
+        let one = headers(&[("cookie", "a=1; mandate_session=x.y.z")]);
+        assert_eq!(session_cookie(&one), Some("x.y.z"));
+        let two = headers(&[("cookie", "mandate_session=x"), ("cookie", "mandate_session=y")]);
+        assert_eq!(session_cookie(&two), None);
+    }
+
+    #[test]
+    fn an_application_cannot_set_our_cookie() {
+        let mut map = headers(&[
+            ("set-cookie", "own=1"),
+            ("set-cookie", " mandate_session =x; Path=/"),
+            ("set-cookie", "mandate_session=y"),
+            ("transfer-encoding", "chunked"),
+            ("content-length", "5"),
+            ("connection", "x-hop"),
+            ("x-hop", "1"),
+        ]);
+        for_visitor(&mut map);
+        assert_eq!(map.len(), 1);
+        assert_eq!(map["set-cookie"], "own=1");
+    }
+
+    #[test]
+    fn a_neighbour_is_not_the_same_origin() {
+        let from = |lines: &[(&str, &str)]| {
+            let mut all = vec![("host", "a.localhost:8080")];
+            all.extend_from_slice(lines);
+            is_same_origin(&headers(&all))
+        };
+        assert_eq!(from(&[]), None);
+        assert_eq!(from(&[("origin", "http://a.localhost:8080")]), Some(true));
+        assert_eq!(from(&[("sec-fetch-site", "same-origin")]), Some(true));
+        for bad in [
+            "http://b.localhost:8080",
+            "http://a.localhost",
+            "null",
+            "http://a.localhost:8080.evil",
+        ] {
+            assert_eq!(from(&[("origin", bad)]), Some(false), "{bad}");
+        }
+        for bad in ["same-site", "cross-site"] {
+            assert_eq!(from(&[("sec-fetch-site", bad)]), Some(false), "{bad}");
+        }
+        let mixed = [("origin", "http://a.localhost:8080"), ("sec-fetch-site", "cross-site")];
+        assert_eq!(from(&mixed), Some(false));
+        let twice = [("origin", "http://a.localhost:8080"), ("origin", "http://evil")];
+        assert_eq!(from(&twice), Some(false));
+    }
+}

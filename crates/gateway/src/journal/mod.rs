@@ -1,0 +1,147 @@
+//! Usage on its way to billing: appended to a file before the answer it is owed for goes out.
+//!
+//! **Shape.** A segment is a file `EPOCH-FIRST.usage` of lines; a line is a JSON array of events,
+//! written with one `write(2)`. An event's number is `FIRST` plus its place in the file, so the
+//! numbers follow without gaps and need not be written. One segment is active and grows; closed
+//! ones never change, and are sent, cut into batches from their beginning, and then removed. A
+//! batch that is sent again after a crash is therefore the very same batch, and billing counts it
+//! once.
+//!
+//! **What a crash does.** When the process is killed, what was written stays, since it is the
+//! machine's by then; a line that was torn was not released. A new process begins a new segment
+//! after the whole lines of the last one. When the machine dies, up to about a second may be lost:
+//! a segment is synced before it is sent (once a second), not at every line. So nothing that
+//! billing has seen can be lost here, and no number is used twice. If a segment did lose its end,
+//! those that follow begin a new epoch.
+//!
+//! **A full disk.** A line that cannot be written is taken back whole, and the answer is not
+//! released: nothing is served that cannot be billed.
+
+mod segment;
+mod sender;
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard},
+};
+
+use api::billing::UsageEvent;
+use types::Timestamp;
+
+use segment::Segment;
+pub(crate) use sender::{drain, send};
+
+/// A segment is closed when it is this long.
+const SEGMENT_BYTES_MAX: u64 = 8 << 20;
+
+pub(crate) struct Journal {
+    folder: PathBuf,
+    active: Mutex<Active>,
+    /// Held for as long as the journal is open: two writers would use numbers twice.
+    _lock: File,
+}
+
+struct Active {
+    segment: Segment,
+    file: File,
+    events: u64,
+    bytes: u64,
+    /// A line was torn and could not be taken back: nothing may follow it in this file.
+    torn: bool,
+}
+
+impl Journal {
+    /// Opens the journal in `folder`, which is made if it is not there. Fails if another process
+    /// has it open.
+    pub(crate) fn open(folder: &Path, now: Timestamp) -> io::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let lock = File::create(folder.join("lock"))?;
+        lock.try_lock().map_err(|_| {
+            io::Error::other("another process has it open: stop that one, or use another folder")
+        })?;
+        let epoch = u64::try_from(now.micros()).unwrap_or(0);
+        let next = segment::mend(folder, epoch)?.unwrap_or(Segment { epoch, first: 0 });
+        let active = Active::begin(folder, next)?;
+        Ok(Self { folder: folder.to_owned(), active: Mutex::new(active), _lock: lock })
+    }
+
+    fn active(&self) -> MutexGuard<'_, Active> {
+        self.active.lock().expect("nobody panics while holding it")
+    }
+
+    /// Writes `events` down. When this has returned, the end of this process does not lose them.
+    pub(crate) fn append(&self, events: &[UsageEvent]) -> io::Result<()> {
+        let mut line = serde_json::to_vec(events)?;
+        line.push(b'\n');
+        let mut active = self.active();
+        if active.torn || active.bytes >= SEGMENT_BYTES_MAX {
+            *active = active.follower(&self.folder)?;
+        }
+        active.write(&line, events.len() as u64)
+    }
+
+    /// Closes the active segment, if there is something in it.
+    fn close_active(&self) -> io::Result<()> {
+        let mut active = self.active();
+        if active.events > 0 {
+            *active = active.follower(&self.folder)?;
+        }
+        Ok(())
+    }
+
+    /// The segments that no longer change, oldest first.
+    fn closed(&self) -> io::Result<Vec<Segment>> {
+        let active = self.active().segment;
+        let all = segment::list(&self.folder)?;
+        Ok(all.into_iter().filter(|segment| *segment != active).collect())
+    }
+
+    /// The events of a closed segment, which after this cannot be lost any more.
+    fn read_for_good(&self, segment: Segment) -> io::Result<Vec<UsageEvent>> {
+        File::open(&self.folder)?.sync_all()?;
+        let path = segment.path(&self.folder);
+        File::open(&path)?.sync_all()?;
+        segment::read(&path)
+    }
+
+    fn remove(&self, segment: Segment) -> io::Result<()> {
+        std::fs::remove_file(segment.path(&self.folder))
+    }
+}
+
+impl Active {
+    fn begin(folder: &Path, segment: Segment) -> io::Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).open(segment.path(folder))?;
+        let bytes = file.metadata()?.len();
+        Ok(Self { segment, file, events: 0, bytes, torn: false })
+    }
+
+    /// The segment after this one.
+    fn follower(&self, folder: &Path) -> io::Result<Self> {
+        let first = self.segment.first + self.events;
+        if self.events == 0 {
+            // The same name: what was torn is all there is.
+            self.file.set_len(0)?;
+        }
+        Self::begin(folder, Segment { epoch: self.segment.epoch, first })
+    }
+
+    fn write(&mut self, line: &[u8], events: u64) -> io::Result<()> {
+        match self.file.write_all(line) {
+            Ok(()) => {
+                self.bytes += line.len() as u64;
+                self.events += events;
+                Ok(())
+            }
+            Err(cause) => {
+                self.torn = self.file.set_len(self.bytes).is_err();
+                Err(cause)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! The set-up page: fields, then progress, then the way in.
+
+use std::collections::BTreeMap;
+
+use api::{
+    configurator::{GetSetup, InstanceState, Route, Setup, SubmitSetup},
+    manifest::FieldKind,
+};
+use http::{Response, StatusCode};
+use hyper::body::Incoming;
+use types::Secret;
+
+use super::{form, query_field};
+use crate::{
+    answer::{Body, Stop, see},
+    front::Front,
+    pages::{self, SetupForm},
+    visit::Visit,
+};
+
+/// The field of the address that carries the set-up key.
+const KEY: &str = "key";
+
+pub(super) async fn show(
+    front: &Front,
+    visit: &Visit,
+    route: &Route,
+) -> Result<Response<Body>, Stop> {
+    if route.state == InstanceState::Open {
+        return Ok(see("/"));
+    }
+    let question = GetSetup { account: route.account, instance: route.instance };
+    let desk = front.desk()?;
+    let setup = front.client.call(question).await?;
+    drop(desk);
+    let key = query_field(visit, KEY);
+    Ok(page(&setup, key.as_deref(), &BTreeMap::new(), StatusCode::OK))
+}
+
+pub(super) async fn submit(
+    front: &Front,
+    visit: &Visit,
+    route: &Route,
+    body: Incoming,
+) -> Result<Response<Body>, Stop> {
+    let key = query_field(visit, KEY);
+    let values: BTreeMap<String, String> = form(visit, body).await?.into_iter().collect();
+    let operation = SubmitSetup {
+        account: route.account,
+        instance: route.instance,
+        key: key.as_deref().map(Secret::new),
+        values: values.iter().map(|(name, value)| (name.clone(), Secret::new(value))).collect(),
+    };
+    let desk = front.desk()?;
+    let setup = front.client.call(operation).await?;
+    drop(desk);
+    if setup.fields.iter().any(|field| field.problem.is_some()) {
+        return Ok(page(&setup, key.as_deref(), &values, StatusCode::UNPROCESSABLE_ENTITY));
+    }
+    // Sending it again, as by reloading the page, is then only looking.
+    Ok(see(&address(key.as_deref())))
+}
+
+fn address(key: Option<&str>) -> String {
+    let query = key.and_then(|key| serde_html_form::to_string([(KEY, key)]).ok());
+    query.map_or("/.mandate/setup".to_owned(), |query| format!("/.mandate/setup?{query}"))
+}
+
+fn page(
+    setup: &Setup,
+    key: Option<&str>,
+    values: &BTreeMap<String, String>,
+    status: StatusCode,
+) -> Response<Body> {
+    match setup.state {
+        InstanceState::Open => see("/"),
+        InstanceState::SettingUp | InstanceState::Creating => {
+            pages::respond(status, pages::progress(setup))
+        }
+        InstanceState::AwaitingSetup | InstanceState::Failed => {
+            let passwords =
+                setup.fields.iter().filter(|field| field.field.kind == FieldKind::Password);
+            let mut values = values.clone();
+            for field in passwords {
+                values.remove(&field.name);
+            }
+            let action = key.map(|key| address(Some(key)));
+            pages::respond(status, pages::setup_form(&SetupForm { setup, action, values }))
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The pages of the set-up.
+
+use std::collections::BTreeMap;
+
+use api::{
+    configurator::{InstanceState, Setup, SetupField},
+    jobs::JobState,
+    manifest::FieldKind,
+};
+use maud::{Markup, html};
+
+use super::{layout, sentence};
+
+/// What is to be filled in, and what was.
+pub(crate) struct SetupForm<'a> {
+    /// As the configurator tells it.
+    pub(crate) setup: &'a Setup,
+    /// Where the form is sent; `None` without a set-up key.
+    pub(crate) action: Option<String>,
+    /// What was filled in before, without passwords.
+    pub(crate) values: BTreeMap<String, String>,
+}
+
+/// The page to fill in.
+pub(crate) fn setup_form(form: &SetupForm<'_>) -> Markup {
+    let failed = form.setup.state == InstanceState::Failed;
+    let content = html! {
+        h1 { @if failed { "The set-up did not succeed" } @else { "Set up your instance" } }
+        @if let Some(problem) = &form.setup.problem { p.wrong role="alert" { (sentence(problem)) } }
+        @if failed { (steps(form.setup)) }
+        @match &form.action {
+            None => p.lead { "Open the set-up link that the order showed; it carries the key." },
+            Some(action) => {
+                p.lead { "A few words, and it opens." }
+                form method="post" action=(action) {
+                    @for field in &form.setup.fields {
+                        (input(field, form.values.get(&field.name).map(String::as_str)))
+                    }
+                    button type="submit" { "Set up" }
+                }
+            }
+        }
+    };
+    layout("Set up", false, &content)
+}
+
+fn input(field: &SetupField, value: Option<&str>) -> Markup {
+    let SetupField { name, field, problem } = field;
+    let kind = match field.kind {
+        FieldKind::Email => "email",
+        FieldKind::Password => "password",
+        FieldKind::Text | FieldKind::Choice => "text",
+    };
+    let id = format!("field-{name}");
+    let invalid = problem.as_ref().map(|_| "true");
+    let shown = value.or(field.default.as_deref());
+    let required = field.default.is_none();
+    html! {
+        label for=(id) { (field.label) }
+        @if field.kind == FieldKind::Choice {
+            select id=(id) name=(name) required[required] aria-invalid=[invalid] {
+                @for option in &field.options {
+                    option value=(option) selected[shown == Some(option.as_str())] { (option) }
+                }
+            }
+        } @else if field.kind == FieldKind::Password {
+            input id=(id) name=(name) type=(kind) required[required] aria-invalid=[invalid]
+                autocomplete="new-password" maxlength="500";
+        } @else {
+            input id=(id) name=(name) type=(kind) required[required] aria-invalid=[invalid]
+                value=(shown.unwrap_or_default()) maxlength="500";
+        }
+        @if let Some(problem) = problem { p.wrong { (sentence(problem)) } }
+        @if !field.help.is_empty() { p.help { (field.help) } }
+    }
+}
+
+/// The page that shows how far it is, and looks again by itself.
+pub(crate) fn progress(setup: &Setup) -> Markup {
+    let content = html! {
+        h1 { "Setting up" }
+        p.lead { "This page follows along, and leads to your instance when it is open." }
+        (steps(setup))
+    };
+    layout("Setting up", true, &content)
+}
+
+fn steps(setup: &Setup) -> Markup {
+    html! {
+        ol {
+            @for step in &setup.steps {
+                @let (class, words) = match step.state {
+                    JobState::Queued => ("queued", "waiting"),
+                    JobState::Running => ("running", "running…"),
+                    JobState::Succeeded => ("succeeded", "done"),
+                    JobState::Failed => ("failed", "failed"),
+                };
+                li class=(class) {
+                    b { (words) }
+                    (step.name)
+                    @if !step.output.is_empty() { pre { (step.output) } }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Who asks? Decided from the token or cookie alone, by the guard's copies.
+//!
+//! An `Authorization` header is ours if it is a bearer token in three parts whose header says that
+//! one of the platform's keys signed it: then it must be good, and it is never sent on. Any other
+//! belongs to the application and is sent on untouched.
+
+use api::{Kind, Problem, http::token::TOKEN_BYTES_MAX};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chassis::Caller;
+use http::{HeaderMap, StatusCode, header};
+use serde::Deserialize;
+use types::NodeId;
+
+use crate::{
+    answer::problem,
+    front::Front,
+    headers::{is_same_origin, session_cookie},
+    visit::Visit,
+};
+
+/// For whom tokens may be made that are shown here.
+const AUDIENCE: &str = "gateway";
+
+/// Who asks. A platform's token is taken out of the request's headers.
+pub(crate) fn authenticate(front: &Front, visit: &mut Visit) -> Result<Caller, Problem> {
+    if let Some(token) = take_token(&mut visit.head.headers)? {
+        let caller = front.guard.authenticate(Some(&token), AUDIENCE)?;
+        if !front.guard.is_fresh() {
+            let detail = "whether the session goes on cannot be known at this moment; try again";
+            return Err(Problem::unavailable(detail, 1));
+        }
+        return Ok(caller);
+    }
+    let Some(token) = session_cookie(&visit.head.headers) else { return Ok(Caller::VISITOR) };
+    let known = front.guard.authenticate(Some(token), AUDIENCE).ok();
+    let Some(caller) = known.filter(|_| front.guard.is_fresh()) else { return Ok(Caller::VISITOR) };
+    if !visit.is_safe() && is_same_origin(&visit.head.headers) != Some(true) {
+        return Err(foreign());
+    }
+    Ok(caller)
+}
+
+/// A browser adds its cookie to what any page makes it send.
+pub(crate) fn foreign() -> Problem {
+    let detail = "the request does not come from a page of this instance: send it from one, or \
+                  with a token instead of the cookie";
+    problem(Kind::Denied, StatusCode::FORBIDDEN, "foreign_origin", detail)
+}
+
+fn take_token(headers: &mut HeaderMap) -> Result<Option<String>, Problem> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let first = match (values.next(), values.next()) {
+        (None, _) => return Ok(None),
+        (Some(first), None) => first,
+        (Some(_), Some(_)) => {
+            let detail = "send one `Authorization` header, not several";
+            return Err(Problem::invalid("authorization_twice", detail));
+        }
+    };
+    let token = first.to_str().ok().and_then(bearer).filter(|token| is_ours(token));
+    let token = token.map(str::to_owned);
+    if token.is_some() {
+        headers.remove(header::AUTHORIZATION);
+    }
+    Ok(token)
+}
+
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.trim().split_once([' ', '\t'])?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+#[derive(Deserialize)]
+struct TokenHead<'a> {
+    alg: &'a str,
+    kid: &'a str,
+    typ: &'a str,
+}
+
+fn is_ours(token: &str) -> bool {
+    if token.len() > TOKEN_BYTES_MAX || token.split('.').count() != 3 {
+        return false;
+    }
+    let head = token.split('.').next().and_then(|head| URL_SAFE_NO_PAD.decode(head).ok());
+    let Some(head) = head else { return false };
+    let Ok(head) = serde_json::from_slice::<TokenHead<'_>>(&head) else { return false };
+    let known = api::PRINCIPALS.contains(&head.kid) || head.kid.parse::<NodeId>().is_ok();
+    head.alg == "EdDSA" && head.typ == "JWT" && known
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(head: &str) -> String {
+        format!("{}.e30.c2ln", URL_SAFE_NO_PAD.encode(head))
+    }
+
+    fn taken(values: &[&str]) -> Result<(Option<String>, usize), String> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(header::AUTHORIZATION, value.parse().unwrap());
+        }
+        let token = take_token(&mut headers).map_err(|problem| problem.code)?;
+        Ok((token, headers.len()))
+    }
+
+    #[test]
+    fn a_token_of_ours_is_taken_out() {
+        let ours = token(r#"{"alg":"EdDSA","kid":"identity","typ":"JWT"}"#);
+        for scheme in ["Bearer ", "bearer ", "BEARER   ", "Bearer\t"] {
+            let expected = Ok((Some(ours.clone()), 0));
+            assert_eq!(taken(&[&format!("{scheme}{ours}")]), expected, "{scheme:?}");
+        }
+        let reordered = token(r#"{"typ":"JWT","kid":"identity","alg":"EdDSA"}"#);
+        assert_eq!(taken(&[&format!("Bearer {reordered}")]), Ok((Some(reordered), 0)));
+    }
+
+    #[test]
+    fn everything_else_belongs_to_the_application() {
+        let foreign = [
+            "Basic YTpi".to_owned(),
+            "Bearer opaque".to_owned(),
+            format!("Bearer {}", token(r#"{"alg":"RS256","kid":"identity","typ":"JWT"}"#)),
+            format!("Bearer {}", token(r#"{"alg":"EdDSA","kid":"my-app","typ":"JWT"}"#)),
+            format!("Bearer {}", token(r#"{"alg":"EdDSA","typ":"JWT"}"#)),
+            "Bearer".to_owned(),
+        ];
+        for value in foreign {
+            assert_eq!(taken(&[&value]), Ok((None, 1)), "{value}");
+        }
+    }
+
+    #[test]
+    fn two_are_refused() {
+        assert_eq!(taken(&["Basic YTpi", "Bearer x"]), Err("authorization_twice".to_owned()));
+    }
+}

@@ -1,0 +1,84 @@
+//! May they? The module must be the instance's, and the manifest must say who may ask.
+
+use std::sync::Arc;
+
+use api::{
+    Kind, Problem,
+    configurator::Route,
+    manifest::{Access, Manifest},
+};
+use chassis::Caller;
+use http::StatusCode;
+use types::Resource;
+
+use crate::{
+    answer::{Stop, problem, see},
+    front::Front,
+    own,
+    visit::Visit,
+};
+
+/// A request that may be made.
+pub(crate) struct Meant {
+    /// Of which instance.
+    pub(crate) route: Arc<Route>,
+    /// What its service is.
+    pub(crate) manifest: Arc<Manifest>,
+    /// The path in its one form.
+    pub(crate) path: String,
+    /// The place in the manifest of the route that it matched.
+    pub(crate) matched: usize,
+}
+
+pub(crate) fn authorize(
+    front: &Front,
+    visit: &Visit,
+    route: Arc<Route>,
+    path: String,
+    caller: &Caller,
+) -> Result<Meant, Stop> {
+    let Some(manifest) = front.fleet.manifest(&route.service) else {
+        let detail = "what this instance runs is not known here yet; try again";
+        return Err(Problem::unavailable(detail, 2).into());
+    };
+    check_module(&manifest, &route, &path)?;
+    let method = visit.head.method.as_str();
+    let matched = manifest.routes.iter().position(|route| route.pattern.matches(method, &path));
+    let Some(matched) = matched else { return Err(unlisted(method).into()) };
+    if let Access::Permission(permission) = &manifest.routes[matched].access {
+        let resource = Resource::Instance(route.account, route.instance);
+        front
+            .guard
+            .authorize(caller, permission.as_str(), &resource)
+            .map_err(|problem| lead_in(visit, &path, problem))?;
+    }
+    Ok(Meant { route, manifest, path, matched })
+}
+
+fn check_module(manifest: &Manifest, route: &Route, path: &str) -> Result<(), Problem> {
+    let owners = manifest.modules.iter();
+    let mut owners =
+        owners.filter(|(_, module)| module.routes.iter().any(|pattern| pattern.matches_path(path)));
+    let Some((_, module)) = owners.find(|(name, _)| !route.modules.contains(*name)) else {
+        return Ok(());
+    };
+    let detail = format!(
+        "`{}` is a module that this instance does not have: its owner can add it in the console",
+        module.title
+    );
+    let problem = problem(Kind::NotFound, StatusCode::NOT_FOUND, "module_off", detail);
+    Err(Problem { title: "Not part of this instance".into(), ..problem })
+}
+
+fn unlisted(method: &str) -> Problem {
+    let detail = format!("the service's manifest has no route for `{method}` of this path");
+    problem(Kind::Denied, StatusCode::FORBIDDEN, "no_route", detail)
+}
+
+/// Whoever has not signed in and looks at a page is shown where.
+fn lead_in(visit: &Visit, path: &str, problem: Problem) -> Stop {
+    if problem.kind == Kind::Unauthenticated && visit.is_look() {
+        return see(&own::sign_in_address(path, visit.head.uri.query())).into();
+    }
+    problem.into()
+}

@@ -1,0 +1,225 @@
+//! A replica answers.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use api::{Kind, Problem, manifest::Tenancy};
+use chassis::Caller;
+use http::{Method, Request, Response, StatusCode, Uri, header, uri};
+use http_body::{Body as _, SizeHint};
+use hyper::body::Incoming;
+use types::Name;
+
+use super::{authorize::Meant, meter};
+use crate::{
+    answer::{Body, Stop, problem},
+    bodies::{Fault, Flow, Inbound, Lent, Outbound, REQUEST_BYTES_MAX},
+    front::Front,
+    headers::{self, Told},
+    replicas::{InFlight, Replica},
+    visit::Visit,
+};
+
+/// How long a replica may take to begin its answer.
+const ANSWER_TIME_MAX: Duration = Duration::from_mins(1);
+/// So many replicas are tried for one request.
+const ATTEMPTS_MAX: usize = 3;
+
+/// Has a replica answer, and makes the answer fit to be released.
+pub(crate) async fn forward(
+    front: &Front,
+    visit: &mut Visit,
+    meant: Meant,
+    caller: &Caller,
+    body: Incoming,
+) -> Result<Response<Body>, Stop> {
+    refuse_upgrade(visit)?;
+    let hint = body.size_hint();
+    if hint.lower() > REQUEST_BYTES_MAX {
+        return Err(broken_body(Fault::TooLong).into());
+    }
+    let told = Told { id: visit.id, peer: visit.peer, principal: &caller.principal };
+    headers::for_application(&mut visit.head.headers, &told);
+    let flow = Arc::new(Flow::default());
+    let target = target(&meant.path, visit.head.uri.query())?;
+    let owner = (hint.exact() != Some(0)).then(|| Inbound::new(body, Arc::clone(&flow)));
+    let sending = Sending { owner: Arc::new(Mutex::new(owner)), hint, flow, target };
+    let (response, in_flight) = answer_of(front, visit, &meant, &sending).await?;
+    release(front, visit, &meant, (response, in_flight), &sending.flow).map_err(Stop::from)
+}
+
+/// What every attempt to send a request needs beside its head.
+struct Sending {
+    owner: Arc<Mutex<Option<Inbound>>>,
+    hint: SizeHint,
+    flow: Arc<Flow>,
+    target: uri::PathAndQuery,
+}
+
+impl Sending {
+    fn has_untouched_body(&self) -> bool {
+        let owner = self.owner.lock().expect("nobody panics while holding it");
+        self.hint.exact() == Some(0) || owner.is_some()
+    }
+}
+
+async fn answer_of(
+    front: &Front,
+    visit: &mut Visit,
+    meant: &Meant,
+    sending: &Sending,
+) -> Result<(Response<Incoming>, InFlight), Problem> {
+    let all = replicas_of(front, meant);
+    let all = all.as_deref().unwrap_or_default();
+    let mut tried: Vec<&Arc<Replica>> = Vec::new();
+    let mut reached = false;
+    while let Some(replica) = front.replicas.choose(all, &tried) {
+        let in_flight = InFlight::new(replica);
+        let is_last = tried.len() + 1 == all.len().min(ATTEMPTS_MAX);
+        let request = request_to(replica, visit, sending, is_last)?;
+        let asked = front.replicas.client.request(request);
+        let cause = match in_time(asked, &sending.flow).await {
+            Some(Ok(response)) => return Ok((response, in_flight)),
+            Some(Err(cause)) => cause,
+            None => return Err(too_late()),
+        };
+        if let Some(fault) = sending.flow.fault() {
+            return Err(broken_body(fault));
+        }
+        tracing::warn!(request = %visit.id, replica = replica.key, %cause, "no answer from it");
+        if cause.is_connect() {
+            front.replicas.shun(replica);
+        }
+        tried.push(replica);
+        // Doing it twice is doing it once (RFC 9110, 9.2.2), or it was not done.
+        let again = cause.is_connect() || visit.head.method.is_idempotent();
+        if !again || !sending.has_untouched_body() {
+            return Err(bad_answer());
+        }
+        reached |= !cause.is_connect();
+        if is_last {
+            break;
+        }
+    }
+    Err(if reached { bad_answer() } else { nobody(&meant.route.service) })
+}
+
+/// Waits for an answer to begin; a body that is still being sent is not held against the replica.
+async fn in_time<T>(asked: impl Future<Output = T>, flow: &Flow) -> Option<T> {
+    tokio::pin!(asked);
+    let mut seen = flow.bytes();
+    loop {
+        if let Ok(answer) = tokio::time::timeout(ANSWER_TIME_MAX, &mut asked).await {
+            return Some(answer);
+        }
+        let bytes = flow.bytes();
+        if std::mem::replace(&mut seen, bytes) == bytes {
+            return None;
+        }
+    }
+}
+
+fn replicas_of(front: &Front, meant: &Meant) -> Option<Arc<[Arc<Replica>]>> {
+    match meant.manifest.service.tenancy {
+        Tenancy::Shared => front.fleet.shared(&meant.route.service),
+        Tenancy::Dedicated => front.fleet.dedicated(meant.route.instance),
+    }
+}
+
+fn request_to(
+    replica: &Replica,
+    visit: &mut Visit,
+    sending: &Sending,
+    is_last: bool,
+) -> Result<Request<Lent>, Problem> {
+    let mut parts = uri::Parts::default();
+    parts.scheme = Some(uri::Scheme::HTTP);
+    parts.authority = Some(replica.authority.clone());
+    parts.path_and_query = Some(sending.target.clone());
+    let mut request = Request::new(Lent::new(&sending.owner, sending.hint));
+    *request.uri_mut() = Uri::from_parts(parts).map_err(|_| Problem::internal())?;
+    *request.method_mut() = visit.head.method.clone();
+    *request.headers_mut() =
+        if is_last { std::mem::take(&mut visit.head.headers) } else { visit.head.headers.clone() };
+    Ok(request)
+}
+
+fn target(path: &str, query: Option<&str>) -> Result<uri::PathAndQuery, Problem> {
+    let text = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+    uri::PathAndQuery::try_from(text)
+        .map_err(|_| Problem::invalid("path_ambiguous", "the path has characters that no path has"))
+}
+
+fn release(
+    front: &Front,
+    visit: &Visit,
+    meant: &Meant,
+    (response, in_flight): (Response<Incoming>, InFlight),
+    flow: &Arc<Flow>,
+) -> Result<Response<Body>, Problem> {
+    let (mut head, body) = response.into_parts();
+    if head.status.is_informational() {
+        return Err(bad_answer());
+    }
+    headers::for_visitor(&mut head.headers);
+    head.headers.remove("x-request-id");
+    head.extensions.clear();
+    let whole = body.is_end_stream();
+    if whole && visit.head.method != Method::HEAD {
+        // A 304 may tell the length of what it does not send.
+        head.headers.remove(header::CONTENT_LENGTH);
+    }
+    let status = head.status.as_u16();
+    let tail = meter::before_release(front, visit, meant, status, (flow, whole))?;
+    let body = if whole { Body::empty() } else { Body::new(Outbound::new(body, tail, in_flight)) };
+    Ok(Response::from_parts(head, body))
+}
+
+/// A tunnel could not be judged or measured; whoever asks for one is told so instead of being left
+/// to wonder.
+fn refuse_upgrade(visit: &Visit) -> Result<(), Problem> {
+    let asked = visit.head.headers.get_all(header::UPGRADE).iter();
+    let tunnel = asked
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|protocol| protocol.trim().to_ascii_lowercase().starts_with("websocket"));
+    if tunnel {
+        let detail =
+            "`WebSocket` connections are not passed on here: use requests or a stream of events";
+        return Err(problem(Kind::Invalid, StatusCode::NOT_IMPLEMENTED, "no_upgrade", detail));
+    }
+    Ok(())
+}
+
+fn nobody(service: &Name) -> Problem {
+    let detail = format!("no replica of `{service}` is there to answer at the moment; try again");
+    Problem { title: "Back in a moment".into(), ..Problem::unavailable(detail, 2) }
+}
+
+fn bad_answer() -> Problem {
+    let detail = "the application broke off or gave an answer that cannot be passed on";
+    problem(Kind::Unavailable, StatusCode::BAD_GATEWAY, "bad_answer", detail)
+}
+
+fn too_late() -> Problem {
+    let detail = format!("the application did not answer within {ANSWER_TIME_MAX:?}");
+    problem(Kind::Unavailable, StatusCode::GATEWAY_TIMEOUT, "no_answer_in_time", detail)
+}
+
+fn broken_body(fault: Fault) -> Problem {
+    match fault {
+        Fault::TooLong => {
+            let detail = format!("the body is longer than {REQUEST_BYTES_MAX} bytes");
+            problem(Kind::Invalid, StatusCode::PAYLOAD_TOO_LARGE, "body_too_long", detail)
+        }
+        Fault::TooSlow => {
+            let detail = "the body did not go on in time; send it again";
+            problem(Kind::Invalid, StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail)
+        }
+        Fault::BrokenOff => {
+            Problem::invalid("body_broken_off", "the body broke off or is not framed as it says")
+        }
+    }
+}

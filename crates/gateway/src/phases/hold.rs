@@ -1,0 +1,75 @@
+//! Is the instance open?
+
+use api::{
+    Kind, Problem,
+    configurator::{InstanceState, Route},
+};
+use http::StatusCode;
+
+use super::resolve::lost_contact;
+use crate::{
+    answer::{Stop, problem},
+    front::Front,
+    own,
+    visit::Visit,
+};
+
+/// When to look again whether maintenance is over.
+const MAINTENANCE_SECONDS: u32 = 30;
+/// When to look again whether something that takes seconds is done.
+const SOON_SECONDS: u32 = 2;
+
+/// Holds back whatever is asked of an instance that is closed, our own pages included.
+///
+/// INVARIANT: when a suspension or maintenance has been acknowledged by every gateway whose lease
+/// holds, no gateway lets a new request through: those others answer 503 by the first line.
+pub(crate) fn hold(front: &Front, route: &Route) -> Result<(), Problem> {
+    if !front.routes.are_fresh() {
+        return Err(lost_contact());
+    }
+    if let Some(reason) = &route.suspended {
+        let detail = format!("this instance is suspended: {reason}");
+        let problem = problem(Kind::Denied, StatusCode::PAYMENT_REQUIRED, "suspended", detail);
+        return Err(Problem { title: "Suspended".into(), ..problem });
+    }
+    if let Some(reason) = &route.maintenance {
+        let detail = format!("this instance is closed for maintenance: {reason}");
+        return Err(wait("Maintenance", "maintenance", detail, MAINTENANCE_SECONDS));
+    }
+    if route.state == InstanceState::Creating {
+        let detail = "this instance is being made; its set-up page will be here in a moment";
+        return Err(wait("Being made", "creating", detail, SOON_SECONDS));
+    }
+    Ok(())
+}
+
+/// Holds back what is asked of an application that has not been set up.
+pub(crate) fn until_open(front: &Front, visit: &Visit, route: &Route) -> Result<(), Stop> {
+    let (title, code, detail) = match route.state {
+        InstanceState::Open => return Ok(()),
+        InstanceState::SettingUp | InstanceState::Creating => {
+            ("Being set up", "setting_up", "this instance is being set up and opens in a moment")
+        }
+        InstanceState::AwaitingSetup => (
+            "Waiting to be set up",
+            "setup_needed",
+            "this instance waits to be set up: open the set-up link that its owner has",
+        ),
+        InstanceState::Failed => (
+            "Not set up yet",
+            "setup_failed",
+            "the set-up of this instance did not succeed: its owner can send it again from the \
+             set-up link",
+        ),
+    };
+    let problem = wait(title, code, detail, SOON_SECONDS);
+    if visit.is_look() {
+        return Err(own::waiting(front, &problem, visit).into());
+    }
+    Err(problem.into())
+}
+
+fn wait(title: &str, code: &str, detail: impl Into<String>, seconds: u32) -> Problem {
+    let problem = problem(Kind::Unavailable, StatusCode::SERVICE_UNAVAILABLE, code, detail);
+    Problem { title: title.into(), retry_after: Some(seconds), ..problem }
+}

@@ -1,0 +1,153 @@
+//! What is owed for a request: written to the journal before the answer is released.
+//!
+//! The head of an answer waits for the record of what is known by then (that it was a request);
+//! the last part of its body waits for the record of what is known only then (bytes, time). If the
+//! visitor or the application breaks off, what had passed is written. Only what an application
+//! answered is counted: nobody pays for a page of ours. If the process is killed while a body is
+//! under way, its bytes are not counted: that is for the customer, not against them.
+
+use std::{sync::Arc, time::Instant};
+
+use api::{
+    Problem,
+    billing::UsageEvent,
+    configurator::Route,
+    manifest::{Count, Meter},
+};
+use types::{RequestId, Timestamp};
+
+use super::authorize::Meant;
+use crate::{bodies::Flow, front::Front, journal::Journal, visit::Visit};
+
+/// Billing takes no event with a larger quantity, and one that it refused would hold up the rest.
+const QUANTITY_MAX: u64 = 1_000_000_000_000;
+
+/// What remains to be written when the body of an answer ends; dropping it writes it.
+pub(crate) struct Tail {
+    journal: Arc<Journal>,
+    counted: Vec<(Count, UsageEvent)>,
+    began: Instant,
+    flow: Arc<Flow>,
+    bytes_out: u64,
+}
+
+/// Writes what is known now. `whole` says that the answer has no body, so that everything is known.
+/// Answers with what is to be written later, if there is something.
+pub(crate) fn before_release(
+    front: &Front,
+    visit: &Visit,
+    meant: &Meant,
+    status: u16,
+    (flow, whole): (&Arc<Flow>, bool),
+) -> Result<Option<Tail>, Problem> {
+    let method = visit.head.method.as_str();
+    let mut now = Vec::new();
+    let mut counted = Vec::new();
+    for (name, meter) in meant.manifest.meters_of(method, &meant.path, status) {
+        let event = event(name, meter, meant, method, (visit.id, visit.at));
+        if meter.count == Count::Requests {
+            now.push(event);
+        } else {
+            counted.push((meter.count, event));
+        }
+    }
+    let mut tail = Tail {
+        journal: Arc::clone(&front.journal),
+        counted,
+        began: visit.began,
+        flow: Arc::clone(flow),
+        bytes_out: 0,
+    };
+    if whole {
+        now.extend(tail.events());
+    }
+    if !now.is_empty() {
+        front.journal.append(&now).map_err(|cause| {
+            tracing::error!(request = %visit.id, %cause, "usage cannot be written; held back");
+            Problem::unavailable("usage cannot be recorded here now; try again", 5)
+        })?;
+    }
+    Ok((!tail.counted.is_empty()).then_some(tail))
+}
+
+fn event(
+    name: &str,
+    meter: &Meter,
+    meant: &Meant,
+    method: &str,
+    (id, at): (RequestId, Timestamp),
+) -> UsageEvent {
+    let Route { account, instance, .. } = *meant.route;
+    let matched = &meant.manifest.routes[meant.matched].pattern;
+    // A pattern and never the path: paths can hold what only the visitor may know.
+    let pattern = meter.pattern.as_ref().unwrap_or(matched);
+    let note = match pattern.method() {
+        Some(_) => pattern.to_string(),
+        None => format!("{method} {pattern}"),
+    };
+    UsageEvent {
+        event: id.to_string(),
+        at,
+        account,
+        instance,
+        meter: name.to_owned(),
+        quantity: 1,
+        note,
+    }
+}
+
+impl Tail {
+    /// So many bytes more are about to be released.
+    pub(crate) fn passed(&mut self, bytes: u64) {
+        self.bytes_out += bytes;
+    }
+
+    /// What was counted; afterwards there is nothing left to write.
+    fn events(&mut self) -> Vec<UsageEvent> {
+        let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let (bytes_in, bytes_out) = (self.flow.bytes(), self.bytes_out);
+        let counted = std::mem::take(&mut self.counted).into_iter();
+        let filled = counted.flat_map(|(count, event)| {
+            let quantity = match count {
+                Count::Requests => 1,
+                Count::BytesIn => bytes_in,
+                Count::BytesOut => bytes_out,
+                Count::Duration => millis,
+            };
+            parts(quantity).map(move |quantity| UsageEvent { quantity, ..event.clone() })
+        });
+        filled.collect()
+    }
+}
+
+/// A quantity in as many parts as billing takes; none if it is nothing.
+fn parts(quantity: u64) -> impl Iterator<Item = u64> {
+    let whole =
+        std::iter::repeat_n(QUANTITY_MAX, usize::try_from(quantity / QUANTITY_MAX).unwrap_or(0));
+    whole.chain(Some(quantity % QUANTITY_MAX).filter(|rest| *rest > 0))
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        let events = self.events();
+        if events.is_empty() {
+            return;
+        }
+        if let Err(cause) = self.journal.append(&events) {
+            tracing::error!(%cause, ?events, "usage could not be written and is lost");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_sum_up() {
+        assert_eq!(parts(0).count(), 0);
+        assert_eq!(parts(7).collect::<Vec<_>>(), [7]);
+        let parts: Vec<u64> = parts(2 * QUANTITY_MAX + 5).collect();
+        assert_eq!(parts, [QUANTITY_MAX, QUANTITY_MAX, 5]);
+    }
+}

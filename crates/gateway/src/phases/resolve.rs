@@ -1,0 +1,82 @@
+//! Whose host is it? The platform's, an instance's, or nobody's.
+
+use std::sync::Arc;
+
+use api::{Kind, Problem, configurator::Route};
+use http::StatusCode;
+use types::Host;
+
+use crate::{
+    answer::{Stop, problem},
+    front::Front,
+    target::{self, Asked},
+    visit::Visit,
+};
+
+/// Where a request leads.
+pub(crate) enum Place {
+    /// To the platform itself.
+    Platform,
+    /// To an instance, at a path in its one form.
+    Instance {
+        /// Which.
+        route: Arc<Route>,
+        /// The path.
+        path: String,
+    },
+}
+
+pub(crate) fn resolve(front: &Front, visit: &mut Visit) -> Result<Place, Stop> {
+    let asked = target::host(&mut visit.head)?;
+    target::method(&visit.head.method)?;
+    let host = match asked {
+        Asked::Address => return Ok(Place::Platform),
+        Asked::Name(host) if is_platform(&front.domain, &host) => return Ok(Place::Platform),
+        Asked::Name(host) => host,
+    };
+    let path = target::path(&visit.head.uri)?;
+    match front.routes.at(&host) {
+        Some(route) => Ok(Place::Instance { route, path }),
+        None if front.routes.are_fresh() => Err(unknown(&host).into()),
+        None => Err(lost_contact().into()),
+    }
+}
+
+fn is_platform(domain: &Host, host: &Host) -> bool {
+    match host.as_str().strip_suffix(domain.as_str()) {
+        Some(before) => matches!(before, "" | "console." | "api."),
+        None => false,
+    }
+}
+
+fn unknown(host: &Host) -> Problem {
+    let detail = format!("there is nothing at `{host}`: check how the address is written");
+    let problem = problem(Kind::NotFound, StatusCode::NOT_FOUND, "unknown_host", detail);
+    Problem { title: "Nothing lives here".into(), ..problem }
+}
+
+/// The answer of a gateway whose copy may be out of date.
+pub(crate) fn lost_contact() -> Problem {
+    let detail = "this gateway cannot tell at the moment whether the instance is open; try again";
+    Problem { title: "Just a moment".into(), ..Problem::unavailable(detail, 1) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_platform_has_three_names() {
+        let domain: Host = "example.com".parse().unwrap();
+        for (host, is) in [
+            ("example.com", true),
+            ("console.example.com", true),
+            ("api.example.com", true),
+            ("shop.example.com", false),
+            ("a.api.example.com", false),
+            ("badexample.com", false),
+        ] {
+            assert_eq!(is_platform(&domain, &host.parse().unwrap()), is, "{host}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The replicas that can answer, and which of them is asked next.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use http::uri;
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+
+use crate::bodies::Lent;
+
+/// How long a replica may take to accept a connection.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
+/// How long a connection to a replica is kept without being used. Shorter than applications do.
+const POOL_IDLE_MAX: Duration = Duration::from_secs(4);
+const POOL_SIZE_MAX: usize = 256;
+/// How long a replica that could not be reached comes last.
+const SHUN_MILLIS: i64 = 1_000;
+const ANSWER_HEADERS_MAX: usize = 200;
+const ANSWER_BUFFER_BYTES_MAX: usize = 128 << 10;
+
+/// A running process that can answer.
+#[derive(Debug)]
+pub(crate) struct Replica {
+    /// Its name in the feed.
+    pub(crate) key: String,
+    /// Where it listens.
+    pub(crate) authority: uri::Authority,
+    in_flight: AtomicUsize,
+    /// Until when it comes last, in milliseconds since this process began.
+    shunned: AtomicI64,
+}
+
+impl Replica {
+    /// A replica at `address`, if that is a socket's.
+    pub(crate) fn new(key: &str, address: &str) -> Option<Self> {
+        address.parse::<SocketAddr>().ok()?;
+        let authority = address.parse().ok()?;
+        let (in_flight, shunned) = (AtomicUsize::default(), AtomicI64::default());
+        Some(Self { key: key.to_owned(), authority, in_flight, shunned })
+    }
+
+    /// Whether it listens there.
+    pub(crate) fn is_at(&self, address: &str) -> bool {
+        self.authority.as_str() == address
+    }
+}
+
+/// A request that a replica is busy with.
+pub(crate) struct InFlight(Arc<Replica>);
+
+impl InFlight {
+    /// Counts a request until this is dropped.
+    pub(crate) fn new(replica: &Arc<Replica>) -> Self {
+        replica.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(replica))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The ways to replicas, kept open between requests.
+pub(crate) struct Replicas {
+    /// Sends a request to the replica that its address names.
+    pub(crate) client: legacy::Client<HttpConnector, Lent>,
+    began: Instant,
+    turn: AtomicUsize,
+}
+
+impl Replicas {
+    pub(crate) fn new() -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_TIME_MAX));
+        connector.set_nodelay(true);
+        let client = legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(POOL_IDLE_MAX)
+            .pool_max_idle_per_host(POOL_SIZE_MAX)
+            .http1_max_headers(ANSWER_HEADERS_MAX)
+            .http1_max_buf_size(ANSWER_BUFFER_BYTES_MAX)
+            .build(connector);
+        Self { client, began: Instant::now(), turn: AtomicUsize::default() }
+    }
+
+    fn now(&self) -> i64 {
+        i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// The one with the least to do among those that could be reached lately; among equals they
+    /// take turns. If none could be reached lately, all are tried all the same.
+    pub(crate) fn choose<'a>(
+        &self,
+        all: &'a [Arc<Replica>],
+        tried: &[&Arc<Replica>],
+    ) -> Option<&'a Arc<Replica>> {
+        let first = self.turn.fetch_add(1, Ordering::Relaxed) % all.len().max(1);
+        let (after, before) = all.split_at_checked(first)?;
+        let in_turn = before.iter().chain(after);
+        let now = self.now();
+        in_turn.filter(|replica| !tried.iter().any(|tried| Arc::ptr_eq(tried, replica))).min_by_key(
+            |replica| {
+                let shunned = replica.shunned.load(Ordering::Relaxed) > now;
+                (shunned, replica.in_flight.load(Ordering::Relaxed))
+            },
+        )
+    }
+
+    /// It could not be reached.
+    pub(crate) fn shun(&self, replica: &Replica) {
+        replica.shunned.store(self.now() + SHUN_MILLIS, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_busy_comes_first_and_the_unreachable_last() {
+        let all: Vec<_> = ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]
+            .iter()
+            .map(|address| Arc::new(Replica::new(address, address).unwrap()))
+            .collect();
+        let replicas = Replicas::new();
+        assert!(replicas.choose(&[], &[]).is_none());
+        let _busy = [InFlight::new(&all[0]), InFlight::new(&all[0]), InFlight::new(&all[1])];
+        for _ in 0..5 {
+            assert_eq!(replicas.choose(&all, &[]).unwrap().key, "127.0.0.1:3");
+        }
+        replicas.shun(&all[2]);
+        assert_eq!(replicas.choose(&all, &[]).unwrap().key, "127.0.0.1:2");
+        assert_eq!(replicas.choose(&all, &[&all[0], &all[1]]).unwrap().key, "127.0.0.1:3");
+        assert!(replicas.choose(&all, &all.iter().collect::<Vec<_>>()).is_none());
+    }
+
+    #[test]
+    fn an_address_is_a_socket() {
+        for bad in ["", "localhost:80", "127.0.0.1", "evil.example:80", "127.0.0.1:80/x"] {
+            assert!(Replica::new("a", bad).is_none(), "{bad}");
+        }
+    }
+}

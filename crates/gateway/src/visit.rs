@@ -1,0 +1,46 @@
+//! One request on its way.
+
+use std::{net::IpAddr, time::Instant};
+
+use http::{HeaderMap, Method, header, request::Parts};
+use types::{RequestId, Timestamp};
+
+/// What goes along with a request through the phases.
+pub(crate) struct Visit {
+    /// The request's id, made by us.
+    pub(crate) id: RequestId,
+    /// Who is connected.
+    pub(crate) peer: IpAddr,
+    /// When its head had been read, for measuring.
+    pub(crate) began: Instant,
+    /// When its head had been read, for people and bills.
+    pub(crate) at: Timestamp,
+    /// Whether a person looks at the answer.
+    pub(crate) wants_page: bool,
+    /// Its head; the headers are gone once they were sent on.
+    pub(crate) head: Parts,
+}
+
+impl Visit {
+    /// A request that has just been read.
+    pub(crate) fn new(peer: IpAddr, at: Timestamp, head: Parts) -> Self {
+        let (id, began) = (RequestId::new(at), Instant::now());
+        Self { id, peer, began, at, wants_page: wants_page(&head.headers), head }
+    }
+
+    /// Whether the method says that nothing is changed.
+    pub(crate) fn is_safe(&self) -> bool {
+        matches!(self.head.method, Method::GET | Method::HEAD | Method::OPTIONS)
+    }
+
+    /// Whether a browser shows what is answered and could be led elsewhere.
+    pub(crate) fn is_look(&self) -> bool {
+        matches!(self.head.method, Method::GET | Method::HEAD) && self.wants_page
+    }
+}
+
+fn wants_page(headers: &HeaderMap) -> bool {
+    let mut accepted =
+        headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted.any(|value| value.contains("text/html"))
+}

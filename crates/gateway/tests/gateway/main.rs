@@ -1,0 +1,9 @@
+//! A real gateway with real applications behind it, told as stories.
+
+mod hostile;
+mod pages;
+mod replicas;
+mod requests;
+mod usage;
+#[expect(clippy::unwrap_used, reason = "what stands here is called by tests only")]
+mod world;

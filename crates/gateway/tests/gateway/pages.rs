@@ -1,0 +1,144 @@
+//! The gateway's own pages: set-up and sign-in.
+
+use crate::world::{Answer, FORUM, World};
+use api::configurator::InstanceState;
+use types::{Clock as _, Principal, SessionId, SystemClock, UserId};
+
+const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
+const SETUP: &str = "/.mandate/setup?key=right";
+
+async fn waiting() -> World {
+    let world = World::start().await;
+    world.publish(FORUM).await;
+    let mut route = world.instance("forum.localhost");
+    route.state = InstanceState::AwaitingSetup;
+    world.put(&route).await;
+    world
+}
+
+async fn send(world: &World, target: &str, body: &str) -> Answer {
+    world.ask(&format!("POST {target}"), "forum.localhost", &[FORM], body).await
+}
+
+#[tokio::test]
+async fn an_instance_is_set_up_once_and_leads_to_itself() {
+    let world = waiting().await;
+    let page = world.get(SETUP).await;
+    assert_eq!(page.status, 200);
+    for field in
+        ["name=\"admin_email\"", "type=\"email\"", "type=\"password\"", "/.mandate/setup?key=right"]
+    {
+        assert!(page.body.contains(field), "{field}: {}", page.body);
+    }
+    assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
+    let bare = world.get("/.mandate/setup").await;
+    assert!(!bare.body.contains("<form"), "{bare:?}");
+
+    let filled = "name=Ada%27s+%3Cforum%3E&admin_email=ada%40example.com&secret=hunter2hunter2";
+    for key in ["/.mandate/setup", "/.mandate/setup?key=wrong"] {
+        let answer = send(&world, key, filled).await;
+        assert_eq!((answer.status, answer.code().as_str()), (403, "setup_key"));
+    }
+    for _ in 0..2 {
+        let answer = send(&world, SETUP, filled).await;
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (303, Some("/.mandate/setup?key=right"))
+        );
+    }
+    assert_eq!(world.peers.setup.lock().unwrap().submitted.len(), 1);
+
+    let mut route = world.instance("forum.localhost");
+    route.state = InstanceState::SettingUp;
+    world.put(&route).await;
+    let page = world.get(SETUP).await;
+    for part in ["http-equiv=\"refresh\"", "12 &lt;tables&gt; made", "migrate", "running"] {
+        assert!(page.body.contains(part), "{part}: {}", page.body);
+    }
+    route.state = InstanceState::Open;
+    world.put(&route).await;
+    world.peers.setup.lock().unwrap().state = InstanceState::Open;
+    let answer = world.get(SETUP).await;
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/")));
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_beside_the_field_and_what_was_written_stays() {
+    let world = waiting().await;
+    let answer =
+        send(&world, SETUP, "name=%22%3E%3Cscript%3E&admin_email=ada&secret=hunter2hunter2").await;
+    assert_eq!(answer.status, 422);
+    assert!(answer.body.contains("is not an e-mail address"), "{}", answer.body);
+    assert!(answer.body.contains("value=\"&quot;&gt;&lt;script&gt;\""), "{}", answer.body);
+    assert!(!answer.body.contains("hunter2"), "{}", answer.body);
+    assert!(answer.body.contains("aria-invalid=\"true\""));
+    assert!(world.peers.setup.lock().unwrap().submitted.is_empty());
+}
+
+#[tokio::test]
+async fn a_form_is_a_form_of_decent_size() {
+    let world = waiting().await;
+    let line = format!("POST {SETUP}");
+    let answer =
+        world.ask(&line, "forum.localhost", &[("Content-Type", "application/json")], "{}").await;
+    assert_eq!(answer.status, 415);
+    assert_eq!(send(&world, SETUP, &"a".repeat(70 << 10)).await.status, 413);
+    assert_eq!(send(&world, SETUP, &"a=1&".repeat(200)).await.status, 400);
+    let answer = world.ask("DELETE /.mandate/setup", "forum.localhost", &[], "").await;
+    assert_eq!(answer.status, 405);
+    assert_eq!(world.get("/.mandate/other").await.status, 404);
+}
+
+#[tokio::test]
+async fn signing_in_gives_a_cookie_that_signing_out_takes() {
+    let (world, _upstream) = World::with_forum().await;
+    let (user, token) = world.user("ada");
+    world.grant(user, "forum.seeAdmin", &world.instance("forum.localhost")).await;
+    world.peers.token.lock().unwrap().clone_from(&token);
+    let page = world.get("/.mandate/sign-in?next=%2Fadmin%3Fa%3D1").await;
+    assert!(page.body.contains("value=\"/admin?a=1\""), "{}", page.body);
+
+    let wrong =
+        send(&world, "/.mandate/sign-in", "email=%22%3Eada&password=wrong&next=%2Fadmin").await;
+    assert_eq!(wrong.status, 401);
+    assert!(wrong.body.contains("value=\"&quot;&gt;ada\"") && !wrong.head.contains("set-cookie"));
+    let right = "email=ada%40example.com&password=correct+horse+battery&next=%2Fadmin%3Fa%3D1";
+    let foreign = [FORM, ("Origin", "http://evil.localhost")];
+    let answer = world.ask("POST /.mandate/sign-in", "forum.localhost", &foreign, right).await;
+    assert_eq!(answer.status, 403);
+    let answer = send(&world, "/.mandate/sign-in", right).await;
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/admin?a=1")));
+    let cookie = answer.header("set-cookie").unwrap();
+    for part in ["httponly", "samesite=lax", "path=/", "max-age=599"] {
+        assert!(cookie.contains(part) || part.starts_with("max-age"), "{cookie}");
+    }
+    let elsewhere = right.replace("%2Fadmin%3Fa%3D1", "https%3A%2F%2Fevil.example");
+    assert_eq!(send(&world, "/.mandate/sign-in", &elsewhere).await.header("location"), Some("/"));
+
+    let cookie = format!("mandate_session={token}");
+    let cookie = ("Cookie", cookie.as_str());
+    assert_eq!(world.ask("GET /admin", "forum.localhost", &[cookie], "").await.status, 200);
+    let answer = world.ask("POST /.mandate/sign-out", "forum.localhost", &[cookie], "").await;
+    assert_eq!(answer.status, 403, "not from a page of ours");
+    let own = ("Sec-Fetch-Site", "same-origin");
+    let answer = world.ask("POST /.mandate/sign-out", "forum.localhost", &[cookie, own], "").await;
+    assert_eq!(answer.status, 303);
+    assert!(answer.header("set-cookie").unwrap().contains("max-age=0"));
+    assert_eq!(*world.peers.signed_out.lock().unwrap(), [format!("Bearer {token}")]);
+}
+
+#[tokio::test]
+async fn a_session_that_was_ended_is_none() {
+    let (world, _upstream) = World::with_forum().await;
+    let session = SessionId::named(&["ada"]);
+    let user = UserId::named(&["ada"]);
+    let token = world.token(Principal::User(user), Some(session), 600);
+    world.grant(user, "forum.seeAdmin", &world.instance("forum.localhost")).await;
+    let bearer = format!("Bearer {token}");
+    let headers = [("Authorization", bearer.as_str())];
+    assert_eq!(world.ask("GET /admin", "forum.localhost", &headers, "").await.status, 200);
+    let expires = SystemClock.now().plus(std::time::Duration::from_mins(10));
+    let revision = world.peers.identity.put(&api::identity::EndedSession { session, expires });
+    world.peers.identity.acknowledged("test.guard", revision).await;
+    assert_eq!(world.ask("GET /admin", "forum.localhost", &headers, "").await.status, 401);
+}

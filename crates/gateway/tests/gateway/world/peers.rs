@@ -1,0 +1,221 @@
+//! The other components, as far as a gateway needs them.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use api::{
+    Kind, Problem,
+    billing::{RecordUsage, Recorded, UsageEvent},
+    configurator::{InstanceState, Setup, SetupField, SetupStep},
+    identity::{SignIn, SignedIn, User},
+    jobs::JobState,
+    manifest::Manifest,
+};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::HeaderMap,
+    response::{IntoResponse as _, Response},
+    routing::{delete, get, post},
+};
+use chassis::{Directory, problem_response};
+use serde_json::Value;
+use tokio::sync::watch;
+use types::{Clock as _, JobId, Secret, SessionId, SystemClock, UserId};
+
+use super::{FORUM, Feed};
+
+#[derive(Clone)]
+pub(crate) struct Peers {
+    pub(crate) configurator: Feed,
+    pub(crate) releases: Feed,
+    pub(crate) access: Feed,
+    pub(crate) identity: Feed,
+    pub(crate) ledger: Ledger,
+    pub(crate) setup: Arc<Mutex<SetupDesk>>,
+    pub(crate) signed_out: Arc<Mutex<Vec<String>>>,
+    /// What signing in gives.
+    pub(crate) token: Arc<Mutex<String>>,
+}
+
+/// By source, epoch and first number.
+type Batches = BTreeMap<(String, u64, u64), Vec<UsageEvent>>;
+
+/// Usage as billing keeps it: each batch once, by its name.
+#[derive(Clone)]
+pub(crate) struct Ledger {
+    batches: Arc<Mutex<Batches>>,
+    refuses: Arc<Mutex<usize>>,
+    changed: watch::Sender<u64>,
+}
+
+impl Ledger {
+    /// The next so many batches are taken, but the sender does not hear of it.
+    pub(crate) fn lose_answers(&self, count: usize) {
+        *self.refuses.lock().unwrap() = count;
+    }
+
+    pub(crate) fn events(&self) -> Vec<UsageEvent> {
+        self.batches.lock().unwrap().values().flatten().cloned().collect()
+    }
+
+    pub(crate) fn sum(&self, meter: &str) -> u64 {
+        self.events().iter().filter(|event| event.meter == meter).map(|event| event.quantity).sum()
+    }
+
+    /// Returns when so much of `meter` has arrived.
+    pub(crate) async fn has(&self, meter: &str, quantity: u64) {
+        let mut changed = self.changed.subscribe();
+        let wait = changed.wait_for(|_| self.sum(meter) >= quantity);
+        let waited = tokio::time::timeout(Duration::from_secs(20), wait).await;
+        assert!(waited.is_ok(), "{meter}: {} of {quantity}", self.sum(meter));
+    }
+
+    fn take(&self, batch: RecordUsage) -> Response {
+        let next_sequence = batch.first_sequence + batch.events.len() as u64;
+        {
+            let mut batches = self.batches.lock().unwrap();
+            let key = (batch.source, batch.epoch, batch.first_sequence);
+            if let Some(before) = batches.get(&key) {
+                assert_eq!(before, &batch.events, "the same batch is the same batch");
+            }
+            batches.insert(key, batch.events);
+        }
+        self.changed.send_modify(|count| *count += 1);
+        let mut refuses = self.refuses.lock().unwrap();
+        if *refuses > 0 {
+            *refuses -= 1;
+            return problem_response(Problem::unavailable("not now", 1));
+        }
+        Json(Recorded { next_sequence }).into_response()
+    }
+}
+
+pub(crate) struct SetupDesk {
+    pub(crate) state: InstanceState,
+    pub(crate) key: String,
+    pub(crate) submitted: Vec<Value>,
+}
+
+impl Peers {
+    pub(crate) fn new() -> Self {
+        let setup = SetupDesk {
+            state: InstanceState::AwaitingSetup,
+            key: "right".into(),
+            submitted: vec![],
+        };
+        Self {
+            configurator: Feed::new(),
+            releases: Feed::new(),
+            access: Feed::new(),
+            identity: Feed::new(),
+            ledger: Ledger {
+                batches: Arc::default(),
+                refuses: Arc::default(),
+                changed: watch::Sender::new(0),
+            },
+            setup: Arc::new(Mutex::new(setup)),
+            signed_out: Arc::default(),
+            token: Arc::default(),
+        }
+    }
+
+    pub(crate) fn stand_in(&self, directory: &Directory) {
+        let setup = get(get_setup).post(submit_setup);
+        let configurator = Router::new()
+            .route("/configurator/v1/accounts/{account}/instances/{instance}/setup", setup)
+            .with_state(self.clone());
+        let billing =
+            Router::new().route("/billing/v1/usage", post(record)).with_state(self.clone());
+        let identity = Router::new()
+            .route("/identity/v1/sessions", post(sign_in))
+            .route("/identity/v1/sessions/{session}", delete(sign_out))
+            .with_state(self.clone());
+        directory.add_local(
+            "configurator",
+            configurator.merge(self.configurator.router("configurator")),
+        );
+        directory.add_local("releases", self.releases.router("releases"));
+        directory.add_local("access", self.access.router("access"));
+        directory.add_local("identity", identity.merge(self.identity.router("identity")));
+        directory.add_local("billing", billing);
+    }
+}
+
+async fn record(State(peers): State<Peers>, Json(batch): Json<RecordUsage>) -> Response {
+    peers.ledger.take(batch)
+}
+
+async fn get_setup(State(peers): State<Peers>) -> Json<Setup> {
+    Json(setup(peers.setup.lock().unwrap().state, &BTreeMap::new()))
+}
+
+async fn submit_setup(State(peers): State<Peers>, Json(question): Json<Value>) -> Response {
+    let mut desk = peers.setup.lock().unwrap();
+    if question["key"] != Value::String(desk.key.clone()) {
+        return problem_response(Problem::new(
+            Kind::Denied,
+            "setup_key",
+            "the set-up key is wrong",
+        ));
+    }
+    let mut wrong = BTreeMap::new();
+    if desk.state == InstanceState::AwaitingSetup {
+        let values = serde_json::from_value(question["values"].clone()).unwrap();
+        let manifest = Manifest::parse("mandate.toml", FORUM).unwrap();
+        match manifest.check_setup(&values) {
+            Ok(_) => {
+                desk.state = InstanceState::SettingUp;
+                desk.submitted.push(question["values"].clone());
+            }
+            Err(problems) => wrong = problems,
+        }
+    }
+    Json(setup(desk.state, &wrong)).into_response()
+}
+
+fn setup(state: InstanceState, wrong: &BTreeMap<String, String>) -> Setup {
+    let manifest = Manifest::parse("mandate.toml", FORUM).unwrap();
+    let fields = manifest.setup.into_iter().map(|(name, field)| SetupField {
+        problem: wrong.get(&name).cloned(),
+        name,
+        field,
+    });
+    let step = |name: &str, state, output: &str| SetupStep {
+        job: JobId::named(&[name]),
+        name: name.to_owned(),
+        state,
+        output: output.to_owned(),
+    };
+    let steps = vec![
+        step("migrate", JobState::Succeeded, "12 <tables> made"),
+        step("seed", JobState::Running, ""),
+    ];
+    Setup { state, fields: fields.collect(), steps, problem: None }
+}
+
+async fn sign_in(State(peers): State<Peers>, Json(question): Json<SignIn>) -> Response {
+    if question.password.reveal() != "correct horse battery" {
+        let detail = "the e-mail address or the password is wrong";
+        return problem_response(Problem::new(Kind::Unauthenticated, "sign_in_refused", detail));
+    }
+    let now = SystemClock.now();
+    let user =
+        User { user: UserId::named(&["ada"]), account: None, email: question.email, created: now };
+    Json(SignedIn {
+        token: Secret::new(peers.token.lock().unwrap().clone()),
+        session: SessionId::named(&["ada"]),
+        user,
+        expires: now.plus(Duration::from_mins(10)),
+    })
+    .into_response()
+}
+
+async fn sign_out(State(peers): State<Peers>, headers: HeaderMap) -> Json<api::Empty> {
+    let token = headers["authorization"].to_str().unwrap().to_owned();
+    peers.signed_out.lock().unwrap().push(token);
+    Json(api::Empty {})
+}
