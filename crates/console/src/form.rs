@@ -1,0 +1,210 @@
+//! A form counts only if the page it stands on sent it, for the person it was made for.
+//!
+//! Instances live below the same domain as the console, so for a browser they are the same *site*:
+//! a `SameSite` cookie does not keep them out. Two things do: the browser's own word that the
+//! request comes from this very *origin*, and a token in the form that only a page which was made
+//! for this session can carry.
+
+use std::{sync::Arc, time::Duration};
+
+use api::{Kind, Problem};
+use axum::{
+    body::{Body, to_bytes},
+    extract::{FromRequestParts, Request},
+    http::{HeaderMap, Method, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use maud::{Markup, html};
+
+use crate::{failure::Failure, session::Visitor};
+
+/// A form is at most this many bytes.
+const FORM_BYTES_MAX: usize = 64 * 1024;
+/// A form arrives within this time.
+const FORM_TIME_MAX: Duration = Duration::from_secs(15);
+/// A form has at most this many fields.
+const FIELDS_MAX: usize = 500;
+/// The field that carries the session's form token.
+pub(crate) const TOKEN_FIELD: &str = "form_token";
+/// The field that carries the idempotency key of what the form asks for.
+const ONCE_FIELD: &str = "once";
+
+/// What a form was sent with.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fields(Arc<Vec<(String, String)>>);
+
+impl Fields {
+    /// The value of a field, trimmed; empty if it was not sent.
+    pub(crate) fn get(&self, name: &str) -> &str {
+        self.all(name).next().unwrap_or("").trim()
+    }
+
+    /// The value of a field to the letter, for passwords.
+    pub(crate) fn exact(&self, name: &str) -> &str {
+        self.all(name).next().unwrap_or("")
+    }
+
+    /// The values of a field that can be sent several times.
+    pub(crate) fn all<'f>(&'f self, name: &str) -> impl Iterator<Item = &'f str> {
+        self.0.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The idempotency key that the form was made with.
+    pub(crate) fn once(&self) -> Result<&str, Problem> {
+        let key = self.get(ONCE_FIELD);
+        let ours = key.len() == 32 && key.bytes().all(|byte| byte.is_ascii_hexdigit());
+        ours.then_some(key).ok_or_else(|| {
+            Problem::invalid("form_incomplete", "the form was not complete; load the page again")
+        })
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Fields {
+    type Rejection = Failure;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| Problem::internal().into())
+    }
+}
+
+/// A form that was refused: what was filled in, and why.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Draft {
+    pub(crate) fields: Fields,
+    pub(crate) problem: Option<Problem>,
+}
+
+impl Draft {
+    pub(crate) fn refused(fields: Fields, problem: Problem) -> Self {
+        Self { fields, problem: Some(problem) }
+    }
+
+    /// The hidden field with which the form does nothing twice. While it is unknown whether the
+    /// platform did it, the key stays; after a plain refusal what is sent next is something new.
+    pub(crate) fn once(&self) -> Markup {
+        let unknown = self.problem.as_ref().is_some_and(Problem::is_transient);
+        let key =
+            self.fields.once().ok().filter(|_| unknown).map_or_else(random_hex, str::to_owned);
+        html! { input type="hidden" name=(ONCE_FIELD) value=(key); }
+    }
+}
+
+/// 128 bits that nobody can guess, as 32 hexadecimal digits.
+pub(crate) fn random_hex() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
+/// A form that sends `content` to `action`.
+pub(crate) fn form(token: &str, action: &str, content: Markup) -> Markup {
+    html! {
+        form method="post" action=(action) {
+            input type="hidden" name=(TOKEN_FIELD) value=(token);
+            (content)
+        }
+    }
+}
+
+/// Lets a form through only if it was sent by one of our pages, for this session; reads its fields.
+pub(crate) async fn check(request: Request, next: Next) -> Response {
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        return next.run(request).await;
+    }
+    match checked(request).await {
+        Ok(request) => next.run(request).await,
+        Err(problem) => Failure(problem).into_response(),
+    }
+}
+
+async fn checked(request: Request) -> Result<Request, Problem> {
+    check_origin(request.headers())?;
+    let (mut parts, body) = request.into_parts();
+    let reading = tokio::time::timeout(FORM_TIME_MAX, to_bytes(body, FORM_BYTES_MAX));
+    let content = reading
+        .await
+        .map_err(|_| {
+            Problem::invalid("form_too_slow", "the form did not arrive in time; send it again")
+        })?
+        .map_err(|_| {
+            Problem::invalid("form_too_large", "the form is too large; 64 KiB is the most")
+        })?;
+    let fields: Vec<(String, String)> = serde_html_form::from_bytes(&content)
+        .map_err(|_| Problem::invalid("form_unreadable", "the form cannot be read"))?;
+    if fields.len() > FIELDS_MAX {
+        return Err(Problem::invalid("form_too_large", "the form has too many fields"));
+    }
+    let fields = Fields(Arc::new(fields));
+    let visitor = parts.extensions.get::<Visitor>().ok_or_else(Problem::internal)?;
+    if visitor.is_expired {
+        return Err(Problem::new(Kind::Unauthenticated, "sign_in", "the session has ended"));
+    }
+    if !is_same(fields.get(TOKEN_FIELD), &visitor.form_token) {
+        return Err(Problem::new(
+            Kind::Denied,
+            "form_outdated",
+            "the form was made for another session; load its page again and send it anew",
+        ));
+    }
+    parts.extensions.insert(fields);
+    Ok(Request::from_parts(parts, Body::empty()))
+}
+
+/// Browsers say where a form comes from, in `Sec-Fetch-Site` or `Origin` or both; a form of which
+/// nobody says so is refused.
+fn check_origin(headers: &HeaderMap) -> Result<(), Problem> {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or(""));
+    let host = text(header::HOST.as_str()).unwrap_or("");
+    let by_site = text("sec-fetch-site").map(|site| site == "same-origin");
+    let by_origin = text(header::ORIGIN.as_str()).map(|origin| {
+        let authority = origin.split_once("://").map_or("", |(_, authority)| authority);
+        !host.is_empty() && authority.eq_ignore_ascii_case(host)
+    });
+    match (by_site, by_origin) {
+        (Some(true), None | Some(true)) | (None, Some(true)) => Ok(()),
+        _ => Err(Problem::new(
+            Kind::Denied,
+            "foreign_origin",
+            "the form was not sent from a page of this console; open its page and send it anew",
+        )),
+    }
+}
+
+/// Compares in a time that does not depend on where two texts differ.
+fn is_same(one: &str, other: &str) -> bool {
+    let differences = one.bytes().zip(other.bytes()).fold(0, |seen, (a, b)| seen | (a ^ b));
+    one.len() == other.len() && differences == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(pairs: &[(&'static str, &'static str)]) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert("host", "console.example.com:8080".parse().unwrap());
+        for (name, value) in pairs {
+            headers.insert(*name, value.parse().unwrap());
+        }
+        check_origin(&headers).is_ok()
+    }
+
+    #[test]
+    fn only_this_very_origin_may_send_forms() {
+        let own = ("origin", "http://console.example.com:8080");
+        assert!(verdict(&[own]));
+        assert!(verdict(&[("sec-fetch-site", "same-origin")]));
+        assert!(verdict(&[own, ("sec-fetch-site", "same-origin")]));
+        for refused in [
+            &[][..],
+            &[("origin", "null")],
+            &[("origin", "")],
+            &[("origin", "http://console.example.com")],
+            &[("origin", "http://shop.example.com:8080")],
+            &[("origin", "http://console.example.com:8080.evil.com")],
+            &[own, ("sec-fetch-site", "same-site")],
+            &[("sec-fetch-site", "same-origin"), ("origin", "http://evil.com")],
+            &[("sec-fetch-site", "none")],
+        ] {
+            assert!(!verdict(refused), "{refused:?}");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The bill of a month.
+
+use api::{
+    Problem,
+    billing::{Bill, BillLine, GetBill, Verification, VerifiedLine, VerifyBill},
+    configurator::{Instance, ListInstances},
+    identity::{Account, GetAccount},
+};
+use axum::extract::{Path, Query};
+use maud::{Markup, html};
+use serde::Deserialize;
+use std::time::Duration;
+use types::{AccountId, InstanceId, Money};
+
+use crate::{
+    failure::{self, Shown},
+    layout::{self, Page},
+    pages::ALL,
+    paths,
+    session::Person,
+    words,
+};
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Asked {
+    /// `2026-11`; the present month if absent.
+    #[serde(default)]
+    pub(crate) month: String,
+    /// Whether it is to be recomputed.
+    #[serde(default)]
+    verify: String,
+}
+
+pub(crate) async fn show(
+    person: Person,
+    Path(account): Path<AccountId>,
+    Query(asked): Query<Asked>,
+) -> Shown {
+    let client = &person.client;
+    let month = words::month_of(&asked.month);
+    let (bill, customer, instances) = tokio::join!(
+        client.call(GetBill { account, month }),
+        client.call(GetAccount { account }),
+        client.call(ListInstances { account, after: None, limit: ALL }),
+    );
+    let bill = bill?;
+    let verification = match asked.verify.as_str() {
+        "" => None,
+        _ => Some(client.call(VerifyBill { account, month }).await),
+    };
+    let instances = instances.map(|page| page.items).unwrap_or_default();
+    let title = format!("Bill for {}", words::month(bill.period.starts()));
+    let body = html! {
+        header.title {
+            div.heading { h1 { (title) } @if bill.draft { span.chip.busy { "draft" } } }
+            (months(&bill, customer.ok().as_ref()))
+        }
+        (summary(&bill))
+        @if let Some(verification) = &verification { (verified(verification, &bill)) }
+        @if bill.lines.is_empty() { (layout::nothing("Nothing was taken in this month.")) }
+        @for (instance, lines) in by_instance(&bill.lines) {
+            (group(&bill, instance, &lines, &instances))
+        }
+    };
+    Ok(Page::new(title, body))
+}
+
+fn months(bill: &Bill, customer: Option<&Account>) -> Markup {
+    let path = paths::of(bill.account, "bill");
+    let month = |key: String| paths::with_query(&path, &[("month", &key)]);
+    let before = bill.period.starts().minus(Duration::from_secs(1));
+    let is_first = customer.is_some_and(|customer| before < customer.created);
+    html! {
+        nav.months aria-label="Months" {
+            @if !is_first {
+                a href=(month(words::month_key(before))) rel="prev" { "← " (words::month(before)) }
+            }
+            @if !bill.draft {
+                a href=(month(words::month_key(bill.period.ends()))) rel="next" {
+                    (words::month(bill.period.ends())) " →"
+                }
+            }
+        }
+    }
+}
+
+fn summary(bill: &Bill) -> Markup {
+    html! {
+        section.card.total {
+            div {
+                @if bill.totals.is_empty() { p.owed { "Nothing to pay" } }
+                @for total in &bill.totals { p.owed { (words::money(*total)) } }
+                p.soft {
+                    @if bill.draft {
+                        "So far, with all that was used until " (words::moment(bill.until)) "."
+                    }
+                    @else { "For the whole month." }
+                }
+            }
+            form method="get" action=(paths::of(bill.account, "bill")) {
+                input type="hidden" name="month" value=(words::month_key(bill.period.starts()));
+                button.quiet name="verify" value="1" { "Verify" }
+                p.soft.small { "Computes it again from raw usage, by other code." }
+            }
+        }
+    }
+}
+
+fn verified(verification: &Result<Verification, Problem>, bill: &Bill) -> Markup {
+    let verification = match verification {
+        Ok(verification) => verification,
+        Err(problem) => return failure::notice(problem),
+    };
+    let differing: Vec<_> =
+        verification.lines.iter().filter(|line| line.billed != line.recomputed).collect();
+    html! {
+        div.notice.good[verification.agrees].bad[!verification.agrees] role="status" {
+            p {
+                strong {
+                    @if verification.agrees { "Verified: the two computations agree to the cent." }
+                    @else { "The two computations do not agree. Show this to the operator." }
+                }
+                " " (words::counted(verification.events, "usage event")) " were read again, until "
+                (words::moment(verification.until)) "."
+            }
+            @if !differing.is_empty() { (differences(&differing, bill)) }
+            @for total in &verification.totals {
+                p.soft {
+                    "Billed " (words::money(total.billed)) ", recomputed "
+                    (words::money(total.recomputed)) "."
+                }
+            }
+        }
+    }
+}
+
+fn differences(lines: &[&VerifiedLine], bill: &Bill) -> Markup {
+    let title = |line: &str| {
+        let found = bill.lines.iter().find(|known| known.line == line);
+        found.map_or(line.to_owned(), |known| known.title.clone())
+    };
+    let said = |money: Option<Money>| money.map_or_else(|| "absent".to_owned(), words::money);
+    html! {
+        div.wide { table {
+            thead { tr { th { "Line" } th.number { "Billed" } th.number { "Recomputed" } } }
+            tbody { @for line in lines { tr {
+                td { (title(&line.line)) }
+                td.number { (said(line.billed)) }
+                td.number { (said(line.recomputed)) }
+            } } }
+        } }
+    }
+}
+
+/// In the bill's order.
+fn by_instance(lines: &[BillLine]) -> Vec<(InstanceId, Vec<&BillLine>)> {
+    let mut groups: Vec<(InstanceId, Vec<&BillLine>)> = Vec::new();
+    for line in lines {
+        match groups.iter_mut().find(|(instance, _)| *instance == line.instance) {
+            Some((_, group)) => group.push(line),
+            None => groups.push((line.instance, vec![line])),
+        }
+    }
+    groups
+}
+
+fn group(bill: &Bill, id: InstanceId, lines: &[&BillLine], instances: &[Instance]) -> Markup {
+    let instance = instances.iter().find(|instance| instance.instance == id);
+    let service = lines.first().map(|line| line.service.as_str()).unwrap_or_default();
+    html! {
+        section.card.flush {
+            h2.heading {
+                a href=(paths::instance(bill.account, id)) {
+                    @match instance { Some(instance) => (instance.host), None => code { (id) } }
+                }
+                span.soft { (service) }
+            }
+            @for line in lines { (line_row(bill, line)) }
+            @if let Some(sum) = sum(lines) {
+                p.line-sum { span { "Together" } span { (words::money(sum)) } }
+            }
+        }
+    }
+}
+
+fn line_row(bill: &Bill, line: &BillLine) -> Markup {
+    let month = words::month_key(bill.period.starts());
+    let path = paths::line(bill.account, &line.line, &month);
+    html! {
+        details.line data-load=(path) {
+            summary {
+                span.what {
+                    (line.title)
+                    span.soft.small {
+                        (words::rounded(line.quantity)) " " (words::unit(line.quantity, &line.unit))
+                    }
+                }
+                span.amount { (words::money(line.amount)) }
+            }
+            div.unfolded data-place="" { p { a href=(path) { "Explain this line" } } }
+        }
+    }
+}
+
+/// `None` if it does not fit or there is nothing to add up.
+fn sum(lines: &[&BillLine]) -> Option<Money> {
+    let (first, rest) = lines.split_first()?;
+    rest.iter().try_fold(first.amount, |sum, line| sum.plus(line.amount).ok())
+}

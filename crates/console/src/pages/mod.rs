@@ -1,0 +1,82 @@
+//! The pages, by noun.
+
+mod accounts;
+mod audit;
+mod bill;
+mod catalogue;
+mod decisions;
+mod entry;
+mod explanation;
+mod grants;
+mod instance;
+mod instances;
+mod jobs;
+mod nodes;
+mod orders;
+mod queues;
+mod releases;
+mod users;
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+use serde::Deserialize;
+
+use crate::{Console, failure::Failure};
+
+/// Where each page is.
+pub(crate) fn router() -> Router<Console> {
+    Router::new()
+        .route("/", get(entry::home))
+        .route("/sign-in", get(entry::sign_in_page).post(entry::sign_in))
+        .route("/sign-out", post(entry::sign_out))
+        .route("/register", get(entry::register_page).post(entry::register))
+        .route("/catalogue", get(catalogue::list))
+        .route("/catalogue/{service}", get(catalogue::show).post(catalogue::order))
+        .merge(of_accounts())
+        .route("/operate/services", get(releases::services))
+        .route("/operate/services/{service}", get(releases::show))
+        .route("/operate/nodes", get(nodes::list))
+        .route("/operate/queues", get(queues::list))
+        .route("/operate/queues/{service}", post(queues::set))
+        .route("/operate/work", get(jobs::list))
+        .route("/operate/work/{job}", get(jobs::show))
+        .route("/operate/accounts", get(accounts::list))
+        .fallback(lost)
+}
+
+/// Everything that belongs to a customer.
+fn of_accounts() -> Router<Console> {
+    let pages = Router::new()
+        .route("/instances", get(instances::list))
+        .route("/instances/{instance}", get(instance::show))
+        .route("/instances/{instance}/jobs", get(jobs::of_instance))
+        .route("/instances/{instance}/subscription", post(instance::change))
+        .route("/instances/{instance}/maintenance", post(instance::maintain))
+        .route("/instances/{instance}/suspension", post(instance::suspend))
+        .route("/orders", get(orders::list))
+        .route("/orders/{order}", get(orders::show))
+        .route("/users", get(users::list).post(users::add))
+        .route("/grants", post(grants::create))
+        .route("/grants/{grant}/revocation", post(grants::revoke))
+        .route("/bill", get(bill::show))
+        .route("/bill/lines/{line}", get(explanation::show))
+        .route("/audit", get(audit::list));
+    Router::new().nest("/accounts/{account}", pages)
+}
+
+async fn lost() -> Failure {
+    Failure::not_found("page")
+}
+
+/// Which part of a list is asked for.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Paging {
+    after: Option<String>,
+}
+
+/// How many rows a page of a list shows.
+const ROWS: Option<u32> = Some(50);
+/// As many as can be asked for at once: for lists to choose from.
+const ALL: Option<u32> = Some(500);

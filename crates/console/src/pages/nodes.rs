@@ -1,0 +1,74 @@
+//! The nodes, what each has and what it runs.
+
+use api::releases::{ListNodes, Node, ReplicaReport, ReplicaState};
+use axum::extract::Query;
+use maud::{Markup, html};
+
+use crate::{
+    failure::Shown,
+    layout::{self, Page},
+    pages::{Paging, ROWS, releases},
+    session::Person,
+    states,
+    states::Said as _,
+    words,
+};
+
+pub(crate) async fn list(person: Person, Query(Paging { after }): Query<Paging>) -> Shown {
+    let page = person.client.call(ListNodes { after, limit: ROWS }).await?;
+    let is_going = page.items.iter().any(is_going);
+    let content = html! {
+        header.title { h1 { "Nodes" } }
+        @if page.items.is_empty() {
+            (layout::nothing("No machine has joined yet. `mandate agent --join` does it."))
+        }
+        @for node in &page.items { (card(node)) }
+        (layout::more("/operate/nodes", page.next.as_deref()))
+    };
+    Ok(Page::new("Nodes", layout::live("/operate/nodes", is_going, content)).going(is_going))
+}
+
+fn is_going(node: &Node) -> bool {
+    let replicas = node.replicas.iter().any(|replica| replica.state == ReplicaState::Starting);
+    let busy = node.releases.iter().any(|report| report.state.said().1 == states::Tone::Busy);
+    node.alive && (replicas || busy)
+}
+
+fn card(node: &Node) -> Markup {
+    html! {
+        section.card {
+            h2.heading {
+                span { (node.name) }
+                @if node.alive { span.chip.good { "alive" } } @else { span.chip.bad { "silent" } }
+            }
+            p.soft.small { "last heard of " (words::moment(node.seen)) " · " code { (node.node) } }
+            h3 { "Replicas" }
+            @if node.replicas.is_empty() { p.soft { "It runs nothing." } }
+            div.jobs { @for replica in &node.replicas { (replica_row(replica)) } }
+            h3 { "Releases" }
+            @if node.releases.is_empty() { p.soft { "It has nothing." } }
+            div.jobs { @for report in &node.releases {
+                @let title = format!("{} {}", report.service, report.digest.short());
+                (releases::report_row(&title, report))
+            } }
+        }
+    }
+}
+
+fn replica_row(replica: &ReplicaReport) -> Markup {
+    html! {
+        details id=(replica.replica) open[replica.state == ReplicaState::Failing] {
+            summary {
+                span { (replica.service) " " code.small { (replica.address) } }
+                (states::chip(&replica.state))
+                span.soft.small.end { (words::counted(u64::from(replica.starts), "start")) }
+            }
+            p.soft.small {
+                code { (replica.replica) } ", release " code { (replica.digest.short()) }
+                @if let Some(instance) = replica.instance { ", only for " code { (instance) } }
+                @else { ", for all instances" }
+            }
+            (words::printed(&replica.log))
+        }
+    }
+}

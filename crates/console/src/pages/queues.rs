@@ -1,0 +1,64 @@
+//! The queues, one for each service.
+
+use api::jobs::{ListQueues, Queue, SetQueue};
+use axum::{
+    extract::{Path, Query},
+    response::{IntoResponse, Redirect},
+};
+use maud::{Markup, html};
+use types::Name;
+
+use crate::{
+    failure::{Answer, Shown},
+    form::{Fields, form},
+    layout::{self, Page},
+    pages::{Paging, ROWS},
+    paths,
+    session::Person,
+    words,
+};
+
+pub(crate) async fn list(person: Person, Query(Paging { after }): Query<Paging>) -> Shown {
+    let page = person.client.call(ListQueues { after, limit: ROWS }).await?;
+    let body = html! {
+        header.title { h1 { "Queues" } p.lead { "Where each service’s jobs wait." } }
+        @if page.items.is_empty() { (layout::nothing("No job was ever queued.")) } @else {
+            div.wide { table {
+                thead { tr {
+                    th { "Service" } th { "State" } th.number { "Waiting" } th.number { "Running" }
+                    th.number { "Failed" } th {}
+                } }
+                tbody { @for queue in &page.items { (row(&person, queue)) } }
+            } }
+        }
+        (layout::more("/operate/queues", page.next.as_deref()))
+    };
+    Ok(Page::new("Queues", body))
+}
+
+fn row(person: &Person, queue: &Queue) -> Markup {
+    let jobs = paths::with_query("/operate/work", &[("service", queue.service.as_str())]);
+    let action = format!("/operate/queues/{}", queue.service);
+    let content = html! {
+        @if queue.paused { button.quiet.small name="paused" value="no" { "Resume" } }
+        @else { button.quiet.small name="paused" value="yes" { "Pause" } }
+    };
+    html! {
+        tr {
+            td { a href=(jobs) { (queue.service) } }
+            td {
+                @if queue.paused { span.chip.busy { "paused" } } @else { span.chip.good { "open" } }
+            }
+            td.number { (words::number(queue.queued)) }
+            td.number { (words::number(queue.running)) }
+            td.number { (words::number(queue.failed)) }
+            td.number { (form(&person.form_token, &action, content)) }
+        }
+    }
+}
+
+pub(crate) async fn set(person: Person, Path(service): Path<Name>, fields: Fields) -> Answer {
+    let paused = fields.get("paused") == "yes";
+    person.client.call(SetQueue { service, paused }).await?;
+    Ok(Redirect::to("/operate/queues").into_response())
+}

@@ -1,0 +1,134 @@
+//! The published services and their releases, and how far each node is with them.
+
+use api::{
+    Problem,
+    releases::{
+        ListNodes, ListReleases, ListServices, Node, Release, ReleasePhase, ReleaseReport,
+        ReleaseState, ServiceSummary,
+    },
+};
+use axum::extract::{Path, Query};
+use maud::{Markup, html};
+use types::Name;
+
+use crate::{
+    failure::{self, Shown},
+    layout::{self, Page},
+    pages::{ALL, Paging, ROWS},
+    session::Person,
+    states, words,
+};
+
+pub(crate) async fn services(person: Person, Query(Paging { after }): Query<Paging>) -> Shown {
+    let page = person.client.call(ListServices { after, limit: ROWS }).await?;
+    let body = html! {
+        header.title { h1 { "Services" } }
+        @if page.items.is_empty() {
+            (layout::nothing("Nothing is published yet. `mandate service publish` does it."))
+        } @else {
+            div.wide { table {
+                thead {
+                    tr {
+                        th { "Service" } th { "Release that runs" } th.number { "Nodes ready" }
+                        th.number { "Healthy replicas" }
+                    }
+                }
+                tbody { @for service in &page.items { (row(service)) } }
+            } }
+        }
+        (layout::more("/operate/services", page.next.as_deref()))
+    };
+    Ok(Page::new("Services", body))
+}
+
+fn row(service: &ServiceSummary) -> Markup {
+    html! {
+        tr {
+            td {
+                a href={ "/operate/services/" (service.service) } { (service.title) } " "
+                span.soft { (service.service) }
+            }
+            td { code title=(service.release) { (service.release.short()) } }
+            td.number { (service.nodes_ready) }
+            td.number { (service.replicas_healthy) }
+        }
+    }
+}
+
+pub(crate) async fn show(
+    person: Person,
+    Path(service): Path<Name>,
+    Query(Paging { after }): Query<Paging>,
+) -> Shown {
+    let (page, nodes) = tokio::join!(
+        person.client.call(ListReleases { service: service.clone(), after, limit: ROWS }),
+        person.client.call(ListNodes { after: None, limit: ALL }),
+    );
+    let page = page?;
+    let nodes = nodes.map(|page| page.items);
+    let is_going = is_going(&page.items, nodes.as_deref().unwrap_or_default(), &service);
+    let path = format!("/operate/services/{service}");
+    let content = html! {
+        (layout::back("/operate/services", "Services"))
+        header.title { h1 { (service) } p.lead { "Its releases, the newest first." } }
+        @if page.items.is_empty() { (layout::nothing("It has no release.")) }
+        @for release in &page.items { (release_card(release, &nodes)) }
+        (layout::more(&path, page.next.as_deref()))
+    };
+    Ok(Page::new(service.to_string(), layout::live(&path, is_going, content)).going(is_going))
+}
+
+fn is_going(releases: &[Release], nodes: &[Node], service: &Name) -> bool {
+    let under_way = |state| matches!(state, ReleaseState::Fetching | ReleaseState::Building);
+    let reports = nodes.iter().filter(|node| node.alive).flat_map(|node| &node.releases);
+    let mut of_service = reports.filter(|report| report.service == *service);
+    releases.iter().any(|release| release.phase == ReleasePhase::Announcing)
+        || of_service.any(|report| under_way(report.state))
+}
+
+fn release_card(release: &Release, nodes: &Result<Vec<Node>, Problem>) -> Markup {
+    html! {
+        section.card {
+            h2.heading {
+                code title=(release.digest) { (release.digest.short()) }
+                (states::chip(&release.phase))
+            }
+            p.soft.small {
+                "published " (words::moment(release.created)) ", signed with "
+                code title=(release.public_key) {
+                    (release.public_key.chars().take(16).collect::<String>()) "…"
+                }
+            }
+            @if let Some(problem) = &release.problem {
+                div.notice.bad { p { (words::sentence(problem)) } }
+            }
+            @match nodes {
+                Err(problem) => (failure::missing_part(problem)),
+                Ok(nodes) => (by_node(release, nodes)),
+            }
+        }
+    }
+}
+
+fn by_node(release: &Release, nodes: &[Node]) -> Markup {
+    let reports: Vec<_> = nodes
+        .iter()
+        .flat_map(|node| node.releases.iter().map(move |report| (node, report)))
+        .filter(|(_, report)| report.digest == release.digest)
+        .collect();
+    html! {
+        @if reports.is_empty() { p.soft { "No node has it." } }
+        div.jobs { @for (node, report) in reports { (report_row(node.name.as_str(), report)) } }
+    }
+}
+
+/// How far a node is with a release, with the log under it; `title` says which.
+pub(crate) fn report_row(title: &str, report: &ReleaseReport) -> Markup {
+    html! {
+        details id={ (title) "-" (report.digest.short()) }
+            open[report.state == ReleaseState::Failed] {
+            summary { span { (title) } (states::chip(&report.state)) }
+            (words::printed(&report.log))
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! States as people read them: a word, and whether it is good.
+
+use api::{
+    configurator::{Instance, InstanceState},
+    jobs::JobState,
+    provider::OrderPhase,
+    releases::{ReleasePhase, ReleaseState, ReplicaState},
+};
+use maud::{Markup, html};
+
+/// How a state is shown: as good, on its way, bad, or of no matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Good,
+    Busy,
+    Bad,
+    Quiet,
+}
+
+impl Tone {
+    const fn class(self) -> &'static str {
+        match self {
+            Self::Good => "chip good",
+            Self::Busy => "chip busy",
+            Self::Bad => "chip bad",
+            Self::Quiet => "chip",
+        }
+    }
+}
+
+/// A state, with a word for it.
+pub(crate) trait Said {
+    fn said(&self) -> (&'static str, Tone);
+}
+
+/// A state as a chip.
+pub(crate) fn chip(state: &impl Said) -> Markup {
+    let (word, tone) = state.said();
+    html! { span class=(tone.class()) { (word) } }
+}
+
+impl Said for InstanceState {
+    fn said(&self) -> (&'static str, Tone) {
+        match self {
+            Self::Creating => ("being made", Tone::Busy),
+            Self::AwaitingSetup => ("waits for set-up", Tone::Busy),
+            Self::SettingUp => ("setting up", Tone::Busy),
+            Self::Open => ("open", Tone::Good),
+            Self::Failed => ("failed", Tone::Bad),
+        }
+    }
+}
+
+impl Said for Instance {
+    fn said(&self) -> (&'static str, Tone) {
+        match self {
+            Self { suspended: Some(_), .. } => ("suspended", Tone::Bad),
+            Self { maintenance: Some(_), .. } => ("in maintenance", Tone::Busy),
+            Self { state, .. } => state.said(),
+        }
+    }
+}
+
+impl Said for OrderPhase {
+    fn said(&self) -> (&'static str, Tone) {
+        match self {
+            Self::Placed => ("placed", Tone::Busy),
+            Self::Configured => ("configured", Tone::Busy),
+            Self::Complete => ("complete", Tone::Good),
+            Self::Failed => ("failed", Tone::Bad),
+        }
+    }
+}
+
+impl Said for JobState {
+    fn said(&self) -> (&'static str, Tone) {
+        match self {
+            Self::Queued => ("waits", Tone::Quiet),
+            Self::Running => ("runs", Tone::Busy),
+            Self::Succeeded => ("done", Tone::Good),
+            Self::Failed => ("failed", Tone::Bad),
+        }
+    }
+}
+
+impl Said for ReleasePhase {
+    fn said(&self) -> (&'static str, Tone) {
+        match self {
+            Self::Announcing => ("being announced", Tone::Busy),
+            Self::Published => ("published", Tone::Good),
+            Self::Failed => ("failed", Tone::Bad),
+        }
+    }
+}
+
+impl Said for ReleaseState {
+    fn said(&self) -> (&'static str, Tone) {
+        match self {
+            Self::Fetching => ("being fetched", Tone::Busy),
+            Self::Building => ("being built", Tone::Busy),
+            Self::Ready => ("ready", Tone::Good),
+            Self::Failed => ("failed", Tone::Bad),
+        }
+    }
+}
+
+impl Said for ReplicaState {
+    fn said(&self) -> (&'static str, Tone) {
+        match self {
+            Self::Starting => ("starting", Tone::Busy),
+            Self::Healthy => ("healthy", Tone::Good),
+            Self::Failing => ("failing", Tone::Bad),
+        }
+    }
+}

@@ -1,0 +1,502 @@
+//! The documents of the small platform: a bakery with a forum and a shop, in November.
+
+use std::collections::BTreeSet;
+
+use api::{
+    access::{AuditEntry, CatalogueEntry, Decision, Grant, Reason},
+    billing::{
+        Bill, BillLine, LineExplanation, LineKind, LinePart, LineUsage, Verification, VerifiedLine,
+        VerifiedTotal,
+    },
+    configurator::{Instance, InstanceState, Setup, SetupStep},
+    identity::{Account, User},
+    jobs::{Job, JobState, Queue},
+    manifest::{Level, Manifest},
+    prices::PriceBook,
+    provider::{Offer, Order, OrderPhase, PlaceOrder},
+    releases::{
+        Node, Release, ReleasePhase, ReleaseReport, ReleaseState, ReplicaReport, ReplicaState,
+        ServiceSummary,
+    },
+};
+use types::{
+    AccountId, Amount, Digest, GrantId, InstanceId, JobId, Money, Name, NodeId, OrderId, Principal,
+    ReplicaId, RequestId, Resource, SessionId, Timestamp, UserId,
+};
+
+pub(crate) const PASSWORD: &str = "correct horse battery";
+pub(crate) const OPERATOR: &str = "operator@localhost";
+/// 2026-11-24T12:00:00Z.
+pub(crate) const NOON: Timestamp = Timestamp::from_micros(1_795_521_600_000_000);
+/// 2026-11-03T09:30:00Z.
+pub(crate) const BEGINNING: Timestamp = Timestamp::from_micros(1_793_698_200_000_000);
+
+const FORUM: &str = include_str!("forum.toml");
+const FORUM_PRICES: &str = include_str!("forum-prices.toml");
+const STORE: &str = include_str!("store.toml");
+const STORE_PRICES: &str = include_str!("store-prices.toml");
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn amount(text: &str) -> Amount {
+    text.parse().unwrap()
+}
+
+fn usd(minor: i64) -> Money {
+    Money { currency: "USD".parse().unwrap(), minor }
+}
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn set(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+pub(crate) fn account() -> AccountId {
+    AccountId::named(&["bakery"])
+}
+
+pub(crate) fn session() -> SessionId {
+    SessionId::named(&["session"])
+}
+
+pub(crate) fn ada() -> User {
+    let (user, account) = (UserId::named(&["ada"]), Some(account()));
+    User { user, account, email: "ada@bakery.example".into(), created: BEGINNING }
+}
+
+pub(crate) fn operator() -> User {
+    let user = UserId::named(&["operator"]);
+    User { user, account: None, email: OPERATOR.into(), created: BEGINNING }
+}
+
+pub(crate) fn users() -> Vec<User> {
+    let ben = User { user: UserId::named(&["ben"]), email: "ben@bakery.example".into(), ..ada() };
+    vec![ada(), ben]
+}
+
+pub(crate) fn accounts() -> Vec<Account> {
+    let account = |id, title: &str, created| Account { account: id, title: title.into(), created };
+    vec![
+        account(account_id("bakery"), "Corner Bakery", BEGINNING),
+        account(account_id("chess"), "Chess Club <North>", at("2026-11-12T17:20:00Z")),
+    ]
+}
+
+fn account_id(text: &str) -> AccountId {
+    AccountId::named(&[text])
+}
+
+pub(crate) fn offers() -> Vec<Offer> {
+    [("forum", FORUM, &["basic"][..]), ("store", STORE, &["basic", "business"])]
+        .map(|(service, manifest, plans)| Offer {
+            service: name(service),
+            release: Digest::of(service.as_bytes()),
+            manifest: Manifest::parse("mandate.toml", manifest).unwrap(),
+            plans: plans.iter().map(|plan| (*plan).to_owned()).collect(),
+        })
+        .to_vec()
+}
+
+pub(crate) fn book(service: &str) -> Option<PriceBook> {
+    let text = match service {
+        "forum" => FORUM_PRICES,
+        "store" => STORE_PRICES,
+        _ => return None,
+    };
+    Some(PriceBook::parse("prices.toml", text).unwrap())
+}
+
+pub(crate) fn instance_id(text: &str) -> InstanceId {
+    InstanceId::named(&[text])
+}
+
+pub(crate) fn instances() -> Vec<Instance> {
+    let open = Instance {
+        instance: instance_id("forum"),
+        account: account(),
+        service: name("forum"),
+        host: "bakery-forum.localhost".parse().unwrap(),
+        url: "http://bakery-forum.localhost:8080/".into(),
+        modules: set(&["polls", "search"]),
+        size: "small".into(),
+        state: InstanceState::Open,
+        suspended: None,
+        maintenance: None,
+        problem: None,
+        setup_url: None,
+        created: BEGINNING,
+    };
+    let waiting = Instance {
+        instance: instance_id("store"),
+        service: name("store"),
+        host: "bakery.localhost".parse().unwrap(),
+        url: "http://bakery.localhost:8080/".into(),
+        modules: set(&["coupons"]),
+        state: InstanceState::AwaitingSetup,
+        setup_url: Some("http://bakery.localhost:8080/setup?key=k3y".into()),
+        created: at("2026-11-24T11:58:20Z"),
+        ..open.clone()
+    };
+    let running = Instance {
+        instance: instance_id("news"),
+        host: "bakery-news.localhost".parse().unwrap(),
+        modules: set(&[]),
+        state: InstanceState::SettingUp,
+        ..open.clone()
+    };
+    vec![open, waiting, running]
+}
+
+pub(crate) fn setup(instance: InstanceId) -> Setup {
+    let state = instances().into_iter().find(|known| known.instance == instance).map(|i| i.state);
+    let state = state.unwrap_or(InstanceState::Creating);
+    let step = |text: &str, state, output: &str| SetupStep {
+        job: JobId::named(&[text]),
+        name: text.into(),
+        state,
+        output: output.into(),
+    };
+    let steps = match state {
+        InstanceState::SettingUp => vec![
+            step("migrate", JobState::Succeeded, "applying 0001_forum.sql\ndone\n"),
+            step("seed", JobState::Running, "writing the welcome topic\n"),
+        ],
+        _ => Vec::new(),
+    };
+    Setup { state, fields: Vec::new(), steps, problem: None }
+}
+
+pub(crate) fn order_id(text: &str) -> OrderId {
+    OrderId::named(&[text])
+}
+
+pub(crate) fn orders() -> Vec<Order> {
+    let instances = instances();
+    let order = |instance: &Instance, text: &str, phase| Order {
+        order: order_id(text),
+        account: account(),
+        instance: instance.instance,
+        service: instance.service.clone(),
+        plan: "basic".into(),
+        modules: instance.modules.clone(),
+        size: instance.size.clone(),
+        host: instance.host.clone(),
+        phase,
+        problem: None,
+        created: instance.created,
+    };
+    vec![
+        order(&instances[1], "store", OrderPhase::Complete),
+        order(&instances[2], "news", OrderPhase::Complete),
+        order(&instances[0], "forum", OrderPhase::Complete),
+    ]
+}
+
+pub(crate) fn order_of(op: &PlaceOrder, number: usize) -> Order {
+    let number = number.to_string();
+    Order {
+        order: order_id(&number),
+        account: op.account,
+        instance: instance_id(&number),
+        service: op.service.clone(),
+        plan: op.plan.clone().unwrap_or_default(),
+        modules: op.modules.clone(),
+        size: op.size.clone(),
+        host: op.host.clone(),
+        phase: OrderPhase::Placed,
+        problem: None,
+        created: NOON,
+    }
+}
+
+pub(crate) fn permissions() -> Vec<CatalogueEntry> {
+    let of = |permission: &str, title: &str| CatalogueEntry {
+        permission: permission.parse().unwrap(),
+        title: title.into(),
+        level: Level::Write,
+    };
+    vec![
+        of("billing.getBill", "Shows the bill of a month."),
+        of("configurator.setMaintenance", "Closes an instance for maintenance."),
+        of("forum.addUsers", "Add members"),
+        of("forum.moderate", "Remove topics and posts"),
+        of("identity.joinNode", "Makes a machine a node."),
+        of("store.editProducts", "Edit products"),
+    ]
+}
+
+pub(crate) fn grants() -> Vec<Grant> {
+    let (forum, ada, ben) =
+        (instance_id("forum"), UserId::named(&["ada"]), UserId::named(&["ben"]));
+    let grant = |text: &str, user, given: &str, on, by| Grant {
+        grant: GrantId::named(&[text]),
+        principal: Principal::User(user),
+        given: given.parse().unwrap(),
+        on,
+        granted_by: by,
+        created: BEGINNING,
+    };
+    let identity = Principal::Service(name("identity"));
+    vec![
+        grant("owner", ada, "owner", Resource::Account(account()), identity),
+        grant(
+            "add",
+            ben,
+            "forum.addUsers",
+            Resource::Instance(account(), forum),
+            Principal::User(ada),
+        ),
+    ]
+}
+
+pub(crate) fn decision(may: bool) -> Decision {
+    if may {
+        let rule = GrantId::named(&["add"]).to_string();
+        let note = "ben may `forum.addUsers` on this instance".into();
+        let sentence = "a grant of 3 November permits it".into();
+        return Decision {
+            allowed: true,
+            sentence,
+            rules: vec![Reason { rule, note }],
+            missing: None,
+        };
+    }
+    let sentence = "nothing that ben was granted permits `forum.moderate` here".into();
+    let missing = Some("a grant of `forum.moderate` or `forum.*` on the instance".into());
+    Decision { allowed: false, sentence, rules: Vec::new(), missing }
+}
+
+pub(crate) fn audit() -> Vec<AuditEntry> {
+    let entry = |when: &str, action: &str, on, detail: &str| AuditEntry {
+        at: at(when),
+        by: Principal::User(UserId::named(&["ada"])),
+        action: action.parse().unwrap(),
+        on,
+        detail: detail.into(),
+        request: RequestId::named(&[when]),
+    };
+    let forum = Resource::Instance(account(), instance_id("forum"));
+    vec![
+        entry(
+            "2026-11-20T10:00:00Z",
+            "access.revokeGrant",
+            Resource::Account(account()),
+            "took `billing.getBill` from ben",
+        ),
+        entry(
+            "2026-11-04T08:15:00Z",
+            "access.createGrant",
+            forum,
+            &format!("`forum.addUsers` to user/{}", UserId::named(&["ben"])),
+        ),
+    ]
+}
+
+pub(crate) fn jobs() -> Vec<Job> {
+    let job = |text: &str, state, output: &str| Job {
+        job: JobId::named(&["job", text]),
+        account: account(),
+        instance: instance_id("forum"),
+        service: name("forum"),
+        release: Digest::of(b"forum"),
+        name: text.into(),
+        state,
+        attempts: 1,
+        output: output.into(),
+        created: BEGINNING,
+        started: Some(at("2026-11-03T09:31:02Z")),
+        ended: Some(at("2026-11-03T09:31:03.420Z")),
+        node: Some(NodeId::named(&["main"])),
+    };
+    vec![
+        Job { attempts: 3, ..job("digest", JobState::Failed, "cannot reach smtp.localhost:25\n") },
+        job("seed", JobState::Succeeded, "\u{1b}[32mwrote the welcome topic\u{1b}[0m\n"),
+        job(
+            "migrate",
+            JobState::Succeeded,
+            "applying 0001_forum.sql\napplying 0002_polls.sql\ndone\n",
+        ),
+    ]
+}
+
+pub(crate) fn queues() -> Vec<Queue> {
+    vec![
+        Queue { service: name("forum"), paused: false, queued: 0, running: 1, failed: 1 },
+        Queue { service: name("store"), paused: true, queued: 1_204, running: 0, failed: 0 },
+    ]
+}
+
+fn line(
+    text: &str,
+    kind: LineKind,
+    title: &str,
+    quantity: &str,
+    unit: &str,
+    minor: i64,
+) -> BillLine {
+    let (host, service) =
+        if text.starts_with("bakery-forum") { ("forum", "forum") } else { ("store", "store") };
+    BillLine {
+        line: text.into(),
+        kind,
+        instance: instance_id(host),
+        service: name(service),
+        title: title.into(),
+        quantity: amount(quantity),
+        unit: unit.into(),
+        amount: usd(minor),
+    }
+}
+
+pub(crate) fn bill(month: Option<Timestamp>) -> Bill {
+    let period = month.unwrap_or(NOON).month();
+    let draft = period.contains(NOON);
+    let until = if draft { NOON } else { period.ends() };
+    let lines = vec![
+        line("bakery-forum.plan", LineKind::Plan, "Plan Basic", "211/300", "months", 633),
+        line("bakery-forum.size.small", LineKind::Size, "Size Small", "506.5", "hours", 633),
+        line(
+            "bakery-forum.module.polls",
+            LineKind::Module,
+            "Module Polls",
+            "211/300",
+            "months",
+            211,
+        ),
+        line("bakery-forum.meter.requests", LineKind::Meter, "Requests", "148203", "requests", 96),
+        line("bakery-forum.jobs", LineKind::Jobs, "Background jobs", "42.318", "seconds", 0),
+        line("bakery.plan", LineKind::Plan, "Plan Basic", "1/21600", "months", 0),
+    ];
+    let totals = vec![usd(lines.iter().map(|line| line.amount.minor).sum())];
+    Bill { account: account(), period, until, draft, lines, totals }
+}
+
+pub(crate) fn explanation(wanted: &str) -> Option<LineExplanation> {
+    let line = bill(None).lines.into_iter().find(|line| line.line == wanted)?;
+    let part = |note: &str, quantity: &str, rate: &str, product: &str| LinePart {
+        note: note.into(),
+        quantity: amount(quantity),
+        rate: amount(rate),
+        amount: amount(product),
+        effective: at("2026-01-01T00:00:00Z"),
+    };
+    let usage = |event: &str, when: &str, note: &str| LineUsage {
+        event: event.into(),
+        at: at(when),
+        until: None,
+        quantity: amount("1"),
+        note: note.into(),
+    };
+    Some(LineExplanation {
+        line,
+        exact: amount("0.96406"),
+        rounding: "rounded half away from zero to 0.01 USD".into(),
+        parts: vec![
+            part("first 100000 included", "100000", "0", "0"),
+            part("tier up to 1000000", "48203", "0.00002", "0.96406"),
+        ],
+        usage: vec![
+            usage("req_01kaw3v0c9f2rsq8e6s4h8w2xk", "2026-11-24T11:59:58Z", "GET /topics/*"),
+            usage("req_01kaw3tzd3e7htq21s7q9m4m0e", "2026-11-24T11:59:51Z", "POST /topics/*/posts"),
+            usage("req_01kaw3tx2gfg3a8gq6p3k1a7b2", "2026-11-24T11:59:12Z", "GET /"),
+        ],
+        usage_count: 148_203,
+    })
+}
+
+pub(crate) fn verification() -> Verification {
+    let lines = bill(None).lines.into_iter().map(|line| VerifiedLine {
+        line: line.line,
+        billed: Some(line.amount),
+        recomputed: Some(line.amount),
+    });
+    let total = bill(None).totals[0];
+    Verification {
+        agrees: true,
+        until: NOON,
+        events: 148_209,
+        lines: lines.collect(),
+        totals: vec![VerifiedTotal { currency: total.currency, billed: total, recomputed: total }],
+    }
+}
+
+pub(crate) fn services() -> Vec<ServiceSummary> {
+    let service = |text: &str, title: &str, nodes_ready, replicas_healthy| ServiceSummary {
+        service: name(text),
+        title: title.into(),
+        release: Digest::of(text.as_bytes()),
+        nodes_ready,
+        replicas_healthy,
+    };
+    vec![service("forum", "Forum", 2, 2), service("store", "Shop", 1, 1)]
+}
+
+pub(crate) fn releases(service: &Name) -> Vec<Release> {
+    let release = |content: &str, phase, created: &str, problem: Option<&str>| Release {
+        digest: Digest::of(content.as_bytes()),
+        service: service.clone(),
+        phase,
+        public_key: "5c9a1f".repeat(10) + "77aa",
+        signature: "0".repeat(128),
+        created: at(created),
+        problem: problem.map(str::to_owned),
+    };
+    let refused = "`store` claims the permission `forum.addUsers`, which is another service’s";
+    vec![
+        release("bad", ReleasePhase::Failed, "2026-11-22T16:00:00Z", Some(refused)),
+        release(service.as_str(), ReleasePhase::Published, "2026-11-02T16:00:00Z", None),
+    ]
+}
+
+pub(crate) fn nodes() -> Vec<Node> {
+    let report = |service: &str, state, log: &str| ReleaseReport {
+        digest: Digest::of(service.as_bytes()),
+        service: name(service),
+        state,
+        log: log.into(),
+    };
+    let replica = |service: &str, port: u16, state, starts| ReplicaReport {
+        replica: ReplicaId::named(&[service, &port.to_string()]),
+        digest: Digest::of(service.as_bytes()),
+        service: name(service),
+        instance: (service == "store").then(|| instance_id("store")),
+        address: format!("127.0.0.1:{port}"),
+        state,
+        starts,
+        log: "listening\n".into(),
+    };
+    let node = |text: &str, alive, releases, replicas| Node {
+        node: NodeId::named(&[text]),
+        name: name(text),
+        seen: if alive { NOON } else { at("2026-11-24T08:02:11Z") },
+        alive,
+        releases,
+        replicas,
+    };
+    let built = "unpacked 214 files\nbuild hook ended with status 0\n";
+    vec![
+        node(
+            "main",
+            true,
+            vec![
+                report("forum", ReleaseState::Ready, built),
+                report("store", ReleaseState::Ready, built),
+            ],
+            vec![
+                replica("forum", 41_234, ReplicaState::Healthy, 1),
+                replica("store", 41_307, ReplicaState::Failing, 4),
+            ],
+        ),
+        node(
+            "attic",
+            false,
+            vec![report("forum", ReleaseState::Failed, "error: linker `cc` not found\n")],
+            vec![],
+        ),
+    ]
+}
