@@ -1,0 +1,210 @@
+//! What is owed, and why.
+
+use api::billing::{
+    self, ExplainLine, GetBill, LineExplanation, LineUsage, ListUsage, UsageEvent, Verification,
+    VerifiedLine, VerifyBill,
+};
+use clap::{Args, Subcommand};
+use types::{Money, Timestamp};
+
+use super::{
+    Failure, Outcome,
+    context::Context,
+    output::{Limit, Table, Whose, day, moment, number, record},
+    status,
+};
+
+/// What is owed, and why
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mandate bill show --month 2026-11
+  mandate bill explain inst_01h455vb4pex5vsknk084sn02q.meter.requests")]
+pub(crate) struct Bill {
+    #[command(subcommand)]
+    verb: BillVerb,
+}
+
+#[derive(Debug, Args)]
+struct When {
+    /// Of which month, in UTC; the present one if absent
+    #[arg(long, value_name = "YYYY-MM", value_parser = month)]
+    month: Option<Timestamp>,
+    #[command(flatten)]
+    whose: Whose,
+}
+
+#[derive(Debug, Subcommand)]
+enum BillVerb {
+    /// Show the bill of a month; the present month's is a draft
+    Show(When),
+    /// Walk from a line's amount to rates, quantities and the usage they came from
+    Explain {
+        /// The line's name, as `bill show` prints it
+        line: String,
+        #[command(flatten)]
+        when: When,
+        /// How many pieces of usage to show; `--json` prints all that come, at most 1000
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        usage: usize,
+    },
+    /// Recompute the bill from raw usage by other code; exits with 8 if they disagree
+    Verify(When),
+    /// List the usage events, oldest first
+    Usage {
+        /// Only of this instance: its id, or its host
+        #[arg(long)]
+        instance: Option<String>,
+        #[command(flatten)]
+        whose: Whose,
+        #[command(flatten)]
+        limit: Limit,
+    },
+}
+
+fn month(text: &str) -> Result<Timestamp, String> {
+    let first = (text.len() == 7).then(|| format!("{text}-01T00:00:00Z").parse().ok()).flatten();
+    first.ok_or_else(|| "write a month as `2026-11`".to_owned())
+}
+
+impl Bill {
+    pub(super) async fn run(self, cx: &Context) -> Outcome {
+        match self.verb {
+            BillVerb::Show(When { month, whose }) => {
+                let account = cx.account(whose.account).await?;
+                cx.show(&cx.ask(GetBill { account, month }).await?, shown)
+            }
+            BillVerb::Explain { line, when: When { month, whose }, usage } => {
+                let account = cx.account(whose.account).await?;
+                let explanation = cx.ask(ExplainLine { account, line, month }).await?;
+                cx.show(&explanation, |explanation| explained(explanation, usage))
+            }
+            BillVerb::Verify(When { month, whose }) => {
+                let account = cx.account(whose.account).await?;
+                let verification = cx.ask(VerifyBill { account, month }).await?;
+                cx.show(&verification, verified)?;
+                if verification.agrees { Ok(()) } else { Err(Failure::silent(status::DISAGREES)) }
+            }
+            BillVerb::Usage { instance, whose, limit } => usage(cx, instance, whose, limit).await,
+        }
+    }
+}
+
+fn shown(bill: &billing::Bill) -> String {
+    let (from, to) = (day(bill.period.starts()), day(bill.period.ends()));
+    let whole_month = bill.period == bill.period.starts().month();
+    let period = match from.get(..7) {
+        Some(month) if whole_month => month.to_owned(),
+        _ => format!("{from} up to {to}"),
+    };
+    let draft = format!(": a draft, with usage up to {}", moment(bill.until));
+    let draft = if bill.draft { draft } else { String::new() };
+    let head = format!("Bill of {} for {period}{draft}", bill.account);
+    if bill.lines.is_empty() {
+        return format!("{head}\n\nNothing was used; `mandate order place` takes an instance.");
+    }
+    let mut table = Table::new(&["LINE", "WHAT FOR", ">QUANTITY", "", ">AMOUNT", ""]);
+    for line in &bill.lines {
+        let (amount, currency) = money(line.amount);
+        let quantity = number(line.quantity);
+        table.row([&line.line, &line.title, &quantity, &line.unit, &amount, &currency]);
+    }
+    table.row([&"", &"", &"", &"", &"", &""]);
+    for total in &bill.totals {
+        let (amount, currency) = money(*total);
+        table.row([&"TOTAL", &"", &"", &"", &amount, &currency]);
+    }
+    format!(
+        "{head}\n\n{}\n\n`mandate bill explain LINE` says why a line is what it is.",
+        table.text()
+    )
+}
+
+/// The number and the currency apart, so that the numbers stand under each other.
+fn money(money: Money) -> (String, String) {
+    let text = money.to_string();
+    let (amount, currency) = text.rsplit_once(' ').unwrap_or((&text, ""));
+    (amount.to_owned(), currency.to_owned())
+}
+
+fn explained(explanation: &LineExplanation, usage_max: usize) -> String {
+    let LineExplanation { line, exact, rounding, parts, usage, usage_count } = explanation;
+    let head = record(&[
+        ("line", Some(line.line.clone())),
+        ("what for", Some(line.title.clone())),
+        ("instance", Some(line.instance.to_string())),
+        ("amount", Some(line.amount.to_string())),
+        ("rounding", Some(rounding.clone())),
+        ("exactly", Some(format!("{} {}", number(*exact), line.amount.currency))),
+    ]);
+    let quantity = format!(">{}", line.unit.to_uppercase());
+    let headings = ["PART", quantity.as_str(), "", ">RATE", "", ">AMOUNT", "PRICES SINCE"];
+    let mut table = Table::new(&headings);
+    for part in parts {
+        let (quantity, rate, amount) =
+            (number(part.quantity), number(part.rate), number(part.amount));
+        table.row([&part.note, &quantity, &"×", &rate, &"=", &amount, &moment(part.effective)]);
+    }
+    table.row([&"together", &number(line.quantity), &"", &"", &"=", &number(*exact), &""]);
+    let pieces = pieces(usage.get(..usage_max).unwrap_or(usage), &line.unit, *usage_count);
+    format!("{head}\n\n{}\n\n{pieces}", table.text())
+}
+
+fn pieces(usage: &[LineUsage], unit: &str, count: u64) -> String {
+    if usage.is_empty() {
+        return format!("It came from {count} pieces of usage.");
+    }
+    let quantity = format!(">{}", unit.to_uppercase());
+    let headings = ["FROM", "TO", quantity.as_str(), "NOTE", "EVENT"];
+    let table = Table::of(&headings, usage, |table, piece| {
+        let until = piece.until.map(moment).unwrap_or_default();
+        let (at, quantity) = (moment(piece.at), number(piece.quantity));
+        table.row([&at, &until, &quantity, &piece.note, &piece.event]);
+    });
+    let shown = usage.len();
+    let which = match u64::try_from(shown) {
+        Ok(shown) if shown < count => {
+            format!("the newest {shown} of {count}; `--usage N` shows more")
+        }
+        _ => format!("{count}"),
+    };
+    format!("Usage that it came from ({which}):\n{table}")
+}
+
+fn verified(verification: &Verification) -> String {
+    let row = |table: &mut Table, line: &VerifiedLine| {
+        let shown =
+            |amount: Option<Money>| amount.map_or_else(|| "missing".into(), |m| m.to_string());
+        let mark = if line.billed == line.recomputed { "" } else { "differs" };
+        table.row([&line.line, &shown(line.billed), &shown(line.recomputed), &mark]);
+    };
+    let mut table = Table::new(&["LINE", ">BILLED", ">RECOMPUTED", ""]);
+    verification.lines.iter().for_each(|line| row(&mut table, line));
+    for total in &verification.totals {
+        let mark = if total.billed == total.recomputed { "" } else { "differs" };
+        table.row([&"TOTAL", &total.billed, &total.recomputed, &mark]);
+    }
+    let outcome =
+        if verification.agrees { "The bill agrees to the cent" } else { "The bill DISAGREES" };
+    let events = verification.events;
+    let until = moment(verification.until);
+    format!("{}\n\n{outcome}: recomputed from {events} usage events up to {until}.", table.text())
+}
+
+async fn usage(cx: &Context, instance: Option<String>, whose: Whose, limit: Limit) -> Outcome {
+    let account = cx.account(whose.account).await?;
+    let instance = match instance {
+        Some(text) => Some(cx.instance_id(account, &text).await?),
+        None => None,
+    };
+    let page = |after, limit| ListUsage { account, instance, after, limit };
+    let events = cx.list(limit.limit, page).await?;
+    let empty = "No usage yet; every request to an instance's host is counted.";
+    cx.show_list(&events, empty, |events| {
+        let headings = ["AT", "METER", ">QUANTITY", "NOTE", "INSTANCE", "EVENT"];
+        let row = |table: &mut Table, event: &UsageEvent| {
+            let (at, quantity) = (moment(event.at), event.quantity);
+            table.row([&at, &event.meter, &quantity, &event.note, &event.instance, &event.event]);
+        };
+        Table::of(&headings, events, row)
+    })
+}

@@ -1,0 +1,117 @@
+//! How a command fails: a sentence, a hint, and an exit code that a script can use.
+
+use std::{io, io::Write as _, process::ExitCode};
+
+use api::{Kind, Problem};
+use types::RequestId;
+
+use super::output::clean;
+
+/// The exit codes; 0 is done.
+pub(crate) mod status {
+    /// Something unexpected.
+    pub(crate) const UNEXPECTED: u8 = 1;
+    /// The command was not written as it should be.
+    pub(crate) const USAGE: u8 = 2;
+    /// Not signed in, or denied.
+    pub(crate) const REFUSED: u8 = 3;
+    /// Not found.
+    pub(crate) const NOT_FOUND: u8 = 4;
+    /// It cannot be meant, or does not fit what is there.
+    pub(crate) const UNFIT: u8 = 5;
+    /// Not now.
+    pub(crate) const UNAVAILABLE: u8 = 6;
+    /// `can`: they may not.
+    pub(crate) const MAY_NOT: u8 = 7;
+    /// `bill verify`: the computations disagree.
+    pub(crate) const DISAGREES: u8 = 8;
+}
+
+/// Why a command did not do what it should.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    status: u8,
+    sentence: String,
+    hint: Option<String>,
+    output: Option<String>,
+    request: Option<RequestId>,
+}
+
+impl Failure {
+    /// Ends with `status` and says `sentence`.
+    pub(crate) fn new(status: u8, sentence: impl Into<String>) -> Self {
+        Self { status, sentence: sentence.into(), hint: None, output: None, request: None }
+    }
+
+    /// Ends with `status` without a word: what there is to say has been printed.
+    pub(crate) fn silent(status: u8) -> Self {
+        Self::new(status, "")
+    }
+
+    /// The same with a line that says what to do.
+    #[must_use]
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// The same with what a program printed, indented under a heading.
+    #[must_use]
+    pub(crate) fn output(self, heading: impl std::fmt::Display, printed: &str) -> Self {
+        let lines = printed.trim_end().lines().map(|line| format!("  {line}\n"));
+        Self { output: Some(format!("{heading}:\n{}", lines.collect::<String>())), ..self }
+    }
+
+    /// Whether the same may succeed later without anybody changing anything.
+    pub(crate) const fn is_unavailable(&self) -> bool {
+        self.status == status::UNAVAILABLE
+    }
+
+    /// The failure to do `what`, such as "read `mandate.toml`".
+    pub(crate) fn cannot(what: impl std::fmt::Display, cause: &io::Error) -> Self {
+        let status = match cause.kind() {
+            io::ErrorKind::NotFound => status::NOT_FOUND,
+            _ => status::UNEXPECTED,
+        };
+        Self::new(status, format!("cannot {what}: {cause}"))
+    }
+
+    /// Says on standard error why, and gives the exit code.
+    pub(crate) fn report(self) -> ExitCode {
+        let sentence = Some(self.sentence).filter(|sentence| !sentence.is_empty());
+        let lines = [
+            sentence.map(|sentence| format!("error: {sentence}\n")),
+            self.output,
+            self.request.map(|request| format!("request: {request}\n")),
+            self.hint.map(|hint| format!("hint: {hint}\n")),
+        ];
+        let text = clean(&lines.into_iter().flatten().collect::<String>());
+        // There is nobody else to tell.
+        let _ = io::stderr().write_all(text.as_bytes());
+        ExitCode::from(self.status)
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        let status = match problem.kind {
+            Kind::Unauthenticated | Kind::Denied => status::REFUSED,
+            Kind::NotFound => status::NOT_FOUND,
+            Kind::Invalid | Kind::Conflict => status::UNFIT,
+            Kind::Exhausted | Kind::Unavailable => status::UNAVAILABLE,
+            Kind::Internal => status::UNEXPECTED,
+        };
+        let hint = match (problem.kind, problem.retry_after) {
+            (Kind::Unauthenticated, _) => Some("sign in with `mandate sign-in EMAIL`".to_owned()),
+            (Kind::Exhausted, Some(seconds)) => Some(format!("try again in {seconds} s")),
+            _ => None,
+        };
+        let request = problem.request.filter(|_| problem.kind == Kind::Internal);
+        Self { status, sentence: problem.detail, hint, output: None, request }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::new(status::UNEXPECTED, format!("{error:#}"))
+    }
+}

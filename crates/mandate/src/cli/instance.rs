@@ -1,0 +1,226 @@
+//! Instances.
+
+use std::collections::BTreeSet;
+
+use api::{
+    configurator::{self, InstanceState, ListInstances, SetMaintenance},
+    jobs::ListInstanceJobs,
+    provider::{ChangeSubscription, SuspendInstance},
+};
+use clap::{Args, Subcommand};
+
+use super::{
+    Outcome,
+    context::Context,
+    job, order,
+    output::{Limit, Table, Whose, moment, names, record, word},
+    progress::Progress,
+    setup::SetUp,
+};
+
+/// Instances: set up, change, suspend, close for maintenance
+#[derive(Debug, Args)]
+#[command(after_help = "An instance is named by its id or by its host.")]
+pub(crate) struct Instance {
+    #[command(subcommand)]
+    verb: InstanceVerb,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Which {
+    /// Which instance: its id, or its host
+    #[arg(value_name = "INSTANCE")]
+    pub(super) instance: String,
+    #[command(flatten)]
+    pub(super) whose: Whose,
+}
+
+#[derive(Debug, Subcommand)]
+enum InstanceVerb {
+    /// List the instances
+    List {
+        #[command(flatten)]
+        whose: Whose,
+        #[command(flatten)]
+        limit: Limit,
+    },
+    /// Show an instance
+    Show(Which),
+    /// Show what the set-up asks for, or set the instance up, once
+    #[command(after_help = "Examples:
+  mandate instance setup bakery-forum.localhost
+  mandate instance setup bakery-forum.localhost admin_email=ada@bakery.example --wait")]
+    Setup(SetUp),
+    /// Take another size, other modules, or both, from now on
+    #[command(after_help = "Example:
+  mandate instance change bakery-forum.localhost --modules polls,badges --wait")]
+    Change(Change),
+    /// Suspend an instance; for operators
+    Suspend {
+        #[command(flatten)]
+        which: Which,
+        /// Why, as its visitors will read it
+        #[arg(long)]
+        reason: String,
+    },
+    /// Let a suspended instance go on; for operators
+    Resume(Which),
+    /// Close an instance for maintenance, or open it again with `--end`
+    ///
+    /// When this returns, every gateway does so.
+    Maintenance {
+        #[command(flatten)]
+        which: Which,
+        /// Why, as its visitors will read it
+        #[arg(long, conflicts_with = "end", default_value = "Back in a moment")]
+        reason: String,
+        /// Open it again
+        #[arg(long)]
+        end: bool,
+    },
+    /// List the jobs of an instance, newest first
+    Jobs {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        limit: Limit,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Change {
+    #[command(flatten)]
+    which: Which,
+    /// How big it shall be; as it is if absent
+    #[arg(long, required_unless_present = "modules")]
+    size: Option<String>,
+    /// All modules that it shall have, separated by commas, `''` for none; as they are if absent
+    #[arg(long, value_delimiter = ',', value_name = "A,B")]
+    modules: Option<Vec<String>>,
+    /// Wait until everybody has been told
+    #[arg(long)]
+    wait: bool,
+}
+
+impl Instance {
+    pub(super) async fn run(self, cx: &Context) -> Outcome {
+        match self.verb {
+            InstanceVerb::List { whose, limit } => list(cx, whose, limit).await,
+            InstanceVerb::Show(Which { instance, whose }) => {
+                let account = cx.account(whose.account).await?;
+                cx.show(&cx.instance(account, &instance).await?, shown)
+            }
+            InstanceVerb::Setup(setup) => setup.run(cx).await,
+            InstanceVerb::Change(change) => change.run(cx).await,
+            InstanceVerb::Suspend { which, reason } => suspend(cx, which, Some(reason)).await,
+            InstanceVerb::Resume(which) => suspend(cx, which, None).await,
+            InstanceVerb::Maintenance { which, reason, end } => {
+                maintain(cx, which, (!end).then_some(reason)).await
+            }
+            InstanceVerb::Jobs { which, limit } => jobs(cx, which, limit).await,
+        }
+    }
+}
+
+async fn list(cx: &Context, whose: Whose, limit: Limit) -> Outcome {
+    let account = cx.account(whose.account).await?;
+    let page = |after, limit| ListInstances { account, after, limit };
+    let instances = cx.list(limit.limit, page).await?;
+    let empty = "No instance yet; `mandate order place SERVICE --size S --host H` takes one.";
+    cx.show_list(&instances, empty, |instances| {
+        let headings = ["INSTANCE", "SERVICE", "HOST", "SIZE", "MODULES", "STATE"];
+        Table::of(&headings, instances, |table, instance| {
+            let (service, host, size) = (&instance.service, &instance.host, &instance.size);
+            let (modules, state) = (names(&instance.modules), states(instance));
+            table.row([&instance.instance, service, host, size, &modules, &state]);
+        })
+    })
+}
+
+async fn suspend(cx: &Context, which: Which, reason: Option<String>) -> Outcome {
+    let account = cx.account(which.whose.account).await?;
+    let instance = cx.instance_id(account, &which.instance).await?;
+    let done = if reason.is_some() { "is suspended" } else { "goes on" };
+    let reply = cx.ask(SuspendInstance { account, instance, reason }).await?;
+    cx.show(&reply, |_| format!("{instance} {done}."))
+}
+
+async fn maintain(cx: &Context, which: Which, reason: Option<String>) -> Outcome {
+    let account = cx.account(which.whose.account).await?;
+    let instance = cx.instance_id(account, &which.instance).await?;
+    let done = if reason.is_some() { "is closed for maintenance" } else { "is open again" };
+    let reply = cx.ask(SetMaintenance { account, instance, reason }).await?;
+    cx.show(&reply, |_| format!("{instance} {done}, at every gateway."))
+}
+
+async fn jobs(cx: &Context, which: Which, limit: Limit) -> Outcome {
+    let account = cx.account(which.whose.account).await?;
+    let instance = cx.instance_id(account, &which.instance).await?;
+    let page = |after, limit| ListInstanceJobs { account, instance, after, limit };
+    let jobs = cx.list(limit.limit, page).await?;
+    let empty = "No job yet; `mandate instance setup INSTANCE` begins with the first ones.";
+    cx.show_list(&jobs, empty, job::table)
+}
+
+impl Change {
+    async fn run(self, cx: &Context) -> Outcome {
+        let account = cx.account(self.which.whose.account).await?;
+        let now = cx.instance(account, &self.which.instance).await?;
+        let instance = now.instance;
+        let wanted = self.modules.map(|names| names.into_iter().filter(|name| !name.is_empty()));
+        let modules: BTreeSet<String> = wanted.map_or(now.modules, Iterator::collect);
+        let size = self.size.unwrap_or(now.size);
+        let mut progress = Progress::begin(cx);
+        let mut order = cx.ask(ChangeSubscription { account, instance, modules, size }).await?;
+        if self.wait {
+            order::complete(cx, &mut progress, &order).await?;
+            order = cx.ask(api::provider::GetOrder { account, order: order.order }).await?;
+        }
+        let gap = if self.wait { "\n" } else { "" };
+        cx.show(&order, |order| format!("{gap}{}", order::shown(order)))
+    }
+}
+
+/// An instance for people.
+pub(super) fn shown(instance: &configurator::Instance) -> String {
+    let text = record(&[
+        ("instance", Some(instance.instance.to_string())),
+        ("service", Some(instance.service.to_string())),
+        ("url", Some(instance.url.clone())),
+        ("size", Some(instance.size.clone())),
+        ("modules", Some(names(&instance.modules))),
+        ("state", Some(word(&instance.state))),
+        ("suspended", instance.suspended.clone()),
+        ("maintenance", instance.maintenance.clone()),
+        ("problem", instance.problem.clone()),
+        ("since", Some(moment(instance.created))),
+    ]);
+    // The address must stay whole to be opened, so it does not stand in a table's cell.
+    match &instance.setup_url {
+        Some(url) => format!(
+            "{text}\n\nSet it up at:\n  {url}\nor with `mandate instance setup {}`.",
+            instance.host
+        ),
+        None => text,
+    }
+}
+
+fn states(instance: &configurator::Instance) -> String {
+    let state = word(&instance.state);
+    match (&instance.suspended, &instance.maintenance) {
+        (Some(_), _) => format!("{state}, suspended"),
+        (None, Some(_)) => format!("{state}, maintenance"),
+        (None, None) => state,
+    }
+}
+
+/// Where an instance stands, in a sentence.
+pub(super) const fn state_sentence(state: InstanceState) -> &'static str {
+    match state {
+        InstanceState::Creating => "its database is being made",
+        InstanceState::AwaitingSetup => "the instance waits for its set-up",
+        InstanceState::SettingUp => "the instance is being set up",
+        InstanceState::Open => "the instance is open",
+        InstanceState::Failed => "the instance failed",
+    }
+}

@@ -1,0 +1,138 @@
+//! Queues and jobs.
+
+use api::jobs::{self, GetJob, ListJobs, ListQueues, SetQueue};
+use clap::{Args, Subcommand};
+use types::{JobId, Name};
+
+use super::{
+    Outcome,
+    context::Context,
+    output::{Limit, Table, moment, record, word},
+};
+
+/// Where jobs wait, one queue for each service
+#[derive(Debug, Args)]
+pub(crate) struct Queue {
+    #[command(subcommand)]
+    verb: QueueVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum QueueVerb {
+    /// List the queues
+    List(Limit),
+    /// Hand out no job of a service until its queue is resumed
+    Pause {
+        /// Whose jobs
+        service: Name,
+    },
+    /// Hand out a service's jobs again
+    Resume {
+        /// Whose jobs
+        service: Name,
+    },
+}
+
+impl Queue {
+    pub(super) async fn run(self, cx: &Context) -> Outcome {
+        match self.verb {
+            QueueVerb::List(Limit { limit }) => {
+                let queues = cx.list(limit, |after, limit| ListQueues { after, limit }).await?;
+                let empty = "No queue yet; a service's first job makes its own.";
+                cx.show_list(&queues, empty, |queues| {
+                    let headings = ["SERVICE", "STATE", ">QUEUED", ">RUNNING", ">FAILED"];
+                    Table::of(&headings, queues, |table, queue| {
+                        let state = if queue.paused { "paused" } else { "open" };
+                        let jobs::Queue { service, queued, running, failed, .. } = queue;
+                        table.row([service, &state, queued, running, failed]);
+                    })
+                })
+            }
+            QueueVerb::Pause { service } => set(cx, service, true).await,
+            QueueVerb::Resume { service } => set(cx, service, false).await,
+        }
+    }
+}
+
+async fn set(cx: &Context, service: Name, paused: bool) -> Outcome {
+    let queue = cx.ask(SetQueue { service, paused }).await?;
+    cx.show(&queue, |queue| {
+        let state = if queue.paused { "paused" } else { "open" };
+        format!(
+            "The queue of {} is {state}; {} jobs wait, {} run.",
+            queue.service, queue.queued, queue.running
+        )
+    })
+}
+
+/// Jobs, with what they printed
+#[derive(Debug, Args)]
+pub(crate) struct Job {
+    #[command(subcommand)]
+    verb: JobVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum JobVerb {
+    /// List the jobs, newest first
+    List {
+        /// Only of this service's queue
+        #[arg(long)]
+        service: Option<Name>,
+        #[command(flatten)]
+        limit: Limit,
+    },
+    /// Show a job with the end of what it printed
+    Show {
+        /// Which job
+        job: JobId,
+    },
+}
+
+impl Job {
+    pub(super) async fn run(self, cx: &Context) -> Outcome {
+        match self.verb {
+            JobVerb::List { service, limit } => {
+                let page = |after, limit| ListJobs { service: service.clone(), after, limit };
+                let jobs = cx.list(limit.limit, page).await?;
+                cx.show_list(
+                    &jobs,
+                    "No job yet; setting up an instance queues the first ones.",
+                    table,
+                )
+            }
+            JobVerb::Show { job } => cx.show(&cx.ask(GetJob { job }).await?, shown),
+        }
+    }
+}
+
+/// Jobs for people.
+pub(super) fn table(jobs: &[jobs::Job]) -> String {
+    let headings = ["JOB", "SERVICE", "INSTANCE", "NAME", "STATE", ">ATTEMPTS", "QUEUED"];
+    Table::of(&headings, jobs, |table, job| {
+        let (state, queued) = (word(&job.state), moment(job.created));
+        let jobs::Job { job, service, instance, name, attempts, .. } = job;
+        table.row([job, service, instance, name, &state, attempts, &queued]);
+    })
+}
+
+fn shown(job: &jobs::Job) -> String {
+    let text = record(&[
+        ("job", Some(job.job.to_string())),
+        ("name", Some(job.name.clone())),
+        ("service", Some(job.service.to_string())),
+        ("account", Some(job.account.to_string())),
+        ("instance", Some(job.instance.to_string())),
+        ("release", Some(job.release.to_string())),
+        ("state", Some(word(&job.state))),
+        ("attempts", Some(job.attempts.to_string())),
+        ("queued", Some(moment(job.created))),
+        ("started", job.started.map(moment)),
+        ("ended", job.ended.map(moment)),
+        ("node", job.node.map(|node| node.to_string())),
+    ]);
+    match job.output.trim_end() {
+        "" => format!("{text}\n\nIt printed nothing."),
+        output => format!("{text}\n\nIt printed:\n{output}"),
+    }
+}

@@ -1,0 +1,163 @@
+//! The command line: what can be asked for, and what is printed.
+
+mod access;
+mod account;
+mod bill;
+mod connection;
+mod context;
+mod failure;
+mod help;
+mod instance;
+mod job;
+mod node;
+mod offer;
+mod order;
+mod output;
+mod password;
+mod progress;
+mod reference;
+mod service;
+mod session;
+mod setup;
+mod target;
+
+use std::process::ExitCode;
+
+use clap::{Args, FromArgMatches as _, Parser, Subcommand};
+
+use crate::serve;
+
+pub(crate) use failure::{Failure, status};
+
+use connection::Connection;
+use context::Context;
+
+/// What a command comes to.
+pub(crate) type Outcome = Result<(), Failure>;
+
+/// Turns web applications into a cloud of one's own.
+#[derive(Debug, Parser)]
+#[command(name = "mandate", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// A command that asks the platform, and how it is reached.
+#[derive(Debug, Args)]
+struct With<T: Args> {
+    #[command(flatten)]
+    command: T,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the platform, or some of its components
+    Up(serve::UpArgs),
+    /// Run a node: fetch releases, run their replicas and jobs
+    Agent(serve::AgentArgs),
+
+    /// Open an account with its first user, who owns it
+    Register(With<account::Register>),
+    /// Begin a session
+    SignIn(With<account::SignIn>),
+    /// End the session
+    SignOut(With<account::SignOut>),
+    /// Say who is signed in
+    Whoami(With<account::Whoami>),
+    /// Accounts: list them, show one
+    Account(With<account::Account>),
+    /// The users of an account: add one, list them
+    User(With<account::User>),
+
+    /// What is on offer, with its prices
+    Offer(With<offer::Offer>),
+    /// Take an instance of a service
+    Order(With<order::Order>),
+    /// Instances: set up, change, suspend, close for maintenance
+    Instance(With<instance::Instance>),
+
+    /// Let somebody do something
+    Grant(With<access::Grant>),
+    /// Take a grant back, everywhere at once
+    Revoke(With<access::Revoke>),
+    /// List who may do what
+    Grants(With<access::Grants>),
+    /// Say whether somebody may do something, and why
+    Can(With<access::Can>),
+    /// List every permission there is
+    Permissions(With<access::Permissions>),
+    /// List who granted and revoked what
+    Audit(With<access::Audit>),
+
+    /// What is owed, and why
+    Bill(With<bill::Bill>),
+
+    /// Services: publish one, list them
+    Service(With<service::Service>),
+    /// The releases of a service
+    Release(With<service::Release>),
+    /// The machines: list them, let one join
+    Node(With<node::Node>),
+    /// Where jobs wait, one queue for each service
+    Queue(With<job::Queue>),
+    /// Jobs, with what they printed
+    Job(With<job::Job>),
+
+    /// Print a component's OpenAPI 3.1 document, without a server
+    Openapi(reference::Openapi),
+    /// Print a shell's completions
+    Completions(reference::Completions),
+}
+
+/// Reads the arguments, does what they ask for, and says how it went.
+pub(crate) async fn main() -> ExitCode {
+    let matches = help::command().get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match run(arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+async fn run(arguments: Arguments) -> Outcome {
+    /// Opens the way to the platform and runs the command over it.
+    macro_rules! over {
+        ($with:ident) => {{
+            let cx = Context::open($with.connection.or(arguments.connection))?;
+            $with.command.run(&cx).await
+        }};
+    }
+    match arguments.command {
+        // A future as large as this one is better not on the stack.
+        Command::Up(up) => Box::pin(serve::up(up)).await.map_err(Failure::from),
+        Command::Agent(agent) => serve::agent(agent).await.map_err(Failure::from),
+        Command::Register(with) => over!(with),
+        Command::SignIn(with) => over!(with),
+        Command::SignOut(with) => over!(with),
+        Command::Whoami(with) => over!(with),
+        Command::Account(with) => over!(with),
+        Command::User(with) => over!(with),
+        Command::Offer(with) => over!(with),
+        Command::Order(with) => over!(with),
+        Command::Instance(with) => over!(with),
+        Command::Grant(with) => over!(with),
+        Command::Revoke(with) => over!(with),
+        Command::Grants(with) => over!(with),
+        Command::Can(with) => over!(with),
+        Command::Permissions(with) => over!(with),
+        Command::Audit(with) => over!(with),
+        Command::Bill(with) => over!(with),
+        Command::Service(with) => over!(with),
+        Command::Release(with) => over!(with),
+        Command::Node(with) => over!(with),
+        Command::Queue(with) => over!(with),
+        Command::Job(with) => over!(with),
+        Command::Openapi(openapi) => openapi.run(),
+        Command::Completions(completions) => completions.run(),
+    }
+}

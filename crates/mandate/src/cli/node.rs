@@ -1,0 +1,101 @@
+//! Nodes.
+
+use api::{
+    identity::CreateJoinToken,
+    releases::{self, ListNodes, ReleaseState, ReplicaState},
+};
+use clap::{Args, Subcommand};
+
+use super::{
+    Outcome,
+    context::Context,
+    output::{Limit, Table, moment, word},
+};
+
+/// The machines: list them, let one join
+#[derive(Debug, Args)]
+pub(crate) struct Node {
+    #[command(subcommand)]
+    verb: NodeVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum NodeVerb {
+    /// List the nodes with what each has and runs
+    List {
+        /// Show also the end of each log
+        #[arg(long)]
+        logs: bool,
+        #[command(flatten)]
+        limit: Limit,
+    },
+    /// Make a token with which one machine may join
+    Token,
+}
+
+impl Node {
+    pub(super) async fn run(self, cx: &Context) -> Outcome {
+        match self.verb {
+            NodeVerb::List { logs, limit } => {
+                let nodes = cx.list(limit.limit, |after, limit| ListNodes { after, limit }).await?;
+                let empty = "No node yet; `mandate node token` says how a machine becomes one.";
+                cx.show_list(&nodes, empty, |nodes| {
+                    let shown: Vec<String> = nodes.iter().map(|node| shown(node, logs)).collect();
+                    shown.join("\n\n")
+                })
+            }
+            NodeVerb::Token => cx.show(&cx.ask(CreateJoinToken {}).await?, |join| {
+                let (url, token) = (cx.url(), join.token.reveal());
+                let until = moment(join.expires);
+                format!(
+                    "On the machine, until {until}:\n  mandate agent --join {url} --token {token}"
+                )
+            }),
+        }
+    }
+}
+
+fn shown(node: &releases::Node, logs: bool) -> String {
+    let alive = if node.alive { "alive" } else { "AWAY" };
+    let mut text = format!("{}  {}  {alive}, seen {}", node.name, node.node, moment(node.seen));
+    let headings = ["  WHAT", "SERVICE", "RELEASE", "STATE", "WHERE", "FOR"];
+    let mut table = Table::new(&headings);
+    for release in &node.releases {
+        let (service, digest) = (&release.service, release.digest.short());
+        table.row([&"  release", service, &digest, &word(&release.state), &"", &""]);
+    }
+    for replica in &node.replicas {
+        let (service, digest) = (&replica.service, replica.digest.short());
+        let state = match replica.starts {
+            0 | 1 => word(&replica.state),
+            starts => format!("{}, started {starts} times", word(&replica.state)),
+        };
+        let whom = replica.instance.map_or_else(|| "all instances".to_owned(), |id| id.to_string());
+        table.row([&"  replica", service, &digest, &state, &replica.address, &whom]);
+    }
+    text = match (node.releases.len(), node.replicas.len()) {
+        (0, 0) => format!("{text}\n  It has no release and runs nothing."),
+        _ => format!("{text}\n{}", table.text()),
+    };
+    for (heading, log) in told(node, logs) {
+        let lines: Vec<String> = log.trim_end().lines().map(|line| format!("    {line}")).collect();
+        text = format!("{text}\n  {heading}:\n{}", lines.join("\n"));
+    }
+    text
+}
+
+/// The logs to show: all that say something, or only those of what failed.
+fn told<'a>(node: &'a releases::Node, all: bool) -> Vec<(String, &'a str)> {
+    let releases = node.releases.iter().filter(|r| all || r.state == ReleaseState::Failed);
+    let replicas = node.replicas.iter().filter(|r| all || r.state == ReplicaState::Failing);
+    let of_release = |release: &'a releases::ReleaseReport| {
+        let releases::ReleaseReport { service, digest, log, .. } = release;
+        (format!("release {} of {service} printed", digest.short()), log.as_str())
+    };
+    let of_replica = |replica: &'a releases::ReplicaReport| {
+        let releases::ReplicaReport { service, replica, log, .. } = replica;
+        (format!("replica {replica} of {service} printed"), log.as_str())
+    };
+    let logs = releases.map(of_release).chain(replicas.map(of_replica));
+    logs.filter(|(_, log)| !log.trim().is_empty()).collect()
+}

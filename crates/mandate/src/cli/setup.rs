@@ -1,0 +1,164 @@
+//! The set-up of an instance: what it asks for, sending it, and watching its steps.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use api::{
+    configurator::{GetInstance, GetSetup, InstanceState, Setup, SetupField, SubmitSetup},
+    jobs::JobState,
+    manifest::FieldKind,
+};
+use clap::Args;
+use types::{AccountId, InstanceId, Secret};
+
+use super::{
+    Failure, Outcome,
+    context::Context,
+    instance::{self, Which, state_sentence},
+    order::failed,
+    output::{Table, word},
+    password,
+    progress::Progress,
+    status,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct SetUp {
+    #[command(flatten)]
+    which: Which,
+    /// The fields' values; without any, the fields are shown. `KEY` alone takes the value from a
+    /// prompt that does not show it, or from a line of standard input: for passwords
+    #[arg(value_name = "KEY=VALUE")]
+    values: Vec<String>,
+    /// Send the set-up although no value is given: every field has its default
+    #[arg(long, conflicts_with = "values")]
+    defaults: bool,
+    /// Show each step until the instance is open
+    #[arg(long)]
+    wait: bool,
+}
+
+impl SetUp {
+    pub(super) async fn run(self, cx: &Context) -> Outcome {
+        let account = cx.account(self.which.whose.account).await?;
+        let instance = cx.instance_id(account, &self.which.instance).await?;
+        let mut progress = Progress::begin(cx);
+        let mut setup = if self.values.is_empty() && !self.defaults {
+            cx.ask(GetSetup { account, instance }).await?
+        } else {
+            let values = values(&self.values)?;
+            cx.ask(SubmitSetup { account, instance, key: None, values }).await?
+        };
+        check(&setup)?;
+        if self.wait {
+            setup = opened(cx, &mut progress, account, instance).await?;
+        }
+        if !self.wait || cx.json() {
+            return cx.show(&setup, shown);
+        }
+        // Each step has been told; what is new is where the instance is found.
+        let instance = cx.ask(GetInstance { account, instance }).await?;
+        cx.show(&instance, |instance| format!("\n{}", instance::shown(instance)))
+    }
+}
+
+fn values(given: &[String]) -> Result<BTreeMap<String, Secret>, Failure> {
+    let mut values = BTreeMap::new();
+    for text in given {
+        let (key, value) = match text.split_once('=') {
+            Some((key, value)) => (key, Secret::new(value)),
+            None => (text.as_str(), password::unseen(text)?),
+        };
+        if values.insert(key.to_owned(), value).is_some() {
+            return Err(Failure::new(
+                status::USAGE,
+                format!("`{key}` is given twice; give it once"),
+            ));
+        }
+    }
+    Ok(values)
+}
+
+fn check(setup: &Setup) -> Outcome {
+    let wrong = |field: &SetupField| Some(format!("`{}`: {}", field.name, field.problem.as_ref()?));
+    let wrong: Vec<String> = setup.fields.iter().filter_map(wrong).collect();
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(status::UNFIT, format!("the set-up cannot begin: {}", wrong.join("; ")))
+        .hint("`mandate instance setup INSTANCE` shows every field"))
+}
+
+async fn opened(
+    cx: &Context,
+    progress: &mut Progress,
+    account: AccountId,
+    instance: InstanceId,
+) -> Result<Setup, Failure> {
+    let mut told = BTreeSet::new();
+    let look = || cx.ask(GetSetup { account, instance });
+    let done = |progress: &mut Progress, setup: Setup| {
+        for step in &setup.steps {
+            // Steps may pass between two looks, so each is told once and none is left out.
+            if step.state != JobState::Queued && told.insert((step.job, word(&step.state))) {
+                progress.say(&format!("{} {}", step.name, word(&step.state)))?;
+            }
+        }
+        match setup.state {
+            InstanceState::Open => {
+                progress.say(state_sentence(setup.state))?;
+                Ok(Some(setup))
+            }
+            InstanceState::Failed => Err(why(&setup)),
+            state => {
+                if setup.steps.iter().all(|step| step.state == JobState::Queued) {
+                    progress.say(state_sentence(state))?;
+                }
+                Ok(None)
+            }
+        }
+    };
+    progress.until(look, done).await
+}
+
+/// The failure with what the step that failed has printed.
+fn why(setup: &Setup) -> Failure {
+    let failure = failed("the set-up failed", setup.problem.clone());
+    let step = setup.steps.iter().find(|step| step.state == JobState::Failed);
+    match step.filter(|step| !step.output.trim().is_empty()) {
+        Some(step) => failure.output(format!("`{}` printed", step.name), &step.output),
+        None => failure,
+    }
+}
+
+fn shown(setup: &Setup) -> String {
+    let mut text = state_sentence(setup.state).to_owned();
+    if let Some(problem) = &setup.problem {
+        text = format!("{text}: {problem}");
+    }
+    if !setup.steps.is_empty() {
+        let steps = Table::of(&["STEP", "STATE", "JOB"], &setup.steps, |table, step| {
+            table.row([&step.name, &word(&step.state), &step.job]);
+        });
+        text = format!("{text}\n\n{steps}");
+    }
+    if setup.steps.is_empty() || setup.state == InstanceState::Failed {
+        text = format!("{text}\n\n{}", fields(&setup.fields));
+    }
+    text
+}
+
+fn fields(fields: &[SetupField]) -> String {
+    if fields.is_empty() {
+        return "It asks for nothing; `--defaults` sets it up.".to_owned();
+    }
+    let table = Table::of(&["FIELD", "WHAT", "TYPE", "IF LEFT OUT"], fields, |table, field| {
+        let SetupField { name, field, .. } = field;
+        let kind = match field.kind {
+            FieldKind::Choice => field.options.join(" | "),
+            kind => word(&kind),
+        };
+        let default = field.default.clone().unwrap_or_else(|| "it must be given".to_owned());
+        table.row([name, &field.label, &kind, &default]);
+    });
+    format!("{table}\n\n`mandate instance setup INSTANCE KEY=VALUE … --wait` sends it.")
+}

@@ -1,0 +1,59 @@
+//! The agent, in the platform's process or on a machine of its own.
+
+use std::{future::Future, net::IpAddr, path::PathBuf, sync::Arc};
+
+use anyhow::Context as _;
+use types::{Name, Secret, SystemClock};
+
+use super::{AgentArgs, ended, ending, lock, log};
+
+/// Runs a node until it is asked to end.
+pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
+    log();
+    let _lock = lock::take(&args.data, "agent")?;
+    let ending = ending()?;
+    let node = Node {
+        data: args.data,
+        name: args.name,
+        transport: Arc::new(api::Remote::new(&args.join)),
+        join_token: Secret::new(args.token),
+        platform_url: args.join,
+        listen_ip: args.listen_ip,
+    };
+    node.run(ended(ending)).await
+}
+
+/// What an agent is told.
+pub(crate) struct Node {
+    pub(crate) data: PathBuf,
+    pub(crate) name: Option<Name>,
+    pub(crate) transport: Arc<dyn api::Transport>,
+    pub(crate) join_token: Secret,
+    pub(crate) platform_url: String,
+    pub(crate) listen_ip: IpAddr,
+}
+
+impl Node {
+    /// Runs the agent until `shutdown`; it stops what it started.
+    pub(crate) async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let config = agent::Config {
+            data: self.data,
+            name: self.name.unwrap_or_else(machine_name),
+            transport: self.transport,
+            join_token: self.join_token,
+            platform_url: self.platform_url,
+            listen_ip: self.listen_ip,
+            clock: Arc::new(SystemClock),
+        };
+        agent::run(config, shutdown).await.context("the agent cannot go on")
+    }
+}
+
+/// The first label of the machine's host name, as far as that is a name.
+fn machine_name() -> Name {
+    let host = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
+    let label = host.split('.').next().unwrap_or_default();
+    let name = format!("n-{label}");
+    let fallback = || "node".parse().expect("`node` is a name");
+    label.parse().or_else(|_| name.parse()).unwrap_or_else(|_| fallback())
+}

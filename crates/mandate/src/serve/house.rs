@@ -1,0 +1,96 @@
+//! The bill of materials: which rooms stand in this process, and where the others are.
+
+use std::{collections::BTreeSet, path::Path, sync::Arc};
+
+use anyhow::Context as _;
+use chassis::{House, HouseConfig};
+use types::SystemClock;
+
+use super::arguments::{Part, UpArgs};
+
+/// The engine that the arguments name.
+pub(crate) fn engine(args: &UpArgs) -> anyhow::Result<db::Engine> {
+    let engine = match args.database.as_str() {
+        "sqlite" => db::Engine::sqlite(args.data.join("databases")),
+        url if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
+            db::Engine::postgres(url)?.with_prefix(&args.database_prefix)?
+        }
+        _ => anyhow::bail!("`--database` must be `sqlite` or begin with `postgres://`"),
+    };
+    Ok(engine)
+}
+
+/// Opens the house, with the addresses of the parts that are elsewhere.
+pub(crate) fn open(args: &UpArgs, engine: db::Engine) -> anyhow::Result<House> {
+    let config = HouseConfig {
+        name: args.process_name(),
+        data: args.data.clone(),
+        engine,
+        clock: Arc::new(SystemClock),
+    };
+    let house = House::open(config).context("the master key or the keys cannot be opened")?;
+    for peer in &args.peers {
+        house.directory().add_remote(peer.part.name(), &peer.url);
+    }
+    Ok(house)
+}
+
+/// Mounts the components that are to stand here, side by side.
+pub(crate) async fn furnish(
+    house: &House,
+    parts: &BTreeSet<Part>,
+    settings: Settings<'_>,
+) -> anyhow::Result<()> {
+    let Settings { data, domain, public_port, engine } = settings;
+    let has = |part| parts.contains(&part);
+    let identity = async {
+        if has(Part::Identity) {
+            let config = identity::Config { data: data.to_owned() };
+            house.mount(identity::component(config, house.signer("identity")?)).await?;
+        }
+        anyhow::Ok(())
+    };
+    let configurator = async {
+        if has(Part::Configurator) {
+            let config = configurator::Config { engine: engine.clone(), public_port };
+            house.mount(configurator::component(config)).await?;
+        }
+        anyhow::Ok(())
+    };
+    let releases = async {
+        if has(Part::Releases) {
+            let (packages, engine) = (data.join("packages"), engine.kind());
+            house.mount(releases::component(releases::Config { packages, engine })).await?;
+        }
+        anyhow::Ok(())
+    };
+    let provider = async {
+        if has(Part::Provider) {
+            let config = provider::Config { domain: domain.to_owned() };
+            house.mount(provider::component(config)).await?;
+        }
+        anyhow::Ok(())
+    };
+    let others = async {
+        if has(Part::Access) {
+            house.mount(access::component()).await?;
+        }
+        if has(Part::Billing) {
+            house.mount(billing::component()).await?;
+        }
+        if has(Part::Jobs) {
+            house.mount(jobs::component()).await?;
+        }
+        anyhow::Ok(())
+    };
+    tokio::try_join!(identity, configurator, releases, provider, others)?;
+    Ok(())
+}
+
+/// What components are told.
+pub(crate) struct Settings<'a> {
+    pub(crate) data: &'a Path,
+    pub(crate) domain: &'a str,
+    pub(crate) public_port: u16,
+    pub(crate) engine: &'a db::Engine,
+}

@@ -1,0 +1,169 @@
+//! Starting the parts, saying where they are, and ending them in order.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use axum::{Router, body::Body, extract::Request};
+use chassis::{House, Relay};
+use tokio::net::TcpListener;
+use tower::ServiceExt as _;
+use types::Secret;
+
+use super::{
+    agent::Node,
+    arguments::{Part, UpArgs},
+    ended, ending,
+    house::{Settings, engine, furnish, open},
+    lock, log,
+};
+
+/// How long whoever is being answered is waited for at the end.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Runs the platform until it is asked to end.
+pub(crate) async fn up(args: UpArgs) -> anyhow::Result<()> {
+    log();
+    let ending = ending()?;
+    let first = !args.data.join("master.key").exists();
+    let _lock = lock::take(&args.data, &args.process_name())?;
+    let parts = args.parts();
+    let listener = listen(&args).await?;
+    let here = listener.local_addr()?;
+    let public_port = if parts.contains(&Part::Gateway) { here.port() } else { args.port };
+    let engine = engine(&args)?;
+    let house = Arc::new(open(&args, engine.clone())?);
+    let domain = args.domain.as_str();
+    let settings = Settings { data: &args.data, domain, public_port, engine: &engine };
+    Box::pin(furnish(&house, &parts, settings)).await.context("a component cannot start")?;
+    // Agents ask as themselves; the process's own copies are asked for as one of its parts.
+    let speaker = parts.iter().copied().find(|part| *part != Part::Agent);
+    let loops = speaker.map(|part| house.start(part.name())).transpose()?;
+    say_where(&args.data, first, here);
+
+    let node = parts.contains(&Part::Agent).then(|| node(&args, &house, here)).transpose()?;
+    let node = async {
+        match node {
+            Some(node) => node.run(ended(ending.clone())).await,
+            None => Ok(()),
+        }
+    };
+    let platform = platform(&args, &house, public_port);
+    let answering =
+        answer(&args, &house, Front { listener, platform, public_port, ending: ending.clone() });
+    let (served, worked) = tokio::join!(answering, node);
+    drop(loops);
+    house.close().await;
+    served.and(worked)
+}
+
+async fn listen(args: &UpArgs) -> anyhow::Result<TcpListener> {
+    let port = if args.parts().contains(&Part::Gateway) { args.port } else { 0 };
+    let address = args.listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    TcpListener::bind(address).await.with_context(|| {
+        format!(
+            "`{address}` cannot be listened at: is something running there? choose another `--port`"
+        )
+    })
+}
+
+/// One line for programs on stdout, the rest for people.
+fn say_where(data: &Path, first: bool, here: SocketAddr) {
+    if first {
+        tracing::info!(
+            "first start: the master key is `{}` (keep a copy of it), the operator's sign-in is in `{}`",
+            data.join("master.key").display(),
+            data.join("operator.txt").display()
+        );
+    }
+    println!("ready http://{here}");
+}
+
+/// What answers at the platform's own hosts: the API below the components' names, else the pages.
+fn platform(args: &UpArgs, house: &Arc<House>, public_port: u16) -> Router {
+    let console = match args.peer(Part::Console) {
+        Some(url) => {
+            let relay = Arc::new(Relay::new(url));
+            Router::new().fallback(move |request: Request| {
+                let relay = Arc::clone(&relay);
+                async move { relay.pass(request).await }
+            })
+        }
+        None if args.parts().contains(&Part::Console) => {
+            let domain = args.domain.clone();
+            console::router(console::Config { client: house.visitor(), domain, public_port })
+        }
+        None => Router::new(),
+    };
+    let house = Arc::clone(house);
+    Router::new().fallback(move |request: Request<Body>| {
+        let (house, console) = (Arc::clone(&house), console.clone());
+        async move {
+            let first = request.uri().path().split('/').nth(1).unwrap_or_default();
+            if api::COMPONENTS.contains(&first) {
+                return house.directory().answer(request).await;
+            }
+            let Ok(response) = console.oneshot(request).await;
+            response
+        }
+    })
+}
+
+struct Front {
+    listener: TcpListener,
+    platform: Router,
+    public_port: u16,
+    ending: tokio::sync::watch::Receiver<bool>,
+}
+
+/// Serves until the end: through the gateway if it stands here, else to the other processes.
+async fn answer(args: &UpArgs, house: &House, front: Front) -> anyhow::Result<()> {
+    let Front { listener, platform, public_port, ending } = front;
+    if !args.parts().contains(&Part::Gateway) {
+        let serving = axum::serve(listener, platform).with_graceful_shutdown(ended(ending.clone()));
+        let late = async {
+            ended(ending).await;
+            tokio::time::sleep(DRAIN).await;
+        };
+        return tokio::select! {
+            served = serving => served.context("the process cannot listen any more"),
+            () = late => Ok(()),
+        };
+    }
+    let config = gateway::Config {
+        name: args.process_name(),
+        data: args.data.clone(),
+        domain: args.domain.clone(),
+        public_port,
+        clock: house.clock(),
+        client: house.client("gateway")?,
+        visitor: house.visitor(),
+        guard: house.guard().clone(),
+        platform,
+    };
+    let gateway = gateway::Gateway::open(config)?;
+    gateway.serve(listener, ended(ending)).await.context("the gateway cannot go on")
+}
+
+fn node(args: &UpArgs, house: &House, here: SocketAddr) -> anyhow::Result<Node> {
+    let token = args.data.join("join-token");
+    let join_token = std::fs::read_to_string(&token).with_context(|| {
+        format!(
+            "`{}` cannot be read: identity's first start on this data folder makes it",
+            token.display()
+        )
+    })?;
+    let gateway = args.peer(Part::Gateway).map_or_else(|| format!("http://{here}"), str::to_owned);
+    Ok(Node {
+        data: args.data.join("agent"),
+        name: None,
+        transport: Arc::new(house.directory().clone()),
+        join_token: Secret::new(join_token.trim()),
+        platform_url: gateway,
+        listen_ip: Ipv4Addr::LOCALHOST.into(),
+    })
+}

@@ -1,0 +1,190 @@
+//! Who may do what.
+
+use api::{
+    Kind,
+    access::{AuditEntry, CatalogueEntry, Decision, Grant, Reason, Revoked},
+    configurator::InstanceState,
+    identity::User,
+    manifest::Level,
+};
+use axum::response::Response;
+use types::{GrantId, Page, Principal, Resource, UserId};
+
+use crate::platform::{
+    Asked, Person, Platform, account, id, instance, me, noon, not_found, problem, reply, user,
+};
+
+fn bob() -> UserId {
+    id("bob")
+}
+
+fn grant() -> Grant {
+    Grant {
+        grant: id("grant"),
+        principal: Principal::User(bob()),
+        given: "forum.addUsers".parse().unwrap(),
+        on: Resource::Instance(account(), instance()),
+        granted_by: Principal::User(user()),
+        created: noon(),
+    }
+}
+
+fn decision(allowed: bool) -> Decision {
+    let may = if allowed { "may" } else { "may not" };
+    let on = Resource::Instance(account(), instance());
+    let who = Principal::User(bob());
+    let reason = || Reason { rule: grant().grant.to_string(), note: "a grant by Ada".into() };
+    Decision {
+        allowed,
+        sentence: format!("`{who}` {may} do `forum.addUsers` on `{on}`"),
+        rules: if allowed { vec![reason()] } else { vec![] },
+        missing: (!allowed)
+            .then(|| format!("a grant of `forum.addUsers` (or `forum.*`) to {who} on {on}")),
+    }
+}
+
+fn access(allowed: bool) -> impl Fn(&Asked) -> Response {
+    move |asked| {
+        let users = vec![User {
+            user: bob(),
+            account: Some(account()),
+            email: "bob@bakery.example".into(),
+            created: noon(),
+        }];
+        let line = asked.line.as_str();
+        let (verb, path) = line.split_once(' ').unwrap();
+        match (verb, path.rsplit('/').next().unwrap()) {
+            ("GET", "me") => me(),
+            ("GET", "users") => reply(&Page { items: users, next: None }),
+            ("GET", "instances") => {
+                let url = "http://bakery-forum.localhost";
+                reply(&Page {
+                    items: vec![api::configurator::Instance {
+                        instance: instance(),
+                        account: account(),
+                        service: "forum".parse().unwrap(),
+                        host: "bakery-forum.localhost".parse().unwrap(),
+                        url: url.into(),
+                        modules: [].into(),
+                        size: "small".into(),
+                        state: InstanceState::Open,
+                        suspended: None,
+                        maintenance: None,
+                        problem: None,
+                        setup_url: None,
+                        created: noon(),
+                    }],
+                    next: None,
+                })
+            }
+            ("POST", "grants") => reply(&grant()),
+            ("GET", "grants") => reply(&Page { items: vec![grant()], next: None }),
+            ("GET", "decisions") => reply(&decision(allowed)),
+            ("GET", "permissions") => reply(&Page {
+                items: vec![CatalogueEntry {
+                    permission: "forum.addUsers".parse().unwrap(),
+                    title: "Add members".into(),
+                    level: Level::Write,
+                }],
+                next: None,
+            }),
+            ("GET", "audit") => reply(&Page {
+                items: vec![AuditEntry {
+                    at: noon(),
+                    by: Principal::User(user()),
+                    action: "access.createGrant".parse().unwrap(),
+                    on: Resource::Account(account()),
+                    detail: "`owner` to bob".into(),
+                    request: id("request"),
+                }],
+                next: None,
+            }),
+            ("DELETE", _) => reply(&Revoked { revision: 7 }),
+            ("PUT", _) => reply(&Grant { on: Resource::Platform, ..grant() }),
+            _ => not_found(),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_grant_names_people_and_instances_as_people_do() {
+    let platform = Platform::start(access(true)).await;
+    let ada = Person::at(&platform);
+    let words = ["grant", "bob@bakery.example", "forum.addUsers", "--on", "bakery-forum.localhost"];
+    insta::assert_snapshot!("grant", ada.runs(&words).await.good());
+    let body: serde_json::Value = platform.asked().pop().unwrap().body();
+    let on = Resource::Instance(account(), instance()).to_string();
+    let principal = Principal::User(bob()).to_string();
+    assert_eq!(
+        body,
+        serde_json::json!({ "principal": principal, "given": "forum.addUsers", "on": on })
+    );
+
+    ada.runs(&["grant", "me", "owner", "--on", "account"]).await.good();
+    let body: serde_json::Value = platform.asked().pop().unwrap().body();
+    assert_eq!(body["principal"], Principal::User(user()).to_string());
+    assert_eq!(body["on"], Resource::Account(account()).to_string());
+
+    ada.runs(&["grant", &principal, "operator", "--on", "platform"]).await.good();
+    assert!(platform.lines().pop().unwrap().starts_with("PUT /access/v1/grants/grnt_"));
+}
+
+#[tokio::test]
+async fn what_nobody_is_called_is_refused_with_a_way_out() {
+    let platform = Platform::start(access(true)).await;
+    let ada = Person::at(&platform);
+    let cases = [
+        (["grant", "eve@bakery.example", "owner", "--on", "account"], 4, "mandate user list"),
+        (["grant", "bob", "owner", "--on", "account"], 5, "the e-mail address of a user"),
+        (["grant", "me", "owner", "--on", "nowhere.localhost"], 4, "mandate instance list"),
+        (["grant", "me", "owner", "--on", "account/x"], 5, "it should look like"),
+        (["grant", "me", "a.b.c", "--on", "account"], 2, "it should look like"),
+    ];
+    for (words, status, says) in cases {
+        let done = ada.runs(&words).await;
+        assert_eq!(done.status, status, "{words:?} {done:?}");
+        assert!(done.err.contains(says), "{words:?} {}", done.err);
+    }
+}
+
+#[tokio::test]
+async fn can_says_yes_or_no_by_its_exit_code_and_why_if_asked() {
+    let words = ["can", "bob@bakery.example", "forum.addUsers", "--on", "bakery-forum.localhost"];
+    let explain = [&words[..], &["--explain"]].concat();
+    let yes = Platform::start(access(true)).await;
+    let ada = Person::at(&yes);
+    assert_eq!(ada.runs(&words).await.good(), "yes\n");
+    insta::assert_snapshot!("can_explain_yes", ada.runs(&explain).await.good());
+    let no = Platform::start(access(false)).await;
+    let ada = Person::at(&no);
+    let done = ada.runs(&words).await;
+    assert_eq!((done.status, done.out.as_str(), done.err.as_str()), (7, "no\n", ""));
+    let done = ada.runs(&explain).await;
+    assert_eq!(done.status, 7);
+    insta::assert_snapshot!("can_explain_no", done.out);
+    // The command that it shows is one that can be given.
+    let command = done.out.lines().last().unwrap().trim();
+    let command: Vec<&str> = command.split(' ').skip(1).collect();
+    ada.runs(&command).await.good();
+    let json = ada.runs(&[&words[..], &["--json"]].concat()).await;
+    assert_eq!(
+        (json.status, serde_json::from_str::<Decision>(&json.out).unwrap()),
+        (7, decision(false))
+    );
+}
+
+#[tokio::test]
+async fn grants_permissions_and_the_audit_trail_are_listed_and_a_grant_revoked() {
+    let platform = Platform::start(access(true)).await;
+    let ada = Person::at(&platform);
+    let mut said = String::new();
+    for words in ["grants", "permissions", "audit"] {
+        said += &ada.runs(&[words]).await.good();
+        said.push('\n');
+    }
+    let grant: GrantId = grant().grant;
+    said += &ada.runs(&["revoke", &grant.to_string()]).await.good();
+    insta::assert_snapshot!("grants_and_audit", said);
+    let denied = Platform::start(|_| problem(Kind::Denied, "denied", "you may not")).await;
+    assert_eq!(Person::at(&denied).runs(&["permissions"]).await.status, 3);
+}

@@ -1,0 +1,161 @@
+//! The bill, explained.
+
+use api::billing::{
+    Bill, BillLine, LineExplanation, LineKind, LinePart, LineUsage, UsageEvent, Verification,
+    VerifiedLine, VerifiedTotal,
+};
+use axum::response::Response;
+use types::{Amount, Currency, Money, Page, Timestamp};
+
+use crate::platform::{Asked, Person, Platform, account, instance, me, noon, not_found, reply};
+
+fn usd(minor: i64) -> Money {
+    Money { currency: "USD".parse::<Currency>().unwrap(), minor }
+}
+
+fn amount(text: &str) -> Amount {
+    text.parse().unwrap()
+}
+
+fn moment(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn line(name: &str, kind: LineKind, quantity: &str, unit: &str, minor: i64) -> BillLine {
+    BillLine {
+        line: format!("bakery-forum.localhost/{name}"),
+        kind,
+        instance: instance(),
+        service: "forum".parse().unwrap(),
+        title: format!("Forum bakery-forum.localhost: {name}"),
+        quantity: amount(quantity),
+        unit: unit.into(),
+        amount: usd(minor),
+    }
+}
+
+fn requests() -> BillLine {
+    line("meter/requests", LineKind::Meter, "100123", "requests", 1)
+}
+
+fn bill() -> Bill {
+    Bill {
+        account: account(),
+        period: noon().month(),
+        until: noon(),
+        draft: true,
+        lines: vec![
+            line("plan", LineKind::Plan, "1/3", "months", 300),
+            line("size/small", LineKind::Size, "7211/3600", "hours", 3),
+            requests(),
+            line("module/polls", LineKind::Module, "0.5", "months", 123_456),
+        ],
+        totals: vec![usd(123_760)],
+    }
+}
+
+fn explanation() -> LineExplanation {
+    let part = |note: &str, quantity, rate, product| LinePart {
+        note: note.into(),
+        quantity: amount(quantity),
+        rate: amount(rate),
+        amount: amount(product),
+        effective: moment("2026-01-01T00:00:00Z"),
+    };
+    let usage = |event: &str, note: &str| LineUsage {
+        event: event.into(),
+        at: noon(),
+        until: None,
+        quantity: amount("1"),
+        note: note.into(),
+    };
+    LineExplanation {
+        line: requests(),
+        exact: amount("0.00246"),
+        rounding: "0.00246 USD rounds to 0.00 USD, half away from zero".into(),
+        parts: vec![
+            part("first 100000 included", "100000", "0", "0"),
+            part("tier up to 1000000", "123", "0.00002", "0.00246"),
+        ],
+        usage: vec![usage("req_1", "GET /"), usage("req_2", "POST /topics/*/posts")],
+        usage_count: 100_123,
+    }
+}
+
+fn verification(agrees: bool) -> Verification {
+    let recomputed = if agrees { 1 } else { 2 };
+    Verification {
+        agrees,
+        until: noon(),
+        events: 100_123,
+        lines: vec![VerifiedLine {
+            line: requests().line,
+            billed: Some(usd(1)),
+            recomputed: Some(usd(recomputed)),
+        }],
+        totals: vec![VerifiedTotal {
+            currency: "USD".parse().unwrap(),
+            billed: usd(1),
+            recomputed: usd(recomputed),
+        }],
+    }
+}
+
+fn billing(agrees: bool) -> impl Fn(&Asked) -> Response {
+    move |asked| match asked.line.rsplit('/').next().unwrap() {
+        "me" => me(),
+        "bill" => reply(&bill()),
+        "verification" => reply(&verification(agrees)),
+        "usage" => {
+            let event = UsageEvent {
+                event: "req_1".into(),
+                at: noon(),
+                account: account(),
+                instance: instance(),
+                meter: "requests".into(),
+                quantity: 1,
+                note: "GET /".into(),
+            };
+            reply(&Page { items: vec![event], next: None })
+        }
+        name if name.starts_with("bakery-forum") => reply(&explanation()),
+        _ => not_found(),
+    }
+}
+
+#[tokio::test]
+async fn a_bill_is_shown_with_its_amounts_under_each_other() {
+    let platform = Platform::start(billing(true)).await;
+    let ada = Person::at(&platform);
+    insta::assert_snapshot!("bill_show", ada.runs(&["bill", "show"]).await.good());
+    let json: Bill = ada.runs(&["bill", "show", "--month", "2026-10", "--json"]).await.json();
+    assert_eq!(json, bill());
+    assert_eq!(platform.asked().pop().unwrap().query, "month=2026-10-01T00%3A00%3A00Z");
+    for month in ["2026-13", "2026", "October", "2026-10-01"] {
+        assert_eq!(ada.runs(&["bill", "show", "--month", month]).await.status, 2, "{month}");
+    }
+}
+
+#[tokio::test]
+async fn a_line_is_explained_down_to_its_usage() {
+    let platform = Platform::start(billing(true)).await;
+    let ada = Person::at(&platform);
+    let words = ["bill", "explain", "bakery-forum.localhost/meter/requests"];
+    insta::assert_snapshot!("bill_explain", ada.runs(&words).await.good());
+    let asked = platform.lines().pop().unwrap();
+    assert!(asked.ends_with("/bill/lines/bakery-forum.localhost%2Fmeter%2Frequests"), "{asked}");
+    let one = ada.runs(&[&words[..], &["--usage", "1"]].concat()).await.good();
+    assert!(one.contains("the newest 1 of 100123") && !one.contains("req_2"), "{one}");
+    insta::assert_snapshot!("bill_usage", ada.runs(&["bill", "usage"]).await.good());
+}
+
+#[tokio::test]
+async fn a_recomputation_that_disagrees_has_an_exit_code_of_its_own() {
+    let platform = Platform::start(billing(true)).await;
+    let good = Person::at(&platform).runs(&["bill", "verify"]).await.good();
+    insta::assert_snapshot!("bill_verify", good);
+    let platform = Platform::start(billing(false)).await;
+    let bad = Person::at(&platform).runs(&["bill", "verify"]).await;
+    assert_eq!(bad.status, 8);
+    insta::assert_snapshot!("bill_verify_disagrees", bad.out);
+}

@@ -1,0 +1,13 @@
+//! The command line as a person and a script see it: the built program against a small platform
+//! that speaks the real types.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
+
+mod access;
+mod bills;
+mod failures;
+mod orders;
+mod platform;
+mod publishing;
+mod reference;
+mod sessions;

@@ -1,0 +1,330 @@
+//! From the offer to an open instance.
+
+use std::collections::BTreeSet;
+
+use api::{
+    Kind,
+    configurator::{Instance, InstanceState, Setup, SetupField, SetupStep, SubmitSetup},
+    jobs::{Job, JobState},
+    manifest::Manifest,
+    prices::PriceBook,
+    provider::{Offer, Order, OrderPhase, PlaceOrder},
+};
+use axum::response::Response;
+use types::{Digest, JobId, Page};
+
+use crate::{
+    platform::{Asked, Person, Platform, account, id, instance, noon, not_found, problem, reply},
+    publishing::{MANIFEST, PRICES},
+};
+
+fn modules() -> BTreeSet<String> {
+    ["polls", "search"].map(String::from).into()
+}
+
+fn order(phase: OrderPhase) -> Order {
+    Order {
+        order: id("order"),
+        account: account(),
+        instance: instance(),
+        service: "forum".parse().unwrap(),
+        plan: "basic".into(),
+        modules: modules(),
+        size: "small".into(),
+        host: "bakery-forum.localhost".parse().unwrap(),
+        phase,
+        problem: (phase == OrderPhase::Failed).then(|| "the host is taken; choose another".into()),
+        created: noon(),
+    }
+}
+
+fn bakery_forum(state: InstanceState) -> Instance {
+    let url = "http://bakery-forum.localhost:8080";
+    let setup_url = format!("{url}/.mandate/setup?key=0123456789abcdef0123456789abcdef");
+    Instance {
+        instance: instance(),
+        account: account(),
+        service: "forum".parse().unwrap(),
+        host: "bakery-forum.localhost".parse().unwrap(),
+        url: url.into(),
+        modules: modules(),
+        size: "small".into(),
+        state,
+        suspended: None,
+        maintenance: None,
+        problem: None,
+        setup_url: (state == InstanceState::AwaitingSetup).then_some(setup_url),
+        created: noon(),
+    }
+}
+
+fn path(rest: &str) -> String {
+    format!("v1/accounts/{}/{rest}", account())
+}
+
+/// Each look finds things one step further.
+fn going(asked: &Asked) -> Response {
+    let phases = [OrderPhase::Placed, OrderPhase::Configured, OrderPhase::Complete];
+    let states = [InstanceState::Creating, InstanceState::AwaitingSetup];
+    let of =
+        |verb: &str, component: &str, rest: &str| format!("{verb} /{component}/{}", path(rest));
+    let one_order = format!("orders/{}", order(OrderPhase::Placed).order);
+    let one_instance = format!("instances/{}", instance());
+    match asked.line.as_str() {
+        line if line == of("POST", "provider", "orders") => reply(&order(OrderPhase::Placed)),
+        line if line == of("GET", "provider", &one_order) => {
+            reply(&order(phases[asked.before.min(2)]))
+        }
+        line if line == of("GET", "configurator", &one_instance) => {
+            reply(&bakery_forum(states[asked.before.min(1)]))
+        }
+        line if line == of("GET", "configurator", "instances") => {
+            reply(&Page { items: vec![bakery_forum(InstanceState::Open)], next: None })
+        }
+        line if line == of("PUT", "provider", &format!("{one_instance}/subscription")) => {
+            reply(&order(OrderPhase::Placed))
+        }
+        line if line == of("PUT", "provider", &format!("{one_instance}/suspension")) => {
+            reply(&api::Empty {})
+        }
+        _ => not_found(),
+    }
+}
+
+fn place(account: &str) -> Vec<&str> {
+    let what = "order place forum --modules polls,search --size small";
+    let host = ["--host", "bakery-forum.localhost", "--account", account];
+    what.split(' ').chain(host).collect()
+}
+
+#[tokio::test]
+async fn an_order_is_watched_until_its_instance_waits_for_the_set_up() {
+    let platform = Platform::start(going).await;
+    let (ada, account) = (Person::at(&platform), account().to_string());
+    let mut arguments = place(&account);
+    arguments.push("--wait");
+    insta::assert_snapshot!("order_place_wait", ada.runs(&arguments).await.timeless());
+    let placed = &platform.asked()[0];
+    let fields: PlaceOrder = serde_json::from_value({
+        let mut fields: serde_json::Value = placed.body();
+        fields["account"] = account.clone().into();
+        fields
+    })
+    .unwrap();
+    assert_eq!((fields.modules, fields.plan), (modules(), None));
+    assert!(placed.headers["idempotency-key"].len() >= 32);
+
+    let platform = Platform::start(going).await;
+    let done = Person::at(&platform)
+        .with("MANDATE_URL", &platform.url)
+        .runs(&[&arguments[..], &["--json"]].concat())
+        .await;
+    assert!(done.err.contains("the order is complete"), "{}", done.err);
+    assert_eq!(done.json::<Instance>(), bakery_forum(InstanceState::AwaitingSetup));
+}
+
+#[tokio::test]
+async fn an_order_without_waiting_is_shown_as_it_is() {
+    let platform = Platform::start(going).await;
+    let (ada, account) = (Person::at(&platform), account().to_string());
+    insta::assert_snapshot!("order_place", ada.runs(&place(&account)).await.good());
+    let order = order(OrderPhase::Placed).order.to_string();
+    let show = ["order", "show", &order, "--account", &account, "--wait"];
+    assert!(ada.runs(&show).await.good().contains("/.mandate/setup?key="));
+}
+
+#[tokio::test]
+async fn an_order_that_fails_says_why() {
+    let platform = Platform::start(|_| reply(&order(OrderPhase::Failed))).await;
+    let account = account().to_string();
+    let done = Person::at(&platform).runs(&[&place(&account)[..], &["--wait"]].concat()).await;
+    assert_eq!(done.status, 5);
+    assert_eq!(done.err, "error: the order failed: the host is taken; choose another\n");
+}
+
+#[tokio::test]
+async fn an_instance_is_found_by_its_host_and_changed() {
+    let platform = Platform::start(going).await;
+    let (ada, account) = (Person::at(&platform), account().to_string());
+    let at = ["--account", account.as_str()];
+    let host = "bakery-forum.localhost";
+    insta::assert_snapshot!(
+        "instance_list",
+        ada.runs(&[&["instance", "list"], &at[..]].concat()).await.good()
+    );
+    let change = ["instance", "change", host, "--modules", "polls", "--wait"];
+    ada.runs(&[&change[..], &at[..]].concat()).await.good();
+    let put = platform.asked().into_iter().find(|asked| asked.line.starts_with("PUT ")).unwrap();
+    let body: serde_json::Value = put.body();
+    assert_eq!(body, serde_json::json!({ "modules": ["polls"], "size": "small" }));
+    assert_eq!(ada.runs(&[&["instance", "change", host], &at[..]].concat()).await.status, 2);
+
+    ada.runs(&[&["instance", "suspend", host, "--reason", "unpaid"], &at[..]].concat())
+        .await
+        .good();
+    ada.runs(&[&["instance", "resume", host], &at[..]].concat()).await.good();
+    let bodies: Vec<serde_json::Value> = platform
+        .asked()
+        .iter()
+        .rev()
+        .filter(|a| a.line.ends_with("/suspension"))
+        .map(Asked::body)
+        .collect();
+    assert_eq!(bodies, [serde_json::json!({}), serde_json::json!({ "reason": "unpaid" })]);
+    let none = ada.runs(&[&["instance", "show", "other.localhost"], &at[..]].concat()).await;
+    assert_eq!(none.status, 4);
+    assert!(none.err.contains("mandate instance list"), "{}", none.err);
+}
+
+fn setup(state: InstanceState, steps: [JobState; 2], output: &str) -> Setup {
+    let manifest = Manifest::parse("mandate.toml", MANIFEST).unwrap();
+    let field = |(name, field): (String, _)| SetupField { name, field, problem: None };
+    let step = |(name, state): (&str, JobState)| SetupStep {
+        job: id(name),
+        name: name.into(),
+        state,
+        output: output.into(),
+    };
+    let begun = !matches!(state, InstanceState::AwaitingSetup);
+    Setup {
+        state,
+        fields: manifest.setup.into_iter().map(field).collect(),
+        steps: ["migrate", "seed"].into_iter().zip(steps).map(step).filter(|_| begun).collect(),
+        problem: (state == InstanceState::Failed).then(|| "`seed` failed".into()),
+    }
+}
+
+fn setting_up(last: InstanceState, seed: JobState) -> impl Fn(&Asked) -> Response {
+    use JobState::{Queued, Running, Succeeded};
+    move |asked| {
+        if asked.line.starts_with("GET ") && asked.line.ends_with(&instance().to_string()) {
+            return reply(&bakery_forum(last));
+        }
+        let setup = match (asked.line.starts_with("POST "), asked.before) {
+            (true, _) | (false, 0) => setup(InstanceState::SettingUp, [Queued, Queued], ""),
+            (false, 1) => setup(InstanceState::SettingUp, [Running, Queued], ""),
+            (false, 2) => setup(InstanceState::SettingUp, [Succeeded, Running], ""),
+            (false, _) => setup(last, [Succeeded, seed], "line one\nno such table: topics\n"),
+        };
+        reply(&setup)
+    }
+}
+
+#[tokio::test]
+async fn a_set_up_is_watched_until_the_instance_is_open() {
+    let platform = Platform::start(setting_up(InstanceState::Open, JobState::Succeeded)).await;
+    let (account, instance) = (account().to_string(), instance().to_string());
+    let words = [
+        "instance",
+        "setup",
+        &instance,
+        "admin_email=ada@bakery.example",
+        "admin_password",
+        "--wait",
+        "--account",
+        &account,
+    ];
+    let done = Person::at(&platform).runs_with(&words, "a secret = kept\n").await;
+    insta::assert_snapshot!("instance_setup_wait", done.timeless());
+    let mut sent: serde_json::Value = platform.asked()[0].body();
+    sent["account"] = account.clone().into();
+    sent["instance"] = instance.clone().into();
+    let sent: SubmitSetup = serde_json::from_value(sent).unwrap();
+    assert_eq!(sent.values["admin_email"].reveal(), "ada@bakery.example");
+    assert_eq!(sent.values["admin_password"].reveal(), "a secret = kept");
+}
+
+#[tokio::test]
+async fn a_set_up_that_fails_shows_what_was_printed() {
+    let platform = Platform::start(setting_up(InstanceState::Failed, JobState::Failed)).await;
+    let words = [
+        "instance",
+        "setup",
+        &instance().to_string(),
+        "a=b",
+        "--wait",
+        "--account",
+        &account().to_string(),
+    ];
+    let done = Person::at(&platform).runs(&words).await;
+    assert_eq!(done.status, 5);
+    insta::assert_snapshot!("instance_setup_failed", done.err);
+}
+
+#[tokio::test]
+async fn a_set_up_shows_its_fields_and_what_is_wrong_with_a_value() {
+    let platform = Platform::start(|asked| {
+        let mut setup = setup(InstanceState::AwaitingSetup, [JobState::Queued; 2], "");
+        if asked.line.starts_with("POST ") {
+            setup.fields[0].problem = Some("`ada` is not an e-mail address".into());
+        }
+        reply(&setup)
+    })
+    .await;
+    let ada = Person::at(&platform);
+    let (account, instance) = (account().to_string(), instance().to_string());
+    let words = ["instance", "setup", instance.as_str(), "--account", &account];
+    insta::assert_snapshot!("instance_setup", ada.runs(&words).await.good());
+    let wrong = ada.runs(&[&words[..], &["admin_email=ada"]].concat()).await;
+    assert_eq!(wrong.status, 5);
+    assert!(wrong.err.contains("`admin_email`: `ada` is not an e-mail address"), "{}", wrong.err);
+    assert_eq!(ada.runs(&[&words[..], &["a=b", "a=c"]].concat()).await.status, 2);
+}
+
+#[tokio::test]
+async fn an_offer_is_shown_with_its_prices() {
+    let offer = Offer {
+        service: "guestbook".parse().unwrap(),
+        release: Digest::of(b"package"),
+        manifest: Manifest::parse("mandate.toml", MANIFEST).unwrap(),
+        plans: vec!["basic".into()],
+    };
+    let kept = offer.clone();
+    let platform = Platform::start(move |asked| match asked.line.as_str() {
+        "GET /provider/v1/offers" => reply(&Page { items: vec![kept.clone()], next: None }),
+        "GET /provider/v1/offers/guestbook" => reply(&kept),
+        "GET /billing/v1/price-books/guestbook" => {
+            reply(&PriceBook::parse("prices.toml", PRICES).unwrap())
+        }
+        _ => problem(Kind::NotFound, "not_found", "there is no such service"),
+    })
+    .await;
+    let nobody = Person::new().with("MANDATE_URL", &platform.url);
+    insta::assert_snapshot!("offer_list", nobody.runs(&["offer", "list"]).await.good());
+    insta::assert_snapshot!(
+        "offer_show",
+        nobody.runs(&["offer", "show", "guestbook"]).await.good()
+    );
+    let json: Offer = nobody.runs(&["offer", "show", "guestbook", "--json"]).await.json();
+    assert_eq!(json, offer);
+    assert_eq!(nobody.runs(&["offer", "show", "nothing"]).await.status, 4);
+}
+
+#[tokio::test]
+async fn a_job_is_shown_with_what_it_printed() {
+    let job = Job {
+        job: id("job"),
+        account: account(),
+        instance: instance(),
+        service: "forum".parse().unwrap(),
+        release: Digest::of(b"package"),
+        name: "migrate".into(),
+        state: JobState::Failed,
+        attempts: 3,
+        output: "line one\nline two\n".into(),
+        created: noon(),
+        started: Some(noon()),
+        ended: None,
+        node: None,
+    };
+    let platform = Platform::start(move |asked| match asked.line.as_str() {
+        "GET /jobs/v1/jobs" => reply(&Page { items: vec![job.clone()], next: None }),
+        _ => reply(&job),
+    })
+    .await;
+    let operator = Person::at(&platform);
+    insta::assert_snapshot!("job_list", operator.runs(&["job", "list"]).await.good());
+    let job: JobId = id("job");
+    let shown = operator.runs(&["job", "show", &job.to_string()]).await;
+    insta::assert_snapshot!("job_show", shown.good());
+}

@@ -1,0 +1,295 @@
+//! From a folder to a published release.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Read as _,
+    os::unix::fs::{PermissionsExt as _, symlink},
+};
+
+use api::{
+    Empty,
+    releases::{PublishRelease, Release, ReleasePhase, signed_text},
+};
+use axum::response::Response;
+use ed25519_dalek::{Signature, VerifyingKey};
+use types::{Digest, Page};
+
+use crate::platform::{Asked, Folder, Person, Platform, noon, not_found, reply};
+
+pub(crate) const MANIFEST: &str = r#"
+[service]
+name = "guestbook"
+title = "Guestbook"
+summary = "A page that visitors sign."
+
+[package]
+command = ["sh", "-c", "echo packing away; cp -R . \"$PACKAGE_DIR\""]
+
+[run]
+command = ["./run"]
+
+[setup.admin_email]
+label = "Administrator's e-mail"
+type = "email"
+
+[setup.admin_password]
+label = "Administrator's password"
+type = "password"
+
+[setup.tone]
+label = "Tone"
+type = "choice"
+options = ["dry", "warm"]
+default = "warm"
+
+[modules.photos]
+title = "Photos"
+
+[modules.albums]
+title = "Albums"
+summary = "Photos in order."
+requires = ["photos"]
+
+[meters.requests]
+count = "requests"
+
+[meters.bytes_out]
+count = "bytes_out"
+
+[sizes.small]
+cpu = 0.5
+memory = "256MiB"
+"#;
+
+pub(crate) const PRICES: &str = r#"
+service = "guestbook"
+currency = "USD"
+effective = 2026-01-01T00:00:00Z
+
+[plans.basic]
+monthly = "9.00"
+sizes.small = { per_hour = "0.0125", minimum_seconds = 60 }
+modules.photos = { monthly = "3.00" }
+modules.albums = { monthly = "1.50" }
+meters.requests = { model = "graduated", included = 100_000, tiers = [
+  { up_to = 1_000_000, unit = "0.0000200" }, { unit = "0.0000120" } ] }
+meters.bytes_out = { model = "package", included = 1_000_000, size = 1_000_000, price = "0.09" }
+"#;
+
+fn guestbook() -> Folder {
+    let folder = Folder::new();
+    folder.write("mandate.toml", MANIFEST);
+    folder.write("prices.toml", PRICES);
+    folder.write("run", "#!/bin/sh\n");
+    folder.write("pages/b.html", "<p>b");
+    folder.write("pages/a.html", "<p>a");
+    fs::set_permissions(folder.path().join("run"), fs::Permissions::from_mode(0o700)).unwrap();
+    symlink("pages/a.html", folder.path().join("first")).unwrap();
+    folder
+}
+
+fn release(phase: ReleasePhase, digest: Digest) -> Release {
+    Release {
+        digest,
+        service: "guestbook".parse().unwrap(),
+        phase,
+        public_key: "ab".repeat(32),
+        signature: "cd".repeat(64),
+        created: noon(),
+        problem: (phase == ReleasePhase::Failed).then(|| "billing refused the prices".into()),
+    }
+}
+
+/// Takes packages, and has told everybody at the second look.
+fn taking(last: ReleasePhase) -> impl Fn(&Asked) -> Response {
+    let digest = std::sync::Mutex::new(None);
+    move |asked| match asked.line.as_str() {
+        line if line.starts_with("PUT /releases/v1/packages/") => {
+            *digest.lock().unwrap() = Some(Digest::of(&asked.body));
+            reply(&Empty {})
+        }
+        "POST /releases/v1/services/guestbook/releases" => {
+            let digest = digest.lock().unwrap().clone().unwrap();
+            reply(&release(ReleasePhase::Announcing, digest))
+        }
+        "GET /releases/v1/services/guestbook/releases" => {
+            let digest = digest.lock().unwrap().clone().unwrap();
+            let phase = if asked.before == 0 { ReleasePhase::Announcing } else { last };
+            reply(&Page { items: vec![release(phase, digest)], next: None })
+        }
+        "PUT /billing/v1/price-books/guestbook" => reply(&Empty {}),
+        _ => not_found(),
+    }
+}
+
+/// What is in a package: name to mode and content (or where a link leads), in order.
+fn unpacked(package: &[u8]) -> Vec<(String, u32, String)> {
+    let mut archive = tar::Archive::new(zstd::Decoder::new(package).unwrap());
+    let read = |entry: std::io::Result<tar::Entry<'_, _>>| {
+        let mut entry = entry.unwrap();
+        let header = entry.header().clone();
+        assert_eq!(
+            (header.mtime().unwrap(), header.uid().unwrap(), header.gid().unwrap()),
+            (0, 0, 0)
+        );
+        let name = entry.path().unwrap().to_string_lossy().into_owned();
+        let mut content = String::new();
+        entry.read_to_string(&mut content).unwrap();
+        if let Some(target) = entry.link_name().unwrap() {
+            content = target.to_string_lossy().into_owned();
+        }
+        (name, header.mode().unwrap(), content)
+    };
+    archive.entries().unwrap().map(read).collect()
+}
+
+#[tokio::test]
+async fn a_service_is_checked_packed_signed_and_published() {
+    let (platform, folder) = (Platform::start(taking(ReleasePhase::Published)).await, guestbook());
+    let operator = Person::at(&platform);
+    let done = operator.runs(&["service", "publish", folder.text()]).await;
+    assert!(done.err.contains("packing away"), "what the command prints is shown: {}", done.err);
+    let digest = Digest::of(&platform.asked()[0].body);
+    let out = done.timeless().replace(digest.as_str(), "DIGEST").replace(folder.text(), "FOLDER");
+    insta::assert_snapshot!("service_publish", out);
+
+    let asked = platform.asked();
+    assert_eq!(
+        asked[0].line,
+        format!("PUT /releases/v1/packages/{}", digest.as_str().replace(':', "%3A"))
+    );
+    let mut sent: serde_json::Value = asked[1].body();
+    sent["service"] = "guestbook".into();
+    let sent: PublishRelease = serde_json::from_value(sent).unwrap();
+    assert_eq!(
+        (sent.manifest.as_str(), sent.prices.as_str(), &sent.digest),
+        (MANIFEST, PRICES, &digest)
+    );
+    let key = VerifyingKey::from_bytes(&unhex(&sent.public_key)).unwrap();
+    let signature = Signature::from_bytes(&unhex(&sent.signature));
+    let text = signed_text(&sent.service, &digest);
+    key.verify_strict(text.as_bytes(), &signature).unwrap();
+
+    let files = unpacked(&asked[0].body);
+    let names: Vec<&str> = files.iter().map(|(name, ..)| name.trim_end_matches('/')).collect();
+    assert_eq!(
+        names,
+        ["first", "mandate.toml", "pages", "pages/a.html", "pages/b.html", "prices.toml", "run"]
+    );
+    let modes: BTreeMap<&str, u32> =
+        names.iter().copied().zip(files.iter().map(|file| file.1)).collect();
+    assert_eq!((modes["pages"], modes["run"], modes["pages/a.html"]), (0o755, 0o755, 0o644));
+    assert_eq!(files[0].2, "pages/a.html");
+    let key = operator.home.path().join("publisher.key");
+    assert_eq!(fs::metadata(key).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+fn unhex<const N: usize>(text: &str) -> [u8; N] {
+    assert_eq!(text.len(), 2 * N);
+    let byte = |place| u8::from_str_radix(&text[2 * place..2 * place + 2], 16).unwrap();
+    std::array::from_fn(byte)
+}
+
+#[tokio::test]
+async fn the_same_files_are_the_same_package_with_the_same_signature() {
+    let (platform, folder) = (Platform::start(taking(ReleasePhase::Published)).await, guestbook());
+    let operator = Person::at(&platform);
+    let key = operator.home.path().join("elsewhere").join("my.key");
+    let publish = ["service", "publish", folder.text(), "--json", "--key", key.to_str().unwrap()];
+    let first: Release = operator.runs(&publish).await.json();
+    folder.write("pages/b.html", "<p>b");
+    let second: Release = operator.runs(&publish).await.json();
+    assert_eq!(first.digest, second.digest);
+    let signatures: Vec<String> = platform
+        .asked()
+        .iter()
+        .filter(|a| a.line.starts_with("POST"))
+        .map(|a| a.body::<serde_json::Value>()["signature"].to_string())
+        .collect();
+    assert_eq!(signatures[0], signatures[1]);
+
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let open = operator.runs(&publish).await;
+    assert_eq!(open.status, 5);
+    assert!(open.err.contains("others can read the publisher's key"), "{}", open.err);
+    fs::write(&key, "no key").unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(operator.runs(&publish).await.status, 5);
+}
+
+#[tokio::test]
+async fn every_fault_is_told_with_its_line_and_mend_before_anything_is_sent() {
+    let (platform, folder) = (Platform::start(taking(ReleasePhase::Published)).await, guestbook());
+    folder.write(
+        "mandate.toml",
+        &MANIFEST.replace("\"email\"", "\"e-mail\"").replace("\"photos\"]", "\"fotos\"]"),
+    );
+    folder.write("prices.toml", &PRICES.replace("9.00", "nine"));
+    let operator = Person::at(&platform);
+    let done = operator.runs(&["service", "publish", folder.text()]).await;
+    assert_eq!(done.status, 5);
+    insta::assert_snapshot!("service_publish_faults", done.err.replace(folder.text(), "FOLDER"));
+
+    folder.write("mandate.toml", MANIFEST);
+    folder.write("prices.toml", &PRICES.replace("modules.albums = { monthly = \"1.50\" }\n", ""));
+    let done = operator.runs(&["service", "publish", folder.text()]).await;
+    assert_eq!(done.status, 5);
+    assert!(done.err.contains("prices.toml:"), "{}", done.err);
+    fs::remove_file(folder.path().join("prices.toml")).unwrap();
+    assert_eq!(operator.runs(&["service", "publish", folder.text()]).await.status, 4);
+    assert!(platform.asked().is_empty());
+}
+
+#[tokio::test]
+async fn what_cannot_be_packed_is_refused_before_anything_is_sent() {
+    let platform = Platform::start(taking(ReleasePhase::Published)).await;
+    let operator = Person::at(&platform);
+    let cases = [
+        ("exit 7", 1, "exit status: 7"),
+        ("true", 4, "the package must hold `mandate.toml` and `prices.toml`"),
+        (
+            "cp *.toml $PACKAGE_DIR; ln -s ../outside $PACKAGE_DIR/link",
+            5,
+            "leads out of the package",
+        ),
+        (
+            "cp *.toml $PACKAGE_DIR; ln -s /etc/passwd $PACKAGE_DIR/link",
+            5,
+            "leads out of the package",
+        ),
+        ("cp *.toml $PACKAGE_DIR; mkfifo $PACKAGE_DIR/pipe", 5, "neither a file"),
+    ];
+    for (script, status, says) in cases {
+        let folder = guestbook();
+        let command = format!("command = [\"sh\", \"-c\", \"{script}\"]\n\n[run]\n");
+        let begin = MANIFEST.find("command").unwrap();
+        let end = MANIFEST.find("[run]\n").unwrap() + 6;
+        folder
+            .write("mandate.toml", &format!("{}{command}{}", &MANIFEST[..begin], &MANIFEST[end..]));
+        let done = operator.runs(&["service", "publish", folder.text()]).await;
+        assert_eq!(done.status, status, "{script}: {done:?}");
+        assert!(done.err.contains(says), "{script}: {}", done.err);
+    }
+    assert!(platform.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_release_that_somebody_refuses_fails_with_the_reason() {
+    let (platform, folder) = (Platform::start(taking(ReleasePhase::Failed)).await, guestbook());
+    let done = Person::at(&platform).runs(&["service", "publish", folder.text()]).await;
+    assert_eq!(done.status, 5);
+    assert!(
+        done.err.ends_with("error: the release failed: billing refused the prices\n"),
+        "{}",
+        done.err
+    );
+}
+
+#[tokio::test]
+async fn prices_are_published_on_their_own() {
+    let (platform, folder) = (Platform::start(taking(ReleasePhase::Published)).await, guestbook());
+    let said = Person::at(&platform).runs(&["service", "prices", folder.text()]).await.good();
+    assert_eq!(said, "Published the prices of guestbook.\n");
+    assert_eq!(platform.lines(), ["PUT /billing/v1/price-books/guestbook"]);
+}

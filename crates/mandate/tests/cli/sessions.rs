@@ -1,0 +1,112 @@
+//! Signing in and out, and where the password and the token go.
+
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use api::{
+    Empty,
+    identity::{Account, Registered, SignIn, SignedIn, User},
+};
+use axum::response::Response;
+use types::{Page, Secret};
+
+use crate::platform::{Asked, Person, Platform, account, id, me, noon, not_found, reply, user};
+
+const PASSWORD: &str = "correct horse battery";
+const TOKEN: &str = "the.token.of.ada";
+
+fn identity(asked: &Asked) -> Response {
+    let email = "ada@bakery.example".to_owned();
+    let ada = User { user: user(), account: Some(account()), email, created: noon() };
+    match asked.line.as_str() {
+        "POST /identity/v1/accounts" => reply(&Registered { account: account(), user: user() }),
+        "POST /identity/v1/sessions" => {
+            assert_eq!(asked.body::<SignIn>().password.reveal(), PASSWORD);
+            let token = Secret::new(TOKEN);
+            reply(&SignedIn { token, session: id("session"), user: ada, expires: noon() })
+        }
+        "GET /identity/v1/me" => me(),
+        "GET /identity/v1/accounts" => reply(&Page::<Account> { items: vec![], next: None }),
+        line if line.starts_with("GET /identity/v1/accounts/acct_") => {
+            reply(&Account { account: account(), title: "The Bakery".into(), created: noon() })
+        }
+        line if line.starts_with("DELETE /identity/v1/sessions/sess_") => reply(&Empty {}),
+        _ => not_found(),
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_kept_where_only_its_owner_can_read_it() {
+    let platform = Platform::start(identity).await;
+    let ada = Person::new().with("MANDATE_URL", &platform.url).with("MANDATE_PASSWORD", PASSWORD);
+    let done = ada.runs(&["sign-in", "ada@bakery.example"]).await;
+    assert!(
+        !done.err.contains(PASSWORD) && !done.out.contains(PASSWORD) && !done.out.contains(TOKEN)
+    );
+    assert!(done.good().contains("as ada@bakery.example until 2026-11-24 12:00:00 UTC"));
+    let file = ada.home.path().join("session.json");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!fs::read_to_string(&file).unwrap().contains(PASSWORD));
+
+    let shown = ada.runs(&["account", "show"]).await.good();
+    insta::assert_snapshot!("account_show", shown);
+    let asked = platform.asked().pop().unwrap();
+    assert_eq!(asked.headers["authorization"], format!("Bearer {TOKEN}"));
+
+    assert!(ada.runs(&["sign-out"]).await.good().starts_with("Signed out"));
+    assert!(!file.exists());
+    let refused = ada.runs(&["account", "show"]).await;
+    assert_eq!(refused.status, 3);
+    assert_eq!(
+        refused.err,
+        "error: you are not signed in\nhint: sign in with `mandate sign-in EMAIL`\n"
+    );
+}
+
+#[tokio::test]
+async fn a_token_goes_only_to_the_platform_that_gave_it() {
+    let (here, there) = (Platform::start(identity).await, Platform::start(identity).await);
+    let ada = Person::new();
+    let sign_in = ["--url", here.url.as_str(), "sign-in", "ada@bakery.example", "--password-stdin"];
+    ada.runs_with(&sign_in, &format!("{PASSWORD}\n")).await.good();
+    ada.runs(&["--url", &there.url, "account", "list"]).await.good();
+    assert!(there.asked().iter().all(|asked| !asked.headers.contains_key("authorization")));
+    let refused = ada.runs(&["account", "show", "--url", &there.url]).await;
+    assert_eq!(refused.status, 3);
+    assert!(refused.err.contains(&format!("you are signed in at {}", here.url)), "{}", refused.err);
+}
+
+#[tokio::test]
+async fn whoever_registers_is_signed_in() {
+    let platform = Platform::start(identity).await;
+    let ada = Person::new().with("MANDATE_URL", &platform.url).with("MANDATE_PASSWORD", PASSWORD);
+    let register = ["register", "The Bakery", "--email", "ada@bakery.example"];
+    insta::assert_snapshot!("register", ada.runs(&register).await.good());
+    assert_eq!(platform.lines(), ["POST /identity/v1/accounts", "POST /identity/v1/sessions"]);
+    let again: Registered =
+        ada.runs(&["register", "B", "--email", "b@b.example", "--json"]).await.json();
+    assert_eq!(again, Registered { account: account(), user: user() });
+}
+
+#[tokio::test]
+async fn a_password_is_no_argument_and_is_asked_only_of_a_person() {
+    let ada = Person::new();
+    assert_eq!(
+        ada.runs(&["sign-in", "ada@bakery.example", "--password", PASSWORD]).await.status,
+        2
+    );
+    let nobody = ada.runs(&["sign-in", "ada@bakery.example"]).await;
+    assert_eq!(nobody.status, 2);
+    assert!(nobody.err.contains("MANDATE_PASSWORD"), "{}", nobody.err);
+}
+
+#[tokio::test]
+async fn a_token_from_the_environment_is_used_instead_of_the_session() {
+    let platform = Platform::start(identity).await;
+    let robot = Person::at(&platform);
+    let me: api::identity::Me = robot.runs(&["whoami", "--json"]).await.json();
+    assert_eq!(me.user.unwrap().user, user());
+    robot.runs(&["whoami", "--token", "another"]).await.good();
+    let tokens: Vec<String> =
+        platform.asked().iter().map(|a| a.headers["authorization"].clone()).collect();
+    assert_eq!(tokens, ["Bearer a-token", "Bearer another"]);
+}

@@ -1,0 +1,192 @@
+//! What they may do: grants, revocations, explanations and the audit trail.
+
+use std::time::Duration;
+
+use api::{
+    Kind,
+    access::{CheckPermission, CreateGrant, ListAudit, ListGrants, ListPermissions, RevokeGrant},
+    identity::ListUsers,
+};
+use types::{Grantable, InstanceId, Permission, Principal, Resource, Timestamp};
+
+use crate::world::{Person, World};
+
+fn permission(text: &str) -> Permission {
+    text.parse().unwrap()
+}
+
+fn given(text: &str) -> Grantable {
+    text.parse().unwrap()
+}
+
+async fn grant(
+    by: &Person,
+    to: &Person,
+    what: &str,
+    on: Resource,
+) -> Result<api::access::Grant, api::Problem> {
+    let (account, principal, given) = (by.account, to.principal(), given(what));
+    by.client.call(CreateGrant { account, principal, given, on }).await
+}
+
+fn allowed(world: &World, person: &Person, what: &str, on: &Resource) -> bool {
+    let caller = chassis::Caller {
+        principal: person.principal(),
+        account: Some(person.account),
+        session: Some(person.session),
+    };
+    world.house.guard().authorize(&caller, what, on).is_ok()
+}
+
+stories! {
+    async fn a_grant_and_a_revocation_hold_when_the_call_returns(world: &World) {
+        world.publish("forum", "first").await;
+        let (ada, ben) = (world.sign_up("ada").await, world.sign_up("ben").await);
+        let on = Resource::Instance(ada.account, InstanceId::new(Timestamp::from_micros(1)));
+        assert!(allowed(world, &ada, "forum.addUsers", &on), "the owner may");
+        assert!(!allowed(world, &ben, "forum.addUsers", &on));
+        for _ in 0..5 {
+            let grant = grant(&ada, &ben, "forum.addUsers", on.clone()).await.unwrap();
+            assert!(allowed(world, &ben, "forum.addUsers", &on));
+            assert!(!allowed(world, &ben, "forum.removeUsers", &on));
+            let (account, grant) = (ada.account, grant.grant);
+            ada.client.call(RevokeGrant { account, grant }).await.unwrap();
+            assert!(!allowed(world, &ben, "forum.addUsers", &on));
+        }
+    }
+
+    async fn a_grant_says_on_what(world: &World) {
+        world.publish("forum", "first").await;
+        let (ada, ben) = (world.sign_up("ada").await, world.sign_up("ben").await);
+        let instance = |n| Resource::Instance(ada.account, InstanceId::new(Timestamp::from_micros(n)));
+        let (one, two) = (instance(1), instance(1_000_000));
+        grant(&ada, &ben, "forum.*", one.clone()).await.unwrap();
+        assert!(allowed(world, &ben, "forum.removeUsers", &one));
+        assert!(!allowed(world, &ben, "forum.removeUsers", &two));
+        grant(&ada, &ben, "forum.addUsers", Resource::Account(ada.account)).await.unwrap();
+        assert!(allowed(world, &ben, "forum.addUsers", &two), "an account holds its instances");
+        assert!(!allowed(world, &ben, "billing.getBill", &Resource::Account(ada.account)));
+    }
+
+    async fn nobody_grants_what_is_not_theirs(world: &World) {
+        world.publish("forum", "first").await;
+        let (ada, ben) = (world.sign_up("ada").await, world.sign_up("ben").await);
+        let foreign = grant(&ada, &ada, "owner", Resource::Account(ben.account)).await.unwrap_err();
+        assert_eq!(foreign.kind, Kind::Invalid, "{foreign}");
+        let platform = grant(&ada, &ada, "owner", Resource::Platform).await.unwrap_err();
+        assert_eq!(platform.kind, Kind::Invalid);
+        let own = Resource::Account(ada.account);
+        for what in ["operator", "jobs.*", "releases.publishRelease", "identity.listAccounts"] {
+            assert!(grant(&ada, &ada, what, own.clone()).await.is_err(), "{what}");
+        }
+        let unknown = grant(&ada, &ben, "forum.fly", own.clone()).await.unwrap_err();
+        assert!(unknown.detail.contains("forum.fly"), "{unknown}");
+        let by_ben = ben.client.call(CreateGrant {
+            account: ada.account,
+            principal: ben.principal(),
+            given: given("owner"),
+            on: own,
+        });
+        assert_eq!(by_ben.await.unwrap_err().kind, Kind::Denied);
+    }
+
+    async fn a_stranger_cannot_revoke_by_a_foreign_id(world: &World) {
+        world.publish("forum", "first").await;
+        let (ada, ben) = (world.sign_up("ada").await, world.sign_up("ben").await);
+        let account = Resource::Account(ada.account);
+        let granted = grant(&ada, &ben, "forum.addUsers", account.clone()).await.unwrap();
+        let through_own = RevokeGrant { account: ben.account, grant: granted.grant };
+        assert_eq!(ben.client.call(through_own).await.unwrap_err().kind, Kind::NotFound);
+        assert!(allowed(world, &ben, "forum.addUsers", &account));
+    }
+
+    async fn a_decision_says_why_or_what_is_missing(world: &World) {
+        world.publish("forum", "first").await;
+        let (ada, ben) = (world.sign_up("ada").await, world.sign_up("ben").await);
+        let check = || CheckPermission {
+            account: ada.account,
+            principal: ben.principal(),
+            permission: permission("forum.addUsers"),
+            on: Resource::Account(ada.account),
+        };
+        let before = ada.client.call(check()).await.unwrap();
+        assert!(!before.allowed && before.rules.is_empty());
+        let missing = before.missing.unwrap();
+        assert!(missing.contains("forum.addUsers"), "{missing}");
+        let granted = grant(&ada, &ben, "forum.addUsers", Resource::Account(ada.account)).await.unwrap();
+        let after = ada.client.call(check()).await.unwrap();
+        assert!(after.allowed && after.missing.is_none());
+        assert_eq!(after.rules[0].rule, granted.grant.to_string());
+        let peeping = ben.client.call(check()).await.unwrap_err();
+        assert_eq!(peeping.kind, Kind::Denied);
+    }
+
+    async fn every_change_is_in_the_audit_trail(world: &World) {
+        world.publish("forum", "first").await;
+        let (ada, ben) = (world.sign_up("ada").await, world.sign_up("ben").await);
+        let on = Resource::Account(ada.account);
+        world.clock.advance(Duration::from_secs(1));
+        let granted = grant(&ada, &ben, "forum.addUsers", on.clone()).await.unwrap();
+        world.clock.advance(Duration::from_secs(1));
+        let (account, grant) = (ada.account, granted.grant);
+        ada.client.call(RevokeGrant { account, grant }).await.unwrap();
+        let list = ListAudit { account, after: None, limit: None };
+        let trail = ada.client.call(list).await.unwrap().items;
+        let actions: Vec<_> = trail.iter().map(|entry| entry.action.as_str()).collect();
+        assert_eq!(actions, ["access.revokeGrant", "access.createGrant", "access.putGrant"]);
+        assert!(trail[0].by == ada.principal() && trail[0].detail.contains("forum.addUsers"));
+        assert_eq!(trail[2].by, Principal::Service("identity".parse().unwrap()));
+        let list = ListGrants { account, after: None, limit: None };
+        assert_eq!(ada.client.call(list).await.unwrap().items.len(), 1, "the owner's own");
+    }
+
+    async fn the_catalogue_holds_services_and_components_alike(world: &World) {
+        world.publish("forum", "first").await;
+        let ada = world.sign_up("ada").await;
+        let list = |service: &str| ListPermissions {
+            service: Some(service.parse().unwrap()),
+            after: None,
+            limit: None,
+        };
+        let forum = ada.client.call(list("forum")).await.unwrap().items;
+        let names: Vec<_> = forum.iter().map(|entry| entry.permission.as_str()).collect();
+        assert_eq!(names, ["forum.addUsers", "forum.removeUsers"]);
+        let billing = ada.client.call(list("billing")).await.unwrap().items;
+        assert_eq!(billing.len(), api::billing::listings().len());
+        let all = ListPermissions { service: None, after: None, limit: Some(500) };
+        let all = ada.client.call(all).await.unwrap().items;
+        assert_eq!(all.len(), api::listings().len() + 2);
+    }
+
+    async fn a_restart_forgets_nothing_that_was_granted(world: &World) {
+        world.publish("forum", "first").await;
+        let (ada, ben) = (world.sign_up("ada").await, world.sign_up("ben").await);
+        let on = Resource::Account(ada.account);
+        grant(&ada, &ben, "identity.listUsers", on).await.unwrap();
+        let second = chassis::House::open(chassis::HouseConfig {
+            name: "second".into(),
+            data: world.data.clone(),
+            engine: world.engine.clone(),
+            clock: world.house.clock(),
+        })
+        .unwrap();
+        second.mount(access::component()).await.unwrap();
+        let guard = second.guard().clone();
+        let _loops = {
+            let transport = std::sync::Arc::new(world.house.directory().clone());
+            let signer = second.signer("gateway").unwrap();
+            let client = api::Client::new(transport, std::sync::Arc::new(signer));
+            let guard = guard.clone();
+            tokio::spawn(async move { guard.keep_up(client, "second").await })
+        };
+        crate::world::until("the second process has caught up", async || guard.is_fresh()).await;
+        let caller = chassis::Caller {
+            principal: ben.principal(),
+            account: Some(ben.account),
+            session: Some(ben.session),
+        };
+        guard.authorize(&caller, "identity.listUsers", &Resource::Account(ada.account)).unwrap();
+        let list = ListUsers { account: ada.account, after: None, limit: None };
+        ben.client.call(list).await.unwrap();
+    }
+}

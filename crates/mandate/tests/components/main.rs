@@ -1,0 +1,14 @@
+//! The components together in one process, with a clock that the test moves: stories told through
+//! the client, each on SQLite and on PostgreSQL.
+#![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
+
+#[macro_use]
+mod world;
+
+mod access;
+mod feed;
+mod identity;
+mod jobs;
+mod orders;
+mod releases;
+mod rights;

@@ -1,0 +1,315 @@
+//! A platform without gateway and agent, and the people, machines and services around it.
+
+use std::{collections::BTreeMap, future::Future, path::PathBuf, sync::Arc, time::Duration};
+
+use api::{
+    Client, Problem,
+    http::token::{self, Claims},
+    identity::{JoinNode, RegisterAccount, SignIn},
+    releases::{PublishRelease, PutPackage, Release, ReleasePhase, signed_text},
+};
+use chassis::{House, HouseConfig};
+use db::{Engine, EngineKind};
+use ed25519_dalek::{Signer as _, SigningKey};
+use tokio::task::JoinSet;
+use types::{
+    AccountId, Clock, Digest, ManualClock, Name, NodeId, Principal, Secret, SessionId, UserId,
+};
+
+/// Each story is told on both engines.
+macro_rules! stories {
+    ($($(#[$meta:meta])* async fn $name:ident($world:ident: &World) $body:block)+) => {$(
+        mod $name {
+            #[expect(clippy::allow_attributes, reason = "not every story uses what its file does")]
+            #[allow(unused_imports, reason = "not every story uses what its file does")]
+            use super::*;
+
+            $(#[$meta])*
+            async fn story($world: &crate::world::World) $body
+
+            #[tokio::test]
+            async fn sqlite() {
+                let world = crate::world::World::start(module_path!(), db::EngineKind::Sqlite).await;
+                story(&world).await;
+                world.end().await;
+            }
+
+            #[tokio::test]
+            async fn postgres() {
+                let world = crate::world::World::start(module_path!(), db::EngineKind::Postgres).await;
+                story(&world).await;
+                world.end().await;
+            }
+        }
+    )+};
+}
+
+/// A password that is long enough.
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
+/// A manifest and a price book for `name`, a service that never has to run.
+pub(crate) const MANIFEST: &str = include_str!("service.toml");
+pub(crate) const PRICES: &str = include_str!("prices.toml");
+
+pub(crate) struct World {
+    pub(crate) house: House,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) engine: Engine,
+    pub(crate) data: PathBuf,
+    loops: JoinSet<()>,
+}
+
+/// Somebody who is signed in.
+pub(crate) struct Person {
+    pub(crate) client: Client,
+    pub(crate) account: AccountId,
+    pub(crate) user: UserId,
+    pub(crate) session: SessionId,
+}
+
+impl Person {
+    pub(crate) fn principal(&self) -> Principal {
+        Principal::User(self.user)
+    }
+}
+
+impl World {
+    /// A platform whose clock stands at the beginning of a month.
+    pub(crate) async fn start(test: &str, kind: EngineKind) -> Self {
+        let _ = tracing_subscriber::fmt().with_env_filter("warn").with_test_writer().try_init();
+        let name = test.replace("::", "-");
+        let data =
+            std::env::temp_dir().join(format!("mandate-{}-{name}-{kind}", std::process::id()));
+        let engine = match kind {
+            EngineKind::Sqlite => Engine::sqlite(data.join("databases")),
+            EngineKind::Postgres => postgres(&name),
+        };
+        let clock = Arc::new(ManualClock::at("2026-12-01T00:00:00Z".parse().unwrap()));
+        let house = House::open(HouseConfig {
+            name: "main".into(),
+            data: data.clone(),
+            engine: engine.clone(),
+            clock: Arc::<ManualClock>::clone(&clock),
+        })
+        .unwrap();
+        let identity = identity::Config { data: data.clone() };
+        let configurator = configurator::Config { engine: engine.clone(), public_port: 8080 };
+        let releases = releases::Config { packages: data.join("packages"), engine: kind };
+        let provider = provider::Config { domain: "localhost".into() };
+        let signer = house.signer("identity").unwrap();
+        let (one, two, three, four, five, six, seven) = tokio::join!(
+            async { house.mount(identity::component(identity, signer)).await.map(drop) },
+            async { house.mount(access::component()).await.map(drop) },
+            async { house.mount(provider::component(provider)).await.map(drop) },
+            async { house.mount(configurator::component(configurator)).await.map(drop) },
+            async { house.mount(billing::component()).await.map(drop) },
+            async { house.mount(jobs::component()).await.map(drop) },
+            async { house.mount(releases::component(releases)).await.map(drop) },
+        );
+        for room in [one, two, three, four, five, six, seven] {
+            room.unwrap();
+        }
+        let loops = house.start("gateway").unwrap();
+        let world = Self { house, clock, engine, data, loops };
+        until("the copies are fresh", async || world.house.guard().is_fresh()).await;
+        world
+    }
+
+    /// Leaves nothing behind.
+    pub(crate) async fn end(mut self) {
+        self.loops.shutdown().await;
+        self.house.close().await;
+        std::fs::remove_dir_all(&self.data).unwrap();
+    }
+
+    /// The platform as a component sees it.
+    pub(crate) fn component(&self, name: &'static str) -> Client {
+        self.house.client(name).unwrap()
+    }
+
+    /// The platform as nobody in particular sees it.
+    pub(crate) fn visitor(&self) -> Client {
+        self.house.visitor()
+    }
+
+    pub(crate) async fn sign_in(
+        &self,
+        email: &str,
+        password: &str,
+    ) -> Result<api::identity::SignedIn, Problem> {
+        let (email, password) = (email.to_owned(), Secret::new(password));
+        self.visitor().call(SignIn { email, password }).await
+    }
+
+    /// A new account whose first user is `name`.
+    pub(crate) async fn sign_up(&self, name: &str) -> Person {
+        let email = format!("{name}@example.com");
+        let registered = self
+            .visitor()
+            .call(RegisterAccount {
+                title: format!("The house of {name}"),
+                email: email.clone(),
+                password: Secret::new(PASSWORD),
+            })
+            .await
+            .unwrap();
+        let signed_in = self.sign_in(&email, PASSWORD).await.unwrap();
+        Person {
+            client: self.visitor().with_token(Some(signed_in.token.reveal())),
+            account: registered.account,
+            user: registered.user,
+            session: signed_in.session,
+        }
+    }
+
+    /// The same person in a new session.
+    pub(crate) async fn sign_in_again(&self, person: &Person, name: &str) -> Person {
+        let signed_in = self.sign_in(&format!("{name}@example.com"), PASSWORD).await.unwrap();
+        Person {
+            client: self.visitor().with_token(Some(signed_in.token.reveal())),
+            account: person.account,
+            user: person.user,
+            session: signed_in.session,
+        }
+    }
+
+    /// The platform as the operator sees it.
+    pub(crate) async fn operator(&self) -> Client {
+        let file = std::fs::read_to_string(self.data.join("operator.txt")).unwrap();
+        let line = |start: &str| {
+            file.lines().find_map(|line| line.strip_prefix(start)).unwrap().to_owned()
+        };
+        let signed_in = self.sign_in(&line("e-mail: "), &line("password: ")).await.unwrap();
+        self.visitor().with_token(Some(signed_in.token.reveal()))
+    }
+
+    /// A machine that has joined, and the platform as it sees it.
+    pub(crate) async fn node(&self, name: &str) -> (NodeId, Client) {
+        let join_token = std::fs::read_to_string(self.data.join("join-token")).unwrap();
+        let key = SigningKey::from_bytes(&seed(name));
+        let joined = self
+            .visitor()
+            .call(JoinNode {
+                join_token: Secret::new(join_token.trim()),
+                name: name.parse().unwrap(),
+                public_key: chassis::hex(key.verifying_key().as_bytes()),
+            })
+            .await
+            .unwrap();
+        let credentials =
+            NodeCredentials { node: joined.node, key, clock: Arc::clone(&self.clock) };
+        let transport = Arc::new(self.house.directory().clone());
+        (joined.node, Client::new(transport, Arc::new(credentials)))
+    }
+
+    /// Publishes a release of `service` with the texts of this folder, `note` making it another.
+    pub(crate) async fn publish(&self, service: &str, note: &str) -> Release {
+        let manifest = format!("# {note}\n{}", MANIFEST.replace("NAME", service));
+        let prices = PRICES.replace("NAME", service);
+        let ask = async || self.publish_texts(service, &manifest, &prices).await.unwrap();
+        eventually("everybody is told", ask, |r| r.phase == ReleasePhase::Published).await
+    }
+
+    pub(crate) async fn publish_texts(
+        &self,
+        service: &str,
+        manifest: &str,
+        prices: &str,
+    ) -> Result<Release, Problem> {
+        let operator = self.operator().await;
+        let package = package(&[("mandate.toml", manifest), ("prices.toml", prices)]);
+        let digest = Digest::of(&package);
+        operator.upload(PutPackage { digest: digest.clone() }, package.into()).await?;
+        let service: Name = service.parse().unwrap();
+        let key = SigningKey::from_bytes(&seed(&format!("publisher of {service}")));
+        let signature = key.sign(signed_text(&service, &digest).as_bytes());
+        let publish = PublishRelease {
+            service,
+            digest,
+            manifest: manifest.to_owned(),
+            prices: prices.to_owned(),
+            public_key: chassis::hex(key.verifying_key().as_bytes()),
+            signature: chassis::hex(&signature.to_bytes()),
+        };
+        operator.call(publish).await
+    }
+}
+
+/// Waits for something that will be true soon.
+pub(crate) async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
+    let waited = tokio::time::timeout(Duration::from_secs(30), async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "waited in vain: {what}");
+}
+
+/// The answer, once it is one that was waited for.
+pub(crate) async fn eventually<T, F: Future<Output = T>>(
+    what: &str,
+    ask: impl Fn() -> F,
+    is_it: impl Fn(&T) -> bool,
+) -> T {
+    let answer = std::cell::Cell::new(None);
+    until(what, async || {
+        let seen = ask().await;
+        let so = is_it(&seen);
+        answer.set(Some(seen));
+        so
+    })
+    .await;
+    answer.into_inner().unwrap()
+}
+
+/// Words, for fields that are secret.
+pub(crate) fn secrets(pairs: &[(&str, &str)]) -> BTreeMap<String, Secret> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value))).collect()
+}
+
+/// A tar of files, compressed.
+pub(crate) fn package(files: &[(&str, &str)]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(zstd::Encoder::new(Vec::new(), 1).unwrap());
+    for (name, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, name, content.as_bytes()).unwrap();
+    }
+    archive.into_inner().unwrap().finish().unwrap()
+}
+
+fn seed(name: &str) -> [u8; 32] {
+    let digest = Digest::of(name.as_bytes());
+    chassis::unhex(digest.hex()).unwrap()
+}
+
+fn postgres(name: &str) -> Engine {
+    let server = std::env::var("MANDATE_TEST_POSTGRES").expect(
+        "set MANDATE_TEST_POSTGRES to a server for tests, such as \
+         postgres://admin@127.0.0.1:5432/postgres, or run `cargo xtask test`",
+    );
+    let digest = Digest::of(format!("{name}{}", std::process::id()).as_bytes());
+    Engine::postgres(&server).unwrap().with_prefix(&format!("t{}", digest.short())).unwrap()
+}
+
+struct NodeCredentials {
+    node: NodeId,
+    key: SigningKey,
+    clock: Arc<ManualClock>,
+}
+
+impl api::Credentials for NodeCredentials {
+    fn bearer(&self, audience: &str) -> Option<Arc<str>> {
+        let seconds = self.clock.now().micros().div_euclid(1_000_000);
+        let claims = Claims {
+            sub: Principal::Node(self.node),
+            aud: audience.to_owned(),
+            iat: seconds,
+            exp: seconds + 60,
+            sid: None,
+            account: None,
+        };
+        Some(token::sign(&self.node.to_string(), &self.key, &claims).into())
+    }
+}
