@@ -11,6 +11,7 @@ use api::{
     manifest::Manifest,
 };
 use tokio::{sync::watch, task::JoinSet, time::Instant};
+use types::JobId;
 
 use crate::{
     Node, environment,
@@ -54,31 +55,40 @@ impl Worker {
     pub(crate) async fn work(self, mut stopping: watch::Receiver<bool>) {
         let mut changes = self.node.changes.listen();
         let mut running = JoinSet::new();
+        let mut holding = Vec::new();
         let mut asking: Option<Asking> = None;
         loop {
             // A question is never withdrawn: its answer may be leases, which nobody would know of.
             if asking.is_none() && running.len() < self.slots {
-                asking = self.ask(self.slots - running.len());
+                asking = self.ask(self.slots - running.len(), &holding);
             }
             tokio::select! {
                 () = stopped(&mut stopping) => break,
                 leases = answer(asking.as_mut()) => {
                     asking = None;
                     for lease in leases.into_iter().take(self.slots - running.len()) {
+                        holding.push(lease.job.job);
                         running.spawn(self.clone().carry_out(lease, stopping.clone()));
                     }
                 }
-                Some(_) = running.join_next() => {}
+                Some(ended) = running.join_next() => {
+                    // One that panicked is held until its lease runs out.
+                    let ended = ended.unwrap_or_default();
+                    if let Some(place) = holding.iter().position(|job| Some(*job) == ended) {
+                        holding.swap_remove(place);
+                    }
+                }
                 _ = changes.changed() => {}
             }
         }
         while running.join_next().await.is_some() {}
     }
 
-    fn ask(&self, free: usize) -> Option<Asking> {
+    fn ask(&self, free: usize, holding: &[JobId]) -> Option<Asking> {
         let operation = LeaseJobs {
             node: self.node.id,
             releases: self.releases.all_ready(),
+            holding: holding.to_vec(),
             slots: u32::try_from(free).unwrap_or(u32::MAX),
             wait_millis: WAIT_MILLIS,
         };
@@ -101,16 +111,18 @@ impl Worker {
         }))
     }
 
-    async fn carry_out(self, lease: Lease, mut stopping: watch::Receiver<bool>) {
+    /// Answers which job it was.
+    async fn carry_out(self, lease: Lease, mut stopping: watch::Receiver<bool>) -> Option<JobId> {
         let (job, name) = (lease.job.job, &lease.job.name);
         tracing::info!(%job, name, attempt = lease.job.attempts, "a job begins");
         let done = self.run(&lease, &mut stopping).await;
         let Some((outcome, output)) = done else {
             tracing::warn!(%job, name, "the job's lease is lost; it was stopped");
-            return;
+            return Some(job);
         };
         tracing::info!(%job, name, ?outcome, "a job has ended");
         self.tell_end(&lease, outcome, output, &mut stopping).await;
+        Some(job)
     }
 
     async fn run(&self, lease: &Lease, stopping: &mut watch::Receiver<bool>) -> Done {

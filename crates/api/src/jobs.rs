@@ -142,6 +142,10 @@ pub struct LeaseJobs {
     pub node: NodeId,
     /// The releases that are ready on it.
     pub releases: Vec<Digest>,
+    /// The jobs that it has. Any other that was leased to it is waiting again: the node was killed,
+    /// or the answer with that lease never came. So a node asks one question at a time.
+    #[serde(default)]
+    pub holding: Vec<JobId>,
     /// How many jobs it can take now.
     pub slots: u32,
     /// How long to wait for one before answering with none, at most 5 000.

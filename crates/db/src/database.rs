@@ -2,7 +2,7 @@
 
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool};
 
-use crate::Error;
+use crate::{Error, crash};
 
 /// An open database. Clones share its connections.
 #[derive(Debug, Clone)]
@@ -65,6 +65,7 @@ impl Tx {
             Transaction::Sqlite(tx) => tx.commit().await?,
             Transaction::Postgres(tx) => tx.commit().await?,
         }
+        crash::step();
         Ok(())
     }
 }

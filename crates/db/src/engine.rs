@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use types::Secret;
 
-use crate::{Db, Error, Migration, migrate::migrate, postgres::Postgres, sqlite::Sqlite};
+use crate::{Db, Error, Migration, crash, migrate::migrate, postgres::Postgres, sqlite::Sqlite};
 
 /// The engines there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -90,9 +90,11 @@ impl Engine {
             return Err(Error::Configuration(problem));
         }
         match &self.0 {
-            Host::Sqlite(files) => files.create(name).await,
-            Host::Postgres(server) => server.create(name, password).await,
+            Host::Sqlite(files) => files.create(name).await?,
+            Host::Postgres(server) => server.create(name, password).await?,
         }
+        crash::step();
+        Ok(())
     }
 
     /// Where the database `name` is, for the program that uses it.

@@ -9,6 +9,7 @@
 //! `/*skip locked*/` passes over those that somebody else has locked. SQLite needs neither, since
 //! it has one writer at a time.
 
+mod crash;
 mod database;
 mod engine;
 mod error;

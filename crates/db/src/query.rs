@@ -6,7 +6,7 @@ use serde::Serialize;
 use sqlx::{AssertSqlSafe, Postgres, Sqlite, query::Query as Prepared};
 
 use crate::{
-    Db, Error, Row, Tx,
+    Db, Error, Row, Tx, crash,
     database::{Pools, Transaction},
     row::Found,
     value::{IntoValue, Unfit, Value},
@@ -153,22 +153,29 @@ pub trait On: Send {
 
 impl On for &Db {
     async fn run(self, query: Query) -> Result<u64, Error> {
-        Ok(match self.pools() {
+        let changed = match self.pools() {
             Pools::Sqlite { writer, .. } => {
                 query.for_sqlite().execute(writer).await?.rows_affected()
             }
             Pools::Postgres(pool) => query.for_postgres().execute(pool).await?.rows_affected(),
-        })
+        };
+        crash::step();
+        Ok(changed)
     }
 
     async fn rows(self, query: Query) -> Result<Vec<Row>, Error> {
-        match self.pools() {
+        let reads = query.reads();
+        let rows = match self.pools() {
             Pools::Sqlite { writer, readers } => {
-                let pool = if query.reads() { readers } else { writer };
-                Ok(sqlite_rows(query.for_sqlite().fetch_all(pool).await?))
+                let pool = if reads { readers } else { writer };
+                sqlite_rows(query.for_sqlite().fetch_all(pool).await?)
             }
-            Pools::Postgres(pool) => Ok(postgres_rows(query.for_postgres().fetch_all(pool).await?)),
+            Pools::Postgres(pool) => postgres_rows(query.for_postgres().fetch_all(pool).await?),
+        };
+        if !reads {
+            crash::step();
         }
+        Ok(rows)
     }
 }
 

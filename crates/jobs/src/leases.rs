@@ -26,6 +26,7 @@ pub(crate) async fn lease_jobs(cx: Call<State>, op: LeaseJobs) -> Result<Leases,
     let patience = Duration::from_millis(op.wait_millis.min(WAIT_MILLIS_MAX).into());
     let waiting = tokio::time::sleep(patience);
     tokio::pin!(waiting);
+    take_back(&cx, &op).await?;
     loop {
         // Listening before looking: a job that is put meanwhile ends the wait.
         let change = cx.changed();
@@ -42,6 +43,35 @@ pub(crate) async fn lease_jobs(cx: Call<State>, op: LeaseJobs) -> Result<Leases,
             () = change => {}
         }
     }
+}
+
+/// What the node should have and has not, it will never report.
+async fn take_back(cx: &Call<State>, op: &LeaseJobs) -> Result<(), Problem> {
+    let lost =
+        |stored: &Stored| stored.job.node == Some(op.node) && !op.holding.contains(&stored.job.job);
+    let running = store::jobs_running(cx.db()).await.map_err(Error::from)?;
+    for seen in running.into_iter().filter(lost) {
+        give_back_unless_changed(cx, &seen, |_| true).await?;
+    }
+    Ok(())
+}
+
+/// Gives a job back in a transaction of its own, unless it has changed hands or is not `lost`.
+async fn give_back_unless_changed(
+    room: &Room<State>,
+    seen: &Stored,
+    lost: impl Fn(&Stored) -> bool,
+) -> Result<(), Problem> {
+    let mut write = room.begin().await?;
+    let now = write.now();
+    let stored = store::job_to_change(write.tx(), seen.job.job).await.map_err(Error::from)?;
+    let held = |stored: &Stored| {
+        (stored.job.state, stored.token) == (JobState::Running, seen.token) && lost(stored)
+    };
+    let Some(mut stored) = stored.filter(held) else { return Ok(()) };
+    give_back(&mut stored, now);
+    store::update_job(write.tx(), &stored).await.map_err(Error::from)?;
+    write.commit().await
 }
 
 async fn take(write: &mut Write<State>, op: &LeaseJobs) -> Result<Vec<Lease>, Error> {
@@ -153,14 +183,7 @@ pub(crate) async fn expire(room: Room<State>) -> Result<Next, Problem> {
     let (expired, held): (Vec<_>, Vec<_>) =
         running.into_iter().partition(|stored| stored.lease_expires <= now);
     for seen in expired {
-        let mut write = room.begin().await?;
-        let stored = store::job_to_change(write.tx(), seen.job.job).await.map_err(Error::from)?;
-        let Some(mut stored) = stored.filter(|stored| stored.token == seen.token) else { continue };
-        if stored.job.state == JobState::Running && stored.lease_expires <= now {
-            give_back(&mut stored, now);
-            store::update_job(write.tx(), &stored).await.map_err(Error::from)?;
-            write.commit().await?;
-        }
+        give_back_unless_changed(&room, &seen, |stored| stored.lease_expires <= now).await?;
     }
     Ok(if held.is_empty() { Next::Idle } else { Next::Soon })
 }

@@ -65,8 +65,13 @@ async fn work(world: &World, outcomes: &[Outcome]) {
     let release = world.publish("forum", "first").await.digest;
     let (node, client) = world.node("worker").await;
     for outcome in outcomes {
-        let lease =
-            LeaseJobs { node, releases: vec![release.clone()], slots: 1, wait_millis: 5_000 };
+        let lease = LeaseJobs {
+            node,
+            releases: vec![release.clone()],
+            holding: Vec::new(),
+            slots: 1,
+            wait_millis: 5_000,
+        };
         let lease = eventually(
             "there is a job",
             || async { client.call(lease.clone()).await.unwrap().leases },

@@ -1,0 +1,178 @@
+//! The process is killed after each durable step of an order in turn. Started again, it completes
+//! the order once: one instance, one database, one billing cycle, set up once.
+#![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
+
+mod platform;
+
+use std::time::Duration;
+
+use api::{
+    Client, Problem,
+    billing::{GetBill, LineKind},
+    configurator::{GetInstance, GetSetup, Instance, InstanceState, ListInstances, SubmitSetup},
+    identity::{RegisterAccount, Registered, SignIn},
+    jobs::{JobState, ListInstanceJobs},
+    provider::{GetOrder, ListOrders, Order, OrderPhase, PlaceOrder},
+};
+use platform::Platform;
+use types::{AccountId, Secret};
+
+/// More steps than an order has: a test that gets there counts something else.
+const STEPS_MAX: u64 = 150;
+const PASSWORD: &str = "correct horse battery";
+
+#[tokio::test]
+async fn an_order_survives_a_kill_after_each_durable_step_on_sqlite() {
+    kill_after_each_step("sqlite", "sqlite", 1).await;
+}
+
+/// Every third step is enough here: what differs from SQLite is below the steps.
+#[tokio::test]
+async fn an_order_survives_a_kill_after_every_third_durable_step_on_postgres() {
+    let server = std::env::var("MANDATE_TEST_POSTGRES").expect(
+        "set MANDATE_TEST_POSTGRES to a server for tests, such as \
+         postgres://admin@127.0.0.1:5432/postgres, or run `cargo xtask test`",
+    );
+    kill_after_each_step("postgres", &server, 3).await;
+}
+
+async fn kill_after_each_step(name: &str, database: &str, stride: usize) {
+    let mut platform = Platform::new(name, database);
+    platform.start().await;
+    platform.publish();
+    let account = Customer::register(&platform).await;
+    for (kills, steps) in (0..STEPS_MAX).step_by(stride).enumerate() {
+        let killed = account.order(&mut platform, steps).await;
+        if !killed {
+            println!("{name}: killed {kills} times, after up to {steps} durable steps");
+            assert!(kills > 20 / stride, "an order has more durable steps than {kills}");
+            account.check_all(&platform).await;
+            platform.stop().await;
+            return;
+        }
+    }
+    panic!("after {STEPS_MAX} durable steps an order was still killed");
+}
+
+struct Customer {
+    account: AccountId,
+    token: Secret,
+}
+
+impl Customer {
+    async fn register(platform: &Platform) -> Self {
+        let client = platform.client(None);
+        let (email, password) = ("ada@example.com".to_owned(), Secret::new(PASSWORD));
+        let title = "A bakery".to_owned();
+        let register = RegisterAccount { title, email: email.clone(), password: password.clone() };
+        let Registered { account, .. } = client.call(register).await.unwrap();
+        let token = client.call(SignIn { email, password }).await.unwrap().token;
+        Self { account, token }
+    }
+
+    fn client(&self, platform: &Platform) -> Client {
+        platform.client(Some(&self.token))
+    }
+
+    /// Takes an instance and sets it up, with a kill after `steps` durable steps; answers whether
+    /// there was one.
+    async fn order(&self, platform: &mut Platform, steps: u64) -> bool {
+        platform.kill_after(steps);
+        let mut killed = false;
+        let (key, deadline) = (format!("order-{steps}"), Duration::from_mins(1));
+        let done = tokio::time::timeout(deadline, async {
+            loop {
+                let client = self.client(platform);
+                match self.see_through(&client, steps, &key).await {
+                    Ok(instance) if instance.state == InstanceState::Open => break,
+                    Ok(_) => {}
+                    Err(problem) if problem.is_transient() => {}
+                    Err(problem) => panic!("after {steps} steps: {problem}"),
+                }
+                if platform.was_killed() {
+                    assert!(!killed, "it was killed once only");
+                    killed = true;
+                    platform.start().await;
+                }
+                tokio::time::sleep(Duration::from_millis(25)).await;
+            }
+        });
+        assert!(done.await.is_ok(), "after {steps} steps it never opened\n{}", platform.log());
+        platform.kill_never();
+        self.check(&self.client(platform), steps).await;
+        killed
+    }
+
+    /// Does what is to be done next, as a person who tries again would.
+    async fn see_through(
+        &self,
+        client: &Client,
+        steps: u64,
+        key: &str,
+    ) -> Result<Instance, Problem> {
+        let account = self.account;
+        let place = PlaceOrder {
+            account,
+            service: "counter".parse().unwrap(),
+            plan: None,
+            modules: [].into(),
+            size: "small".into(),
+            host: host(steps).parse().unwrap(),
+        };
+        let Order { order, .. } = client.call_once(place, key).await?;
+        let Order { instance, phase, .. } = client.call(GetOrder { account, order }).await?;
+        assert_ne!(phase, OrderPhase::Failed);
+        let seen = match client.call(GetInstance { account, instance }).await {
+            Err(problem) if phase == OrderPhase::Placed && problem.status == 404 => {
+                return Err(Problem::unavailable("not there yet", 1));
+            }
+            seen => seen?,
+        };
+        assert_ne!(seen.state, InstanceState::Failed, "{:?}", seen.problem);
+        if seen.state == InstanceState::AwaitingSetup {
+            let values = [("title".to_owned(), Secret::new("Buns"))].into();
+            client.call(SubmitSetup { account, instance, key: None, values }).await?;
+        }
+        Ok(seen)
+    }
+
+    /// There is one of everything.
+    async fn check(&self, client: &Client, steps: u64) {
+        let account = self.account;
+        let list = ListInstances { account, after: None, limit: Some(500) };
+        let instances = client.call(list).await.unwrap().items;
+        let mine = instances.iter().filter(|instance| instance.host.as_str() == host(steps));
+        let mine: Vec<&Instance> = mine.collect();
+        assert_eq!(mine.len(), 1);
+        let instance = mine[0].instance;
+        let list = ListInstanceJobs { account, instance, after: None, limit: None };
+        let jobs = client.call(list).await.unwrap().items;
+        let succeeded = jobs.iter().filter(|job| job.state == JobState::Succeeded);
+        assert_eq!((jobs.len(), succeeded.count()), (2, 2));
+        let setup = client.call(GetSetup { account, instance }).await.unwrap();
+        assert!(setup.steps.iter().all(|step| step.state == JobState::Succeeded));
+        let bill = client.call(GetBill { account, month: None }).await.unwrap();
+        let cycles = |kind| {
+            let lines = bill.lines.iter();
+            lines.filter(|line| line.instance == instance && line.kind == kind).count()
+        };
+        assert_eq!((cycles(LineKind::Plan), cycles(LineKind::Size)), (1, 1));
+    }
+
+    async fn check_all(&self, platform: &Platform) {
+        let account = self.account;
+        let client = self.client(platform);
+        let list = ListOrders { account, after: None, limit: Some(500) };
+        let orders = client.call(list).await.unwrap().items.len();
+        let list = ListInstances { account, after: None, limit: Some(500) };
+        let instances = client.call(list).await.unwrap().items.len();
+        assert_eq!(orders, instances);
+        assert_eq!(platform.instance_databases().await, instances, "one database each");
+        let verification = api::billing::VerifyBill { account, month: None };
+        assert!(client.call(verification).await.unwrap().agrees);
+    }
+}
+
+fn host(steps: u64) -> String {
+    format!("after-{steps}.localhost")
+}

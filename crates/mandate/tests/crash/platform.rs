@@ -1,0 +1,159 @@
+//! The real program, which can be told to kill itself.
+
+use std::{
+    fs::File,
+    io::{BufRead as _, BufReader},
+    os::unix::process::{CommandExt as _, ExitStatusExt as _},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+};
+
+use api::{Client, Remote};
+use types::{Digest, Secret};
+
+const MANDATE: &str = env!("CARGO_BIN_EXE_mandate");
+
+pub(crate) struct Platform {
+    folder: PathBuf,
+    database: String,
+    prefix: String,
+    running: Option<(Child, String)>,
+}
+
+impl Platform {
+    pub(crate) fn new(name: &str, database: &str) -> Self {
+        let folder =
+            std::env::temp_dir().join(format!("mandate-crash-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let digest = Digest::of(folder.as_os_str().as_encoded_bytes());
+        let prefix = format!("t{}", digest.short());
+        Self { folder, database: database.to_owned(), prefix, running: None }
+    }
+
+    fn crash_file(&self) -> PathBuf {
+        self.folder.join("crash")
+    }
+
+    /// Starts it and waits until it answers.
+    pub(crate) async fn start(&mut self) {
+        let log = File::options().append(true).create(true).open(self.folder.join("log")).unwrap();
+        let mut child = Command::new(MANDATE)
+            .args(["up", "--port", "0", "--data"])
+            .arg(self.folder.join("data"))
+            .args(["--database", &self.database, "--database-prefix", &self.prefix])
+            .env("MANDATE_CRASH_FILE", self.crash_file())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let stdout = child.stdout.take().unwrap();
+        let reading = tokio::task::spawn_blocking(move || {
+            BufReader::new(stdout).read_line(&mut line).unwrap();
+            line
+        });
+        let line = reading.await.unwrap();
+        let Some(url) = line.trim().strip_prefix("ready ") else {
+            panic!("it does not start: {line}\n{}", self.log())
+        };
+        self.running = Some((child, url.to_owned()));
+    }
+
+    /// Asks it to end, and sees that it does.
+    pub(crate) async fn stop(&mut self) {
+        let (mut child, _) = self.running.take().unwrap();
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let ended = tokio::task::spawn_blocking(move || child.wait().unwrap());
+        assert!(ended.await.unwrap().success(), "{}", self.log());
+        std::fs::remove_dir_all(&self.folder).unwrap();
+    }
+
+    /// From now on it has so many durable steps left.
+    pub(crate) fn kill_after(&self, steps: u64) {
+        let fresh = self.folder.join("crash.new");
+        std::fs::write(&fresh, steps.to_string()).unwrap();
+        std::fs::rename(fresh, self.crash_file()).unwrap();
+    }
+
+    pub(crate) fn kill_never(&self) {
+        let _ = std::fs::remove_file(self.crash_file());
+    }
+
+    /// Whether it has ended, which it may only by being killed; it will not be a second time.
+    pub(crate) fn was_killed(&mut self) -> bool {
+        let Some((child, _)) = &mut self.running else { return true };
+        let Some(status) = child.try_wait().unwrap() else { return false };
+        assert_eq!(status.signal(), Some(9), "{status}\n{}", self.log());
+        self.kill_never();
+        true
+    }
+
+    pub(crate) fn client(&self, token: Option<&Secret>) -> Client {
+        let (_, url) = self.running.as_ref().unwrap();
+        let nobody: Option<Arc<str>> = None;
+        let client = Client::new(Arc::new(Remote::new(url)), Arc::new(nobody));
+        client.with_token(token.map(Secret::reveal))
+    }
+
+    /// Publishes the service beside this file, as an operator would.
+    pub(crate) fn publish(&self) {
+        let file = std::fs::read_to_string(self.folder.join("data/operator.txt")).unwrap();
+        let line = |start: &str| {
+            file.lines().find_map(|line| line.strip_prefix(start)).unwrap().to_owned()
+        };
+        let (_, url) = self.running.as_ref().unwrap();
+        let service = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/crash/service");
+        for arguments in
+            [["sign-in", &line("e-mail: ")].as_slice(), &["service", "publish", service]]
+        {
+            let done = Command::new(MANDATE)
+                .args(arguments)
+                .env("MANDATE_URL", url)
+                .env("MANDATE_HOME", self.folder.join("home"))
+                .env("MANDATE_PASSWORD", line("password: "))
+                .output()
+                .unwrap();
+            let printed = String::from_utf8_lossy(&done.stderr);
+            assert!(done.status.success(), "{arguments:?}: {printed}");
+        }
+    }
+
+    /// How many databases of instances there are.
+    pub(crate) async fn instance_databases(&self) -> usize {
+        if self.database == "sqlite" {
+            let files = std::fs::read_dir(self.folder.join("data/databases")).unwrap();
+            let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+            return names
+                .filter_map(|name| name.strip_suffix(".db").map(str::to_owned))
+                .filter(|name| name.starts_with("inst_"))
+                .count();
+        }
+        let query = format!(
+            "select count(*) from pg_database where datname like '{}\\_inst\\_%'",
+            self.prefix
+        );
+        let mut psql = Command::new("psql");
+        psql.args([&self.database, "-Atc", &query]);
+        let done = tokio::task::spawn_blocking(move || psql.output().unwrap()).await.unwrap();
+        String::from_utf8(done.stdout).unwrap().trim().parse().unwrap()
+    }
+
+    /// The end of what it logged.
+    pub(crate) fn log(&self) -> String {
+        let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(60)..].join("\n")
+    }
+}
+
+impl Drop for Platform {
+    fn drop(&mut self) {
+        if let Some((child, _)) = &mut self.running {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
