@@ -13,18 +13,7 @@ pub(crate) async fn put_grant(cx: &mut Write<State>, op: PutGrant) -> Result<Gra
     let (principal, given, on) = (op.principal, op.given, op.on);
     let granted_by = cx.caller.principal.clone();
     let grant = Grant { grant: op.grant, principal, given, on, granted_by, created: cx.now() };
-    let known =
-        store::grant(cx.tx(), account_of(&grant.on), op.grant).await.map_err(Error::from)?;
-    match known {
-        // Put again: nothing new to tell, but the answer still means that everybody has it.
-        Some(known)
-            if (&known.principal, &known.given, &known.on)
-                == (&grant.principal, &grant.given, &grant.on) =>
-        {
-            Ok(known)
-        }
-        _ => keep(cx, grant, "access.putGrant").await,
-    }
+    keep(cx, grant, "access.putGrant").await
 }
 
 pub(crate) async fn create_grant(cx: &mut Write<State>, op: CreateGrant) -> Result<Grant, Problem> {
@@ -46,11 +35,16 @@ pub(crate) async fn create_grant(cx: &mut Write<State>, op: CreateGrant) -> Resu
 
 async fn keep(cx: &mut Write<State>, grant: Grant, action: &str) -> Result<Grant, Problem> {
     let account = account_of(&grant.on);
-    store::put_grant(cx.tx(), account, &grant).await.map_err(Error::from)?;
+    // What is put again is told again, since the answer means that everybody has it.
+    let is_new = store::put_grant(cx.tx(), account, &grant).await.map_err(Error::from)?;
+    let kept = store::grant(cx.tx(), account, grant.grant).await.map_err(Error::from)?;
+    let grant = kept.ok_or(Error::Missing)?;
     cx.put(&grant).await.map_err(Error::from)?;
     cx.wait_for_copies();
-    let detail = format!("`{}` to {}", grant.given, grant.principal);
-    audit(cx, account, action, &grant.on, detail).await?;
+    if is_new {
+        let detail = format!("`{}` to {}", grant.given, grant.principal);
+        audit(cx, account, action, &grant.on, detail).await?;
+    }
     Ok(grant)
 }
 

@@ -14,17 +14,20 @@ fn owner(account: Option<AccountId>) -> String {
     account.map(|id| id.to_string()).unwrap_or_default()
 }
 
+/// Answers whether it says something new.
 pub(crate) async fn put_grant(
     tx: &mut db::Tx,
     account: Option<AccountId>,
     grant: &Grant,
-) -> Stored<()> {
+) -> Stored<bool> {
     db::query(
         "insert into access_grant (id, account, principal, given, resource, granted_by, created)
          values (?, ?, ?, ?, ?, ?, ?)
          on conflict (id) do update set account = excluded.account, principal = excluded.principal,
          given = excluded.given, resource = excluded.resource, granted_by = excluded.granted_by,
-         created = excluded.created",
+         created = excluded.created
+         where (access_grant.principal, access_grant.given, access_grant.resource)
+         <> (excluded.principal, excluded.given, excluded.resource)",
     )
     .bind(grant.grant)
     .bind(owner(account))
@@ -35,7 +38,7 @@ pub(crate) async fn put_grant(
     .bind(grant.created)
     .run(tx)
     .await
-    .map(drop)
+    .map(|changed| changed == 1)
 }
 
 fn read_grant(row: &db::Row) -> Stored<Grant> {

@@ -34,10 +34,15 @@ pub(crate) async fn register_account(
     insert_person(write.tx(), &user, &hash, Some(OWNER)).await?;
     let registered = write.finish(Registered { account: account.account, user: user.user }).await?;
     // The reconciler would do it too; done here, the new owner can go on at once.
-    if let Err(problem) = grant_roles(cx.room().clone()).await {
-        tracing::warn!(%problem, "the owner's grant will be tried again");
-    }
+    grant_roles_now(cx.room()).await;
     Ok(registered)
+}
+
+/// Tells access without waiting for the reconciler, which tries again if it fails.
+pub(crate) async fn grant_roles_now(room: &Room<State>) {
+    if let Err(problem) = grant_roles(room.clone()).await {
+        tracing::warn!(%problem, "a grant will be tried again");
+    }
 }
 
 pub(crate) async fn create_user(cx: Call<State>, op: CreateUser) -> Result<User, Problem> {

@@ -10,7 +10,11 @@ use api::{
 use chassis::{Call, Next, Room, Write};
 use types::{Principal, Secret, SessionId};
 
-use crate::{Error, State, accounts::checked_email, store};
+use crate::{
+    Error, State,
+    accounts::{checked_email, grant_roles_now},
+    store,
+};
 
 /// For how long a session is good.
 const SESSION: Duration = Duration::from_hours(12);
@@ -18,9 +22,14 @@ const SESSION: Duration = Duration::from_hours(12);
 pub(crate) async fn sign_in(cx: Call<State>, op: SignIn) -> Result<SignedIn, Problem> {
     let email = checked_email(&op.email).map_err(|_| Error::SignIn)?;
     let found = store::person(cx.db(), &email).await.map_err(Error::from)?;
-    let (user, hash) = found.unzip();
+    let hash = found.as_ref().map(|person| person.hash.clone());
     let right = cx.state().passwords.is_right(op.password, hash).await?;
-    let user = user.filter(|_| right).ok_or(Error::SignIn)?;
+    let person = found.filter(|_| right).ok_or(Error::SignIn)?;
+    if !person.granted {
+        // The reconciler is at it; done here, whoever has signed in can go on at once.
+        grant_roles_now(cx.room()).await;
+    }
+    let user = person.user;
     let now = cx.now();
     let (session, expires) = (SessionId::new(now), now.plus(SESSION));
     store::insert_session(cx.db(), session, user.user, expires).await.map_err(Error::from)?;

@@ -76,11 +76,21 @@ pub(crate) async fn users(on: impl On, account: AccountId, cursor: &Cursor) -> S
         .await
 }
 
-/// The user with that address and the hash of their password.
-pub(crate) async fn person(on: impl On, email: &str) -> Stored<Option<(User, String)>> {
+/// Somebody who can sign in.
+pub(crate) struct Person {
+    pub(crate) user: User,
+    pub(crate) hash: String,
+    /// Whether access has been told of their role.
+    pub(crate) granted: bool,
+}
+
+pub(crate) async fn person(on: impl On, email: &str) -> Stored<Option<Person>> {
     db::query("select * from person where email = ?")
         .bind(email)
-        .optional(on, |row| Ok((read_user(row)?, row.get("password_hash")?)))
+        .optional(on, |row| {
+            let (user, hash) = (read_user(row)?, row.get("password_hash")?);
+            Ok(Person { user, hash, granted: row.get("granted")? })
+        })
         .await
 }
 
