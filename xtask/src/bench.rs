@@ -1,0 +1,42 @@
+//! `cargo xtask bench NAME`: programs that measure, built for release, beside a PostgreSQL of
+//! their own.
+
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+
+use crate::{machine, postgres::Postgres, process, programs::cargo};
+
+/// Measures.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// What to measure.
+    name: Name,
+}
+
+/// What can be measured.
+#[derive(Clone, Copy, ValueEnum)]
+enum Name {
+    /// The ground floor: a call inside the house, a request through the gateway, rows per second.
+    Ground,
+}
+
+impl Name {
+    /// The package that has the program that measures, and what that is called there.
+    const fn program(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Ground => ("mandate", "ground"),
+        }
+    }
+}
+
+/// Runs the program, with this machine's packages installed where they are missing.
+pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    machine::ensure(&[&machine::COMPILER, &machine::POSTGRES]).await?;
+    let postgres = Postgres::start().await?;
+    let (package, bench) = options.name.program();
+    let mut command = cargo(&["bench", "--package", package, "--bench", bench]);
+    postgres.tell(&mut command);
+    let status = process::run(command).await?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,156 @@
+//! `cargo xtask demo`: the whole main job, done as a stranger would: over the public HTTP
+//! interfaces and the command line alone. Each step checks what it says.
+
+mod bills;
+mod browser;
+mod orders;
+mod permissions;
+mod person;
+mod platform;
+mod refusals;
+mod services;
+mod story;
+mod visitors;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context as _;
+
+use crate::{machine, programs};
+use browser::Browser;
+use person::Person;
+use platform::Platform;
+use story::Story;
+
+/// The bakery's forum, with polls and search.
+const BAKERY: &str = "bakery-forum.localhost";
+/// The chess club's forum, without modules.
+const CLUB: &str = "club-forum.localhost";
+/// The chess club's store.
+const CLUB_STORE: &str = "club-store.localhost";
+/// Everybody's, except the operator's: it opens nothing but a demonstration on this machine.
+const PASSWORD: &str = "flour-and-water";
+
+/// Runs the whole main job.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// End after the last step instead of staying up
+    #[arg(long)]
+    exit: bool,
+    /// Where the platform keeps its data; a second run goes on with what is there
+    #[arg(long, value_name = "DIR", default_value = ".mandate/demo")]
+    data: PathBuf,
+    /// On which port; 8080, or the next one that is free, if absent
+    #[arg(long, value_name = "N")]
+    port: Option<u16>,
+}
+
+impl Options {
+    /// The same, wherever the program goes.
+    pub(crate) fn absolute(self) -> anyhow::Result<Self> {
+        Ok(Self { data: std::path::absolute(self.data)?, ..self })
+    }
+}
+
+/// Who and what takes part.
+struct Demo {
+    story: Story,
+    port: u16,
+    data: PathBuf,
+    operator: Person,
+    /// Owns the bakery.
+    ada: Person,
+    /// Works there.
+    ben: Person,
+    /// Runs the chess club.
+    eva: Person,
+}
+
+impl Demo {
+    fn new(data: PathBuf, port: u16) -> anyhow::Result<Self> {
+        let url = format!("http://127.0.0.1:{port}");
+        let person = |name, email, password| Person::new(&data, &url, name, email, password);
+        let operator = platform::operator(&data)?;
+        Ok(Self {
+            operator: person("operator", &operator.email, &operator.password),
+            ada: person("ada", "ada@bakery.example", PASSWORD),
+            ben: person("ben", "ben@bakery.example", PASSWORD),
+            eva: person("eva", "eva@club.example", PASSWORD),
+            story: Story::begin(),
+            data,
+            port,
+        })
+    }
+
+    /// Somebody with a browser of their own, at a host.
+    fn browser(&self, host: &str) -> Browser {
+        Browser::new(self.port, host)
+    }
+}
+
+/// Runs every step, then stays up unless it shall not.
+pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    machine::ensure(&[&machine::COMPILER, &machine::PYTHON]).await?;
+    let story = Story::begin();
+    story::chapter("The programs");
+    programs::build(&["build", "--package", "mandate"]).await?;
+    story.done("built `mandate` and the forum");
+    story::chapter("1  The platform starts");
+    let mut platform = Platform::start(&options.data, options.port).await?;
+    story.done(format!("`mandate up` is ready at http://127.0.0.1:{}", platform.port));
+    let demo = Demo::new(options.data.clone(), platform.port)?;
+    if let Err(error) = chapters(&demo).await {
+        eprintln!("\nThe end of {}:\n{}", platform.log.display(), platform.last_words());
+        return Err(error.context("the demo ends at the first step that fails"));
+    }
+    println!("\nEverything was shown in {:.1} s.", story.total().as_secs_f64());
+    if options.exit {
+        let story = Story::begin();
+        let status = platform.stop().context("`mandate up` cannot be waited for")?;
+        story.done(format!("`mandate up` stopped ({status})"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    invite(&demo, &platform);
+    platform.ended().await
+}
+
+async fn chapters(demo: &Demo) -> anyhow::Result<()> {
+    platform::first_start(demo).await?;
+    story::chapter("2  Services are published");
+    services::publish(demo).await?;
+    story::chapter("3, 4, 5  A customer takes a forum and sets it up");
+    orders::bakery(demo).await?;
+    story::chapter("6  Visitors come, and another customer");
+    visitors::bakery(demo).await?;
+    orders::club(demo).await?;
+    visitors::apart(demo).await?;
+    story::chapter("7  Permissions");
+    permissions::show(demo).await?;
+    story::chapter("8  The bill");
+    bills::show(demo).await?;
+    story::chapter("9  What is refused, and how");
+    refusals::hosts(demo).await?;
+    refusals::orders(demo).await?;
+    refusals::manifests(demo).await
+}
+
+/// What to try by hand.
+fn invite(demo: &Demo, platform: &Platform) {
+    let at = |host: &str| format!("http://{host}:{}/", demo.port);
+    let rows = [
+        ("console", at("console.localhost"), demo.ada.sign_in()),
+        ("the bakery's forum", at(BAKERY), format!("{} / {PASSWORD}", visitors::VERA)),
+        ("the club's forum", at(CLUB), String::new()),
+        ("the club's store", at(CLUB_STORE), String::new()),
+        ("the club's owner", at("console.localhost"), demo.eva.sign_in()),
+        ("the operator", at("console.localhost"), demo.operator.sign_in()),
+        ("API", format!("{}billing/v1/openapi.json", at("api.localhost")), String::new()),
+    ];
+    println!("\nIt stays up; try it by hand, and end it with Ctrl-C.\n");
+    for (what, url, sign_in) in rows {
+        println!("  {what:<20}{url:<50}{sign_in}");
+    }
+    println!("\n  export MANDATE_URL=http://127.0.0.1:{}", demo.port);
+    println!("  {} sign-in {}", person::PROGRAM, demo.ada.email);
+    println!("  log: {}", platform.log.display());
+}

@@ -1,0 +1,138 @@
+//! The platform's process: built, started, watched and stopped.
+
+use std::{
+    fs::{DirBuilder, File},
+    net::TcpListener,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail, ensure};
+use rustix::process::Signal;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncRead, BufReader},
+    time::timeout,
+};
+
+use super::{Demo, person::PROGRAM};
+use crate::process::Group;
+
+/// How long the platform may take to begin.
+const START_LONGEST: Duration = Duration::from_mins(1);
+/// How long it may take to end.
+const STOP_LONGEST: Duration = Duration::from_secs(40);
+/// How many lines of the log are shown when something fails.
+const LAST_LINES: usize = 30;
+
+/// A running platform, stopped when this is dropped.
+pub(crate) struct Platform {
+    group: Group,
+    /// Where people and programs find it.
+    pub(crate) port: u16,
+    /// Where it writes its log.
+    pub(crate) log: PathBuf,
+    /// Kept, so that it may go on printing.
+    output: BufReader<Box<dyn AsyncRead + Unpin>>,
+}
+
+impl Platform {
+    /// Starts it on a folder, and waits until it is ready.
+    pub(crate) async fn start(data: &Path, port: Option<u16>) -> anyhow::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(data)?;
+        let port = free_port(port)?;
+        let log = data.join("mandate.log");
+        let mut command = Command::new(PROGRAM);
+        command.arg("up").arg("--data").arg(data).args(["--port", &port.to_string()]);
+        command.env("NO_COLOR", "1");
+        command.stdout(Stdio::piped()).stderr(File::create(&log)?);
+        let mut group = Group::start(command, Signal::TERM, STOP_LONGEST)?;
+        let output = BufReader::new(group.pipe().expect("its output is piped"));
+        let mut platform = Self { group, port, log, output };
+        match platform.ready().await {
+            Ok(()) => Ok(platform),
+            Err(error) => Err(error.context(platform.last_words())),
+        }
+    }
+
+    async fn ready(&mut self) -> anyhow::Result<()> {
+        let mut line = String::new();
+        let read = timeout(START_LONGEST, self.output.read_line(&mut line)).await;
+        read.context("`mandate up` is not ready after a minute")??;
+        let ready = format!("ready http://127.0.0.1:{}", self.port);
+        ensure!(line.trim() == ready, "`mandate up` printed `{}`, not `{ready}`", line.trim());
+        Ok(())
+    }
+
+    /// The end of its log.
+    pub(crate) fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+    }
+
+    /// Stops it.
+    pub(crate) fn stop(self) -> Option<ExitStatus> {
+        self.group.stop()
+    }
+
+    /// Waits until it ends by itself, which it should not.
+    pub(crate) async fn ended(&mut self) -> anyhow::Result<ExitCode> {
+        let status = self.group.wait().await?;
+        bail!("`mandate up` ended ({status}); its log ends with:\n{}", self.last_words())
+    }
+}
+
+fn free_port(wanted: Option<u16>) -> anyhow::Result<u16> {
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    match wanted {
+        Some(port) => {
+            ensure!(free(&port), "the port {port} is taken; choose another one with `--port`");
+            Ok(port)
+        }
+        None => (8080..8180).find(free).context("no port from 8080 to 8179 is free"),
+    }
+}
+
+/// How the operator signs in.
+pub(crate) struct Operator {
+    /// The e-mail address.
+    pub(crate) email: String,
+    /// The password, which the first start made.
+    pub(crate) password: String,
+}
+
+/// Reads what the first start has left for the operator.
+pub(crate) fn operator(data: &Path) -> anyhow::Result<Operator> {
+    let path = data.join("operator.txt");
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("the first start did not write `{}`", path.display()))?;
+    let value = |key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key));
+        let line = line.with_context(|| format!("`{}` has no `{key}`", path.display()))?;
+        anyhow::Ok(line.trim().to_owned())
+    };
+    Ok(Operator { email: value("e-mail:")?, password: value("password:")? })
+}
+
+/// The first start has made what is secret, for its owner's eyes only; the operator can sign in.
+pub(crate) async fn first_start(demo: &Demo) -> anyhow::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    for name in ["master.key", "operator.txt"] {
+        let path = demo.data.join(name);
+        let mode = std::fs::metadata(&path)
+            .with_context(|| format!("the first start did not write `{}`", path.display()))?
+            .permissions()
+            .mode();
+        ensure!(mode & 0o777 == 0o600, "others than its owner can read `{}`", path.display());
+    }
+    demo.operator.ask(&format!("sign-in {}", demo.operator.email)).await?;
+    let data = demo.data.display();
+    demo.story.done(format!("master.key and operator.txt are in {data}; the operator signs in"));
+    demo.browser("console.localhost").get("/").await?.is(200)?;
+    let document = demo.browser("api.localhost").get("/billing/v1/openapi.json").await?.is(200)?;
+    document.shows("billing.getBill")?;
+    demo.story.done("the console answers, and so does the API with its OpenAPI documents");
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! Programs that are started here, each in a process group of its own, and always stopped.
+
+use std::{
+    io::Write as _,
+    os::unix::process::CommandExt as _,
+    process::{Command, ExitStatus, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncRead, BufReader},
+    process::Child,
+    time::{sleep, timeout},
+};
+
+/// How long a single program may run.
+const RUN_LONGEST: Duration = Duration::from_mins(25);
+/// How long output is still read after a program ended, should a child of it hold on to the pipe.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How often something is asked that is waited for.
+const ASK_EVERY: Duration = Duration::from_millis(50);
+/// How often it is looked whether a program has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// A program and all that it starts, asked to end when this is dropped.
+pub(crate) struct Group {
+    child: Child,
+    leader: Pid,
+    /// With which signal it is asked.
+    stop: Signal,
+    /// How long it may take to end before it is killed.
+    patience: Duration,
+}
+
+impl Group {
+    /// Starts a program that is asked to end by `stop`, without standard input.
+    pub(crate) fn start(
+        mut command: Command,
+        stop: Signal,
+        patience: Duration,
+    ) -> anyhow::Result<Self> {
+        let program = command.get_program().display().to_string();
+        command.stdin(Stdio::null()).process_group(0);
+        let child = tokio::process::Command::from(command)
+            .spawn()
+            .with_context(|| format!("`{program}` cannot be started"))?;
+        let leader = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let leader = leader.expect("a child that was not waited for has an id");
+        Ok(Self { child, leader, stop, patience })
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// Waits for it to end by itself.
+    pub(crate) async fn wait(&mut self) -> anyhow::Result<ExitStatus> {
+        Ok(self.child.wait().await?)
+    }
+
+    /// What it prints, if that was piped and not taken before.
+    pub(crate) fn pipe(&mut self) -> Option<Box<dyn AsyncRead + Unpin>> {
+        if let Some(out) = self.child.stdout.take() {
+            return Some(Box::new(out));
+        }
+        self.child.stderr.take().map(|err| Box::new(err) as Box<dyn AsyncRead + Unpin>)
+    }
+
+    /// Asks it to end, waits, and kills it if need be; how it ended.
+    pub(crate) fn stop(mut self) -> Option<ExitStatus> {
+        self.end();
+        self.ended()
+    }
+
+    fn end(&mut self) {
+        for signal in [self.stop, Signal::KILL] {
+            if self.ended().is_some() {
+                return;
+            }
+            // An error means that it is gone, which is what is wanted.
+            let _ = kill_process_group(self.leader, signal);
+            let asked = Instant::now();
+            while self.ended().is_none() && asked.elapsed() < self.patience {
+                std::thread::sleep(LOOK_EVERY);
+            }
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Runs a program to its end with this program's output.
+pub(crate) async fn run(command: Command) -> anyhow::Result<ExitStatus> {
+    follow(command, |_| {}).await
+}
+
+/// Runs a program to its end, passes on what was piped (one of its two outputs), and shows each
+/// line of it to `see`.
+pub(crate) async fn follow(
+    command: Command,
+    mut see: impl FnMut(&str),
+) -> anyhow::Result<ExitStatus> {
+    let program = command.get_program().display().to_string();
+    let mut group = Group::start(command, Signal::TERM, Duration::from_secs(10))?;
+    let pipe = group.pipe();
+    let work = async {
+        let Some(pipe) = pipe else { return group.wait().await };
+        let mut reading = std::pin::pin!(pass_on(pipe, &mut see));
+        tokio::select! {
+            read = &mut reading => {
+                read?;
+                group.wait().await
+            }
+            status = group.wait() => {
+                let status = status?;
+                if let Ok(read) = timeout(LAST_WORDS, reading).await {
+                    read?;
+                }
+                Ok(status)
+            }
+        }
+    };
+    match timeout(RUN_LONGEST, work).await {
+        Ok(status) => status,
+        Err(_) => bail!("`{program}` did not end within {} minutes", RUN_LONGEST.as_secs() / 60),
+    }
+}
+
+async fn pass_on(pipe: impl AsyncRead + Unpin, see: &mut impl FnMut(&str)) -> anyhow::Result<()> {
+    let mut reader = BufReader::new(pipe);
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line).await? > 0 {
+        let mut out = std::io::stdout().lock();
+        out.write_all(&line)?;
+        out.flush()?;
+        drop(out);
+        see(String::from_utf8_lossy(&line).trim_end());
+        line.clear();
+    }
+    Ok(())
+}
+
+/// Runs a program to its end and returns what it printed and how it ended.
+pub(crate) async fn output(command: Command) -> anyhow::Result<Output> {
+    let program = command.get_program().display().to_string();
+    let mut command = tokio::process::Command::from(command);
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    let done = timeout(RUN_LONGEST, command.output()).await;
+    let done = done.with_context(|| format!("`{program}` does not end"))?;
+    done.with_context(|| format!("`{program}` cannot be started"))
+}
+
+/// Asks every 50 milliseconds until there is an answer or the time is up.
+pub(crate) async fn until<T>(
+    longest: Duration,
+    mut ask: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
+) -> anyhow::Result<Option<T>> {
+    let begun = Instant::now();
+    loop {
+        if let Some(answer) = ask().await? {
+            return Ok(Some(answer));
+        }
+        if begun.elapsed() > longest {
+            return Ok(None);
+        }
+        sleep(ASK_EVERY).await;
+    }
+}
