@@ -6,7 +6,8 @@ cd "$(dirname "$0")"
 : "${PACKAGE_DIR:?set PACKAGE_DIR to the directory that the package is gathered in}"
 
 profile=${FORUM_PROFILE:-dev}
-cargo build --quiet --package forum --profile "$profile"
+# With the whole workspace in view, what it shares with the others is compiled once.
+cargo build --quiet --workspace --bin forum --profile "$profile"
 
 target=${CARGO_TARGET_DIR:-}
 if [ -z "$target" ]; then

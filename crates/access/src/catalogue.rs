@@ -27,9 +27,12 @@ pub(crate) async fn put_catalogue(
         let permission = entry.permission.clone();
         return Err(Error::Namespace { service: op.service, permission }.into());
     }
-    store::replace_catalogue(cx.tx(), &op.service, &op.permissions).await.map_err(Error::from)?;
     let catalogue = Catalogue { service: op.service, permissions: op.permissions };
+    // First, since whoever writes to the feed waits for whoever did before: of two who replace the
+    // same catalogue at once, the second must see what the first has put.
     cx.put(&catalogue).await.map_err(Error::from)?;
+    let Catalogue { service, permissions } = &catalogue;
+    store::replace_catalogue(cx.tx(), service, permissions).await.map_err(Error::from)?;
     Ok(Empty {})
 }
 

@@ -174,8 +174,8 @@ impl Keeper {
         }
     }
 
-    /// Returns when it takes more memory than its size has. Which size an instance has is not told
-    /// here, so it is held to the largest; a process for all instances is not limited.
+    /// Returns when it takes more memory than its instance's size has; a process for all instances
+    /// is not limited.
     async fn keep_within_memory(&self, group: Pid) -> String {
         let size = self.want.size.as_ref().and_then(|name| self.ready.manifest.sizes.get(name));
         let most = size.map_or(u64::MAX, |size| size.memory);

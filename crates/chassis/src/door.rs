@@ -145,6 +145,28 @@ where
     router.route(&path, method)
 }
 
+/// Answers what is no operation of the component, in the same form as everything else.
+pub(crate) fn answer_the_rest<S: Send + Sync + 'static>(
+    router: Router,
+    door: &Arc<Door<S>>,
+) -> Router {
+    let lost = |problem: fn() -> Problem| {
+        let door = Arc::clone(door);
+        move |request: Request| {
+            let id = request_id(request.headers(), &door.room);
+            std::future::ready(finish(id, "none", Err(problem())))
+        }
+    };
+    let router = router.fallback(lost(|| Problem::not_found("operation")));
+    router.method_not_allowed_fallback(lost(|| {
+        let status = StatusCode::METHOD_NOT_ALLOWED;
+        let title = status.canonical_reason().unwrap_or_default().to_owned();
+        let detail = "this path is asked with another method; the answer names it";
+        let problem = Problem::invalid("method_not_allowed", detail);
+        Problem { status: status.as_u16(), title, ..problem }
+    }))
+}
+
 async fn enter<S, O: Operation>(
     door: &Door<S>,
     request: RequestId,
@@ -279,13 +301,7 @@ pub(crate) async fn follow_changes<S, F: Feed>(
             });
         }
         Some(true) => {
-            db::query(
-                "insert into feed_follower (follower) values (?) on conflict (follower) do nothing",
-            )
-            .bind(follower)
-            .run(call.db())
-            .await
-            .map_err(failed)?;
+            feed::remember_follower(call.db(), follower).await.map_err(failed)?;
         }
         Some(false) => {}
     }

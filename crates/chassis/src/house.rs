@@ -14,8 +14,8 @@ use crate::{
     Component, Directory, Guard, KeyRing, Room, Seal, Signer,
     call::{Furniture, unavailable},
     component::Task,
-    door::Door,
-    feed::{self, Followers},
+    door::{self, Door},
+    feed::{self, Followers, LEASE_MAX},
     seal::{hex, private_file, random_bytes},
 };
 
@@ -117,10 +117,7 @@ impl House {
         let migrations = [std::slice::from_ref(&FEED), component.migrations];
         let db = self.config.engine.open(name, &password, &migrations).await.map_err(failed)?;
         self.databases.lock().expect("nobody panics while holding it").push(db.clone());
-        let known = db::query("select follower from feed_follower")
-            .all(&db, |row| row.get::<String>("follower"))
-            .await
-            .map_err(failed)?;
+        let known = feed::known_followers(&db).await.map_err(failed)?;
         let head = feed::head(&db).await.map_err(failed)?;
         let peers = self.client(name).map_err(|cause| {
             tracing::error!(%cause, "no key");
@@ -134,7 +131,7 @@ impl House {
             peers,
             seal: Seal::derive(&self.master, name),
             guard: self.guard.clone(),
-            followers: Followers::new(head, known),
+            followers: Followers::new(head, known, LEASE_MAX),
             changed: Notify::new(),
         });
         if let Some(opening) = component.opening {
@@ -143,6 +140,7 @@ impl House {
         let door = Arc::new(Door { room: room.clone() });
         let routes = component.routes.into_iter();
         let answering = routes.fold(document(name), |router, route| route(router, &door));
+        let answering = door::answer_the_rest(answering, &door);
         self.directory.add_local(name, answering);
         let house = self.config.name.as_str();
         let loops = component.loops.into_iter().map(|start| start(room.clone(), house));

@@ -2,7 +2,7 @@
 
 use api::{Problem, identity::User};
 use chassis::{Room, private_file, random_secret};
-use types::{Secret, Timestamp, UserId};
+use types::{Secret, UserId};
 
 use crate::{Config, Error, State, accounts, nodes, store};
 
@@ -31,7 +31,6 @@ pub(crate) async fn open(room: Room<State>, config: Config) -> Result<(), Proble
     let token = private_file(&config.data.join("join-token"), || random_secret().reveal().into());
     let hash = nodes::hash(&Secret::new(token.map_err(written)?));
     let mut write = room.begin().await?;
-    let forever = Timestamp::from_micros(i64::MAX);
-    store::put_join_token(write.tx(), &hash, forever).await.map_err(Error::from)?;
+    store::put_join_token(write.tx(), &hash, nodes::FOREVER).await.map_err(Error::from)?;
     write.commit().await
 }

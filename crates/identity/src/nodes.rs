@@ -15,6 +15,8 @@ use types::{Digest, NodeId, Principal, Secret, Timestamp};
 use crate::{Error, State, store};
 
 const JOIN_TOKEN: Duration = Duration::from_hours(1);
+/// When this machine's own join token expires.
+pub(crate) const FOREVER: Timestamp = Timestamp::from_micros(i64::MAX);
 /// A service's token is renewed by the agent well before.
 const SERVICE_TOKEN: Duration = Duration::from_hours(1);
 
@@ -35,12 +37,16 @@ pub(crate) async fn join_node(cx: &mut Write<State>, op: JoinNode) -> Result<Joi
         return Err(Error::PublicKey.into());
     }
     let public_key = op.public_key.to_lowercase();
-    let now = cx.now();
-    let expires = store::join_token(cx.tx(), &hash(&op.join_token)).await.map_err(Error::from)?;
-    expires.filter(|expires| now < *expires).ok_or(Error::JoinToken)?;
     let known = store::node_with_key(cx.tx(), &public_key).await.map_err(Error::from)?;
     if let Some(node) = known {
         return Ok(Joined { node });
+    }
+    let (now, token) = (cx.now(), hash(&op.join_token));
+    let expires = store::join_token(cx.tx(), &token).await.map_err(Error::from)?;
+    let expires = expires.filter(|expires| now < *expires).ok_or(Error::JoinToken)?;
+    // An operator's token is for one machine; this machine's own, which never expires, stays.
+    if expires < FOREVER {
+        store::delete_join_token(cx.tx(), &token).await.map_err(Error::from)?;
     }
     let node = NodeKey { node: NodeId::new(now), name: op.name, public_key };
     store::insert_node(cx.tx(), &node, now).await.map_err(Error::from)?;

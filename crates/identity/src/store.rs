@@ -179,6 +179,10 @@ pub(crate) async fn join_token(tx: &mut db::Tx, hash: &str) -> Stored<Option<Tim
         .await
 }
 
+pub(crate) async fn delete_join_token(tx: &mut db::Tx, hash: &str) -> Stored<()> {
+    db::query("delete from join_token where hash = ?").bind(hash).run(tx).await.map(drop)
+}
+
 pub(crate) async fn node_with_key(tx: &mut db::Tx, public_key: &str) -> Stored<Option<NodeId>> {
     db::query("select id from node where public_key = ?")
         .bind(public_key)

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::Resource;
 
-use crate::{Decision, Policies, Question, policies::Known};
+use crate::{Decision, Policies, Question, policies::Known, words};
 
 /// A decision, explained.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -36,12 +36,16 @@ impl Policies {
         let reason = |id: String| Reason { note: self.note(&id).to_owned(), id };
         let rules: Vec<Reason> = rules.into_iter().map(reason).collect();
         let unsaid = !allowed && rules.is_empty() && failed.is_empty();
-        let Question { principal, permission, resource } = question;
-        let asked = |verb| format!("`{principal}` {verb} do `{permission}` on `{resource}`");
+        let Question { permission, .. } = question;
+        let (who, place) =
+            (words::short_principal(question.principal), words::short_resource(question.resource));
+        let asked = |verb| format!("`{who}` {verb} do `{permission}` on `{place}`");
         let sentence = match (known, rules.first(), failed.first()) {
             (None, ..) => self.unknown(permission),
-            (_, Some(rule), _) if allowed => format!("{}: {}", asked("may"), rule.note),
-            (_, Some(rule), _) => format!("{}: it is forbidden: {}", asked("may not"), rule.note),
+            (_, Some(rule), _) if allowed => format!("{}: `{}` permits it", asked("may"), rule.id),
+            (_, Some(rule), _) => {
+                format!("{}: `{}` forbids it: {}", asked("may not"), rule.id, rule.note)
+            }
             (_, _, Some(id)) => format!(
                 "{}: rule `{id}` cannot be evaluated, and what is not clear is denied until the \
                  rule is mended or removed",
@@ -67,7 +71,7 @@ impl Policies {
 }
 
 fn missing(known: &Known, question: &Question) -> String {
-    let Question { principal, permission, resource } = question;
+    let Question { permission, resource, .. } = question;
     let service = permission.split_once('.').map_or("", |(service, _)| service);
     let groups = [
         (format!("service:{service}"), format!("{service}.*")),
@@ -81,5 +85,7 @@ fn missing(known: &Known, question: &Question) -> String {
         Resource::Instance(..) => " or the account it is in",
         _ => "",
     };
-    format!("a grant of `{permission}`{wider} to {principal} on {resource}{above}")
+    let (who, place) =
+        (words::short_principal(question.principal), words::short_resource(resource));
+    format!("a grant of `{permission}`{wider} to `{who}` on `{place}`{above}")
 }

@@ -35,7 +35,11 @@ impl Rule {
         Self {
             id: id.to_owned(),
             text: format!("permit(principal == {who}, {what}, resource in {place});"),
-            note: format!("`{given}` is granted to `{principal}` on `{on}`"),
+            note: format!(
+                "`{given}` is granted to `{}` on `{}`",
+                words::short_principal(principal),
+                words::short_resource(on)
+            ),
         }
     }
 

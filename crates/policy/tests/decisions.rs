@@ -225,7 +225,7 @@ fn a_forbid_wins_and_a_failure_denies() {
     let decision = policies.decide(&question);
     assert!(!decision.allowed && decision.rules == ["freeze"] && decision.failed.is_empty());
     let sentence = policies.explain(&question).sentence;
-    assert!(sentence.ends_with("it is forbidden: the installation is frozen"), "{sentence}");
+    assert!(sentence.ends_with("`freeze` forbids it: the installation is frozen"), "{sentence}");
 
     policies.put_rule(forbid_everything("when { principal.name == \"eve\" }")).unwrap();
     let decision = policies.decide(&question);
@@ -276,26 +276,36 @@ fn a_source_speaks_for_itself_alone() {
     assert!(!may(&policies, &ada, "forum.addUsers", &instance("a", "1")));
 }
 
+/// What people are told of a principal or a resource: its own id.
+fn last(text: &impl ToString) -> String {
+    let text = text.to_string();
+    text.rsplit('/').next().unwrap().to_owned()
+}
+
 #[test]
 fn a_yes_names_its_rule_and_a_no_names_the_grant_that_is_missing() {
     let mut policies = installation();
     let (ada, on) = (user("ada"), instance("a", "1"));
     let no = explain(&policies, &ada, "forum.addUsers", &on);
+    let (who, place) = (last(&ada), last(&on));
     assert_eq!(
         no.sentence,
-        format!("`{ada}` may not do `forum.addUsers` on `{on}`: no rule permits it")
+        format!("`{who}` may not do `forum.addUsers` on `{place}`: no rule permits it")
     );
     let missing = format!(
-        "a grant of `forum.addUsers` (or `forum.*`, or `owner`) to {ada} \
-         on {on} or the account it is in"
+        "a grant of `forum.addUsers` (or `forum.*`, or `owner`) to `{who}` \
+         on `{place}` or the account it is in"
     );
     assert_eq!(no.missing, Some(missing));
     assert!(!no.allowed && no.rules.is_empty());
 
     grant(&mut policies, "g1", &ada, "forum.*", &account("a"));
     let yes = explain(&policies, &ada, "forum.addUsers", &on);
-    let note = format!("`forum.*` is granted to `{ada}` on `{}`", account("a"));
-    assert_eq!(yes.sentence, format!("`{ada}` may do `forum.addUsers` on `{on}`: {note}"));
+    let note = format!("`forum.*` is granted to `{who}` on `{}`", last(&account("a")));
+    assert_eq!(
+        yes.sentence,
+        format!("`{who}` may do `forum.addUsers` on `{place}`: `g1` permits it")
+    );
     assert_eq!(yes.rules, [Reason { id: "g1".into(), note }]);
     assert!(yes.allowed && yes.missing.is_none());
 }

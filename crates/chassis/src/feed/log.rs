@@ -58,6 +58,20 @@ pub(crate) async fn append(
     Ok(revision)
 }
 
+/// Keeps a follower's name, so that it is waited for after a restart.
+pub(crate) async fn remember_follower(db: &db::Db, follower: &str) -> Result<(), db::Error> {
+    db::query("insert into feed_follower (follower) values (?) on conflict (follower) do nothing")
+        .bind(follower)
+        .run(db)
+        .await
+        .map(drop)
+}
+
+/// The names of all followers there ever were.
+pub(crate) async fn known_followers(db: &db::Db) -> Result<Vec<String>, db::Error> {
+    db::query("select follower from feed_follower").all(db, |row| row.get("follower")).await
+}
+
 /// The newest revision.
 pub(crate) async fn head(db: &db::Db) -> Result<u64, db::Error> {
     db::query("select revision from feed_head").one(db, |row| row.get("revision")).await

@@ -12,11 +12,16 @@ pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
     log();
     let _lock = lock::take(&args.data, "agent")?;
     let ending = ending()?;
+    if args.token.is_none() && !args.data.join("node.id").exists() {
+        anyhow::bail!(
+            "this machine has not joined yet: ask an operator for a token (`mandate node token`) and give it with `--token`"
+        );
+    }
     let node = Node {
         data: args.data,
         name: args.name,
         transport: Arc::new(api::Remote::new(&args.join)),
-        join_token: Secret::new(args.token),
+        join_token: Secret::new(args.token.unwrap_or_default()),
         platform_url: args.join,
         listen_ip: args.listen_ip,
     };

@@ -51,9 +51,9 @@ pub(crate) struct AgentArgs {
     /// Where the platform is, such as `http://10.0.0.4:8080`
     #[arg(long, value_name = "URL")]
     pub(crate) join: String,
-    /// What `mandate node token` gave; needed once
+    /// What `mandate node token` gave; needed until the machine has joined
     #[arg(long, value_name = "TOKEN", env = "MANDATE_JOIN_TOKEN", hide_env_values = true)]
-    pub(crate) token: String,
+    pub(crate) token: Option<String>,
     /// Where releases, logs and the node's key are kept; made if it is not there
     #[arg(long, value_name = "DIR", default_value = ".mandate/agent")]
     pub(crate) data: PathBuf,

@@ -24,6 +24,8 @@ use super::{
 
 /// How long whoever is being answered is waited for at the end.
 const DRAIN: Duration = Duration::from_secs(10);
+/// How long the copies of grants and sessions are waited for at the start.
+const COPIES: Duration = Duration::from_secs(5);
 
 /// Runs the platform until it is asked to end.
 pub(crate) async fn up(args: UpArgs) -> anyhow::Result<()> {
@@ -43,6 +45,9 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<()> {
     // Agents ask as themselves; the process's own copies are asked for as one of its parts.
     let speaker = parts.iter().copied().find(|part| *part != Part::Agent);
     let loops = speaker.map(|part| house.start(part.name())).transpose()?;
+    if parts.contains(&Part::Identity) && parts.contains(&Part::Access) {
+        await_copies(&house).await;
+    }
     say_where(&args.data, first, here);
 
     let node = parts.contains(&Part::Agent).then(|| node(&args, &house, here)).transpose()?;
@@ -59,6 +64,18 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<()> {
     drop(loops);
     house.close().await;
     served.and(worked)
+}
+
+/// Until this process knows who may do what; both are here, so that is a matter of moments.
+async fn await_copies(house: &House) {
+    let fresh = async {
+        while !house.guard().is_fresh() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    if tokio::time::timeout(COPIES, fresh).await.is_err() {
+        tracing::warn!("what is granted is not known yet; people will be asked to try again");
+    }
 }
 
 async fn listen(args: &UpArgs) -> anyhow::Result<TcpListener> {

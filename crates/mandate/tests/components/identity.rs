@@ -5,7 +5,8 @@ use std::time::Duration;
 use api::{
     Kind,
     identity::{
-        CreateUser, IssueServiceToken, ListAccounts, ListUsers, RegisterAccount, SignOut, WhoAmI,
+        CreateJoinToken, CreateUser, IssueServiceToken, JoinNode, ListAccounts, ListUsers,
+        RegisterAccount, SignOut, WhoAmI,
     },
 };
 use types::{Clock as _, Secret};
@@ -117,6 +118,16 @@ stories! {
     }
 
     async fn a_machine_joins_once_and_speaks_for_itself_only(world: &World) {
+        let token = world.operator().await.call(CreateJoinToken {}).await.unwrap().token;
+        let join = |key: &str| JoinNode {
+            join_token: token.clone(),
+            name: "machine".parse().unwrap(),
+            public_key: key.repeat(64),
+        };
+        let first = world.visitor().call(join("a")).await.unwrap();
+        let second = world.visitor().call(join("b")).await.unwrap_err();
+        assert_eq!(second.code, "join_token_refused", "a token is for one machine");
+        assert_eq!(world.visitor().call(join("a")).await.unwrap(), first, "which may ask again");
         let (one, client) = world.node("one").await;
         let (again, _) = world.node("one").await;
         let (two, _) = world.node("two").await;
