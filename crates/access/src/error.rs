@@ -22,6 +22,8 @@ pub(crate) enum Error {
     Elsewhere(Resource),
     #[error("there is no such grant in this account")]
     Missing,
+    #[error("this is the account's last owner; make somebody else an owner first")]
+    LastOwner,
     #[error("access cannot work now; try again")]
     Database(#[from] db::Error),
 }
@@ -37,6 +39,7 @@ impl From<Error> for Problem {
             Error::NotGrantable(_) => Self::invalid("not_grantable", detail),
             Error::Elsewhere(_) => Self::invalid("foreign_resource", detail),
             Error::Missing => Self::not_found("grant in this account"),
+            Error::LastOwner => Self::conflict("last_owner", detail),
             Error::Database(cause) => {
                 tracing::error!(cause = &cause as &dyn std::error::Error, "the database failed");
                 Self::unavailable(detail, 1)

@@ -5,7 +5,7 @@ use api::{
     access::{AuditEntry, CreateGrant, Grant, ListGrants, PutGrant, RevokeGrant, Revoked},
 };
 use chassis::{Call, Write};
-use types::{AccountId, Cursor, GrantId, Page, Resource};
+use types::{AccountId, Cursor, GrantId, Grantable, Page, Resource};
 
 use crate::{Error, State, catalogue::check_grantable, store};
 
@@ -59,6 +59,11 @@ pub(crate) async fn revoke_grant(
         .ok_or(Error::Missing)?;
     store::delete_grant(cx.tx(), op.grant).await.map_err(Error::from)?;
     let revision = cx.remove::<Grant>(&op.grant.to_string()).await.map_err(Error::from)?;
+    // Counted while this transaction has the feed, so that two owners cannot revoke each other.
+    let was_owner = grant.given == Grantable::Owner && grant.on == Resource::Account(op.account);
+    if was_owner && !store::has_owner(cx.tx(), op.account).await.map_err(Error::from)? {
+        return Err(Error::LastOwner.into());
+    }
     cx.wait_for_copies();
     let detail = format!("`{}` from {}", grant.given, grant.principal);
     audit(cx, account, "access.revokeGrant", &grant.on, detail).await?;

@@ -5,7 +5,7 @@ use api::{
     manifest::Level,
 };
 use db::On;
-use types::{AccountId, Cursor, GrantId, Name, Permission, RequestId};
+use types::{AccountId, Cursor, GrantId, Grantable, Name, Permission, RequestId, Resource};
 
 type Stored<T> = Result<T, db::Error>;
 
@@ -62,6 +62,19 @@ pub(crate) async fn grant(
         .bind(owner(account))
         .optional(on, read_grant)
         .await
+}
+
+/// Whether anybody owns the whole account.
+pub(crate) async fn has_owner(tx: &mut db::Tx, account: AccountId) -> Stored<bool> {
+    db::query(
+        "select id from access_grant where account = ? and given = ? and resource = ? limit 1",
+    )
+    .bind(account)
+    .bind(Grantable::Owner)
+    .bind(Resource::Account(account))
+    .optional(tx, |row| row.get::<GrantId>("id"))
+    .await
+    .map(|found| found.is_some())
 }
 
 pub(crate) async fn delete_grant(on: impl On, id: GrantId) -> Stored<()> {

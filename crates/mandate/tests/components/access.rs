@@ -100,6 +100,21 @@ stories! {
         assert!(allowed(world, &ben, "forum.addUsers", &account));
     }
 
+    async fn an_account_keeps_an_owner(world: &World) {
+        let (ada, ben) = (world.sign_up("ada").await, world.sign_up("ben").await);
+        let account = ada.account;
+        let list = ListGrants { account, after: None, limit: None };
+        let own = ada.client.call(list).await.unwrap().items.remove(0);
+        let revoke = RevokeGrant { account, grant: own.grant };
+        let refused = ada.client.call(revoke.clone()).await.unwrap_err();
+        assert_eq!((refused.kind, refused.code.as_str()), (Kind::Conflict, "last_owner"));
+        assert!(allowed(world, &ada, "billing.getBill", &Resource::Account(account)));
+        let second = grant(&ada, &ben, "owner", Resource::Account(account)).await.unwrap();
+        let mutual = RevokeGrant { account, grant: second.grant };
+        let (one, two) = tokio::join!(ben.client.call(revoke), ada.client.call(mutual));
+        assert!(one.is_ok() != two.is_ok(), "one of the two is left: {one:?} {two:?}");
+    }
+
     async fn a_decision_says_why_or_what_is_missing(world: &World) {
         world.publish("forum", "first").await;
         let (ada, ben) = (world.sign_up("ada").await, world.sign_up("ben").await);
