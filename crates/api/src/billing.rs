@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use types::{AccountId, Amount, Currency, InstanceId, Money, Name, Page, Period, Timestamp};
+use types::{AccountId, Amount, Currency, Host, InstanceId, Money, Name, Page, Period, Timestamp};
 
 use crate::{Empty, prices::PriceBook};
 
@@ -52,6 +52,10 @@ pub struct PutSubscription {
     pub instance: InstanceId,
     /// Of which service.
     pub service: Name,
+    /// The host name at which it is found. The first that is said names the lines of all its bills,
+    /// so that a line keeps its name: saying another one later changes nothing. What names the
+    /// lines of one instance of the account is refused for a second one.
+    pub host: Host,
     /// On which plan.
     pub plan: String,
     /// How big.
@@ -151,12 +155,15 @@ pub enum LineKind {
 /// An amount with what it is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BillLine {
-    /// Its name on this bill, stable from day to day: `bakery-forum.meter.requests`-like.
+    /// Its name on this bill, `HOST.KIND.NAME`, stable from day to day:
+    /// `bakery-forum.localhost.meter.requests`.
     pub line: String,
     /// What it is for.
     pub kind: LineKind,
     /// Of which instance.
     pub instance: InstanceId,
+    /// The host name at which the instance is found.
+    pub host: Host,
     /// Of which service.
     pub service: Name,
     /// In words.

@@ -12,11 +12,13 @@ create table price_book (
     primary key (service, effective)
 );
 
--- One billing cycle for each instance.
+-- One billing cycle for each instance. The lines of an account's bills are named after the hosts.
 create table cycle (
     instance text primary key,
     account text not null,
-    service text not null references price_service (service)
+    service text not null references price_service (service),
+    host text not null,
+    unique (account, host)
 );
 create index cycle_by_account on cycle (account, instance);
 create index cycle_by_service on cycle (service);

@@ -1,7 +1,7 @@
 //! What can go wrong here, and what is said about it.
 
 use api::Problem;
-use types::{InstanceId, MoneyError, Name, Timestamp};
+use types::{Host, InstanceId, MoneyError, Name, Timestamp};
 
 /// Why billing refuses.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +37,10 @@ pub(crate) enum Error {
     NotOnOffer { service: Name, what: String },
     #[error("instance `{0}` belongs to another account or service, and that cannot change")]
     Fixed(InstanceId),
+    #[error(
+        "`{0}` names the lines of another instance on this account's bills: say another host name"
+    )]
+    HostNamesOther(Host),
     #[error("instance `{instance}` took something else at {since}: say from another moment on")]
     OtherTerms { instance: InstanceId, since: Timestamp },
     #[error("{0} is more than a day ahead: say what holds now")]
@@ -90,6 +94,7 @@ impl From<Error> for Problem {
             Error::NoPrices { .. } => Self::conflict("no_prices", detail),
             Error::NotOnOffer { .. } => Self::invalid("not_on_offer", detail),
             Error::Fixed(_) | Error::OtherTerms { .. } => Self::conflict("subscription", detail),
+            Error::HostNamesOther(_) => Self::conflict("subscription_host", detail),
             Error::Ahead(_) | Error::TooManyTerms => Self::invalid("subscription", detail),
             Error::Source(_) | Error::Batch(_) => Self::invalid("usage", detail),
             Error::Gap { .. } => Self::conflict("usage_gap", detail),

@@ -1,4 +1,4 @@
-//! Measures usage, rates it, and issues invoices.
+//! Measures usage, rates it, and explains every bill down to its events.
 //!
 //! A bill is a pure function of four things (`model::Facts`): what instances have taken, the
 //! versions of the price books, sums of usage, and the month. The rules, each of which stands in
@@ -20,8 +20,10 @@
 //!   nothing, and says so.
 //! - **A line is rounded once**, half away from zero; everything before is exact.
 //!
-//! Lines are named `INSTANCE.KIND.NAME`: `inst_….plan.basic`, `inst_….size.small`,
-//! `inst_….module.polls`, `inst_….meter.requests`, `inst_….jobs.time`.
+//! Lines are named `HOST.KIND.NAME`, after the host that billing was first told of the instance:
+//! `bakery.localhost.plan.basic`, `….size.small`, `….module.polls`, `….meter.requests`,
+//! `….jobs.time`. An account has one instance for a host, and no `KIND` or `NAME` has a dot, so no
+//! two lines of a bill are named alike.
 //!
 //! Usage counts once: a source numbers its events without gaps, and the number that comes next is
 //! kept in the transaction that adds the events (`usage`). Bills are made from sums that are kept

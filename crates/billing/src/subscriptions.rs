@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use api::{Empty, Problem, billing::PutSubscription};
 use chassis::Write;
+use types::Host;
 
 use crate::{
     Error, State,
@@ -32,20 +33,15 @@ pub(crate) async fn put_subscription(
 }
 
 async fn put(tx: &mut db::Tx, op: PutSubscription) -> Result<(), Error> {
-    let PutSubscription { account, instance, service, plan, size, modules, since } = op;
+    let host = begin(tx, &op).await?;
+    let PutSubscription { instance, service, plan, size, modules, since, .. } = op;
     let terms = Terms { since, plan, size, modules };
-    let none = || Error::NoPrices { service: service.clone(), at: since };
-    store::service_to_change(tx, &service).await?.ok_or_else(none)?;
-    store::insert_cycle(tx, instance, account, &service).await?;
-    if store::cycle(tx, instance).await? != Some((account, service.clone())) {
-        return Err(Error::Fixed(instance));
-    }
     let known = store::terms(tx, instance).await?;
     if known.len() >= TERMS_MAX {
         return Err(Error::TooManyTerms);
     }
     let begun = known.first().is_some_and(|first| first.since <= since);
-    let taken = Taken { instance, service: service.clone(), terms: known };
+    let taken = Taken { instance, service, host, terms: known };
     let before = taken.at(since).filter(|_| begun);
     if before.is_some_and(|before| before.is_like(&terms)) {
         return Ok(());
@@ -56,6 +52,21 @@ async fn put(tx: &mut db::Tx, op: PutSubscription) -> Result<(), Error> {
     check_prices(tx, &taken, &terms).await?;
     store::insert_terms(tx, instance, &terms).await?;
     Ok(())
+}
+
+/// Begins the instance's cycle if it has not begun, and answers what its lines are named after.
+async fn begin(tx: &mut db::Tx, op: &PutSubscription) -> Result<Host, Error> {
+    let PutSubscription { account, instance, service, host, since, .. } = op;
+    let none = || Error::NoPrices { service: service.clone(), at: *since };
+    store::service_to_change(tx, service).await?.ok_or_else(none)?;
+    let begun = store::insert_cycle(tx, *instance, *account, service, host).await;
+    begun.map_err(|cause| {
+        if cause.is_unique() { Error::HostNamesOther(host.clone()) } else { cause.into() }
+    })?;
+    match store::cycle(tx, *instance).await? {
+        Some((of, what, host)) if (of, &what) == (*account, service) => Ok(host),
+        _ => Err(Error::Fixed(*instance)),
+    }
 }
 
 /// What is taken must have a price in the version that holds, and in those that will.

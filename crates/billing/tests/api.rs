@@ -9,11 +9,11 @@ use api::{
     Kind,
     billing::{
         Bill, BillLine, ExplainLine, GetBill, GetPriceBook, JOB_MILLISECONDS, LineExplanation,
-        ListUsage, Verification, VerifyBill,
+        ListUsage, PutSubscription, Verification, VerifyBill,
     },
 };
 use db::query;
-use types::{Amount, Timestamp};
+use types::{Amount, InstanceId, Timestamp};
 use world::{PRICES, Person, World, batch, engines, moment};
 
 const DAY: Duration = Duration::from_hours(24);
@@ -86,22 +86,22 @@ async fn a_bill_is_exact_and_explains_itself() {
             .lines
             .iter()
             .map(|line| {
-                let name = line.line.split_once('.').unwrap().1;
+                assert_eq!((&line.host, line.instance), (&world.ada.host, world.ada.instance));
                 format!(
-                    "{name}: {} {} = {} ({})",
-                    line.quantity, line.unit, line.amount, line.title
+                    "{}: {} {} = {} ({})",
+                    line.line, line.quantity, line.unit, line.amount, line.title
                 )
             })
             .collect();
         assert_eq!(
             amounts,
             [
-                "plan.basic: 0.25 months = 2.25 USD (Plan Basic)",
-                "size.small: 186 hours = 2.33 USD (Size small)",
-                "module.polls: 0.25 months = 0.75 USD (Module polls)",
-                "meter.posts: 120 posts = 1.00 USD (Posts)",
-                "meter.requests: 1500 requests = 23.00 USD (Requests)",
-                "jobs.time: 12.345 seconds = 0.01 USD (Background jobs)",
+                "ada.localhost.plan.basic: 0.25 months = 2.25 USD (Plan Basic)",
+                "ada.localhost.size.small: 186 hours = 2.33 USD (Size small)",
+                "ada.localhost.module.polls: 0.25 months = 0.75 USD (Module polls)",
+                "ada.localhost.meter.posts: 120 posts = 1.00 USD (Posts)",
+                "ada.localhost.meter.requests: 1500 requests = 23.00 USD (Requests)",
+                "ada.localhost.jobs.time: 12.345 seconds = 0.01 USD (Background jobs)",
             ]
         );
         assert_eq!(bill.totals.iter().map(ToString::to_string).collect::<Vec<_>>(), ["29.34 USD"]);
@@ -511,6 +511,48 @@ async fn what_is_taken_again_changes_nothing_and_what_changes_is_cut_there() {
         );
         assert_eq!(small.usage_count, 2);
         assert!(verify(ada).await.agrees);
+        world.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_line_keeps_its_name_and_no_other_instance_gets_it() {
+    for place in engines("host") {
+        let world = World::open(place).await;
+        let (ada, bob) = (&world.ada, &world.bob);
+        world.publish(PRICES).await.unwrap();
+        world.clock.advance(DAY * 2);
+        let first = ada.terms("small", &[], "2026-12-01T00:00:00Z");
+        world.subscribe(first.clone()).await.unwrap();
+        let mut moved = ada.terms("large", &[], "2026-12-02T00:00:00Z");
+        moved.host = "moved.localhost".parse().unwrap();
+        world.subscribe(moved).await.unwrap();
+        let second = PutSubscription { instance: InstanceId::named(&["second"]), ..first };
+        let refusal = "`ada.localhost` names the lines of another instance";
+        refused(world.subscribe(second.clone()).await, Kind::Conflict, refusal);
+        world
+            .subscribe(PutSubscription { host: "ada.test".parse().unwrap(), ..second })
+            .await
+            .unwrap();
+        // Another account's bills are its own.
+        let like = PutSubscription {
+            host: ada.host.clone(),
+            ..bob.terms("small", &[], "2026-12-01T00:00:00Z")
+        };
+        world.subscribe(like).await.unwrap();
+        let mut names: Vec<_> = bill(ada).await.lines.into_iter().map(|line| line.line).collect();
+        names.sort();
+        assert_eq!(
+            names,
+            [
+                "ada.localhost.plan.basic",
+                "ada.localhost.size.large",
+                "ada.localhost.size.small",
+                "ada.test.plan.basic",
+                "ada.test.size.small",
+            ]
+        );
+        assert!(verify(ada).await.agrees && verify(bob).await.agrees);
         world.close().await;
     }
 }

@@ -68,10 +68,13 @@ pub(crate) fn one(unit: &str) -> &str {
     unit.strip_suffix('s').unwrap_or(unit)
 }
 
-/// The name of a unit beside a quantity of it.
+/// The name of a unit beside a quantity of it. Of `bytes out`, the plural is in an earlier word.
 pub(crate) fn unit(quantity: Amount, unit: &str) -> String {
     let plural = if quantity == Amount::whole(1) { "" } else { "s" };
-    format!("{}{plural}", one(unit))
+    match unit.rsplit_once("s ") {
+        Some((thing, rest)) if !rest.ends_with('s') => format!("{thing}{plural} {rest}"),
+        _ => format!("{}{plural}", one(unit)),
+    }
 }
 
 /// Money on a bill, `1,234.50 USD`.
@@ -229,6 +232,15 @@ mod tests {
             assert_eq!(price(amount(exact), dollar), said);
         }
         assert_eq!(price(amount("5"), "JPY".parse().unwrap()), "5 JPY");
+    }
+
+    #[test]
+    fn a_unit_is_in_the_singular_beside_one_only() {
+        for (plural, singular) in [("requests", "request"), ("bytes out", "byte out")] {
+            assert_eq!(unit(amount("1"), plural), singular);
+            assert_eq!(unit(amount("1.5"), plural), plural);
+        }
+        assert_eq!(unit(amount("1"), "access tokens"), "access token");
     }
 
     #[test]

@@ -63,6 +63,7 @@ async fn tell_billing(room: &Room<State>, order: &Order) -> Result<(), Problem> 
         account: order.account,
         instance: order.instance,
         service: order.service.clone(),
+        host: order.host.clone(),
         plan: order.plan.clone(),
         size: order.size.clone(),
         modules: order.modules.clone(),

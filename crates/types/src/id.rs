@@ -16,6 +16,8 @@ use crate::Timestamp;
 pub trait Kind: 'static {
     /// The text before the underscore.
     const PREFIX: &'static str;
+    /// What it is in words, such as `an order`.
+    const NAME: &'static str;
 }
 
 /// The id of a `K`.
@@ -25,12 +27,15 @@ pub struct Id<K> {
 }
 
 macro_rules! kinds {
-    ($($doc:literal $kind:ident $prefix:literal $alias:ident;)+) => {$(
-        #[doc = concat!("Marks the id of ", $doc, ".")]
+    ($($name:literal $kind:ident $prefix:literal $alias:ident;)+) => {$(
+        #[doc = concat!("Marks the id of ", $name, ".")]
         #[derive(Debug)]
         pub enum $kind {}
-        impl Kind for $kind { const PREFIX: &'static str = $prefix; }
-        #[doc = concat!("The id of ", $doc, ", `", $prefix, "_…`.")]
+        impl Kind for $kind {
+            const PREFIX: &'static str = $prefix;
+            const NAME: &'static str = $name;
+        }
+        #[doc = concat!("The id of ", $name, ", `", $prefix, "_…`.")]
         pub type $alias = Id<$kind>;
     )+};
 }
@@ -51,9 +56,10 @@ kinds! {
 
 /// Why a text is not the id that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not {prefix} id: it should look like `{prefix}_01h455vb4pex5vsknk084sn02q`")]
+#[error("`{text}` is not {name}'s id: it should look like `{prefix}_01h455vb4pex5vsknk084sn02q`")]
 pub struct IdError {
     text: String,
+    name: &'static str,
     prefix: &'static str,
 }
 
@@ -103,7 +109,10 @@ impl<K: Kind> FromStr for Id<K> {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let wrong = || IdError { text: text.chars().take(80).collect(), prefix: K::PREFIX };
+        let wrong = || {
+            let text = text.chars().take(80).collect();
+            IdError { text, name: K::NAME, prefix: K::PREFIX }
+        };
         let suffix = text
             .strip_prefix(K::PREFIX)
             .and_then(|rest| rest.strip_prefix('_'))
@@ -196,7 +205,15 @@ mod tests {
     fn the_wrong_kind_is_refused() {
         let user = UserId::new(Timestamp::from_micros(1_700_000_000_000_000));
         let error = user.to_string().parse::<AccountId>().unwrap_err();
-        assert!(error.to_string().contains("acct_01h"), "{error}");
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "`{user}` is not an account's id: it should look like \
+                 `acct_01h455vb4pex5vsknk084sn02q`"
+            )
+        );
+        let error = "bread".parse::<OrderId>().unwrap_err();
+        assert!(error.to_string().starts_with("`bread` is not an order's id"), "{error}");
     }
 
     #[test]

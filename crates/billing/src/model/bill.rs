@@ -103,9 +103,10 @@ impl Desk<'_> {
         let Draft { kind, name, title, quantity, unit, parts, source } = draft;
         let exact = parts.iter().try_fold(Amount::zero(), |sum, part| sum.plus(part.amount))?;
         let line = BillLine {
-            line: line_name(self.taken.instance, kind, name),
+            line: line_name(&self.taken.host, kind, name),
             kind,
             instance: self.taken.instance,
+            host: self.taken.host.clone(),
             service: self.taken.service.clone(),
             title,
             quantity,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::prices::PriceBook;
-use types::{AccountId, InstanceId, Name, Period, Timestamp};
+use types::{AccountId, Host, InstanceId, Name, Period, Timestamp};
 
 /// How long usage is summed, in microseconds.
 pub(super) const HOUR_MICROS: i64 = 3_600_000_000;
@@ -36,6 +36,8 @@ pub(crate) struct Facts {
 pub(crate) struct Taken {
     pub(crate) instance: InstanceId,
     pub(crate) service: Name,
+    /// What its lines are named after; no other instance of the account has it.
+    pub(crate) host: Host,
     /// Ascending; at least one.
     pub(crate) terms: Vec<Terms>,
 }

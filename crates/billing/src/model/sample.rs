@@ -10,7 +10,7 @@ use proptest::{
     collection::{btree_map, vec},
     prelude::*,
 };
-use types::{AccountId, Amount, InstanceId, Name, Timestamp};
+use types::{AccountId, Amount, Host, InstanceId, Name, Timestamp};
 
 use super::{Facts, Prices, Taken, Terms, UsageSum, facts::HOUR_MICROS, hour_of};
 use crate::recompute::Used;
@@ -39,6 +39,11 @@ fn service() -> Name {
 
 fn instance(number: usize) -> InstanceId {
     InstanceId::named(&[["one", "two", "unknown"][number]])
+}
+
+/// The second could be taken for the first and part of a line's name.
+fn host(number: usize) -> Host {
+    ["bakery.localhost", "bakery.localhost.meter"][number].parse().unwrap()
 }
 
 fn price(thousandths: u32) -> Amount {
@@ -133,6 +138,7 @@ pub(crate) fn histories() -> impl Strategy<Value = History> {
         let taken = [one, two].into_iter().zip(0..).map(|(terms, number)| Taken {
             instance: instance(number),
             service: service(),
+            host: host(number),
             terms,
         });
         let facts = Facts {

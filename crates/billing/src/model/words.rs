@@ -1,10 +1,10 @@
 //! What a bill says in words.
 
 use api::billing::LineKind;
-use types::{Amount, InstanceId, Money, MoneyError};
+use types::{Amount, Host, Money, MoneyError};
 
 /// The name of a line on its account's bills; the same from day to day.
-pub(crate) fn line_name(instance: InstanceId, kind: LineKind, name: &str) -> String {
+pub(crate) fn line_name(host: &Host, kind: LineKind, name: &str) -> String {
     let kind = match kind {
         LineKind::Plan => "plan",
         LineKind::Size => "size",
@@ -12,7 +12,7 @@ pub(crate) fn line_name(instance: InstanceId, kind: LineKind, name: &str) -> Str
         LineKind::Meter => "meter",
         LineKind::Jobs => "jobs",
     };
-    format!("{instance}.{kind}.{name}")
+    format!("{host}.{kind}.{name}")
 }
 
 /// Milliseconds as seconds, exactly.
@@ -68,6 +68,26 @@ pub(crate) fn rounding(exact: Amount, money: Money) -> Result<String, MoneyError
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::{prelude::*, sample::select};
+
+    const KINDS: [LineKind; 5] =
+        [LineKind::Plan, LineKind::Size, LineKind::Module, LineKind::Meter, LineKind::Jobs];
+
+    proptest! {
+        #[test]
+        fn lines_of_different_things_are_named_differently(
+            // Hosts whose labels could be taken for a line's kind and name.
+            hosts in ["(plan|meter)(\\.(plan|meter)){0,4}", "(plan|meter)(\\.(plan|meter)){0,4}"],
+            kinds in [select(&KINDS[..]), select(&KINDS[..])],
+            names in ["plan|meter", "plan|meter"],
+        ) {
+            let line = |place: usize| {
+                line_name(&hosts[place].parse().unwrap(), kinds[place], &names[place])
+            };
+            let alike = hosts[0] == hosts[1] && kinds[0] == kinds[1] && names[0] == names[1];
+            prop_assert_eq!(line(0) == line(1), alike);
+        }
+    }
 
     #[test]
     fn time_is_spelled() {

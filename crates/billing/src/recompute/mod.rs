@@ -65,7 +65,7 @@ impl<'a> Recomputation<'a> {
         let plan = book.plans.get(plan);
         let quantity = i128::from(used.quantity);
         if used.meter == JOB_MILLISECONDS {
-            let line = line_name(used.instance, LineKind::Jobs, "time");
+            let line = line_name(&taken.host, LineKind::Jobs, "time");
             let price = plan.and_then(|plan| plan.jobs.as_ref()).map(|price| price.per_second);
             let cost = times(quantity, price.map_or(Ok(0), picos)?)?;
             return self.tally.add(line, book.currency, PICOS * 1000, cost);
@@ -78,7 +78,7 @@ impl<'a> Recomputation<'a> {
             Some(rate) => cost_of(rate, before, quantity)?,
             None => 0,
         };
-        let line = line_name(used.instance, LineKind::Meter, &used.meter);
+        let line = line_name(&taken.host, LineKind::Meter, &used.meter);
         self.tally.add(line, book.currency, PICOS, cost)
     }
 

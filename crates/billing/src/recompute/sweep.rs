@@ -54,7 +54,7 @@ fn add_still(
     let currency = still.book.currency;
     let plan = still.book.plans.get(&terms.plan);
     let seconds = i128::from(still.to - still.from);
-    let line = |kind, name: &str| line_name(taken.instance, kind, name);
+    let line = |kind, name: &str| line_name(&taken.host, kind, name);
     let monthly = plan.map_or(Ok(0), |plan| picos(plan.monthly))?;
     let cost = times(monthly, seconds)?;
     tally.add(line(LineKind::Plan, &terms.plan), currency, PICOS * month, cost)?;
@@ -75,7 +75,7 @@ fn add_size(
     let price = still.book.plans.get(&terms.plan).and_then(|plan| plan.sizes.get(&terms.size));
     let per_hour = price.map_or(Ok(0), |price| picos(price.per_hour))?;
     let cost = times(per_hour, (still.to - still.from).into())?;
-    let line = line_name(taken.instance, LineKind::Size, &terms.size);
+    let line = line_name(&taken.host, LineKind::Size, &terms.size);
     tally.add(line, still.book.currency, PICOS * 3_600, cost)
 }
 

@@ -1,7 +1,7 @@
 //! Cycles, and what instances have taken.
 
 use db::On;
-use types::{AccountId, InstanceId, Name};
+use types::{AccountId, Host, InstanceId, Name};
 
 use super::Stored;
 use crate::model::{Taken, Terms};
@@ -12,27 +12,29 @@ pub(crate) async fn insert_cycle(
     instance: InstanceId,
     account: AccountId,
     service: &Name,
+    host: &Host,
 ) -> Stored<()> {
     db::query(
-        "insert into cycle (instance, account, service) values (?, ?, ?)
+        "insert into cycle (instance, account, service, host) values (?, ?, ?, ?)
          on conflict (instance) do nothing",
     )
     .bind(instance)
     .bind(account)
     .bind(service)
+    .bind(host)
     .run(tx)
     .await
     .map(drop)
 }
 
-/// Whose cycle an instance's is, and of which service.
+/// Whose cycle an instance's is, of which service, and what its lines are named after.
 pub(crate) async fn cycle(
     tx: &mut db::Tx,
     instance: InstanceId,
-) -> Stored<Option<(AccountId, Name)>> {
-    db::query("select account, service from cycle where instance = ?")
+) -> Stored<Option<(AccountId, Name, Host)>> {
+    db::query("select account, service, host from cycle where instance = ?")
         .bind(instance)
-        .optional(tx, |row| Ok((row.get("account")?, row.get("service")?)))
+        .optional(tx, |row| Ok((row.get("account")?, row.get("service")?, row.get("host")?)))
         .await
 }
 
@@ -73,19 +75,21 @@ pub(crate) async fn terms(tx: &mut db::Tx, instance: InstanceId) -> Stored<Vec<T
 
 /// What each instance of an account has taken, by instance.
 pub(crate) async fn taken(on: impl On, account: AccountId) -> Stored<Vec<Taken>> {
-    let rows: Vec<(InstanceId, Name, Terms)> = db::query(
-        "select c.instance, c.service, s.since, s.plan, s.size, s.modules from cycle c
+    let rows: Vec<(InstanceId, Name, Host, Terms)> = db::query(
+        "select c.instance, c.service, c.host, s.since, s.plan, s.size, s.modules from cycle c
          join subscription s on s.instance = c.instance where c.account = ?
          order by c.instance, s.since",
     )
     .bind(account)
-    .all(on, |row| Ok((row.get("instance")?, row.get("service")?, read_terms(row)?)))
+    .all(on, |row| {
+        Ok((row.get("instance")?, row.get("service")?, row.get("host")?, read_terms(row)?))
+    })
     .await?;
     let mut taken: Vec<Taken> = Vec::new();
-    for (instance, service, terms) in rows {
+    for (instance, service, host, terms) in rows {
         match taken.last_mut().filter(|last| last.instance == instance) {
             Some(last) => last.terms.push(terms),
-            None => taken.push(Taken { instance, service, terms: vec![terms] }),
+            None => taken.push(Taken { instance, service, host, terms: vec![terms] }),
         }
     }
     Ok(taken)

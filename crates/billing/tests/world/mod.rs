@@ -18,8 +18,8 @@ use axum::{
 use chassis::{House, HouseConfig, Signer};
 use db::Engine;
 use types::{
-    AccountId, Clock, GrantId, Grantable, InstanceId, ManualClock, Principal, Resource, SessionId,
-    Timestamp, UserId,
+    AccountId, Clock, GrantId, Grantable, Host, InstanceId, ManualClock, Principal, Resource,
+    SessionId, Timestamp, UserId,
 };
 
 pub(crate) const PRICES: &str = r#"
@@ -55,6 +55,7 @@ pub(crate) struct World {
 pub(crate) struct Person {
     pub(crate) account: AccountId,
     pub(crate) instance: InstanceId,
+    pub(crate) host: Host,
     pub(crate) client: Client,
     user: UserId,
 }
@@ -161,7 +162,8 @@ impl Person {
         let signer = house.signer("identity").unwrap();
         let session = Session { signer, clock: house.clock(), claims };
         let client = Client::new(Arc::new(house.directory().clone()), Arc::new(session));
-        Self { account, instance: InstanceId::named(&[name]), client, user }
+        let host = format!("{name}.localhost").parse().unwrap();
+        Self { account, instance: InstanceId::named(&[name]), host, client, user }
     }
 
     fn grant(&self, created: Timestamp) -> Grant {
@@ -181,6 +183,7 @@ impl Person {
             account: self.account,
             instance: self.instance,
             service: "forum".parse().unwrap(),
+            host: self.host.clone(),
             plan: "basic".to_owned(),
             size: size.to_owned(),
             modules: modules.iter().map(|module| (*module).to_owned()).collect(),

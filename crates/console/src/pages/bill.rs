@@ -3,19 +3,17 @@
 use api::{
     Problem,
     billing::{Bill, BillLine, GetBill, Verification, VerifiedLine, VerifyBill},
-    configurator::{Instance, ListInstances},
     identity::{Account, GetAccount},
 };
 use axum::extract::{Path, Query};
 use maud::{Markup, html};
 use serde::Deserialize;
 use std::time::Duration;
-use types::{AccountId, InstanceId, Money};
+use types::{AccountId, Money};
 
 use crate::{
     failure::{self, Shown},
     layout::{self, Page},
-    pages::ALL,
     paths,
     session::Person,
     words,
@@ -38,17 +36,13 @@ pub(crate) async fn show(
 ) -> Shown {
     let client = &person.client;
     let month = words::month_of(&asked.month);
-    let (bill, customer, instances) = tokio::join!(
-        client.call(GetBill { account, month }),
-        client.call(GetAccount { account }),
-        client.call(ListInstances { account, after: None, limit: ALL }),
-    );
+    let (bill, customer) =
+        tokio::join!(client.call(GetBill { account, month }), client.call(GetAccount { account }),);
     let bill = bill?;
     let verification = match asked.verify.as_str() {
         "" => None,
         _ => Some(client.call(VerifyBill { account, month }).await),
     };
-    let instances = instances.map(|page| page.items).unwrap_or_default();
     let title = format!("Bill for {}", words::month(bill.period.starts()));
     let body = html! {
         header.title {
@@ -58,8 +52,8 @@ pub(crate) async fn show(
         (summary(&bill))
         @if let Some(verification) = &verification { (verified(verification, &bill)) }
         @if bill.lines.is_empty() { (layout::nothing("Nothing was taken in this month.")) }
-        @for (instance, lines) in by_instance(&bill.lines) {
-            (group(&bill, instance, &lines, &instances))
+        @for lines in bill.lines.chunk_by(|line, next| line.instance == next.instance) {
+            (of_instance(&bill, lines))
         }
     };
     Ok(Page::new(title, body))
@@ -152,31 +146,21 @@ fn differences(lines: &[&VerifiedLine], bill: &Bill) -> Markup {
     }
 }
 
-/// In the bill's order.
-fn by_instance(lines: &[BillLine]) -> Vec<(InstanceId, Vec<&BillLine>)> {
-    let mut groups: Vec<(InstanceId, Vec<&BillLine>)> = Vec::new();
-    for line in lines {
-        match groups.iter_mut().find(|(instance, _)| *instance == line.instance) {
-            Some((_, group)) => group.push(line),
-            None => groups.push((line.instance, vec![line])),
-        }
-    }
-    groups
-}
-
-fn group(bill: &Bill, id: InstanceId, lines: &[&BillLine], instances: &[Instance]) -> Markup {
-    let instance = instances.iter().find(|instance| instance.instance == id);
-    let service = lines.first().map(|line| line.service.as_str()).unwrap_or_default();
+/// The lines of one instance, and what they are together.
+fn of_instance(bill: &Bill, lines: &[BillLine]) -> Markup {
+    let Some((BillLine { instance, host, service, amount: first, .. }, rest)) = lines.split_first()
+    else {
+        return html! {};
+    };
+    let together = rest.iter().try_fold(*first, |sum, line| sum.plus(line.amount));
     html! {
         section.card.flush {
             h2.heading {
-                a href=(paths::instance(bill.account, id)) {
-                    @match instance { Some(instance) => (instance.host), None => code { (id) } }
-                }
+                a href=(paths::instance(bill.account, *instance)) { (host) }
                 span.soft { (service) }
             }
             @for line in lines { (line_row(bill, line)) }
-            @if let Some(sum) = sum(lines) {
+            @if let Ok(sum) = together {
                 p.line-sum { span { "Together" } span { (words::money(sum)) } }
             }
         }
@@ -200,10 +184,4 @@ fn line_row(bill: &Bill, line: &BillLine) -> Markup {
             div.unfolded data-place="" { p { a href=(path) { "Explain this line" } } }
         }
     }
-}
-
-/// `None` if it does not fit or there is nothing to add up.
-fn sum(lines: &[&BillLine]) -> Option<Money> {
-    let (first, rest) = lines.split_first()?;
-    rest.iter().try_fold(first.amount, |sum, line| sum.plus(line.amount).ok())
 }

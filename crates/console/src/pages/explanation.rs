@@ -19,6 +19,7 @@ pub(crate) async fn show(
         div.explained {
             p.back.alone { a href=(bill) { "← The bill" } }
             h1.alone { (explanation.line.title) }
+            p.soft.alone { code { (explanation.line.line) } }
             (sum_table(&explanation))
             (usage_table(&explanation))
         }

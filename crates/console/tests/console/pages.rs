@@ -24,7 +24,7 @@ fn customers_pages() -> Vec<String> {
         format!("{account}/users"),
         format!("{account}/bill?verify=1"),
         format!("{account}/bill?month=2026-10"),
-        format!("{account}/bill/lines/bakery-forum.meter.requests?month=2026-11"),
+        format!("{account}/bill/lines/bakery-forum.localhost.meter.requests?month=2026-11"),
         format!("{account}/audit"),
         "/nowhere".into(),
     ]

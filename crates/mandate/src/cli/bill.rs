@@ -1,8 +1,8 @@
 //! What is owed, and why.
 
 use api::billing::{
-    self, ExplainLine, GetBill, LineExplanation, LineUsage, ListUsage, UsageEvent, Verification,
-    VerifiedLine, VerifyBill,
+    self, BillLine, ExplainLine, GetBill, LineExplanation, LineUsage, ListUsage, UsageEvent,
+    Verification, VerifiedLine, VerifyBill,
 };
 use clap::{Args, Subcommand};
 use types::{Money, Timestamp};
@@ -18,7 +18,7 @@ use super::{
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mandate bill show --month 2026-11
-  mandate bill explain inst_01h455vb4pex5vsknk084sn02q.meter.requests")]
+  mandate bill explain bakery-forum.localhost.meter.requests")]
 pub(crate) struct Bill {
     #[command(subcommand)]
     verb: BillVerb,
@@ -102,21 +102,37 @@ fn shown(bill: &billing::Bill) -> String {
     if bill.lines.is_empty() {
         return format!("{head}\n\nNothing was used; `mandate order place` takes an instance.");
     }
-    let mut table = Table::new(&["LINE", "WHAT FOR", ">QUANTITY", "", ">AMOUNT", ""]);
-    for line in &bill.lines {
-        let (amount, currency) = money(line.amount);
-        let quantity = number(line.quantity);
-        table.row([&line.line, &line.title, &quantity, &line.unit, &amount, &currency]);
+    let mut table = Table::new(&["LINE", ">QUANTITY", "", ">AMOUNT", ""]);
+    for lines in bill.lines.chunk_by(|line, next| line.instance == next.instance) {
+        of_instance(&mut table, lines, lines.len() < bill.lines.len());
     }
-    table.row([&"", &"", &"", &"", &"", &""]);
+    table.row([&"", &"", &"", &"", &""]);
     for total in &bill.totals {
         let (amount, currency) = money(*total);
-        table.row([&"TOTAL", &"", &"", &"", &amount, &currency]);
+        table.row([&"TOTAL", &"", &"", &amount, &currency]);
     }
     format!(
         "{head}\n\n{}\n\n`mandate bill explain LINE` says why a line is what it is.",
         table.text()
     )
+}
+
+/// The lines of one instance, and what they are together if there are others.
+fn of_instance(table: &mut Table, lines: &[BillLine], others: bool) {
+    let Some((BillLine { instance, host, service, amount: first, .. }, rest)) = lines.split_first()
+    else {
+        return;
+    };
+    table.section(&format!("{host} ({service}, {instance})"));
+    for line in lines {
+        let (amount, currency) = money(line.amount);
+        table.row([&line.line, &number(line.quantity), &line.unit, &amount, &currency]);
+    }
+    let together = rest.iter().try_fold(*first, |sum, line| sum.plus(line.amount));
+    if let (true, Ok(together)) = (others, together) {
+        let (amount, currency) = money(together);
+        table.row([&"together", &"", &"", &amount, &currency]);
+    }
 }
 
 /// The number and the currency apart, so that the numbers stand under each other.
@@ -131,7 +147,7 @@ fn explained(explanation: &LineExplanation, usage_max: usize) -> String {
     let head = record(&[
         ("line", Some(line.line.clone())),
         ("what for", Some(line.title.clone())),
-        ("instance", Some(line.instance.to_string())),
+        ("instance", Some(format!("{} ({}, {})", line.host, line.service, line.instance))),
         ("amount", Some(line.amount.to_string())),
         ("rounding", Some(rounding.clone())),
         ("exactly", Some(format!("{} {}", number(*exact), line.amount.currency))),

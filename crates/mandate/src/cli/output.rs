@@ -52,27 +52,39 @@ pub(crate) fn clean(text: &str) -> String {
 }
 
 /// A table without borders, its columns two spaces apart.
-pub(crate) struct Table(comfy_table::Table);
+pub(crate) struct Table {
+    rows: comfy_table::Table,
+    sections: Vec<String>,
+}
+
+/// Stands in the rows where a section begins. No cell has it, since each is cleaned.
+const SECTION: &str = "\u{1}";
 
 impl Table {
     /// An empty table. A heading that begins with `>` makes its column right-aligned.
     pub(crate) fn new(headings: &[&str]) -> Self {
-        let mut table = plain(width());
-        table.set_header(headings.iter().map(|heading| heading.trim_start_matches('>')));
+        let mut rows = plain(width());
+        rows.set_header(headings.iter().map(|heading| heading.trim_start_matches('>')));
         for (place, heading) in headings.iter().enumerate() {
-            if let Some(column) = table.column_mut(place) {
+            if let Some(column) = rows.column_mut(place) {
                 column.set_padding((0, 2));
                 if heading.starts_with('>') {
                     column.set_cell_alignment(CellAlignment::Right);
                 }
             }
         }
-        Self(table)
+        Self { rows, sections: Vec::new() }
     }
 
     /// One row more.
     pub(crate) fn row<const N: usize>(&mut self, cells: [&dyn Display; N]) {
-        self.0.add_row(cells.map(|cell| clean(&cell.to_string())));
+        self.rows.add_row(cells.map(|cell| clean(&cell.to_string())));
+    }
+
+    /// Begins a section: an empty line and a heading, which may be wider than any column.
+    pub(crate) fn section(&mut self, heading: &str) {
+        self.rows.add_row([SECTION]);
+        self.sections.push(format!("\n{}", clean(heading)));
     }
 
     /// A table of `items`, a row for each.
@@ -88,7 +100,12 @@ impl Table {
 
     /// The table as text, without spaces at the ends of its lines.
     pub(crate) fn text(&self) -> String {
-        self.0.trim_fmt()
+        let mut sections = self.sections.iter();
+        let lines = self.rows.lines().map(|line| match line.trim_end() {
+            SECTION => sections.next().cloned().unwrap_or_default(),
+            row => row.to_owned(),
+        });
+        lines.collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -209,6 +226,19 @@ mod tests {
     #[test]
     fn nothing_that_a_stranger_writes_moves_the_cursor() {
         assert_eq!(clean("a\u{1b}[2Jb\u{202e}c\r\nd\te"), "a?[2Jb?c\nd e");
+    }
+
+    #[test]
+    fn a_section_has_a_heading_that_widens_no_column() {
+        let mut table = Table::new(&["LINE", ">AMOUNT"]);
+        table.section("a heading that is wider than the table");
+        table.row([&"bread", &"1.00"]);
+        table.section("\u{1}");
+        table.row([&"\u{1}", &"20.00"]);
+        assert_eq!(
+            table.text(),
+            "LINE   AMOUNT\n\na heading that is wider than the table\nbread    1.00\n\n?\n?       20.00"
+        );
     }
 
     #[test]

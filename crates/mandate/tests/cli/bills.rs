@@ -5,7 +5,7 @@ use api::billing::{
     VerifiedLine, VerifiedTotal,
 };
 use axum::response::Response;
-use types::{Amount, Currency, Money, Page, Timestamp};
+use types::{Amount, Currency, InstanceId, Money, Page, Timestamp};
 
 use crate::platform::{Asked, Person, Platform, account, instance, me, noon, not_found, reply};
 
@@ -23,11 +23,12 @@ fn moment(text: &str) -> Timestamp {
 
 fn line(name: &str, kind: LineKind, quantity: &str, unit: &str, minor: i64) -> BillLine {
     BillLine {
-        line: format!("bakery-forum.localhost/{name}"),
+        line: format!("bakery-forum.localhost.{name}"),
         kind,
         instance: instance(),
+        host: "bakery-forum.localhost".parse().unwrap(),
         service: "forum".parse().unwrap(),
-        title: format!("Forum bakery-forum.localhost: {name}"),
+        title: format!("What is called {name}"),
         quantity: amount(quantity),
         unit: unit.into(),
         amount: usd(minor),
@@ -35,7 +36,7 @@ fn line(name: &str, kind: LineKind, quantity: &str, unit: &str, minor: i64) -> B
 }
 
 fn requests() -> BillLine {
-    line("meter/requests", LineKind::Meter, "100123", "requests", 1)
+    line("meter.requests", LineKind::Meter, "100123", "requests", 1)
 }
 
 fn bill() -> Bill {
@@ -45,13 +46,31 @@ fn bill() -> Bill {
         until: noon(),
         draft: true,
         lines: vec![
-            line("plan", LineKind::Plan, "1/3", "months", 300),
-            line("size/small", LineKind::Size, "7211/3600", "hours", 3),
+            line("plan.basic", LineKind::Plan, "1/3", "months", 300),
+            line("size.small", LineKind::Size, "7211/3600", "hours", 3),
             requests(),
-            line("module/polls", LineKind::Module, "0.5", "months", 123_456),
+            line("module.polls", LineKind::Module, "0.5", "months", 123_456),
         ],
         totals: vec![usd(123_760)],
     }
+}
+
+/// The same, and a second instance.
+fn bill_of_two() -> Bill {
+    let of_store = |line: BillLine| BillLine {
+        line: line.line.replace("bakery-forum.", "bakery."),
+        instance: InstanceId::named(&["store"]),
+        host: "bakery.localhost".parse().unwrap(),
+        service: "store".parse().unwrap(),
+        ..line
+    };
+    let mut bill = bill();
+    bill.lines.extend([
+        of_store(line("plan.basic", LineKind::Plan, "1/432000", "months", 0)),
+        of_store(line("jobs.time", LineKind::Jobs, "42.318", "seconds", 12)),
+    ]);
+    bill.totals = vec![usd(123_772)];
+    bill
 }
 
 fn explanation() -> LineExplanation {
@@ -137,13 +156,26 @@ async fn a_bill_is_shown_with_its_amounts_under_each_other() {
 }
 
 #[tokio::test]
+async fn a_bill_of_several_instances_adds_up_each() {
+    let platform = Platform::start(|asked| match asked.line.rsplit('/').next().unwrap() {
+        "me" => me(),
+        _ => reply(&bill_of_two()),
+    })
+    .await;
+    let shown = Person::at(&platform).runs(&["bill", "show"]).await.good();
+    insta::assert_snapshot!("bill_show_several", shown);
+}
+
+#[tokio::test]
 async fn a_line_is_explained_down_to_its_usage() {
     let platform = Platform::start(billing(true)).await;
     let ada = Person::at(&platform);
-    let words = ["bill", "explain", "bakery-forum.localhost/meter/requests"];
+    let words = ["bill", "explain", "bakery-forum.localhost.meter.requests"];
     insta::assert_snapshot!("bill_explain", ada.runs(&words).await.good());
     let asked = platform.lines().pop().unwrap();
-    assert!(asked.ends_with("/bill/lines/bakery-forum.localhost%2Fmeter%2Frequests"), "{asked}");
+    assert!(asked.ends_with("/bill/lines/bakery-forum.localhost.meter.requests"), "{asked}");
+    assert_eq!(ada.runs(&["bill", "explain", "no/line"]).await.status, 4);
+    assert!(platform.lines().pop().unwrap().ends_with("/bill/lines/no%2Fline"));
     let one = ada.runs(&[&words[..], &["--usage", "1"]].concat()).await.good();
     assert!(one.contains("the newest 1 of 100123") && !one.contains("req_2"), "{one}");
     insta::assert_snapshot!("bill_usage", ada.runs(&["bill", "usage"]).await.good());

@@ -331,21 +331,22 @@ pub(crate) fn queues() -> Vec<Queue> {
     ]
 }
 
+/// A line of the forum's.
 fn line(
-    text: &str,
+    tail: &str,
     kind: LineKind,
     title: &str,
     quantity: &str,
     unit: &str,
     minor: i64,
 ) -> BillLine {
-    let (host, service) =
-        if text.starts_with("bakery-forum") { ("forum", "forum") } else { ("store", "store") };
+    let forum = &instances()[0];
     BillLine {
-        line: text.into(),
+        line: format!("{}.{tail}", forum.host),
         kind,
-        instance: instance_id(host),
-        service: name(service),
+        instance: forum.instance,
+        host: forum.host.clone(),
+        service: forum.service.clone(),
         title: title.into(),
         quantity: amount(quantity),
         unit: unit.into(),
@@ -357,20 +358,24 @@ pub(crate) fn bill(month: Option<Timestamp>) -> Bill {
     let period = month.unwrap_or(NOON).month();
     let draft = period.contains(NOON);
     let until = if draft { NOON } else { period.ends() };
+    let plan = line("plan.basic", LineKind::Plan, "Plan Basic", "211/300", "months", 633);
+    let store = &instances()[1];
+    let plan_of_store = BillLine {
+        line: format!("{}.plan.basic", store.host),
+        instance: store.instance,
+        host: store.host.clone(),
+        service: store.service.clone(),
+        quantity: amount("1/21600"),
+        amount: usd(0),
+        ..plan.clone()
+    };
     let lines = vec![
-        line("bakery-forum.plan", LineKind::Plan, "Plan Basic", "211/300", "months", 633),
-        line("bakery-forum.size.small", LineKind::Size, "Size Small", "506.5", "hours", 633),
-        line(
-            "bakery-forum.module.polls",
-            LineKind::Module,
-            "Module Polls",
-            "211/300",
-            "months",
-            211,
-        ),
-        line("bakery-forum.meter.requests", LineKind::Meter, "Requests", "148203", "requests", 96),
-        line("bakery-forum.jobs", LineKind::Jobs, "Background jobs", "42.318", "seconds", 0),
-        line("bakery.plan", LineKind::Plan, "Plan Basic", "1/21600", "months", 0),
+        plan,
+        line("size.small", LineKind::Size, "Size Small", "506.5", "hours", 633),
+        line("module.polls", LineKind::Module, "Module Polls", "211/300", "months", 211),
+        line("meter.requests", LineKind::Meter, "Requests", "148203", "requests", 96),
+        line("jobs.time", LineKind::Jobs, "Background jobs", "42.318", "seconds", 0),
+        plan_of_store,
     ];
     let totals = vec![usd(lines.iter().map(|line| line.amount.minor).sum())];
     Bill { account: account(), period, until, draft, lines, totals }
