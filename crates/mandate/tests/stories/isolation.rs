@@ -1,0 +1,154 @@
+//! Two customers beside each other: each tries what the other has.
+
+use std::collections::BTreeSet;
+
+use api::{
+    Kind, Problem,
+    access::{CreateGrant, ListGrants},
+    billing::{GetBill, ListUsage},
+    configurator::{
+        GetEnvironment, GetInstance, GetSetup, Instance, ListInstances, ResolveHost,
+        SetMaintenance, SubmitSetup,
+    },
+    identity::{CreateUser, ListUsers},
+    jobs::{ListInstanceJobs, ListJobs},
+    provider::{ChangeSubscription, ListOrders, SuspendInstance},
+    releases::ListNodes,
+};
+use db::EngineKind;
+use tokio::process::Command;
+use types::{AccountId, Clock as _, InstanceId, NodeId, Principal, Resource, Secret, SystemClock};
+
+use crate::world::{Person, World, eventually, processes_of, variable};
+
+type Whose<'a> = (&'a Person, &'a Instance, &'a str);
+
+/// `topic` is the path of what was written in the forum of the first.
+pub(crate) async fn is_tried(
+    world: &World,
+    (ada, forum, topic): Whose<'_>,
+    (eve, eves_forum, eves_store): (&Person, &Instance, &Instance),
+) {
+    through_the_front(world, (ada, forum, topic), (eve, eves_forum, eves_store)).await;
+    through_the_interfaces(eve, (ada.account(), forum.instance)).await;
+    through_the_database(world, forum, eves_store).await;
+}
+
+async fn through_the_front(
+    world: &World,
+    (ada, forum, topic): Whose<'_>,
+    (eve, eves_forum, eves_store): (&Person, &Instance, &Instance),
+) {
+    let (here, there) = (forum.host.as_str(), eves_forum.host.as_str());
+    let stranger = world.browser(there);
+    stranger.get("/").await.is(200).hides("Which flour?").hides("Crumbs");
+    stranger.get(topic).await.is(404).hides("sourdough");
+    // A member of one forum is nobody in the other.
+    let member = world.browser(here);
+    let fields = [("name", "cy"), ("email", "cy@example.com"), ("password", "rye and wheat")];
+    member.post("/join", &fields).await.is(303);
+    member.get("/").await.is(200).shows("cy");
+    let cookies = member.cookies();
+    assert!(!cookies.is_empty());
+    let carried = world.browser(there).with_cookies(cookies);
+    carried.get("/").await.is(200).shows("/join");
+    carried.get("/members").await.is(200).hides("cy@").hides(">cy<");
+    // Nor is the owner of one store the keeper of another.
+    let store = eves_store.host.as_str();
+    world.browser(store).with_token(&eve.token()).get("/admin").await.is(200);
+    world.browser(store).with_token(&ada.token()).get("/admin").await.is(403);
+    world.browser(store).get("/admin").await.is(303);
+}
+
+async fn through_the_interfaces(eve: &Person, (account, instance): (AccountId, InstanceId)) {
+    // The other's account, and the other's instance as if it were one's own.
+    for account in [account, eve.account()] {
+        for (what, problem) in refusals(eve, account, instance).await {
+            let kind = problem.as_ref().map(|problem| problem.kind);
+            assert!(matches!(kind, Some(Kind::Denied | Kind::NotFound)), "{what}: {problem:?}");
+        }
+    }
+    let (after, limit) = (None, None);
+    let own = ListInstanceJobs { account: eve.account(), instance, after: None, limit };
+    assert!(eve.asks(own).await.unwrap().items.is_empty());
+    let (principal, email) = (Principal::Visitor, "mallory@example.com".to_owned());
+    let (given, on) = ("owner".parse().unwrap(), Resource::Instance(account, instance));
+    let grant = CreateGrant { account, principal, given, on };
+    let password = Secret::new("long enough a one");
+    let denied = [
+        eve.asks(ListInstanceJobs { account, instance, after: None, limit }).await.err(),
+        eve.asks(grant).await.err(),
+        eve.asks(CreateUser { account, email, password }).await.err(),
+        eve.asks(ListUsers { account, after: None, limit }).await.err(),
+        eve.asks(ListInstances { account, after: None, limit }).await.err(),
+        eve.asks(ListOrders { account, after: None, limit }).await.err(),
+        eve.asks(ListGrants { account, after: None, limit }).await.err(),
+        eve.asks(ListUsage { account, instance: None, after: None, limit }).await.err(),
+        eve.asks(GetBill { account, month: None }).await.err(),
+        eve.asks(ListNodes::default()).await.err(),
+        eve.asks(ListJobs { service: None, after, limit }).await.err(),
+    ];
+    for problem in denied {
+        assert_eq!(problem.map(|problem| problem.kind), Some(Kind::Denied));
+    }
+}
+
+async fn refusals(
+    eve: &Person,
+    account: AccountId,
+    instance: InstanceId,
+) -> Vec<(&'static str, Option<Problem>)> {
+    let node = NodeId::new(SystemClock.now());
+    let (service, host) = ("forum".parse().unwrap(), "bakery-forum.localhost".parse().unwrap());
+    let (modules, size) = (BTreeSet::new(), "small".into());
+    let reason = Some("mine now".to_owned());
+    let maintenance = SetMaintenance { account, instance, reason: reason.clone() };
+    let setup = SubmitSetup { account, instance, key: None, values: [].into() };
+    vec![
+        ("instance", eve.asks(GetInstance { account, instance }).await.err()),
+        ("setup", eve.asks(GetSetup { account, instance }).await.err()),
+        ("submit", eve.asks(setup).await.err()),
+        ("maintenance", eve.asks(maintenance).await.err()),
+        ("change", eve.asks(ChangeSubscription { account, instance, modules, size }).await.err()),
+        ("suspend", eve.asks(SuspendInstance { account, instance, reason }).await.err()),
+        ("environment", eve.asks(GetEnvironment { node, instance }).await.err()),
+        ("host", eve.asks(ResolveHost { service, host }).await.err()),
+    ]
+}
+
+/// What a service could do with the database that it was given.
+async fn through_the_database(world: &World, forum: &Instance, eves_store: &Instance) {
+    let url = eventually(
+        "the store runs",
+        async || {
+            let running = processes_of(&world.data()).into_iter();
+            let mut stores = running.filter(|pid| {
+                variable(*pid, "PUBLIC_URL").as_deref() == Some(eves_store.url.as_str())
+            });
+            stores.find_map(|pid| variable(pid, "DATABASE_URL"))
+        },
+        Option::is_some,
+    )
+    .await
+    .unwrap();
+    let (own, other) = (eves_store.instance.to_string(), forum.instance.to_string());
+    assert!(url.contains(&own) && !url.contains(&other), "{own} has {url}");
+    if world.engine() == EngineKind::Postgres {
+        connects(world, &url).await.unwrap();
+        let (server, database) = url.rsplit_once('/').unwrap();
+        let foreign = format!("{server}/{}", database.replace(&own, &other));
+        let refused = connects(world, &foreign).await.unwrap_err();
+        assert!(refused.contains("permission denied for database"), "{refused}");
+    }
+}
+
+/// Connects with the driver that the store's release brought, as its code could.
+async fn connects(world: &World, url: &str) -> Result<(), String> {
+    let releases = std::fs::read_dir(world.data().join("agent/releases")).unwrap().flatten();
+    let mut pythons = releases.map(|release| release.path().join(".venv/bin/python"));
+    let python = pythons.find(|path| path.exists()).unwrap();
+    let text = "import psycopg, sys; psycopg.connect(sys.argv[1]).execute('select 1')";
+    let run = Command::new(python).args(["-c", text, url]).output().await.unwrap();
+    let failed = String::from_utf8_lossy(&run.stderr).into_owned();
+    if run.status.success() { Ok(()) } else { Err(failed) }
+}

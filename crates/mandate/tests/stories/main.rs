@@ -1,0 +1,59 @@
+//! The whole box as strangers meet it: the built program, real processes, real services, told over
+//! HTTP and the command line only.
+//!
+//! A world is the platform in one of two shapes (every part in one process, or each part as a
+//! process of its own) on one of two databases; each flow of the design is told in every one of
+//! them. Those that only need accounts and instances of their own are told side by side.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
+
+mod bill;
+mod interfaces;
+mod isolation;
+mod main_job;
+mod maintenance;
+mod permissions;
+mod refusals;
+mod restart;
+mod world;
+
+use db::EngineKind::{self, Postgres, Sqlite};
+use world::{
+    Shape::{self, Apart, Together},
+    World,
+};
+
+async fn all_is_told(shape: Shape, engine: EngineKind) {
+    let mut world = World::start(shape, engine).await;
+    main_job::story(&world).await;
+    let second = world.another_gateway().await;
+    tokio::join!(
+        permissions::story(&world, &second),
+        maintenance::story(&world, &second),
+        refusals::story(&world),
+        interfaces::story(&world),
+    );
+    second.ends_well().await;
+    restart::story(&mut world).await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn in_one_process_on_sqlite() {
+    Box::pin(all_is_told(Together, Sqlite)).await;
+}
+
+#[tokio::test]
+async fn in_one_process_on_postgres() {
+    Box::pin(all_is_told(Together, Postgres)).await;
+}
+
+#[tokio::test]
+async fn in_ten_processes_on_sqlite() {
+    Box::pin(all_is_told(Apart, Sqlite)).await;
+}
+
+#[tokio::test]
+async fn in_ten_processes_on_postgres() {
+    Box::pin(all_is_told(Apart, Postgres)).await;
+}

@@ -1,0 +1,146 @@
+//! The platform ends, well or not, and starts again on the same data.
+
+use std::collections::BTreeSet;
+
+use api::{
+    billing::{Bill, BillLine, LineKind, Verification},
+    configurator::{Instance, InstanceState},
+    identity::Me,
+    releases::ListNodes,
+};
+use types::{InstanceId, Page};
+
+use crate::{
+    bill::{count, usage},
+    world::{Answer, Browser, Person, World, alive, eventually, processes_of, replicas_at, until},
+};
+
+const FORUM: &str = "mill-forum.localhost";
+const STORE: &str = "mill-store.localhost";
+
+type Whose<'a> = (&'a Person, InstanceId);
+
+pub(crate) async fn story(world: &mut World) {
+    let mia = world.registers("mia").await;
+    let forum = mia.opens_forum(world, FORUM).await.instance;
+    mia.opens_store(world, STORE).await;
+    let visitor = world.browser(FORUM);
+    let fields = [("name", "nat"), ("email", "nat@example.com"), ("password", "rye and wheat")];
+    visitor.post("/join", &fields).await.is(303);
+    let mut counted = requests(&mia, forum).await;
+    counted = ended_well(world, (&mia, forum), &visitor, counted).await;
+    ended_badly(world, (&mia, forum), &visitor, counted).await;
+}
+
+async fn ended_well(
+    world: &mut World,
+    (mia, forum): Whose<'_>,
+    visitor: &Browser,
+    counted: usize,
+) -> usize {
+    let told = all_is_told((mia, forum), counted).await;
+    let before = meters(mia).await;
+    world.stop().await;
+    world.start_again().await;
+    let answers = all_is_back(world, mia, visitor).await;
+    let after = all_is_told((mia, forum), counted + answers).await;
+    assert_eq!(after.items[..told.items.len()], told.items);
+    let now = meters(mia).await;
+    assert_eq!(before.len(), now.len());
+    for (old, new) in before.iter().zip(&now).filter(|(old, _)| old.kind == LineKind::Jobs) {
+        assert_eq!(old, new);
+    }
+    counted + answers
+}
+
+async fn ended_badly(
+    world: &mut World,
+    (mia, forum): Whose<'_>,
+    visitor: &Browser,
+    counted: usize,
+) {
+    let operator = world.operator().await;
+    let running = async || {
+        let nodes = operator.asks(ListNodes::default()).await.unwrap().items;
+        let replicas = nodes.iter().flat_map(|node| &node.replicas);
+        replicas.map(|replica| replica.address.clone()).collect::<Vec<_>>()
+    };
+    let addresses = running().await;
+    let orphans: BTreeSet<u32> =
+        addresses.iter().flat_map(|address| replicas_at(world.folder(), address)).collect();
+    assert!(orphans.len() >= 2, "{addresses:?}");
+    for _ in 0..25 {
+        visitor.get("/").await.is(200);
+    }
+    world.kill().await;
+    let left = processes_of(world.folder());
+    assert!(orphans.is_subset(&left), "they lived with the platform: {orphans:?}");
+    world.start_again().await;
+    let answers = 25 + all_is_back(world, mia, visitor).await;
+    until("no orphan is left", async || !orphans.iter().any(|pid| alive(*pid))).await;
+    all_is_told((mia, forum), counted + answers).await;
+    // Nothing comes a second time later: what is sent next comes after all of it.
+    visitor.get("/").await.is(200);
+    all_is_told((mia, forum), counted + answers + 1).await;
+    let verification: Verification = mia.does(&["bill", "verify"]).await;
+    assert!(verification.agrees, "{verification:?}");
+}
+
+/// Waits until everything serves again; how often the forum answered meanwhile.
+async fn all_is_back(world: &World, mia: &Person, visitor: &Browser) -> usize {
+    let mut answers = 0;
+    loop {
+        let answer = visitor.try_send(http::Method::GET, "/", None).await;
+        answers += usize::from(answer.as_ref().is_some_and(is_the_forums));
+        // The member's session is the forum's, and is in the instance's database.
+        if let Some(answer) = answer.filter(|answer| answer.status == 200) {
+            answer.shows("nat");
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let store = world.browser(STORE);
+    until("the store is back", async || store.get("/").await.status == 200).await;
+    let me: Me = mia.does(&["whoami"]).await;
+    assert_eq!(me.user.unwrap().email, mia.email);
+    let instances: Page<Instance> = mia.does(&["instance", "list"]).await;
+    assert_eq!(instances.items.len(), 2);
+    assert!(instances.items.iter().all(|instance| instance.state == InstanceState::Open));
+    answers
+}
+
+/// Whether the forum itself answered, and not the gateway in its place: only that is counted.
+fn is_the_forums(answer: &Answer) -> bool {
+    answer.header("content-security-policy").contains("style-src 'self'")
+}
+
+/// How many requests are counted, once nothing more comes.
+async fn requests(mia: &Person, forum: InstanceId) -> usize {
+    // Whoever has joined was answered last.
+    let joined = |page: &Page<_>| {
+        page.items.iter().any(|event: &api::billing::UsageEvent| event.note == "POST /join")
+    };
+    let seen = eventually("usage is told", || usage(mia, forum), joined).await;
+    count(&seen, "requests")
+}
+
+/// All usage, once it has `requests` requests; more would be too many.
+async fn all_is_told((mia, forum): Whose<'_>, requests: usize) -> Page<api::billing::UsageEvent> {
+    eventually(
+        "usage is told",
+        || usage(mia, forum),
+        |seen| {
+            let counted = count(seen, "requests");
+            assert!(counted <= requests, "{counted} requests counted, {requests} answered");
+            counted == requests
+        },
+    )
+    .await
+}
+
+/// The lines of the bill that do not grow with time.
+async fn meters(mia: &Person) -> Vec<BillLine> {
+    let bill: Bill = mia.does(&["bill", "show"]).await;
+    let timeless = |line: &BillLine| matches!(line.kind, LineKind::Meter | LineKind::Jobs);
+    bill.lines.into_iter().filter(timeless).collect()
+}
