@@ -15,6 +15,7 @@ use api::{
 use arc_swap::ArcSwap;
 use chassis::{Freshness, Update, follow};
 use rpds::HashTrieMapSync as Map;
+use tokio::sync::{Notify, futures::Notified};
 use types::{Host, InstanceId, Name};
 
 use crate::replicas::Replica;
@@ -80,6 +81,7 @@ impl Known {
 pub(crate) struct Fleet {
     known: ArcSwap<Running>,
     freshness: Freshness,
+    changed: Notify,
 }
 
 #[derive(Clone, Default)]
@@ -112,6 +114,11 @@ impl Fleet {
     /// The healthy replicas that serve only `instance`.
     pub(crate) fn dedicated(&self, instance: InstanceId) -> Option<Arc<[Arc<Replica>]>> {
         self.known.load().homes.get(&Home::Instance(instance)).cloned()
+    }
+
+    /// Ends when something of this changes after it was enabled.
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
     }
 
     /// Keeps the copy for as long as it is polled.
@@ -153,6 +160,7 @@ impl Fleet {
             known.add(key, home, replica);
         }
         self.known.store(Arc::new(known));
+        self.changed.notify_waiters();
     }
 }
 

@@ -21,6 +21,8 @@ use crate::{
 
 /// So many of our own pages may wait for a component at the same time.
 const DESKS: usize = 32;
+/// So many requests may wait for a replica to start at the same time.
+const BENCH: usize = 1_000;
 
 pub(crate) struct Front {
     pub(crate) name: String,
@@ -36,12 +38,13 @@ pub(crate) struct Front {
     pub(crate) journal: Arc<Journal>,
     pub(crate) replicas: Replicas,
     desks: Semaphore,
+    bench: Semaphore,
 }
 
 impl Front {
     pub(crate) fn open(config: Config) -> Result<Self, Error> {
         let domain = config.domain.parse().map_err(|_| Error::Domain(config.domain.clone()))?;
-        let folder = config.data.join("gateway");
+        let folder = config.data.join("gateway").join(&config.name);
         let journal = Journal::open(&folder, config.clock.now())
             .map_err(|cause| Error::Journal { folder, cause })?;
         Ok(Self {
@@ -58,6 +61,7 @@ impl Front {
             journal: Arc::new(journal),
             replicas: Replicas::new(),
             desks: Semaphore::new(DESKS),
+            bench: Semaphore::new(BENCH),
         })
     }
 
@@ -66,6 +70,11 @@ impl Front {
     pub(crate) fn desk(&self) -> Result<SemaphorePermit<'_>, Problem> {
         let busy = |_| Problem::unavailable("too many people are asking; try again in a moment", 1);
         self.desks.try_acquire().map_err(busy)
+    }
+
+    /// A place to wait for a replica at, if one is free.
+    pub(crate) fn bench(&self) -> Option<SemaphorePermit<'_>> {
+        self.bench.try_acquire().ok()
     }
 
     /// Where the console is.

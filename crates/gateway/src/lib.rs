@@ -49,7 +49,7 @@ use front::Front;
 pub struct Config {
     /// The process's name: its copies and its usage are known by it.
     pub name: String,
-    /// The folder of the process; the journal of usage is in `gateway` below it.
+    /// The folder of the process; the journal of usage is in `gateway/NAME` below it.
     pub data: PathBuf,
     /// The platform's own domain; `console.` and `api.` below it are the platform's too.
     pub domain: String,

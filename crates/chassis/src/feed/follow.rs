@@ -114,7 +114,12 @@ pub async fn follow<F: Feed>(
                 pause = PAUSE_MIN;
             }
             Err(problem) => {
-                tracing::debug!(feed = F::COMPONENT, follower, %problem, "the feed does not answer");
+                // Before the first answer it is only that others are still starting.
+                if started {
+                    tracing::warn!(feed = F::COMPONENT, follower, %problem, "the feed does not answer");
+                } else {
+                    tracing::debug!(feed = F::COMPONENT, follower, %problem, "the feed does not answer");
+                }
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(PAUSE_MAX);
             }

@@ -10,6 +10,7 @@ use chassis::Caller;
 use http::{Method, Request, Response, StatusCode, Uri, header, uri};
 use http_body::{Body as _, SizeHint};
 use hyper::body::Incoming;
+use tokio::time::Instant;
 use types::Name;
 
 use super::{authorize::Meant, meter};
@@ -24,6 +25,8 @@ use crate::{
 
 /// How long a replica may take to begin its answer.
 const ANSWER_TIME_MAX: Duration = Duration::from_mins(1);
+/// How long a request waits for a replica where there is none.
+const START_TIME_MAX: Duration = Duration::from_secs(3);
 /// So many replicas are tried for one request.
 const ATTEMPTS_MAX: usize = 3;
 
@@ -71,7 +74,7 @@ async fn answer_of(
     meant: &Meant,
     sending: &Sending,
 ) -> Result<(Response<Incoming>, InFlight), Problem> {
-    let all = replicas_of(front, meant);
+    let all = coming_replicas_of(front, meant).await;
     let all = all.as_deref().unwrap_or_default();
     let mut tried: Vec<&Arc<Replica>> = Vec::new();
     let mut reached = false;
@@ -118,6 +121,25 @@ async fn in_time<T>(asked: impl Future<Output = T>, flow: &Flow) -> Option<T> {
         if std::mem::replace(&mut seen, bytes) == bytes {
             return None;
         }
+    }
+}
+
+/// The replicas, once there are any: one that has just been started, or is being replaced, is worth
+/// a moment's wait.
+async fn coming_replicas_of(front: &Front, meant: &Meant) -> Option<Arc<[Arc<Replica>]>> {
+    if let Some(there) = replicas_of(front, meant) {
+        return Some(there);
+    }
+    let _place = front.bench()?;
+    let deadline = Instant::now() + START_TIME_MAX;
+    loop {
+        let changed = front.fleet.changed();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        if let Some(there) = replicas_of(front, meant) {
+            return Some(there);
+        }
+        tokio::time::timeout_at(deadline, changed).await.ok()?;
     }
 }
 

@@ -51,6 +51,24 @@ async fn without_a_replica_it_says_when_to_try_again() {
 }
 
 #[tokio::test]
+async fn a_replica_that_is_just_starting_is_waited_for() {
+    let world = World::start().await;
+    world.publish(FORUM).await;
+    world.put(&world.instance("forum.localhost")).await;
+    let upstream = Upstream::start().await;
+    let asking = async {
+        let began = std::time::Instant::now();
+        (world.get("/").await, began.elapsed())
+    };
+    let starting = async {
+        tokio::task::yield_now().await;
+        world.replica("one", upstream.address, None).await;
+    };
+    let ((answer, took), ()) = tokio::join!(asking, starting);
+    assert_eq!(answer.status, 200, "after {took:?}: {answer:?}");
+}
+
+#[tokio::test]
 async fn a_dedicated_instance_is_answered_by_its_own_replica_only() {
     let world = World::start().await;
     world.publish(&FORUM.replace("\"shared\"", "\"dedicated\"")).await;

@@ -22,6 +22,8 @@ use super::{
 const ITEMS_MAX: usize = 100_000;
 /// How long to wait before a request that brought no answer is sent again.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// So often is a request sent at most.
+const ATTEMPTS_MAX: usize = 4;
 
 /// A command's way to the platform and to the terminal.
 pub(crate) struct Context {
@@ -209,14 +211,19 @@ pub(crate) fn unanswered(problem: &Problem) -> bool {
     problem.kind == Kind::Unavailable && problem.code == "unavailable" && problem.request.is_none()
 }
 
+/// Sends again where nobody answered, and where the answer says after how long to try again.
 async fn again<T, F: Future<Output = Result<T, Problem>>>(
     send: impl Fn() -> F,
 ) -> Result<T, Problem> {
-    match send().await {
-        Err(problem) if unanswered(&problem) => {
-            tokio::time::sleep(RETRY_PAUSE).await;
-            send().await
+    for _ in 0..ATTEMPTS_MAX - 1 {
+        match send().await {
+            Err(problem) if unanswered(&problem) => tokio::time::sleep(RETRY_PAUSE).await,
+            Err(problem) if problem.retry_after.is_some_and(|seconds| seconds <= 2) => {
+                let seconds = problem.retry_after.unwrap_or_default().into();
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+            }
+            reply => return reply,
         }
-        reply => reply,
     }
+    send().await
 }

@@ -12,6 +12,9 @@ pub(crate) struct Openapi {
     /// Of which component
     #[arg(value_parser = PossibleValuesParser::new(api::COMPONENTS))]
     component: String,
+    /// Print it as JSON, which it always is
+    #[arg(long)]
+    json: bool,
 }
 
 impl Openapi {

@@ -159,7 +159,7 @@ impl World {
             drop(serving.await);
         }
         // Its connections hold the journal until they have seen that nobody is there.
-        let lock = std::fs::File::open(self.folder.join("gateway/lock")).unwrap();
+        let lock = std::fs::File::open(self.folder.join("gateway/test/lock")).unwrap();
         while lock.try_lock().is_err() {
             tokio::task::yield_now().await;
         }
@@ -167,7 +167,7 @@ impl World {
 
     /// The events that lie in the journal's files, sent or not.
     pub(crate) fn journal(&self) -> Vec<UsageEvent> {
-        let files = std::fs::read_dir(self.folder.join("gateway")).unwrap();
+        let files = std::fs::read_dir(self.folder.join("gateway/test")).unwrap();
         let paths = files.map(|file| file.unwrap().path());
         let usage = paths.filter(|path| path.extension().is_some_and(|end| end == "usage"));
         // A file that was sent meanwhile is gone.
