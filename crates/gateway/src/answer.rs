@@ -1,7 +1,7 @@
 //! Answers that the gateway gives itself.
 
 use api::{Kind, Problem};
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use types::RequestId;
 
 use crate::{front::Front, pages, visit::Visit};
@@ -74,7 +74,17 @@ pub(crate) fn see(path: &str) -> Response<Body> {
 
 /// Says which request it was, so that a person can ask about it.
 pub(crate) fn sign(response: &mut Response<Body>, id: RequestId) {
+    sign_headers(response.headers_mut(), id);
+}
+
+/// Names the request in a request's or an answer's headers.
+pub(crate) fn sign_headers(headers: &mut HeaderMap, id: RequestId) {
     if let Ok(value) = HeaderValue::try_from(id.to_string()) {
-        response.headers_mut().insert("x-request-id", value);
+        headers.insert("x-request-id", value);
     }
+}
+
+/// What is left to say where answering itself broke.
+pub(crate) fn broken() -> Response<Body> {
+    chassis::problem_response(Problem::internal())
 }

@@ -100,7 +100,10 @@ pub(crate) fn for_visitor(headers: &mut HeaderMap) {
 /// An application must not sign its visitors in as somebody, or out.
 fn drop_our_set_cookie(headers: &mut HeaderMap) {
     let ours = |value: &HeaderValue| {
-        let name = value.as_bytes().split(|byte| matches!(byte, b'=' | b';')).next();
+        // A cookie without a name is sent back as its value, which may begin with our name.
+        let text = value.as_bytes().trim_ascii_start();
+        let text = text.strip_prefix(b"=").unwrap_or(text);
+        let name = text.split(|byte| matches!(byte, b'=' | b';')).next();
         name.is_some_and(|name| name.trim_ascii() == SESSION_COOKIE.as_bytes())
     };
     if headers.get_all(header::SET_COOKIE).iter().any(ours) {

@@ -34,6 +34,7 @@ mod own;
 mod pages;
 mod patient;
 mod phases;
+mod places;
 mod replicas;
 mod server;
 mod target;

@@ -17,20 +17,17 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::{GracefulShutdown, Watcher},
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::{
+    answer,
     framing::{Doubt, Framing},
     front::Front,
     journal,
     patient::Patient,
+    places::{Place, Places},
 };
 
-/// So many connections are served at once; more wait to be taken.
-const CONNECTIONS_MAX: usize = 8_192;
 /// How long a connection may take for the head of a request, also when it waits for the next one.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(20);
 /// The longest head of a request, in bytes.
@@ -76,13 +73,14 @@ async fn serve(front: &Arc<Front>, listener: TcpListener, shutdown: impl Future<
 }
 
 async fn accept(front: &Arc<Front>, listener: TcpListener, graceful: &GracefulShutdown) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let places = Places::new();
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Some(room) = places.room().await else { return };
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let connection = connection(Arc::clone(front), stream, peer, graceful.watcher());
-                tokio::spawn(hold_place(place, connection));
+                let Some(place) = places.take(room, peer.ip()) else { continue };
+                let accepted = Accepted { stream, peer, place: Arc::new(place) };
+                tokio::spawn(connection(Arc::clone(front), accepted, graceful.watcher()));
             }
             Err(cause) => {
                 // Out of file descriptors, most likely: others must end first.
@@ -93,21 +91,30 @@ async fn accept(front: &Arc<Front>, listener: TcpListener, graceful: &GracefulSh
     }
 }
 
-async fn hold_place(place: OwnedSemaphorePermit, connection: impl Future<Output = ()>) {
-    connection.await;
-    drop(place);
+struct Accepted {
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: Arc<Place>,
 }
 
-async fn connection(front: Arc<Front>, stream: TcpStream, peer: SocketAddr, watcher: Watcher) {
+async fn connection(front: Arc<Front>, accepted: Accepted, watcher: Watcher) {
+    let Accepted { stream, peer, place } = accepted;
     // Small answers must not wait for the other side's acknowledgement.
     let _ = stream.set_nodelay(true);
     let doubt = Doubt::default();
     let framing = Framing::new(doubt.clone());
     let number = AtomicU64::new(0);
     let service = service_fn(move |request: Request<Incoming>| {
-        let front = Arc::clone(&front);
+        let (front, place) = (Arc::clone(&front), Arc::clone(&place));
         let doubtful = doubt.is_about(number.fetch_add(1, Ordering::Relaxed) + 1);
-        async move { Ok::<_, Infallible>(front.answer(peer.ip(), request, doubtful).await) }
+        // A task of its own: a visitor who leaves after having asked does not undo what the
+        // application does, nor its being counted. It keeps its place until it is done.
+        let answering = tokio::spawn(async move {
+            let answer = front.answer(peer.ip(), request, doubtful).await;
+            drop(place);
+            answer
+        });
+        async move { Ok::<_, Infallible>(answering.await.unwrap_or_else(|_| answer::broken())) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

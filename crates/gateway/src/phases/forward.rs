@@ -7,7 +7,7 @@ use std::{
 
 use api::{Kind, Problem, manifest::Tenancy};
 use chassis::Caller;
-use http::{Method, Request, Response, StatusCode, Uri, header, uri};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header, uri};
 use http_body::{Body as _, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -165,6 +165,12 @@ fn request_to(
     *request.method_mut() = visit.head.method.clone();
     *request.headers_mut() =
         if is_last { std::mem::take(&mut visit.head.headers) } else { visit.head.headers.clone() };
+    if sending.hint.exact() != Some(0) {
+        // An application that does not read a body leaves it on the connection, where it would be
+        // read as the next request, which nobody judged: so there is no next request on this one.
+        let close = HeaderValue::from_static("close");
+        request.headers_mut().insert(header::CONNECTION, close);
+    }
     Ok(request)
 }
 

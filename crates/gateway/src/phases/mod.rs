@@ -68,6 +68,8 @@ async fn ask_platform(front: &Front, visit: &mut Visit, body: Incoming) -> Respo
     let mut request = Request::new(Body::new(body));
     std::mem::swap(request.method_mut(), &mut visit.head.method);
     std::mem::swap(request.headers_mut(), &mut visit.head.headers);
+    // What stands in the audit trail is our name for a request, not a visitor's.
+    answer::sign_headers(request.headers_mut(), visit.id);
     let target = visit.head.uri.path_and_query().cloned();
     *request.uri_mut() = target.map(http::Uri::from).unwrap_or_default();
     let Ok(response) = front.platform.clone().oneshot(request).await;

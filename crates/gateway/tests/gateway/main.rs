@@ -1,5 +1,6 @@
 //! A real gateway with real applications behind it, told as stories.
 
+mod careless;
 mod hostile;
 mod pages;
 mod replicas;

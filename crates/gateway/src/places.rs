@@ -1,0 +1,85 @@
+//! How many connections there may be, altogether and from one address.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex},
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// So many connections are served at once; more wait to be taken.
+const CONNECTIONS_MAX: usize = 8_192;
+/// So many of them from one address; more are closed, so that one visitor cannot keep all others
+/// out.
+const CONNECTIONS_MAX_FROM_ONE: usize = 2_048;
+
+/// The places that connections take.
+#[derive(Clone)]
+pub(crate) struct Places {
+    all: Arc<Semaphore>,
+    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+/// A place, free again once nobody holds it.
+pub(crate) struct Place {
+    _permit: OwnedSemaphorePermit,
+    peer: IpAddr,
+    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+impl Places {
+    pub(crate) fn new() -> Self {
+        Self { all: Arc::new(Semaphore::new(CONNECTIONS_MAX)), taken: Arc::default() }
+    }
+
+    /// Returns once there is room for another connection.
+    pub(crate) async fn room(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.all).acquire_owned().await.ok()
+    }
+
+    /// A place for `peer`, unless it has enough of them.
+    pub(crate) fn take(&self, permit: OwnedSemaphorePermit, peer: IpAddr) -> Option<Place> {
+        let mut taken = self.taken.lock().expect("nobody panics while holding it");
+        let count = taken.entry(peer).or_default();
+        if *count >= CONNECTIONS_MAX_FROM_ONE {
+            return None;
+        }
+        *count += 1;
+        Some(Place { _permit: permit, peer, taken: Arc::clone(&self.taken) })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.taken.lock().expect("nobody panics while holding it");
+        if let Some(count) = taken.get_mut(&self.peer) {
+            *count -= 1;
+            if *count == 0 {
+                taken.remove(&self.peer);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_visitor_leaves_room_for_others() {
+        let places = Places::new();
+        let (greedy, other) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into());
+        let mut held = Vec::new();
+        while let Some(place) = places.take(places.room().await.unwrap(), greedy) {
+            held.push(place);
+        }
+        assert_eq!(held.len(), CONNECTIONS_MAX_FROM_ONE);
+        assert!(places.take(places.room().await.unwrap(), other).is_some());
+        held.pop();
+        assert!(places.take(places.room().await.unwrap(), greedy).is_some());
+        held.clear();
+        assert!(places.taken.lock().unwrap().is_empty());
+        assert_eq!(places.all.available_permits(), CONNECTIONS_MAX);
+    }
+}
