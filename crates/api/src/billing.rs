@@ -1,12 +1,12 @@
 //! billing: what each account owes, and why, to the cent and the event.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{AccountId, Amount, Currency, Host, InstanceId, Money, Name, Page, Period, Timestamp};
 
-use crate::{Empty, prices::PriceBook};
+use crate::{Empty, manifest::Manifest, prices::PriceBook};
 
 operations! { "billing":
     /// Puts a version of a service's prices; it holds from its `effective` moment on.
@@ -34,6 +34,38 @@ pub struct PutPriceBook {
     pub service: Name,
     /// Its prices.
     pub book: PriceBook,
+    /// What the things on its bills are called; as before if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<Words>,
+}
+
+/// What the things on a service's bills are called, by their names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Words {
+    /// The titles of its sizes.
+    pub sizes: BTreeMap<String, String>,
+    /// The titles of its modules.
+    pub modules: BTreeMap<String, String>,
+    /// The titles of its meters.
+    pub meters: BTreeMap<String, String>,
+    /// What its meters count, in the plural.
+    pub units: BTreeMap<String, String>,
+}
+
+impl Words {
+    /// What a manifest calls them.
+    pub fn of(manifest: &Manifest) -> Self {
+        let sizes = manifest.sizes.iter().map(|(name, size)| (name.clone(), size.title.clone()));
+        let modules =
+            manifest.modules.iter().map(|(name, module)| (name.clone(), module.title.clone()));
+        let meters = || manifest.meters.iter();
+        Self {
+            sizes: sizes.collect(),
+            modules: modules.collect(),
+            meters: meters().map(|(name, meter)| (name.clone(), meter.title.clone())).collect(),
+            units: meters().map(|(name, meter)| (name.clone(), meter.unit.clone())).collect(),
+        }
+    }
 }
 
 /// Shows a service's prices.

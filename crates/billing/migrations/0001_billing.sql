@@ -2,7 +2,8 @@
 -- sold at them change, so that nothing is ever sold without a price.
 create table price_service (
     service text primary key,
-    currency text not null
+    currency text not null,
+    words text
 );
 
 create table price_book (

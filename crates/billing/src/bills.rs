@@ -53,7 +53,8 @@ async fn gather(
     let until = now.clamp(period.starts(), period.ends());
     let taken = store::taken(db, account).await?;
     let prices = store::books_of(db, account).await?;
-    let facts = Facts { account, period, until, taken, prices, usage: Vec::new() };
+    let words = store::words_of(db, account).await?;
+    let facts = Facts { account, period, until, taken, prices, words, usage: Vec::new() };
     let (usage, revision) = store::sums(db, account, period, &facts.cuts()).await?;
     Ok((Facts { usage, ..facts }, revision))
 }

@@ -18,13 +18,17 @@ pub(crate) async fn put_price_book(
     cx: &mut Write<State>,
     op: PutPriceBook,
 ) -> Result<Empty, Problem> {
-    let PutPriceBook { service, book } = op;
+    let PutPriceBook { service, book, words } = op;
     if book.service != service {
         return Err(Error::OtherService { path: service, book: book.service }.into());
     }
     model::check_book(&book)?;
     let now = cx.now();
     put(cx.tx(), &book, now).await?;
+    if let Some(words) = words {
+        model::check_words(&words)?;
+        store::put_words(cx.tx(), &service, &words).await.map_err(Error::from)?;
+    }
     Ok(Empty {})
 }
 

@@ -9,7 +9,7 @@ use api::{
     Kind,
     billing::{
         Bill, BillLine, ExplainLine, GetBill, GetPriceBook, JOB_MILLISECONDS, LineExplanation,
-        ListUsage, PutSubscription, Verification, VerifyBill,
+        ListUsage, PutSubscription, Verification, VerifyBill, Words,
     },
 };
 use db::query;
@@ -599,5 +599,35 @@ async fn verify_often(world: &World) {
             let verification = verify(who).await;
             assert!(verification.agrees, "{verification:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn things_are_called_as_their_service_calls_them() {
+    for place in engines("words") {
+        let world = World::open(place).await;
+        used_forum(&world).await;
+        world.clock.advance(DAY);
+        assert_eq!(line(&bill(&world.ada).await, ".posts").title, "Posts");
+        let named = |name: &str, text: &str| [(name.to_owned(), text.to_owned())].into();
+        let words = Words {
+            sizes: named("small", "a club"),
+            modules: named("polls", "Ballots"),
+            meters: named("posts", "Posts written"),
+            units: named("posts", "letters"),
+        };
+        world.publish_with(PRICES, Some(words.clone())).await.unwrap();
+        // Prices alone, later, take nothing of that away.
+        world.publish(PRICES).await.unwrap();
+        let seen = bill(&world.ada).await;
+        assert_eq!(line(&seen, ".small").title, "Size a club");
+        assert_eq!(line(&seen, ".polls").title, "Module Ballots");
+        let posts = line(&seen, ".posts");
+        assert_eq!((posts.title.as_str(), posts.unit.as_str()), ("Posts written", "letters"));
+        assert_eq!(line(&seen, ".requests").title, "Requests");
+        assert!(verify(&world.ada).await.agrees);
+        let endless = Words { units: named("posts", &"x".repeat(201)), ..words };
+        refused(world.publish_with(PRICES, Some(endless)).await, Kind::Invalid, "200 characters");
+        world.close().await;
     }
 }

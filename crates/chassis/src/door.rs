@@ -21,10 +21,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::Serialize;
-use types::RequestId;
+use types::{Principal, RequestId};
 
 use crate::{
-    Room,
+    Caller, Room, Seal,
     call::{Call, unavailable},
     feed,
     repeat::Repeat,
@@ -32,6 +32,10 @@ use crate::{
 
 /// A request's JSON body is at most this long.
 pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
+/// … and of somebody who has not said who they are, at most this long.
+const STRANGERS_BODY_BYTES_MAX: usize = 16 << 10;
+/// So much of a body that is too long is passed over, so that its sender hears why.
+const PASSED_OVER_BYTES_MAX: usize = 8 << 20;
 /// Nobody may take longer to send a body.
 const BODY_TIME_MAX: Duration = Duration::from_mins(1);
 const REQUEST_ID: &str = "x-request-id";
@@ -181,7 +185,7 @@ async fn enter<S, O: Operation>(
     let path: Vec<(&str, &str)> = path.iter().collect();
     // A long body is read only after it has been decided that it is wanted.
     let (fields, rest) = match kind {
-        BodyKind::Json => (read(body, BODY_BYTES_MAX).await?, None),
+        BodyKind::Json => (read(body, json_bytes_max(&caller)).await?, None),
         BodyKind::Bytes { size_max } => (Bytes::new(), Some((body, size_max))),
     };
     let operation = decode::<O>(&path, parts.uri.query(), &fields)?;
@@ -190,8 +194,16 @@ async fn enter<S, O: Operation>(
         Some((body, size_max)) => read(body, size_max).await?,
         None => Bytes::new(),
     };
-    let repeat = repeat(&parts, &caller.principal, &operation)?;
+    let repeat = repeat(&parts, &caller.principal, &operation, room.seal())?;
     Ok(Entered { call: Call { room, caller, request, repeat }, operation, body })
+}
+
+/// What strangers send is held before anything is known of them, so there is little room for it.
+fn json_bytes_max(caller: &Caller) -> usize {
+    match caller.principal {
+        Principal::Visitor => STRANGERS_BODY_BYTES_MAX,
+        _ => BODY_BYTES_MAX,
+    }
 }
 
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
@@ -206,14 +218,16 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     }
 }
 
-async fn read(body: Body, size_max: usize) -> Result<Bytes, Problem> {
-    let reading = Limited::new(body, size_max).collect();
+async fn read(mut body: Body, size_max: usize) -> Result<Bytes, Problem> {
+    let reading = Limited::new(&mut body, size_max).collect();
     let read = tokio::time::timeout(BODY_TIME_MAX, reading).await.map_err(|_| {
         Problem::invalid("body_too_slow", format!("the body did not come within {BODY_TIME_MAX:?}"))
     })?;
     match read {
         Ok(body) => Ok(body.to_bytes()),
         Err(cause) if cause.is::<LengthLimitError>() => {
+            // Whoever is still sending would not hear the answer.
+            let _ = tokio::time::timeout(BODY_TIME_MAX, pass_over(body)).await;
             let detail = format!("the body is longer than {size_max} bytes");
             Err(Problem::invalid("body_too_long", detail))
         }
@@ -221,16 +235,29 @@ async fn read(body: Body, size_max: usize) -> Result<Bytes, Problem> {
     }
 }
 
+/// Reads what is left of a body, within reason, and keeps none of it.
+async fn pass_over(mut body: Body) {
+    let mut left = PASSED_OVER_BYTES_MAX;
+    while let Some(Ok(frame)) = body.frame().await {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        left = left.saturating_sub(length);
+        if left == 0 {
+            break;
+        }
+    }
+}
+
 fn repeat<O: Operation>(
     parts: &Parts,
-    principal: &types::Principal,
+    principal: &Principal,
     operation: &O,
+    seal: &Seal,
 ) -> Result<Option<Repeat>, Problem> {
     let Some(key) = parts.headers.get("idempotency-key") else { return Ok(None) };
     if O::METHOD != http::Method::POST {
         return Ok(None);
     }
-    Repeat::of(key.to_str().unwrap_or_default(), principal, operation).map(Some)
+    Repeat::of(key.to_str().unwrap_or_default(), principal, operation, seal).map(Some)
 }
 
 fn request_id<S>(headers: &HeaderMap, room: &Room<S>) -> RequestId {

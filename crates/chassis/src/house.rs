@@ -104,6 +104,11 @@ impl House {
         Client::new(Arc::new(self.directory.clone()), Arc::new(nobody))
     }
 
+    /// The password of a component's database user; it follows from the master key.
+    pub fn database_password(&self, component: &str) -> Secret {
+        Seal::derive(&self.master, "databases").password(component)
+    }
+
     /// Opens the component's database and gives it its place.
     pub async fn mount<S: Send + Sync + 'static>(
         &self,
@@ -113,7 +118,7 @@ impl House {
         let missing = component.missing();
         assert!(missing.is_empty(), "nobody answers {missing:?}");
         let failed = |cause: db::Error| unavailable(name, &cause);
-        let password = Seal::derive(&self.master, "databases").password(name);
+        let password = self.database_password(name);
         let migrations = [std::slice::from_ref(&FEED), component.migrations];
         let db = self.config.engine.open(name, &password, &migrations).await.map_err(failed)?;
         self.databases.lock().expect("nobody panics while holding it").push(db.clone());

@@ -7,17 +7,21 @@ use std::time::Duration;
 
 use api::{Kind, Operation, Problem};
 use serde::{Serialize, de::DeserializeOwned};
-use types::{Digest, Principal, Timestamp};
+use types::{Digest, Principal, Secret, Timestamp};
 
-use crate::call::unavailable;
+use crate::{Seal, call::unavailable};
 
 /// For how long an answer is kept.
 const KEPT: Duration = Duration::from_hours(24);
 const KEY_LENGTH_MAX: usize = 200;
 
 /// A request's key, and what it may be used for.
+///
+/// A request may hold a password and an answer a token. So the fingerprint cannot be made without
+/// the component's seal, and the answer is kept sealed.
 #[derive(Clone)]
 pub(crate) struct Repeat {
+    seal: Seal,
     principal: Principal,
     key: String,
     fingerprint: String,
@@ -30,6 +34,7 @@ impl Repeat {
         text: &str,
         principal: &Principal,
         operation: &O,
+        seal: &Seal,
     ) -> Result<Self, Problem> {
         if text.is_empty() || text.len() > KEY_LENGTH_MAX {
             let detail = format!("an idempotency key must have 1 to {KEY_LENGTH_MAX} characters");
@@ -38,11 +43,12 @@ impl Repeat {
         let body = serde_json::to_vec(operation).map_err(|_| Problem::internal())?;
         let mut content = O::PERMISSION.as_bytes().to_vec();
         content.extend_from_slice(&body);
-        let fingerprint = Digest::of(&content).to_string();
+        let fingerprint = seal.password(&format!("request {}", Digest::of(&content)));
         Ok(Self {
+            seal: seal.clone(),
             principal: principal.clone(),
             key: text.to_owned(),
-            fingerprint,
+            fingerprint: fingerprint.reveal().to_owned(),
             component: O::COMPONENT,
         })
     }
@@ -63,7 +69,9 @@ impl Repeat {
         match found {
             None => Ok(None),
             Some((fingerprint, reply)) if fingerprint == self.fingerprint => {
-                serde_json::from_str(&reply).map(Some).map_err(|_| Problem::internal())
+                let opened = self.seal.open(&reply, &self.context());
+                let reply = opened.map_err(|_| Problem::internal())?;
+                serde_json::from_str(reply.reveal()).map(Some).map_err(|_| Problem::internal())
             }
             Some(_) => Err(Problem::conflict(
                 "idempotency_key_reused",
@@ -73,6 +81,11 @@ impl Repeat {
                 ),
             )),
         }
+    }
+
+    /// What the answer is sealed for.
+    fn context(&self) -> String {
+        format!("reply to {} of {}", self.key, self.principal)
     }
 
     /// Keeps the answer, and forgets those that are too old.
@@ -92,6 +105,7 @@ impl Repeat {
             }
             unavailable(self.component, &cause)
         };
+        let text = serde_json::to_string(reply).map_err(|_| Problem::internal())?;
         db::query("delete from repeated_request where created < ?")
             .bind(now.minus(KEPT))
             .run(&mut *tx)
@@ -104,7 +118,7 @@ impl Repeat {
         .bind(&self.principal)
         .bind(&self.key)
         .bind(&self.fingerprint)
-        .bind_json(reply)
+        .bind(self.seal.seal(&Secret::new(text), &self.context()))
         .bind(now)
         .run(tx)
         .await

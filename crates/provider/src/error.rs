@@ -20,6 +20,10 @@ pub(crate) enum Error {
     HostTaken(Host),
     #[error("the host `{0}` belongs to the platform; choose another one, such as `my-shop.{1}`")]
     HostReserved(Host, String),
+    #[error(
+        "`{0}` is an address and not a host name; choose a name, such as `my-shop.example.com`"
+    )]
+    HostIsAddress(Host),
     #[error("the order before this one is not complete yet; try again in a moment")]
     Pending,
     #[error("there is no such {0}")]
@@ -38,6 +42,7 @@ impl From<Error> for Problem {
             Error::Modules(_) => Self::invalid("modules", detail),
             Error::HostTaken(_) => Self::conflict("host_already_taken", detail),
             Error::HostReserved(..) => Self::conflict("host_reserved", detail),
+            Error::HostIsAddress(_) => Self::invalid("host_is_address", detail),
             Error::Pending => {
                 Self { retry_after: Some(1), ..Self::conflict("order_pending", detail) }
             }

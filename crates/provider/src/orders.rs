@@ -95,11 +95,13 @@ fn listed(names: &[impl AsRef<str>]) -> String {
 /// The platform's own hosts are nobody's instance.
 fn check_host(host: &Host, domain: &str) -> Result<(), Error> {
     let text = host.as_str();
-    let own = text == domain
-        || text
-            .strip_suffix(domain)
-            .and_then(|rest| rest.strip_suffix('.'))
-            .is_some_and(|label| api::RESERVED.contains(&label));
+    let below = text.strip_suffix(domain).and_then(|rest| rest.strip_suffix('.'));
+    // Also what is below one of ours, since a cookie of ours would be sent there.
+    let ours = |label: Option<&str>| label.is_some_and(|label| api::RESERVED.contains(&label));
+    let own = text == domain || below.is_some_and(|below| ours(below.rsplit('.').next()));
+    if text.parse::<std::net::IpAddr>().is_ok() {
+        return Err(Error::HostIsAddress(host.clone()));
+    }
     if own { Err(Error::HostReserved(host.clone(), domain.to_owned())) } else { Ok(()) }
 }
 
@@ -137,5 +139,8 @@ mod tests {
         assert!(check("localhost").is_err());
         assert!(check("api.localhost").is_err());
         assert!(check("console.localhost").is_err());
+        assert!(check("x.api.localhost").is_err());
+        assert!(check("api.bakery.localhost").is_ok());
+        assert!(check("127.0.0.1").is_err());
     }
 }

@@ -1,9 +1,11 @@
 //! Telling everybody about a release.
 
+use std::collections::BTreeMap;
+
 use api::{
     Problem,
     access::{CatalogueEntry, PutCatalogue},
-    billing::PutPriceBook,
+    billing::{PutPriceBook, Words},
     configurator::PutService,
     provider::PutOffer,
     releases::{ReleasePhase, ServiceRelease},
@@ -16,18 +18,25 @@ use crate::{
     store::{self, Stored},
 };
 
-/// Announces what has not been announced. One that fails holds up no other.
+/// Announces what has not been announced, one after the other: what is told last is what holds, so
+/// an older release of a service is never told after a newer one. One that fails holds up no other
+/// service.
 pub(crate) async fn step(room: Room<State>) -> Result<Next, Problem> {
+    let _turn = room.state().announcing.lock().await;
     let waiting = store::releases_in(room.db(), ReleasePhase::Announcing).await;
-    let mut unreached = None;
+    let mut unreached = BTreeMap::new();
     for stored in waiting.map_err(Error::from)? {
+        let service = stored.release.service.clone();
+        if unreached.contains_key(&service) {
+            continue;
+        }
         match tell_everybody(&room, &stored).await {
             Ok(()) => settle(&room, stored, None).await?,
-            Err(problem) if problem.is_transient() => unreached = Some(problem),
+            Err(problem) if problem.is_transient() => drop(unreached.insert(service, problem)),
             Err(problem) => settle(&room, stored, Some(problem.detail)).await?,
         }
     }
-    unreached.map_or(Ok(Next::Idle), Err)
+    unreached.into_values().next().map_or(Ok(Next::Idle), Err)
 }
 
 /// The offer comes last: what can be ordered can be made, decided about and billed.
@@ -39,7 +48,8 @@ async fn tell_everybody(room: &Room<State>, stored: &Stored) -> Result<(), Probl
     let (service, permissions) = (stored.release.service.clone(), permissions(stored));
     peers.call(PutCatalogue { service, permissions }).await?;
     let (service, book) = (stored.release.service.clone(), stored.prices.clone());
-    peers.call(PutPriceBook { service, book }).await?;
+    let words = Some(Words::of(&stored.manifest));
+    peers.call(PutPriceBook { service, book, words }).await?;
     let offer = PutOffer {
         service: stored.release.service.clone(),
         release: stored.release.digest.clone(),

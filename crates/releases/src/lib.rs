@@ -42,6 +42,8 @@ pub(crate) struct State {
     engine: EngineKind,
     /// The instances, by the configurator's feed; `None` before the first snapshot.
     routes: RwLock<Option<Copy<Route>>>,
+    /// Held by whoever announces.
+    announcing: tokio::sync::Mutex<()>,
 }
 
 /// The component.
@@ -50,8 +52,12 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         name: "releases_0001",
         sql: include_str!("../migrations/0001_releases.sql"),
     }];
-    let state =
-        State { packages: config.packages, engine: config.engine, routes: RwLock::default() };
+    let state = State {
+        packages: config.packages,
+        engine: config.engine,
+        routes: RwLock::default(),
+        announcing: tokio::sync::Mutex::default(),
+    };
     Component::new("releases", MIGRATIONS, state)
         .takes_bytes::<PutPackage, _, _>(PACKAGE_BYTES_MAX, packages::put_package)
         .gives_bytes::<GetPackage, _, _>(packages::get_package)

@@ -4,10 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use api::{
     Problem,
-    releases::{
-        Desired, DesiredReplica, Heartbeat, ListNodes, Node, ReplicaAddress, ReplicaReport,
-        ReplicaState,
-    },
+    releases::{Desired, DesiredReplica, Heartbeat, ListNodes, Node, ReplicaAddress, ReplicaState},
 };
 use chassis::{Call, Next, Room, Write};
 use types::{AccountId, Cursor, Digest, InstanceId, NodeId, Page, ReplicaId};
@@ -56,19 +53,36 @@ pub(crate) async fn heartbeat(cx: Call<State>, op: Heartbeat) -> Result<Desired,
 }
 
 async fn desired(room: &Room<State>, report: &Node) -> Result<Desired, Error> {
-    let services = store::services(room.db(), &Cursor { after: None, limit: Some(500) }).await?;
-    let nodes = store::nodes(room.db(), &Cursor { after: None, limit: Some(500) }).await?;
-    let now = room.now();
-    let alive =
-        nodes.iter().filter(|node| now.since(node.seen) < ALIVE || node.node == report.node);
-    let alive: Vec<NodeId> = alive.map(|node| node.node).collect();
-    let units = units(room.state(), &services)?;
-    let mut replicas = plan::replicas(&units, &alive, report.node);
-    replicas.extend(plan::kept(&replicas, &report.replicas));
+    let services = services(room).await?;
+    let replicas = planned(room, &services, report).await?;
     let releases = store::wanted_releases(room.db(), &services, &replicas).await?;
     let engine = room.state().engine.to_string();
     let version = version(&releases, &replicas);
     Ok(Desired { version, engine, releases, replicas })
+}
+
+async fn services(room: &Room<State>) -> Result<Vec<store::Stored>, Error> {
+    Ok(store::services(room.db(), &Cursor { after: None, limit: Some(500) }).await?)
+}
+
+/// What the node is to run, with what it runs of an older release and is not yet replaced.
+async fn planned(
+    room: &Room<State>,
+    services: &[store::Stored],
+    report: &Node,
+) -> Result<Vec<DesiredReplica>, Error> {
+    let nodes = store::nodes(room.db(), &Cursor { after: None, limit: Some(500) }).await?;
+    let now = room.now();
+    let alive =
+        nodes.iter().filter(|node| now.since(node.seen) < ALIVE || node.node == report.node);
+    let mut alive: Vec<NodeId> = alive.map(|node| node.node).collect();
+    if !alive.contains(&report.node) {
+        alive.push(report.node);
+    }
+    let units = units(room.state(), services)?;
+    let mut replicas = plan::replicas(&units, &alive, report.node);
+    replicas.extend(plan::kept(&replicas, &report.replicas));
+    Ok(replicas)
 }
 
 /// A number for a state: equal states have equal numbers.
@@ -97,9 +111,10 @@ async fn take_report(cx: &Call<State>, report: &Node) -> Result<(), Problem> {
         return Ok(());
     }
     let owners = owners(cx.state())?;
+    let planned = planned(cx, &services(cx).await?, report).await?;
     let mut write = cx.begin().await?;
     store::put_node(write.tx(), report).await.map_err(Error::from)?;
-    tell_gateways(&mut write, report, &owners).await?;
+    tell_gateways(&mut write, report, &planned, &owners).await?;
     write.commit().await
 }
 
@@ -109,31 +124,41 @@ fn owners(state: &State) -> Result<BTreeMap<InstanceId, AccountId>, Error> {
     Ok(routes.values().map(|route| (route.instance, route.account)).collect())
 }
 
+/// A node is believed about what it was asked to run, and about nothing else: whose replica it is
+/// stands in the plan, not in the report.
 async fn tell_gateways(
     write: &mut Write<State>,
     report: &Node,
+    planned: &[DesiredReplica],
     owners: &BTreeMap<InstanceId, AccountId>,
 ) -> Result<(), Error> {
-    let healthy = |replica: &&ReplicaReport| replica.state == ReplicaState::Healthy;
-    let healthy: BTreeMap<ReplicaId, &ReplicaReport> =
-        report.replicas.iter().filter(healthy).map(|replica| (replica.replica, replica)).collect();
+    let healthy = report.replicas.iter().filter(|replica| replica.state == ReplicaState::Healthy);
+    let healthy: BTreeMap<ReplicaId, (&DesiredReplica, &str)> = healthy
+        .filter_map(|replica| {
+            let plan = planned.iter().find(|plan| plan.replica == replica.replica)?;
+            Some((plan.replica, (plan, replica.address.as_str())))
+        })
+        .collect();
     let told = store::replicas(write.tx(), report.node).await?;
     for (replica, _) in told.iter().filter(|(replica, _)| !healthy.contains_key(replica)) {
         store::delete_replica(write.tx(), *replica).await?;
         write.remove::<ReplicaAddress>(&replica.to_string()).await?;
     }
-    for (id, replica) in healthy {
-        if told.iter().any(|(known, address)| *known == id && *address == replica.address) {
+    for (id, (plan, address)) in healthy {
+        if told.iter().any(|(known, there)| *known == id && there == address) {
             continue;
         }
-        store::put_replica(write.tx(), id, report.node, &replica.address).await?;
+        if !store::put_replica(write.tx(), id, report.node, address).await? {
+            tracing::warn!(replica = %id, node = %report.node, "the replica is another node's");
+            continue;
+        }
         let address = ReplicaAddress {
             replica: id,
-            service: replica.service.clone(),
-            instance: replica.instance,
-            account: replica.instance.and_then(|instance| owners.get(&instance).copied()),
+            service: plan.service.clone(),
+            instance: plan.instance,
+            account: plan.instance.and_then(|instance| owners.get(&instance).copied()),
             node: report.node,
-            address: replica.address.clone(),
+            address: address.to_owned(),
         };
         write.put(&address).await?;
     }

@@ -220,22 +220,24 @@ pub(crate) async fn replicas(tx: &mut db::Tx, node: NodeId) -> Result<Vec<(Repli
         .await
 }
 
+/// Answers whether it is that node's; another node's stays as it is.
 pub(crate) async fn put_replica(
     tx: &mut db::Tx,
     id: ReplicaId,
     node: NodeId,
     address: &str,
-) -> Result<()> {
+) -> Result<bool> {
     db::query(
         "insert into replica (id, node, address) values (?, ?, ?)
-         on conflict (id) do update set node = excluded.node, address = excluded.address",
+         on conflict (id) do update set address = excluded.address
+         where replica.node = excluded.node",
     )
     .bind(id)
     .bind(node)
     .bind(address)
     .run(tx)
     .await
-    .map(drop)
+    .map(|changed| changed == 1)
 }
 
 pub(crate) async fn delete_replica(tx: &mut db::Tx, id: ReplicaId) -> Result<()> {

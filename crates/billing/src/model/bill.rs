@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 
 use api::{
-    billing::{BillLine, JOB_MILLISECONDS, LineKind, LinePart, LineUsage},
+    billing::{BillLine, JOB_MILLISECONDS, LineKind, LinePart, LineUsage, Words},
     prices::PriceBook,
 };
 use types::{Amount, Currency, InstanceId, Money, MoneyError};
 
-use super::{Facts, Prices, Taken, UsageSum, line_name, meters::Portion};
+use super::{
+    Facts, Prices, Taken, UsageSum, line_name,
+    meters::Portion,
+    words::{plain, title},
+};
 
 /// A line, and how it came about.
 #[derive(Debug, Clone)]
@@ -42,7 +46,8 @@ pub(crate) fn rate(facts: &Facts) -> Result<Vec<Rated>, MoneyError> {
     for taken in &facts.taken {
         let Some(prices) = facts.prices.get(&taken.service) else { continue };
         let Some(book) = prices.at(facts.until) else { continue };
-        let desk = Desk { facts, taken, prices, book, currency: book.currency };
+        let words = facts.words.get(&taken.service);
+        let desk = Desk { facts, taken, prices, book, words, currency: book.currency };
         for kind in [LineKind::Plan, LineKind::Size, LineKind::Module] {
             desk.time_lines(kind, &mut lines)?;
         }
@@ -78,6 +83,7 @@ pub(super) struct Desk<'a> {
     pub(super) prices: &'a Prices,
     /// The prices that hold at the end.
     book: &'a PriceBook,
+    words: Option<&'a Words>,
     currency: Currency,
 }
 
@@ -96,6 +102,23 @@ impl Desk<'_> {
     /// What a plan is called for people.
     pub(super) fn plan_title<'n>(&'n self, name: &'n str) -> &'n str {
         self.book.plans.get(name).map_or(name, |plan| &plan.title)
+    }
+
+    /// What a size, module or meter is called for people.
+    pub(super) fn title_of(&self, kind: LineKind, name: &str) -> String {
+        let titles = self.words.map(|words| match kind {
+            LineKind::Size => &words.sizes,
+            LineKind::Module => &words.modules,
+            _ => &words.meters,
+        });
+        let unnamed = if kind == LineKind::Meter { title } else { plain };
+        titles.and_then(|titles| titles.get(name)).cloned().unwrap_or_else(|| unnamed(name))
+    }
+
+    /// What a meter counts, in the plural.
+    pub(super) fn unit_of(&self, meter: &str) -> String {
+        let unit = self.words.and_then(|words| words.units.get(meter));
+        unit.cloned().unwrap_or_else(|| plain(meter))
     }
 
     /// Adds up and rounds.

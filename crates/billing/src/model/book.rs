@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::prices::{Plan, PriceBook, Rate, Tier};
+use api::{
+    billing::Words,
+    prices::{Plan, PriceBook, Rate, Tier},
+};
 use types::Amount;
 
 use super::{Terms, hour_of};
@@ -11,6 +14,8 @@ use crate::Error;
 const ENTRIES_MAX: usize = 200;
 const PLANS_MAX: usize = 50;
 const TIERS_MAX: usize = 50;
+const WORDS_MAX: usize = 2_000;
+const WORD_LENGTH_MAX: usize = 200;
 /// A stay at a size is never billed for more than it could have lasted in a month.
 const MONTH_SECONDS: u64 = 31 * 24 * 3600;
 /// The most units that a rate can speak of.
@@ -34,6 +39,23 @@ pub(crate) fn check_book(book: &PriceBook) -> Result<(), Error> {
         check_plan(name, plan)?;
     }
     check_alike(&book.plans)
+}
+
+/// Whether what things are called is short enough to be shown and kept.
+pub(crate) fn check_words(words: &Words) -> Result<(), Error> {
+    let Words { sizes, modules, meters, units } = words;
+    let all = [sizes, modules, meters, units];
+    let texts = all.iter().copied().flatten().flat_map(|(name, text)| [name, text]);
+    let (mut count, mut longest) = (0, 0);
+    for text in texts {
+        (count, longest) = (count + 1, longest.max(text.chars().count()));
+    }
+    if count <= WORDS_MAX && longest <= WORD_LENGTH_MAX {
+        return Ok(());
+    }
+    Err(Error::Book(format!(
+        "what things are called must be at most {WORDS_MAX} texts of {WORD_LENGTH_MAX} characters"
+    )))
 }
 
 fn check_name(name: &str) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::prices::PriceBook;
+use api::{billing::Words, prices::PriceBook};
 use types::{AccountId, Host, InstanceId, Name, Period, Timestamp};
 
 /// How long usage is summed, in microseconds.
@@ -28,6 +28,8 @@ pub(crate) struct Facts {
     pub(crate) until: Timestamp,
     pub(crate) taken: Vec<Taken>,
     pub(crate) prices: BTreeMap<Name, Prices>,
+    /// What things are called, where that is known; names do otherwise.
+    pub(crate) words: BTreeMap<Name, Words>,
     pub(crate) usage: Vec<UsageSum>,
 }
 

@@ -142,6 +142,7 @@ pub(crate) fn histories() -> impl Strategy<Value = History> {
             terms,
         });
         let facts = Facts {
+            words: BTreeMap::new(),
             account: AccountId::named(&["ada"]),
             period: after("2026-12-01", 0).month(),
             until,

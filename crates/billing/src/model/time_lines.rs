@@ -13,7 +13,7 @@ use super::{
     bill::{Desk, Draft, part},
     meters::Portion,
     timeline::{self, Run, clip, second_of, start_of},
-    words::{plain, spell},
+    words::spell,
 };
 
 impl<'a> Desk<'a> {
@@ -100,8 +100,8 @@ impl<'a> Desk<'a> {
         }
         let title = match kind {
             LineKind::Plan => format!("Plan {}", self.plan_title(name)),
-            LineKind::Size => format!("Size {}", plain(name)),
-            _ => format!("Module {}", plain(name)),
+            LineKind::Size => format!("Size {}", self.title_of(kind, name)),
+            _ => format!("Module {}", self.title_of(kind, name)),
         };
         let unit = if kind == LineKind::Size { "hours" } else { "months" }.to_owned();
         let quantity =

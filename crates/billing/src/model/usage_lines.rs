@@ -10,7 +10,6 @@ use super::{
     Rated, Source, UsageSum,
     bill::{Desk, Draft, part},
     meters::{self, Portion},
-    words::{plain, title},
 };
 
 /// Jobs are metered in milliseconds and priced by the second.
@@ -44,10 +43,11 @@ impl<'a> Desk<'a> {
             let quantity = Amount::fraction(count, MILLIS)?;
             return self.line(Draft { kind, name: "time", title, quantity, unit, parts, source });
         }
+        let unit = self.unit_of(meter);
         for stretch in &stretches {
-            parts.extend(meter_parts(meter, stretch)?);
+            parts.extend(meter_parts(meter, &unit, stretch)?);
         }
-        let (title, unit, quantity) = (title(meter), plain(meter), Amount::whole(count));
+        let (title, quantity) = (self.title_of(kind, meter), Amount::whole(count));
         self.line(Draft { kind, name: meter, title, quantity, unit, parts, source })
     }
 
@@ -81,17 +81,21 @@ impl<'a> Desk<'a> {
     }
 }
 
-fn meter_parts(meter: &str, stretch: &Stretch<'_>) -> Result<Vec<LinePart>, MoneyError> {
-    let (book, unit) = (stretch.book, plain(meter));
+fn meter_parts(
+    meter: &str,
+    unit: &str,
+    stretch: &Stretch<'_>,
+) -> Result<Vec<LinePart>, MoneyError> {
+    let book = stretch.book;
     let rate = book.plans.get(stretch.plan).and_then(|plan| plan.meters.get(meter));
     let Some(rate) = rate else {
         let quantity = Amount::whole(stretch.to - stretch.from);
         return Ok(vec![part(
-            Portion { note: unit, quantity, price: Amount::zero() },
+            Portion { note: unit.to_owned(), quantity, price: Amount::zero() },
             book,
             false,
         )?]);
     };
-    let portions = meters::portions(rate, stretch.from, stretch.to, &unit)?;
+    let portions = meters::portions(rate, stretch.from, stretch.to, unit)?;
     portions.into_iter().map(|portion| part(portion, book, true)).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::prices::PriceBook;
+use api::{billing::Words, prices::PriceBook};
 use db::On;
 use types::{AccountId, Currency, Name, Timestamp};
 
@@ -46,6 +46,28 @@ pub(crate) async fn put_book(tx: &mut db::Tx, book: &PriceBook) -> Stored<()> {
     .run(tx)
     .await
     .map(drop)
+}
+
+/// Keeps what the things on a service's bills are called.
+pub(crate) async fn put_words(tx: &mut db::Tx, service: &Name, words: &Words) -> Stored<()> {
+    db::query("update price_service set words = ? where service = ?")
+        .bind_json(words)
+        .bind(service)
+        .run(tx)
+        .await
+        .map(drop)
+}
+
+/// What the things on an account's bills are called.
+pub(crate) async fn words_of(on: impl On, account: AccountId) -> Stored<BTreeMap<Name, Words>> {
+    let words = db::query(
+        "select service, words from price_service
+         where words is not null and service in (select service from cycle where account = ?)",
+    )
+    .bind(account)
+    .all(on, |row| Ok((row.get("service")?, row.json("words")?)))
+    .await?;
+    Ok(words.into_iter().collect())
 }
 
 /// All versions, ascending.

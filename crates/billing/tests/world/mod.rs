@@ -6,7 +6,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use api::{
     Client, Credentials,
     access::Grant,
-    billing::{PutPriceBook, PutSubscription, RecordUsage, Recorded, UsageEvent},
+    billing::{PutPriceBook, PutSubscription, RecordUsage, Recorded, UsageEvent, Words},
     feed::{Change, Changes, Document as _, Snapshot},
     http::token::{Claims, EVERYONE},
     prices::PriceBook,
@@ -109,8 +109,16 @@ impl World {
     }
 
     pub(crate) async fn publish(&self, prices: &str) -> Result<(), api::Problem> {
+        self.publish_with(prices, None).await
+    }
+
+    pub(crate) async fn publish_with(
+        &self,
+        prices: &str,
+        words: Option<Words>,
+    ) -> Result<(), api::Problem> {
         let book = PriceBook::parse("prices.toml", prices).unwrap();
-        let put = PutPriceBook { service: book.service.clone(), book };
+        let put = PutPriceBook { service: book.service.clone(), book, words };
         self.client("releases").call(put).await.map(drop)
     }
 

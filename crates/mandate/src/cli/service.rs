@@ -57,8 +57,10 @@ impl Service {
             ServiceVerb::Publish { dir, key } => publish(cx, dir, key).await,
             ServiceVerb::Prices { dir } => {
                 let texts = publish::Texts::read(&dir)?;
-                let (service, book) = (texts.service().clone(), texts.book);
-                let reply = cx.ask(PutPriceBook { service: service.clone(), book }).await?;
+                // What things are called belongs to a release, and comes with one.
+                let (service, book, words) = (texts.service().clone(), texts.book, None);
+                let put = PutPriceBook { service: service.clone(), book, words };
+                let reply = cx.ask(put).await?;
                 cx.show(&reply, |_| format!("Published the prices of {service}."))
             }
             ServiceVerb::List(Limit { limit }) => {

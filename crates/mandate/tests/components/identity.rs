@@ -9,7 +9,7 @@ use api::{
         RegisterAccount, SignOut, WhoAmI,
     },
 };
-use types::{Clock as _, Secret};
+use types::{Clock as _, Digest, Secret};
 
 use crate::world::PASSWORD;
 
@@ -54,6 +54,27 @@ stories! {
         assert_eq!(first, again);
         let other = visitor.call_once(register("eve@example.com", PASSWORD), "key-1").await;
         assert_eq!(other.unwrap_err().code, "idempotency_key_reused");
+    }
+
+    async fn what_was_answered_and_asked_is_kept_sealed(world: &World) {
+        let operator = world.operator().await;
+        let token = operator.call_once(CreateJoinToken {}, "key").await.unwrap().token;
+        assert_eq!(operator.call_once(CreateJoinToken {}, "key").await.unwrap().token, token);
+        world.visitor().call_once(register("ada@example.com", PASSWORD), "key").await.unwrap();
+        let password = world.house.database_password("identity");
+        let db = world.engine.open("identity", &password, &[]).await.unwrap();
+        let kept = db::query("select fingerprint, reply from repeated_request")
+            .all(&db, |row| Ok((row.get::<String>("fingerprint")?, row.get::<String>("reply")?)))
+            .await
+            .unwrap();
+        assert_eq!(kept.len(), 2);
+        for (fingerprint, reply) in kept {
+            assert!(!reply.contains(token.reveal()) && !reply.contains("acct_"), "{reply}");
+            let body = serde_json::to_vec(&register("ada@example.com", PASSWORD)).unwrap();
+            let content = [b"identity.registerAccount", body.as_slice()].concat();
+            assert!(!Digest::of(&content).to_string().contains(&fingerprint));
+        }
+        db.close().await;
     }
 
     async fn a_wrong_password_and_a_stranger_look_alike(world: &World) {

@@ -126,16 +126,26 @@ stories! {
             known: desired.version,
             ..beat.clone()
         };
-        client.call(report).await.unwrap();
+        client.call(report.clone()).await.unwrap();
         let told = async || {
             let snapshot = api::releases::ReadSnapshot { after: None };
             let snapshot = world.component("gateway").call(snapshot).await.unwrap();
             snapshot.documents.iter().filter(|document| document.topic == "replica").count()
         };
         assert_eq!(told().await, 1);
+        let (thief, stranger) = world.node("two").await;
+        let stolen = ReplicaReport { address: "127.0.0.1:6666".into(), ..report.replicas[0].clone() };
+        let foreign = ReplicaReport {
+            replica: types::ReplicaId::named(&["made up"]),
+            instance: Some(types::InstanceId::named(&["another's"])),
+            ..stolen.clone()
+        };
+        let forged = Heartbeat { node: thief, replicas: vec![stolen, foreign], ..report.clone() };
+        stranger.call(forged).await.unwrap();
+        assert_eq!(told().await, 1, "a node is believed about its own part only");
         client.call(Heartbeat { known: desired.version, ..beat }).await.unwrap();
         assert_eq!(told().await, 0, "what is not reported is not used");
         let nodes = world.operator().await.call(ListNodes::default()).await.unwrap().items;
-        assert!(nodes.len() == 1 && nodes[0].alive);
+        assert!(nodes.len() == 2 && nodes.iter().all(|node| node.alive));
     }
 }

@@ -25,6 +25,7 @@ pub(crate) async fn story(world: &World) {
     a_set_up_that_is_sent_twice(world, &roy).await;
     a_suspended_instance(world, &operator, &roy).await;
     a_replica_that_is_gone(world, &operator, &roy).await;
+    a_service_that_never_answers(world, &operator, &roy).await;
 }
 
 async fn unknown_hosts(world: &World) {
@@ -184,12 +185,28 @@ async fn a_replica_that_is_gone(world: &World, operator: &Person, roy: &Person) 
         signal(pid, Signal::KILL);
     }
     let browser = world.browser(host);
-    // What it was asked while it died was broken off.
-    let look = || browser.get("/");
-    let page = eventually("it is gone", look, |answer| answer.status != 502).await;
-    let page = page.is(503).shows("Back in a moment");
-    assert_eq!(page.header("retry-after"), "2");
+    // What it was asked while it died was broken off; what comes later waits a moment for it.
     until("it comes back by itself", async || browser.get("/").await.status == 200).await;
     until("that is known", async || healthy().await.is_some_and(|r| r.starts > replica.starts))
         .await;
+}
+
+/// It starts, and is never healthy: there is nobody to answer.
+async fn a_service_that_never_answers(world: &World, operator: &Person, roy: &Person) {
+    let folder = world.folder().join("mute");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("mandate.toml"), include_str!("mute/mandate.toml")).unwrap();
+    fs::write(folder.join("prices.toml"), include_str!("mute/prices.toml")).unwrap();
+    operator.runs(&["service", "publish", folder.to_str().unwrap()]).await.good();
+    let host = "roy-mute.localhost";
+    let order = ["order", "place", "mute", "--size", "small", "--host", host, "--wait"];
+    let _: Instance = roy.does(&order).await;
+    roy.runs(&["instance", "setup", host, "--defaults", "--wait"]).await.good();
+    let browser = world.browser(host);
+    let look = || browser.get("/");
+    let waits = |answer: &crate::world::Answer| answer.body.contains("Back in a moment");
+    let page = eventually("nobody is there", look, waits).await.is(503);
+    assert_eq!(page.header("retry-after"), "2");
+    let problem = world.browser(host).into_program().get("/").await.problem();
+    assert_eq!((problem.kind, problem.retry_after), (Kind::Unavailable, Some(2)));
 }
