@@ -1,4 +1,5 @@
 //! Applications that do not do what an application should, and visitors who leave.
+#![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 use std::{
     net::SocketAddr,

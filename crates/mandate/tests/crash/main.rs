@@ -151,12 +151,22 @@ impl Customer {
         assert_eq!((jobs.len(), succeeded.count()), (2, 2));
         let setup = client.call(GetSetup { account, instance }).await.unwrap();
         assert!(setup.steps.iter().all(|step| step.state == JobState::Succeeded));
-        let bill = client.call(GetBill { account, month: None }).await.unwrap();
-        let cycles = |kind| {
-            let lines = bill.lines.iter();
-            lines.filter(|line| line.instance == instance && line.kind == kind).count()
-        };
-        assert_eq!((cycles(LineKind::Plan), cycles(LineKind::Size)), (1, 1));
+        // Billing is told while the instance is set up, and bills whole seconds.
+        let deadline = Duration::from_secs(30);
+        let cycles = tokio::time::timeout(deadline, async {
+            loop {
+                let bill = client.call(GetBill { account, month: None }).await.unwrap();
+                let count = |kind| {
+                    let lines = bill.lines.iter();
+                    lines.filter(|line| line.instance == instance && line.kind == kind).count()
+                };
+                match (count(LineKind::Plan), count(LineKind::Size)) {
+                    (0, _) | (_, 0) => tokio::time::sleep(Duration::from_millis(50)).await,
+                    cycles => return cycles,
+                }
+            }
+        });
+        assert_eq!(cycles.await.ok(), Some((1, 1)), "one billing cycle");
     }
 
     async fn check_all(&self, platform: &Platform) {
