@@ -1,8 +1,9 @@
 //! Which headers pass.
 //!
 //! An application must be able to believe what we say in headers, so a client cannot say it: not
-//! under the same name, not with `_` for `-` (CGI and WSGI read both as one), and not by naming
-//! our header in `Connection`. Nor may it ask for another path or method than it was judged by.
+//! under the same name, not under one that becomes the same on the way (CGI, WSGI and PHP read
+//! `_`, `.` and other signs as `-`, so only names without any pass), and not by naming our header
+//! in `Connection`. Nor may it ask for another path or method than it was judged by.
 
 use std::net::IpAddr;
 
@@ -82,7 +83,8 @@ fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
 
 fn is_refused(name: &HeaderName) -> bool {
     let name = name.as_str();
-    name.contains('_')
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    !name.bytes().all(plain)
         || REFUSED.contains(&name)
         || REFUSED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
@@ -234,12 +236,16 @@ mod tests {
             ("x-own", "1"),
             ("x-mandate-user", "user_root"),
             ("x_mandate_user", "user_root"),
+            ("x.mandate.user", "user_root"),
+            ("x-mandate.user", "user_root"),
             ("x-forwarded-for", "10.0.0.1"),
             ("x_forwarded_for", "10.0.0.1"),
             ("x-forwarded-server", "evil"),
             ("forwarded", "for=10.0.0.1"),
             ("x-http-method-override", "DELETE"),
+            ("x.http.method.override", "DELETE"),
             ("x-original-url", "/admin"),
+            ("x.original.url", "/admin"),
             ("proxy", "http://evil"),
             ("x-app", "kept"),
         ];
@@ -262,6 +268,15 @@ mod tests {
         ];
         assert_eq!(names, expected);
         assert!(!sent_on(&lines, &Principal::Visitor).contains_key("x-mandate-user"));
+    }
+
+    #[test]
+    fn only_names_of_letters_digits_and_hyphens_pass() {
+        for sign in "!#$%&'*+.^_`|~".chars() {
+            let name = format!("x{sign}app");
+            assert!(sent_on(&[(&name, "1")], &Principal::Visitor).get(&name).is_none(), "{name}");
+        }
+        assert_eq!(sent_on(&[("x-App-2", "1")], &Principal::Visitor)["x-app-2"], "1");
     }
 
     #[test]

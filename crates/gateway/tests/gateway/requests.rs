@@ -261,3 +261,31 @@ async fn an_answer_cannot_sign_anybody_in() {
     assert!(!answer.head.contains("mandate_session"), "{answer:?}");
     assert!(answer.header("x-request-id").unwrap().starts_with("req_"));
 }
+
+#[tokio::test]
+async fn no_spelling_of_a_name_forges_who_asks() {
+    let (world, upstream) = World::with_forum().await;
+    let forged = [
+        ("X-Mandate-User", "user_x"),
+        ("X.Mandate.User", "user_x"),
+        ("X-Mandate.User", "user_x"),
+        ("X_Mandate_User", "user_x"),
+        ("X.Forwarded.For", "10.0.0.1"),
+        ("X.HTTP.Method.Override", "DELETE"),
+        ("X.Original.URL", "/admin"),
+        ("X~Mandate!User", "user_x"),
+    ];
+    let answer = world.ask("GET /", "forum.localhost", &forged, "").await;
+    assert_eq!((answer.status, upstream.hits()), (200, 1));
+    let seen = answer.seen();
+    let mut names: Vec<String> = seen["headers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|pair| pair[0].as_str().unwrap().to_owned())
+        .collect();
+    names.sort_unstable();
+    let told = ["host", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-request-id"];
+    assert_eq!(names, told, "{seen}");
+    assert!(!seen.to_string().contains("10.0.0.1"), "{seen}");
+}
