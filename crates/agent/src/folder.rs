@@ -34,7 +34,7 @@ impl Folder {
             Err(cause) => return Err(Error::folder(&path)(cause.into())),
         }
         let folder = Self { root, _lock: lock };
-        for part in [folder.processes(), folder.releases(), folder.current()] {
+        for part in [folder.processes(), folder.ports(), folder.releases(), folder.current()] {
             private_folder(&part).map_err(Error::folder(&part))?;
         }
         Ok(folder)
@@ -62,6 +62,11 @@ impl Folder {
     /// A file for each running process, so that the next agent finds it.
     pub(crate) fn processes(&self) -> PathBuf {
         self.root.join("processes")
+    }
+
+    /// A file for each port that a replica has, or had until a moment ago.
+    pub(crate) fn ports(&self) -> PathBuf {
+        self.root.join("ports")
     }
 
     /// The releases.

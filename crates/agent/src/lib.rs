@@ -17,11 +17,13 @@
 
 mod environment;
 mod error;
+mod family;
 mod folder;
 mod health;
 mod host;
 mod jobs;
 mod join;
+mod listener;
 mod machine;
 mod marks;
 mod node;
@@ -30,6 +32,7 @@ mod output;
 mod package;
 mod pause;
 mod plan;
+mod ports;
 mod process;
 mod processes;
 mod releases;
@@ -40,7 +43,7 @@ mod unpack;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, future::Future, net::IpAddr, path::PathBuf, sync::Arc};
+use std::{fmt, future::Future, net::IpAddr, ops::RangeInclusive, path::PathBuf, sync::Arc};
 
 use api::Client;
 use tokio::sync::watch;
@@ -48,10 +51,12 @@ use types::{Clock, Name, NodeId, Secret};
 
 pub use error::Error;
 
+use family::Surveys;
 use folder::Folder;
 use host::Changes;
 use jobs::Worker;
 use pause::Pace;
+use ports::Ports;
 use processes::Processes;
 
 /// What an agent must be told.
@@ -69,6 +74,8 @@ pub struct Config {
     pub platform_url: String,
     /// Where replicas listen.
     pub listen_ip: IpAddr,
+    /// The ports at which they may listen; at best none that the kernel gives to others.
+    pub ports: RangeInclusive<u16>,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
 }
@@ -90,7 +97,8 @@ pub(crate) struct Node {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) folder: Folder,
     pub(crate) platform_url: String,
-    pub(crate) listen_ip: IpAddr,
+    pub(crate) ports: Ports,
+    pub(crate) surveys: Surveys,
     pub(crate) pace: Pace,
     pub(crate) changes: Changes,
 }
@@ -119,6 +127,8 @@ async fn run_at(
         signer = join::join(&config, &folder, pace) => signer?,
         () = &mut shutdown => return Ok(()),
     };
+    let ports = Ports::open(config.listen_ip, config.ports, folder.ports(), pace.rest)
+        .map_err(Error::folder(folder.ports()))?;
     let node = Arc::new(Node {
         id: signer.node(),
         name: config.name,
@@ -126,7 +136,8 @@ async fn run_at(
         clock: config.clock,
         folder,
         platform_url: config.platform_url,
-        listen_ip: config.listen_ip,
+        ports,
+        surveys: Surveys::default(),
         pace,
         changes: Changes::default(),
     });

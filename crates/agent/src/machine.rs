@@ -1,6 +1,6 @@
 //! What the kernel tells of processes: `/proc`.
 
-use std::{collections::HashMap, fs, io::Read as _, path::Path};
+use std::{collections::HashMap, fs, io::Read as _, ops::RangeInclusive, path::Path};
 
 use rustix::process::Pid;
 
@@ -13,6 +13,9 @@ pub(crate) struct Seen {
     pub(crate) pid: Pid,
     /// Its process group.
     pub(crate) group: Pid,
+    /// Its session, and whose child it is; `None` if that is the kernel's.
+    pub(crate) session: Option<Pid>,
+    pub(crate) parent: Option<Pid>,
     /// When it was started, in the kernel's ticks since it was booted. Together with the pid this
     /// names a process for good, until the next boot.
     pub(crate) started: u64,
@@ -22,13 +25,19 @@ pub(crate) struct Seen {
 
 /// The process of this number, if there is one.
 pub(crate) fn process(pid: Pid) -> Option<Seen> {
-    let text = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    seen(pid, &fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?)
+}
+
+fn seen(pid: Pid, stat: &str) -> Option<Seen> {
     // The program's name stands in brackets and may hold anything, so what follows the last one.
-    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_ascii_whitespace().collect();
-    let group = fields.get(2)?.parse().ok().and_then(Pid::from_raw)?;
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+    // One that is just vanishing has −1 for a group.
+    let number = |place: usize| fields.get(place)?.parse().ok().filter(|n| *n > 0);
+    let named = |place: usize| number(place).and_then(Pid::from_raw);
+    let (parent, group, session) = (named(1), named(2)?, named(3));
     let started = fields.get(19)?.parse().ok()?;
     let ended = matches!(*fields.first()?, "Z" | "X" | "x");
-    Some(Seen { pid, group, started, ended })
+    Some(Seen { pid, group, session, parent, started, ended })
 }
 
 /// All processes.
@@ -44,13 +53,20 @@ pub(crate) fn boot() -> String {
     text.trim().to_owned()
 }
 
-/// Whether the process was started with this variable, `NAME=value`.
-pub(crate) fn has_variable(pid: Pid, variable: &str) -> bool {
-    let path = format!("/proc/{}/environ", pid.as_raw_nonzero());
-    let Ok(file) = fs::File::open(path) else { return false };
+/// The value of the variable with which the process was started.
+pub(crate) fn variable(pid: Pid, name: &str) -> Option<String> {
+    let file = fs::File::open(format!("/proc/{}/environ", pid.as_raw_nonzero())).ok()?;
     let mut content = Vec::new();
-    let read = file.take(FILE_BYTES_MAX).read_to_end(&mut content);
-    read.is_ok() && content.split(|byte| *byte == 0).any(|found| found == variable.as_bytes())
+    file.take(FILE_BYTES_MAX).read_to_end(&mut content).ok()?;
+    let mut lines = content.split(|byte| *byte == 0).filter_map(|line| str::from_utf8(line).ok());
+    lines.find_map(|line| Some(line.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
+}
+
+/// The ports that the kernel gives to whoever does not mind which.
+pub(crate) fn ephemeral_ports() -> Option<RangeInclusive<u16>> {
+    let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+    let (first, last) = text.trim().split_once(char::is_whitespace)?;
+    Some(first.parse().ok()?..=last.trim().parse().ok()?)
 }
 
 /// The bytes of memory that each process group has for itself: what is shared with other groups
@@ -84,5 +100,17 @@ mod tests {
         assert!(processes().contains(&me));
         assert!(memory_by_group()[&me.group] > 100_000);
         assert!(!boot().is_empty());
+        assert_eq!(variable(me.pid, "PATH"), std::env::var("PATH").ok());
+    }
+
+    #[test]
+    fn a_process_that_is_vanishing_has_no_group() {
+        let me = rustix::process::getpid();
+        let fields = "0 -1 4194304 0 0 0 0 0 0 0 0 20 0 1 0 52970 0 0";
+        let found = seen(me, &format!("9 (a) b) S 8 7 6 {fields}")).unwrap();
+        let numbers = [found.parent, Some(found.group), found.session];
+        assert_eq!(numbers.map(|pid| pid.unwrap().as_raw_nonzero().get()), [8, 7, 6]);
+        assert_eq!(found.started, 52_970);
+        assert_eq!(seen(me, &format!("9 (a) X 0 -1 -1 {fields}")), None);
     }
 }

@@ -10,16 +10,18 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::time::Instant;
 
 use crate::{
+    family::{Family, MARK},
     folder::{remove_file, write_private},
     machine,
     process::end_of,
 };
 
-/// Remembers the process, whose environment holds the line `mark` as nobody else's does.
-pub(crate) fn remember(folder: &Path, pid: Pid, mark: &str) -> io::Result<()> {
-    let started = machine::process(pid).map_or(0, |seen| seen.started);
+/// Remembers a command by its first process, which was just started.
+pub(crate) fn remember(folder: &Path, family: &Family) -> io::Result<()> {
+    let Family { leader, mark } = family;
+    let started = machine::process(*leader).map_or(0, |seen| seen.started);
     let text = format!("{started} {}\n{mark}\n", machine::boot());
-    write_private(&folder.join(pid.as_raw_nonzero().to_string()), &text)
+    write_private(&folder.join(leader.as_raw_nonzero().to_string()), &text)
 }
 
 /// Forgets a process whose group has ended.
@@ -68,7 +70,8 @@ fn is_left(path: &Path, boot: &str) -> Option<Pid> {
     }
     // The group's number is not given to another process while it has members, but by now it may
     // be the group of a process that came and went since: the mark tells.
-    let mine =
-        |seen: &machine::Seen| seen.group == pid && machine::has_variable(seen.pid, mark.trim());
+    let mine = |seen: &machine::Seen| {
+        seen.group == pid && machine::variable(seen.pid, MARK).as_deref() == Some(mark.trim_end())
+    };
     machine::processes().iter().any(mine).then_some(pid)
 }

@@ -15,6 +15,8 @@ pub(crate) struct Pace {
     pub(crate) look: Duration,
     /// How long an answer to a health check may take.
     pub(crate) answer: Duration,
+    /// How long a port is nobody's after its replica, at least as long as a gateway may not know.
+    pub(crate) rest: Duration,
     /// How long a build hook may take.
     pub(crate) build: Duration,
     /// The first pause before something is tried again; doubled each time.
@@ -34,6 +36,8 @@ impl Default for Pace {
             start: seconds(60),
             look: seconds(2),
             answer: seconds(2),
+            // A node that is not heard of is gone after 15 s, and a gateway's copy 10 s later.
+            rest: seconds(60),
             build: seconds(15 * 60),
             again: seconds(1),
             again_at_most: seconds(60),

@@ -25,6 +25,7 @@ use tokio::{
 use types::Secret;
 
 use crate::{
+    family::{Family, MARK},
     machine, orphans,
     output::{Output, pump},
 };
@@ -41,7 +42,7 @@ pub(crate) struct Launch<'a> {
     pub(crate) command: &'a [String],
     /// Where.
     pub(crate) folder: &'a Path,
-    /// Its whole environment; `HOME` is nobody else's.
+    /// Its whole environment, with a [`MARK`] that is nobody else's.
     pub(crate) variables: BTreeMap<String, Secret>,
     /// The file for what it prints.
     pub(crate) log: PathBuf,
@@ -53,6 +54,7 @@ pub(crate) struct Launch<'a> {
 pub(crate) struct Process {
     child: Child,
     pid: Pid,
+    mark: String,
     remembered: PathBuf,
     pump: JoinHandle<()>,
 }
@@ -66,9 +68,9 @@ impl Process {
         let pid = pid.ok_or_else(|| io::Error::other("the process has no number"))?;
         let reader = pipe::Receiver::from_owned_fd(reader.into())?;
         let pump = tokio::spawn(pump(reader, output.clone(), launch.log));
-        let mut process = Self { child, pid, remembered: launch.remembered, pump };
-        let home = launch.variables.get("HOME").map_or("", Secret::reveal);
-        orphans::remember(&process.remembered, pid, &format!("HOME={home}"))?;
+        let mark = launch.variables.get(MARK).map_or("", Secret::reveal).to_owned();
+        let mut process = Self { child, pid, mark, remembered: launch.remembered, pump };
+        orphans::remember(&process.remembered, &process.family())?;
         // A core file would hold what the process knows.
         let none = Rlimit { current: Some(0), maximum: Some(0) };
         prlimit(Some(pid), Resource::Core, none)?;
@@ -81,6 +83,11 @@ impl Process {
     /// Its process group.
     pub(crate) fn group(&self) -> Pid {
         self.pid
+    }
+
+    /// Its processes, and how they are known.
+    pub(crate) fn family(&self) -> Family {
+        Family { leader: self.pid, mark: self.mark.clone() }
     }
 
     /// Waits until it ends, then ends what is left of its group. May be asked again after it was

@@ -1,10 +1,7 @@
 //! Keeps one replica running: started, watched, and started again with growing pauses whenever it
 //! ends, stops answering or takes too much.
 
-use std::{
-    net::{SocketAddr, TcpListener},
-    sync::Arc,
-};
+use std::{net::SocketAddr, sync::Arc};
 
 use api::releases::{DesiredReplica, ReplicaState};
 use rustix::process::Pid;
@@ -16,6 +13,7 @@ use crate::{
     environment::{self, TokenFile, Variables},
     folder::Scratch,
     health,
+    listener::{Listener, Listening},
     output::Output,
     process::{Launch, Process, in_words},
     releases::Ready,
@@ -74,17 +72,19 @@ impl Keeper {
         let unstorable =
             |cause: std::io::Error| format!("the node cannot store its files: {cause}");
         let scratch = Scratch::new(node.folder.replica(self.want.replica)).map_err(unstorable)?;
-        let address = free_address(&node).map_err(|cause| format!("no port is free: {cause}"))?;
+        // Dropped after the process: the port is its own until it has ended.
+        let port = node.ports.take().map_err(|cause| format!("no port can be had: {cause}"))?;
+        let address = port.address();
         let mut started = tokio::select! {
             started = self.start(&node, &scratch, address) => started?,
             () = asked(&mut stop, Stop::Drained) => return Ok(()),
         };
         let process = &mut started.process;
-        let group = process.group();
+        let (group, listener) = (process.group(), Listener::new(address, process.family()));
         let outcome = tokio::select! {
             () = asked(&mut stop, Stop::Drained) => Ok(()),
             status = process.ended() => Err(in_words(status)),
-            problem = self.keep_answering(address) => Err(problem),
+            problem = self.keep_answering(listener) => Err(problem),
             problem = self.keep_within_memory(group) => Err(problem),
             () = keep_token(started.token.as_mut(), &node) => Ok(()),
         };
@@ -146,14 +146,20 @@ impl Keeper {
         Ok((token.variables(node), Vec::new(), Some(token)))
     }
 
-    /// Returns, with what happened, when it does not answer its health check any more.
-    async fn keep_answering(&self, address: SocketAddr) -> String {
+    /// Returns, with what happened, when it does not answer its health check any more, or when
+    /// somebody else listens where it should.
+    async fn keep_answering(&self, mut listener: Listener) -> String {
         let (pace, path) = (self.node().pace, &self.ready.manifest.run.health);
         let began = Instant::now();
         let mut wait = pace.look / 100;
-        while let Err(why) = health::ask(address, path, pace.answer).await {
-            if began.elapsed() > pace.start {
-                return format!("did not answer `GET {path}` in {:?}: {why}", pace.start);
+        loop {
+            match self.look(&mut listener).await {
+                Look::Well => break,
+                Look::Taken => return taken(listener.address),
+                Look::Unwell(why) if began.elapsed() > pace.start => {
+                    return format!("did not answer `GET {path}` in {:?}: {why}", pace.start);
+                }
+                Look::Unwell(_) => {}
             }
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(pace.look / 4);
@@ -162,15 +168,29 @@ impl Keeper {
         let mut missed = 0;
         loop {
             tokio::time::sleep(pace.look).await;
-            match health::ask(address, path, pace.answer).await {
-                Ok(()) => missed = 0,
-                Err(why) => {
+            match self.look(&mut listener).await {
+                Look::Well => missed = 0,
+                Look::Taken => return taken(listener.address),
+                Look::Unwell(why) => {
                     missed += 1;
                     if missed == MISSED_MAX {
                         return format!("stopped answering `GET {path}`: {why}");
                     }
                 }
             }
+        }
+    }
+
+    /// Asks it how it is. An answer counts only if it was the replica's own.
+    async fn look(&self, listener: &mut Listener) -> Look {
+        let (pace, path) = (self.node().pace, &self.ready.manifest.run.health);
+        let answer = health::ask(listener.address, path, pace.answer).await;
+        match (listener.look(&self.node().surveys).await, answer) {
+            (Ok(Listening::Other), _) => Look::Taken,
+            (Ok(Listening::Replica), Ok(())) => Look::Well,
+            (Ok(_), Err(why)) => Look::Unwell(why),
+            (Ok(Listening::Nobody), Ok(())) => Look::Unwell("nobody listens any more".into()),
+            (Err(cause), _) => Look::Unwell(format!("who listens cannot be told: {cause}")),
         }
     }
 
@@ -193,6 +213,18 @@ impl Keeper {
     }
 }
 
+/// How a replica was found.
+enum Look {
+    Well,
+    Unwell(String),
+    /// Somebody else listens at its address.
+    Taken,
+}
+
+fn taken(address: SocketAddr) -> String {
+    format!("another process listens at {address}; it is started again at another port")
+}
+
 struct Started {
     process: Process,
     token: Option<TokenFile>,
@@ -208,10 +240,4 @@ async fn keep_token(token: Option<&mut TokenFile>, node: &Node) {
 async fn asked(stop: &mut watch::Receiver<Stop>, least: Stop) {
     // Whoever could have asked being gone asks too.
     let _ = stop.wait_for(|asked| *asked >= least).await;
-}
-
-/// A port that nobody listens on. Somebody else may take it meanwhile: then the replica ends, and
-/// is started on another one.
-fn free_address(node: &Node) -> std::io::Result<SocketAddr> {
-    TcpListener::bind((node.listen_ip, 0))?.local_addr()
 }

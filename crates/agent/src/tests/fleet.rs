@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
@@ -26,9 +25,12 @@ use super::{
     platform::{Platform, Shared, desired},
 };
 use crate::{
-    Node, folder,
+    Node,
+    family::Surveys,
+    folder,
     host::{Changes, Host, Observed, ObservedRelease, ObservedReplica, Step},
     join, node,
+    ports::Ports,
 };
 
 const NODES: usize = 50;
@@ -274,6 +276,7 @@ async fn simulated_node(platform: &Arc<Platform>, path: &std::path::Path, place:
     config.name = format!("node-{place}").parse().unwrap();
     let folder = folder::Folder::open(path).unwrap();
     let signer = join::join(&config, &folder, PACE).await.unwrap();
+    let ports = folder.ports();
     Node {
         id: signer.node(),
         name: config.name,
@@ -281,7 +284,8 @@ async fn simulated_node(platform: &Arc<Platform>, path: &std::path::Path, place:
         clock: config.clock,
         folder,
         platform_url: config.platform_url,
-        listen_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        ports: Ports::open(config.listen_ip, config.ports, ports, PACE.rest).unwrap(),
+        surveys: Surveys::default(),
         pace: PACE,
         changes: Changes::default(),
     }

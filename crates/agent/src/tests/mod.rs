@@ -4,6 +4,7 @@ mod fleet;
 mod jobs;
 mod packages;
 mod platform;
+mod ports;
 mod releases;
 mod replicas;
 mod unpacking;
@@ -31,6 +32,7 @@ const PACE: Pace = Pace {
     start: Duration::from_secs(20),
     look: Duration::from_millis(100),
     answer: Duration::from_secs(1),
+    rest: Duration::from_mins(1),
     build: Duration::from_secs(20),
     again: Duration::from_millis(40),
     again_at_most: Duration::from_millis(400),
@@ -38,10 +40,10 @@ const PACE: Pace = Pace {
 };
 
 /// A folder that is gone after the test.
-struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("agent-test-{}-{count}", std::process::id());
@@ -51,7 +53,7 @@ impl Folder {
         Self(path.canonicalize().unwrap())
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }
@@ -74,8 +76,11 @@ impl Agent {
     }
 
     fn start_with(platform: &Arc<Platform>, data: &Path, clock: Arc<dyn Clock>) -> Self {
+        Self::run(config(platform, data, clock))
+    }
+
+    fn run(config: Config) -> Self {
         let (stop, stopped) = oneshot::channel();
-        let config = config(platform, data, clock);
         let shutdown = async move { drop(stopped.await) };
         Self { stop, task: tokio::spawn(run_at(config, shutdown, PACE)) }
     }
@@ -94,6 +99,7 @@ fn config(platform: &Arc<Platform>, data: &Path, clock: Arc<dyn Clock>) -> Confi
         join_token: Secret::new("join"),
         platform_url: "http://127.0.0.1:1".to_owned(),
         listen_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        ports: 20_000..=29_999,
         clock,
     }
 }

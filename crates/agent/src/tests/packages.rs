@@ -20,6 +20,8 @@ if mode == "crash":
     sys.exit(7)
 if mode == "silent":
     time.sleep(3600)
+if mode == "late":
+    time.sleep(1)
 if mode == "stubborn":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 child = subprocess.Popen(["sleep", "3600"])

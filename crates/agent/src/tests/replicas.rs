@@ -32,7 +32,7 @@ fn nothing(_: &api::releases::Heartbeat) -> Desired {
 }
 
 /// Asks a replica; nothing if it ends without an answer.
-fn ask(address: &str, path: &str) -> Value {
+pub(super) fn ask(address: &str, path: &str) -> Value {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
     let mut answer = String::new();

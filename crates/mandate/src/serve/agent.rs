@@ -5,7 +5,7 @@ use std::{future::Future, net::IpAddr, path::PathBuf, sync::Arc};
 use anyhow::Context as _;
 use types::{Name, Secret, SystemClock};
 
-use super::{AgentArgs, ended, ending, lock, log};
+use super::{AgentArgs, arguments::PortRange, ended, ending, lock, log};
 
 /// Runs a node until it is asked to end.
 pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
@@ -24,6 +24,7 @@ pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
         join_token: Secret::new(args.token.unwrap_or_default()),
         platform_url: args.join,
         listen_ip: args.listen_ip,
+        ports: args.replica_ports,
     };
     node.run(ended(ending)).await
 }
@@ -36,6 +37,7 @@ pub(crate) struct Node {
     pub(crate) join_token: Secret,
     pub(crate) platform_url: String,
     pub(crate) listen_ip: IpAddr,
+    pub(crate) ports: PortRange,
 }
 
 impl Node {
@@ -48,6 +50,7 @@ impl Node {
             join_token: self.join_token,
             platform_url: self.platform_url,
             listen_ip: self.listen_ip,
+            ports: self.ports.0,
             clock: Arc::new(SystemClock),
         };
         agent::run(config, shutdown).await.context("the agent cannot go on")

@@ -1,6 +1,8 @@
 //! What a process of the platform can be told.
 
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, str::FromStr};
+use std::{
+    collections::BTreeSet, net::SocketAddr, ops::RangeInclusive, path::PathBuf, str::FromStr,
+};
 
 use clap::{Args, ValueEnum};
 
@@ -43,6 +45,9 @@ pub(crate) struct UpArgs {
     /// The process's name among those of this installation; by default its parts' names
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
+    /// The ports at which this machine's replicas listen, each at one of its own
+    #[arg(long, value_name = "FIRST-LAST", default_value = REPLICA_PORTS)]
+    pub(crate) replica_ports: PortRange,
 }
 
 /// Run a node: fetch releases, run their replicas and jobs.
@@ -63,6 +68,27 @@ pub(crate) struct AgentArgs {
     /// The address at which replicas listen: one that the gateways reach
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     pub(crate) listen_ip: std::net::IpAddr,
+    /// The ports at which replicas listen, each at one of its own
+    #[arg(long, value_name = "FIRST-LAST", default_value = REPLICA_PORTS)]
+    pub(crate) replica_ports: PortRange,
+}
+
+/// None of those that a kernel gives to whoever does not mind which.
+const REPLICA_PORTS: &str = "20000-29999";
+
+/// Ports from a first to a last one.
+#[derive(Debug, Clone)]
+pub(crate) struct PortRange(pub(crate) RangeInclusive<u16>);
+
+impl FromStr for PortRange {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        match (first.parse(), last.parse()) {
+            (Ok(first @ 1..), Ok(last)) if first <= last => Ok(Self(first..=last)),
+            _ => Err("write the first and the last port, as in `20000-29999`"),
+        }
+    }
 }
 
 /// A part of the platform that can stand in a process.

@@ -182,5 +182,6 @@ fn node(args: &UpArgs, house: &House, here: SocketAddr) -> anyhow::Result<Node> 
         join_token: Secret::new(join_token.trim()),
         platform_url: gateway,
         listen_ip: Ipv4Addr::LOCALHOST.into(),
+        ports: args.replica_ports.clone(),
     })
 }
