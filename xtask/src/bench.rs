@@ -1,4 +1,4 @@
-//! `cargo xtask bench NAME`: programs that measure, built for release, beside a PostgreSQL of
+//! `./x bench NAME`: programs that measure, built for release, beside a PostgreSQL of
 //! their own.
 
 use std::process::ExitCode;

@@ -33,6 +33,13 @@ pub(crate) const PYTHON_VENV: Need = Need {
 pub(crate) const POSTGRES: Need =
     Need { what: "PostgreSQL", packages: &["postgresql"], present: || postgres().is_some() };
 
+/// Makes a Debian to try things in.
+pub(crate) const DEBOOTSTRAP: Need = Need {
+    what: "`debootstrap`",
+    packages: &["debootstrap"],
+    present: || quiet(Command::new("debootstrap").arg("--version")),
+};
+
 const RECENT: &str = "import sys; sys.exit(sys.version_info < (3, 11))";
 
 /// While this file is there, installing PostgreSQL makes no server of the machine's own.

@@ -1,7 +1,9 @@
-//! The developer's commands: `cargo xtask demo`, `cargo xtask test`, `cargo xtask bench NAME`.
+//! The developer's commands: `./x demo`, `./x test`, `./x bench NAME`, `./x fresh`. The script `x`
+//! installs what linking this program needs, and hands over to it.
 
 mod bench;
 mod demo;
+mod fresh;
 mod machine;
 mod postgres;
 mod process;
@@ -18,7 +20,7 @@ const INTERRUPTED: u8 = 130;
 
 /// The developer's commands.
 #[derive(Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+#[command(name = "x", bin_name = "./x")]
 enum Command {
     /// Runs the whole main job on a platform of its own, shows each step, and stays up.
     Demo(demo::Options),
@@ -26,6 +28,8 @@ enum Command {
     Test(test::Options),
     /// Measures.
     Bench(bench::Options),
+    /// Tries the commands in a new Debian 12 that has Rust and nothing else.
+    Fresh(fresh::Options),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -48,6 +52,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     // Made absolute here, since all else is named from the workspace's folder.
     let command = match command {
         Command::Demo(options) => Command::Demo(options.absolute()?),
+        Command::Fresh(options) => Command::Fresh(options.absolute()?),
         other => other,
     };
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
@@ -56,6 +61,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(options) => demo::run(&options).await,
         Command::Test(options) => test::run(&options).await,
         Command::Bench(options) => bench::run(&options).await,
+        Command::Fresh(options) => fresh::run(&options).await,
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 /// How long a single program may run.
-const RUN_LONGEST: Duration = Duration::from_mins(25);
+const RUN_LONGEST: Duration = Duration::from_mins(45);
 /// How long output is still read after a program ended, should a child of it hold on to the pipe.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How often something is asked that is waited for.

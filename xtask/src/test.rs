@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything that must hold, on this machine, in one command.
+//! `./x test`: everything that must hold, on this machine, in one command.
 
 mod store;
 mod tally;

@@ -23,7 +23,7 @@ fn engines(test: &str) -> [Engine; 2] {
     let (folder, prefix) = place(test);
     let server = std::env::var("MANDATE_TEST_POSTGRES").expect(
         "set MANDATE_TEST_POSTGRES to a server for tests, such as \
-         postgres://admin@127.0.0.1:5432/postgres, or run `cargo xtask test`",
+         postgres://admin@127.0.0.1:5432/postgres, or run `./x test`",
     );
     let postgres = Engine::postgres(&server).unwrap().with_prefix(&prefix).unwrap();
     [Engine::sqlite(folder), postgres]

@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the whole main job, done as a stranger would: over the public HTTP
+//! `./x demo`: the whole main job, done as a stranger would: over the public HTTP
 //! interfaces and the command line alone. Each step checks what it says.
 
 mod bills;

@@ -287,7 +287,7 @@ fn seed(name: &str) -> [u8; 32] {
 fn postgres(name: &str) -> Engine {
     let server = std::env::var("MANDATE_TEST_POSTGRES").expect(
         "set MANDATE_TEST_POSTGRES to a server for tests, such as \
-         postgres://admin@127.0.0.1:5432/postgres, or run `cargo xtask test`",
+         postgres://admin@127.0.0.1:5432/postgres, or run `./x test`",
     );
     let digest = Digest::of(format!("{name}{}", std::process::id()).as_bytes());
     Engine::postgres(&server).unwrap().with_prefix(&format!("t{}", digest.short())).unwrap()

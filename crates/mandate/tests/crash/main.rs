@@ -31,7 +31,7 @@ async fn an_order_survives_a_kill_after_each_durable_step_on_sqlite() {
 async fn an_order_survives_a_kill_after_every_third_durable_step_on_postgres() {
     let server = std::env::var("MANDATE_TEST_POSTGRES").expect(
         "set MANDATE_TEST_POSTGRES to a server for tests, such as \
-         postgres://admin@127.0.0.1:5432/postgres, or run `cargo xtask test`",
+         postgres://admin@127.0.0.1:5432/postgres, or run `./x test`",
     );
     kill_after_each_step("postgres", &server, 3).await;
 }

@@ -81,7 +81,7 @@ const WHAT: [&str; 4] = [
 pub(crate) async fn measure(folder: &Path, table: &mut Table) -> anyhow::Result<()> {
     let server = std::env::var("MANDATE_TEST_POSTGRES").context(
         "set MANDATE_TEST_POSTGRES to a server for tests, such as \
-         postgres://admin@127.0.0.1:5432/postgres, or run `cargo xtask bench ground`",
+         postgres://admin@127.0.0.1:5432/postgres, or run `./x bench ground`",
     )?;
     let prefix = format!("ground{}", std::process::id());
     let files = Engine::sqlite(folder);

@@ -248,7 +248,7 @@ impl Drop for World {
 fn server() -> String {
     std::env::var("MANDATE_TEST_POSTGRES").expect(
         "set MANDATE_TEST_POSTGRES to a server for tests, such as \
-         postgres://admin@127.0.0.1:5432/postgres, or run `cargo xtask test`",
+         postgres://admin@127.0.0.1:5432/postgres, or run `./x test`",
     )
 }
 
