@@ -14,6 +14,9 @@ pub enum Error {
         /// Why.
         cause: String,
     },
+    /// A statement of the transaction has failed, so the whole of it is undone.
+    #[error("the transaction is undone, since a statement in it failed")]
+    Undone,
     /// A number is beyond what a BIGINT holds.
     #[error("a number is larger than the database can hold")]
     Range,

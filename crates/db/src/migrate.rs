@@ -22,7 +22,7 @@ const LOCK: &str = "select pg_advisory_xact_lock(7206103)";
 /// Applies what is missing: all of it, or nothing.
 pub(crate) async fn migrate(db: &Db, groups: &[&[Migration]]) -> Result<(), Error> {
     let mut tx = db.begin().await?;
-    if matches!(tx.0, Transaction::Postgres(_)) {
+    if matches!(tx.transaction, Transaction::Postgres(_)) {
         script(&mut tx, LOCK).await?;
     }
     script(&mut tx, TABLE).await?;
@@ -54,7 +54,7 @@ async fn apply(tx: &mut Tx, migration: &Migration) -> Result<(), Error> {
 
 async fn script(tx: &mut Tx, text: &'static str) -> Result<(), Error> {
     let script = sqlx::raw_sql(AssertSqlSafe(text));
-    match &mut tx.0 {
+    match &mut tx.transaction {
         Transaction::Sqlite(tx) => script.execute(&mut **tx).await.map(drop)?,
         Transaction::Postgres(tx) => script.execute(&mut **tx).await.map(drop)?,
     }

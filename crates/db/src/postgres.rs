@@ -8,7 +8,10 @@ use sqlx::{
 };
 use types::Secret;
 
-use crate::{Db, Error, database::Pools};
+use crate::{
+    Db, Error,
+    database::{Pools, is_free},
+};
 
 /// Seven components and the gateway share a server that allows a hundred by default.
 const CONNECTIONS_MAX: u32 = 5;
@@ -110,7 +113,8 @@ impl Postgres {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
             .acquire_timeout(PATIENCE)
-            .idle_timeout(IDLE);
+            .idle_timeout(IDLE)
+            .after_release(is_free);
         Db::new(Pools::Postgres(pool.connect_lazy_with(self.options(name, password))))
     }
 

@@ -181,21 +181,27 @@ impl On for &Db {
 
 impl On for &mut Tx {
     async fn run(self, query: Query) -> Result<u64, Error> {
-        Ok(match &mut self.0 {
+        self.step()?;
+        let changed = match &mut self.transaction {
             Transaction::Sqlite(tx) => query.for_sqlite().execute(&mut **tx).await?.rows_affected(),
             Transaction::Postgres(tx) => {
                 query.for_postgres().execute(&mut **tx).await?.rows_affected()
             }
-        })
+        };
+        self.failed = false;
+        Ok(changed)
     }
 
     async fn rows(self, query: Query) -> Result<Vec<Row>, Error> {
-        Ok(match &mut self.0 {
+        self.step()?;
+        let rows = match &mut self.transaction {
             Transaction::Sqlite(tx) => sqlite_rows(query.for_sqlite().fetch_all(&mut **tx).await?),
             Transaction::Postgres(tx) => {
                 postgres_rows(query.for_postgres().fetch_all(&mut **tx).await?)
             }
-        })
+        };
+        self.failed = false;
+        Ok(rows)
     }
 }
 

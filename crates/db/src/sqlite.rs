@@ -12,7 +12,10 @@ use sqlx::{
 };
 use types::Secret;
 
-use crate::{Db, Error, database::Pools};
+use crate::{
+    Db, Error,
+    database::{Pools, is_free},
+};
 
 const READERS_MAX: u32 = 4;
 const IDLE: Duration = Duration::from_mins(1);
@@ -61,6 +64,7 @@ impl Sqlite {
                 .acquire_timeout(PATIENCE)
                 .idle_timeout(IDLE)
                 .test_before_acquire(false)
+                .after_release(is_free)
         };
         let options = Self::options(&self.path(name));
         let reading = options.clone().pragma("query_only", "on");

@@ -121,6 +121,73 @@ async fn a_transaction_that_is_dropped_leaves_nothing() {
     }
 }
 
+/// SQLite undoes a transaction by itself when there is no room left, behind the back of whoever
+/// counts transactions.
+#[tokio::test]
+async fn a_full_disk_is_over_once_there_is_room_again() {
+    let [engine, _] = engines("full");
+    let db = open(&engine).await;
+    // It cannot be less than what is in use.
+    let pages = room(&db, 1).await;
+    let large = || query("insert into thing (id, content) values (?, ?)").bind("large");
+    for _ in 0..3 {
+        let mut tx = db.begin().await.unwrap();
+        insert(&mut tx, "before", None).await.unwrap();
+        // A new connection has no such limit.
+        room(&mut tx, pages).await;
+        let full = large().bind(vec![7_u8; 1 << 20]).run(&mut tx).await.unwrap_err();
+        assert!(matches!(&full, Error::Engine(cause) if cause.to_string().contains("full")));
+        let after = insert(&mut tx, "after", None).await;
+        assert!(matches!(after, Err(Error::Undone)), "{after:?}");
+        assert!(matches!(tx.commit().await, Err(Error::Undone)));
+    }
+    room(&db, 1_000_000).await;
+    assert!(ids(&db).await.is_empty(), "nothing of what was undone is kept");
+    let mut tx = db.begin().await.unwrap();
+    large().bind(vec![7_u8; 1 << 20]).run(&mut tx).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(ids(&db).await, ["large"]);
+}
+
+/// Leaves room for so many pages; answers how many there can be.
+async fn room(on: impl db::On, pages: i64) -> i64 {
+    let limit = format!("pragma max_page_count = {pages}");
+    query(&limit).one(on, |row| row.get("max_page_count")).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_transaction_in_which_something_failed_is_undone_whole() {
+    for engine in engines("failed") {
+        let db = open(&engine).await;
+        let mut tx = db.begin().await.unwrap();
+        insert(&mut tx, "a", None).await.unwrap();
+        assert!(insert(&mut tx, "a", None).await.unwrap_err().is_unique());
+        assert!(insert(&mut tx, "b", None).await.is_err());
+        assert!(tx.commit().await.is_err(), "what says that it is kept is kept");
+        assert!(ids(&db).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_leaves_nobody_in_its_transaction() {
+    const REFERS: Migration = Migration {
+        name: "things_0002",
+        sql: "create table part (of_thing text not null references thing (id)
+              deferrable initially deferred)",
+    };
+    for engine in engines("commit") {
+        let things: &[Migration] = &[THINGS, REFERS];
+        let db = engine.open("things", &password(), &[things]).await.unwrap();
+        for _ in 0..6 {
+            let mut tx = db.begin().await.unwrap();
+            query("insert into part (of_thing) values (?)").bind("no").run(&mut tx).await.unwrap();
+            assert!(tx.commit().await.is_err());
+        }
+        insert(&db, "a", None).await.unwrap();
+        assert_eq!(ids(&db).await, ["a"]);
+    }
+}
+
 #[tokio::test]
 async fn writers_wait_for_each_other_and_none_is_lost() {
     for engine in engines("writers") {
