@@ -1,6 +1,6 @@
 //! How a command fails: a sentence, a hint, and an exit code that a script can use.
 
-use std::{io, io::Write as _, process::ExitCode};
+use std::{collections::BTreeMap, io, io::Write as _, process::ExitCode};
 
 use api::{Kind, Problem};
 use types::RequestId;
@@ -31,16 +31,35 @@ pub(crate) mod status {
 #[derive(Debug)]
 pub(crate) struct Failure {
     status: u8,
+    /// What a program branches on: the problem's code, or a word for the exit code.
+    code: String,
     sentence: String,
     hint: Option<String>,
     output: Option<String>,
     request: Option<RequestId>,
+    is_json: bool,
 }
 
 impl Failure {
     /// Ends with `status` and says `sentence`.
     pub(crate) fn new(status: u8, sentence: impl Into<String>) -> Self {
-        Self { status, sentence: sentence.into(), hint: None, output: None, request: None }
+        let code = match status {
+            status::USAGE => "usage",
+            status::REFUSED => "refused",
+            status::NOT_FOUND => "not_found",
+            status::UNFIT => "unfit",
+            status::UNAVAILABLE => "unavailable",
+            _ => "unexpected",
+        };
+        Self {
+            status,
+            code: code.to_owned(),
+            sentence: sentence.into(),
+            hint: None,
+            output: None,
+            request: None,
+            is_json: false,
+        }
     }
 
     /// Ends with `status` without a word: what there is to say has been printed.
@@ -52,6 +71,12 @@ impl Failure {
     #[must_use]
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// The same, told as a JSON document if `is_json`.
+    #[must_use]
+    pub(crate) fn as_json(self, is_json: bool) -> Self {
+        Self { is_json, ..self }
     }
 
     /// The same with what a program printed, indented under a heading.
@@ -77,17 +102,39 @@ impl Failure {
 
     /// Says on standard error why, and gives the exit code.
     pub(crate) fn report(self) -> ExitCode {
-        let sentence = Some(self.sentence).filter(|sentence| !sentence.is_empty());
-        let lines = [
-            sentence.map(|sentence| format!("error: {sentence}\n")),
-            self.output,
-            self.request.map(|request| format!("request: {request}\n")),
-            self.hint.map(|hint| format!("hint: {hint}\n")),
-        ];
-        let text = clean(&lines.into_iter().flatten().collect::<String>());
+        let text = if self.is_json { self.document() } else { clean(&self.text()) };
         // There is nobody else to tell.
         let _ = io::stderr().write_all(text.as_bytes());
         ExitCode::from(self.status)
+    }
+
+    /// `{"error": {"code": …, "detail": …}}`, without what there is nothing to say of.
+    fn document(&self) -> String {
+        if self.sentence.is_empty() {
+            return String::new();
+        }
+        let request = self.request.map(|request| request.to_string());
+        let all = [
+            ("code", Some(self.code.clone())),
+            ("detail", Some(self.sentence.clone())),
+            ("output", self.output.clone()),
+            ("request", request),
+            ("hint", self.hint.clone()),
+        ];
+        let said = all.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let error: BTreeMap<&str, String> = said.collect();
+        format!("{:#}\n", serde_json::json!({ "error": error }))
+    }
+
+    fn text(&self) -> String {
+        let sentence = Some(&self.sentence).filter(|sentence| !sentence.is_empty());
+        let lines = [
+            sentence.map(|sentence| format!("error: {sentence}\n")),
+            self.output.clone(),
+            self.request.map(|request| format!("request: {request}\n")),
+            self.hint.as_ref().map(|hint| format!("hint: {hint}\n")),
+        ];
+        lines.into_iter().flatten().collect()
     }
 }
 
@@ -106,7 +153,7 @@ impl From<Problem> for Failure {
             _ => None,
         };
         let request = problem.request.filter(|_| problem.kind == Kind::Internal);
-        Self { status, sentence: problem.detail, hint, output: None, request }
+        Self { code: problem.code, hint, request, ..Self::new(status, problem.detail) }
     }
 }
 

@@ -128,8 +128,10 @@ async fn run(arguments: Arguments) -> Outcome {
     /// Opens the way to the platform and runs the command over it.
     macro_rules! over {
         ($with:ident) => {{
-            let cx = Context::open($with.connection.or(arguments.connection))?;
-            $with.command.run(&cx).await
+            let connection = $with.connection.or(arguments.connection);
+            let is_json = connection.json();
+            let done = async { $with.command.run(&Context::open(connection)?).await };
+            done.await.map_err(|failure: Failure| failure.as_json(is_json))
         }};
     }
     match arguments.command {

@@ -11,8 +11,9 @@ use super::{Failure, Outcome, context::Context, status};
 /// Options of every list.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Limit {
-    /// Show at most so many; all if absent
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// Show at most so many
+    #[arg(long, value_name = "N", default_value = "100")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) limit: Option<u32>,
 }
 

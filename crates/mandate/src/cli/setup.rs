@@ -42,13 +42,13 @@ impl SetUp {
         let account = cx.account(self.which.whose.account).await?;
         let instance = cx.instance_id(account, &self.which.instance).await?;
         let mut progress = Progress::begin(cx);
-        let mut setup = if self.values.is_empty() && !self.defaults {
-            cx.ask(GetSetup { account, instance }).await?
-        } else {
+        let mut setup = cx.ask(GetSetup { account, instance }).await?;
+        if !self.values.is_empty() || self.defaults {
             let values = values(&self.values)?;
-            cx.ask(SubmitSetup { account, instance, key: None, values }).await?
-        };
-        check(&setup)?;
+            may_be_sent(&setup, &values)?;
+            setup = cx.ask(SubmitSetup { account, instance, key: None, values }).await?;
+            check(&setup)?;
+        }
         if self.wait {
             setup = opened(cx, &mut progress, account, instance).await?;
         }
@@ -76,6 +76,30 @@ fn values(given: &[String]) -> Result<BTreeMap<String, Secret>, Failure> {
         }
     }
     Ok(values)
+}
+
+/// Values that nobody would take are not sent.
+fn may_be_sent(setup: &Setup, given: &BTreeMap<String, Secret>) -> Outcome {
+    let done = match setup.state {
+        InstanceState::SettingUp => "the set-up is under way with the values that were sent before",
+        InstanceState::Open => "the instance is set up and open",
+        InstanceState::Creating | InstanceState::AwaitingSetup | InstanceState::Failed => {
+            return known(setup, given);
+        }
+    };
+    let sentence = format!("{done}: nothing was sent");
+    Err(Failure::new(status::UNFIT, sentence)
+        .hint("without values, `mandate instance setup INSTANCE` shows how far it is"))
+}
+
+fn known(setup: &Setup, given: &BTreeMap<String, Secret>) -> Outcome {
+    let asked = |key: &&String| setup.fields.iter().any(|field| field.name == **key);
+    let unknown: Vec<&str> = given.keys().filter(|key| !asked(key)).map(String::as_str).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let sentence = format!("the set-up asks for no `{}`: nothing was sent", unknown.join("`, `"));
+    Err(Failure::new(status::UNFIT, sentence).output("it asks for", &fields(&setup.fields)))
 }
 
 fn check(setup: &Setup) -> Outcome {
@@ -109,6 +133,11 @@ async fn opened(
                 Ok(Some(setup))
             }
             InstanceState::Failed => Err(why(&setup)),
+            InstanceState::AwaitingSetup => {
+                let sentence = "the instance waits for its set-up, and no values were given";
+                Err(Failure::new(status::UNFIT, sentence)
+                    .output("it asks for", &fields(&setup.fields)))
+            }
             state => {
                 if setup.steps.iter().all(|step| step.state == JobState::Queued) {
                     progress.say(state_sentence(state))?;

@@ -10,6 +10,8 @@ pub(crate) use agent::agent;
 pub(crate) use arguments::{AgentArgs, UpArgs};
 pub(crate) use up::up;
 
+use std::io::IsTerminal as _;
+
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
@@ -18,7 +20,11 @@ use tracing_subscriber::EnvFilter;
 fn log() {
     let filter = EnvFilter::try_from_env("MANDATE_LOG");
     let filter = filter.unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,hyper=warn"));
-    let logging = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A file or another program has no use for colours.
+    let logging = tracing_subscriber::fmt()
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     // Whoever has set a subscriber before us keeps it.
     let _ = logging.try_init();
 }

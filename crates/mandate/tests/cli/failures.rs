@@ -42,6 +42,43 @@ async fn every_kind_of_problem_has_its_exit_code() {
 }
 
 #[tokio::test]
+async fn a_program_reads_failures_as_it_reads_replies() {
+    let platform = Platform::start(|_| problem(Kind::Denied, "a_code", "it is \u{1b}so")).await;
+    let done = Person::at(&platform).runs(&["node", "list", "--json"]).await;
+    assert_eq!((done.status, done.out.as_str()), (3, ""));
+    let told: serde_json::Value = serde_json::from_str(&done.err).unwrap();
+    assert_eq!(told["error"]["code"], "a_code");
+    assert_eq!(told["error"]["detail"], "it is \u{1b}so");
+    assert!(told["error"]["hint"].as_str().unwrap().contains("operators"), "{told}");
+    assert!(!done.err.contains('\u{1b}'), "it is escaped: {}", done.err);
+    let wrong = Person::new().runs(&["offer", "list", "--url", "bakery", "--json"]).await;
+    let told: serde_json::Value = serde_json::from_str(&wrong.err).unwrap();
+    assert_eq!((wrong.status, &told["error"]["code"]), (2, &"usage".into()));
+}
+
+#[tokio::test]
+async fn a_list_shows_a_hundred_unless_more_are_asked_for() {
+    let platform = Platform::start(|asked| {
+        let account = |n: u32| Account {
+            account: id(&format!("{n}")),
+            title: format!("No {n}"),
+            created: noon(),
+        };
+        let wanted = if asked.query.contains("limit=100") { 100 } else { 150 };
+        let next = (wanted == 100).then(|| "there".to_owned());
+        reply(&Page { items: (0..wanted).map(account).collect(), next })
+    })
+    .await;
+    let operator = Person::at(&platform);
+    let first = operator.runs(&["account", "list"]).await.good();
+    assert_eq!(first.matches("No ").count(), 100);
+    assert!(first.contains("There are more; raise `--limit`."), "{first}");
+    let all: Page<Account> =
+        operator.runs(&["account", "list", "--limit", "500", "--json"]).await.json();
+    assert_eq!(all.items.len(), 150);
+}
+
+#[tokio::test]
 async fn what_brought_no_answer_is_sent_once_more_under_the_same_key() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -97,7 +134,8 @@ async fn a_list_is_followed_to_its_end_or_to_the_limit() {
             return reply(&Page { items: items(2, 4), next: None });
         }
         let next = Some("there".to_owned());
-        let all = if asked.query.contains("limit=1") { items(0, 1) } else { items(0, 2) };
+        let one = asked.query.split('&').any(|pair| pair == "limit=1");
+        let all = if one { items(0, 1) } else { items(0, 2) };
         reply(&Page { items: all, next })
     })
     .await;

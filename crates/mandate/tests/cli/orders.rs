@@ -201,9 +201,10 @@ fn setting_up(last: InstanceState, seed: JobState) -> impl Fn(&Asked) -> Respons
             return reply(&bakery_forum(last));
         }
         let setup = match (asked.line.starts_with("POST "), asked.before) {
-            (true, _) | (false, 0) => setup(InstanceState::SettingUp, [Queued, Queued], ""),
-            (false, 1) => setup(InstanceState::SettingUp, [Running, Queued], ""),
-            (false, 2) => setup(InstanceState::SettingUp, [Succeeded, Running], ""),
+            (false, 0) => setup(InstanceState::AwaitingSetup, [Queued, Queued], ""),
+            (true, _) | (false, 1) => setup(InstanceState::SettingUp, [Queued, Queued], ""),
+            (false, 2) => setup(InstanceState::SettingUp, [Running, Queued], ""),
+            (false, 3) => setup(InstanceState::SettingUp, [Succeeded, Running], ""),
             (false, _) => setup(last, [Succeeded, seed], "line one\nno such table: topics\n"),
         };
         reply(&setup)
@@ -226,7 +227,8 @@ async fn a_set_up_is_watched_until_the_instance_is_open() {
     ];
     let done = Person::at(&platform).runs_with(&words, "a secret = kept\n").await;
     insta::assert_snapshot!("instance_setup_wait", done.timeless());
-    let mut sent: serde_json::Value = platform.asked()[0].body();
+    let sent = platform.asked().into_iter().find(|asked| asked.line.starts_with("POST "));
+    let mut sent: serde_json::Value = sent.unwrap().body();
     sent["account"] = account.clone().into();
     sent["instance"] = instance.clone().into();
     let sent: SubmitSetup = serde_json::from_value(sent).unwrap();
@@ -241,7 +243,7 @@ async fn a_set_up_that_fails_shows_what_was_printed() {
         "instance",
         "setup",
         &instance().to_string(),
-        "a=b",
+        "admin_email=ada@bakery.example",
         "--wait",
         "--account",
         &account().to_string(),
@@ -269,6 +271,29 @@ async fn a_set_up_shows_its_fields_and_what_is_wrong_with_a_value() {
     assert_eq!(wrong.status, 5);
     assert!(wrong.err.contains("`admin_email`: `ada` is not an e-mail address"), "{}", wrong.err);
     assert_eq!(ada.runs(&[&words[..], &["a=b", "a=c"]].concat()).await.status, 2);
+}
+
+#[tokio::test]
+async fn a_set_up_that_nobody_would_take_is_not_sent() {
+    let (account, instance) = (account().to_string(), instance().to_string());
+    let words = ["instance", "setup", instance.as_str(), "--account", &account];
+    let in_state =
+        |state| Platform::start(move |_| reply(&setup(state, [JobState::Queued; 2], "")));
+    let run = async |state, more: &[&str]| {
+        let platform = in_state(state).await;
+        let done = Person::at(&platform).runs(&[&words[..], more].concat()).await;
+        assert!(platform.lines().iter().all(|line| line.starts_with("GET ")), "{more:?}");
+        (done.status, done.err)
+    };
+    let (status, err) = run(InstanceState::AwaitingSetup, &["nonsense=3"]).await;
+    assert!(status == 5 && err.contains("asks for no `nonsense`"), "{status} {err}");
+    assert!(err.contains("admin_email"), "{err}");
+    let (status, err) = run(InstanceState::AwaitingSetup, &["--wait"]).await;
+    assert!(status == 5 && err.contains("no values were given"), "{status} {err}");
+    let (status, err) = run(InstanceState::Open, &["admin_email=a@b.example", "--wait"]).await;
+    assert!(status == 5 && err.contains("open: nothing was sent"), "{status} {err}");
+    let (status, err) = run(InstanceState::SettingUp, &["--defaults"]).await;
+    assert!(status == 5 && err.contains("under way"), "{status} {err}");
 }
 
 #[tokio::test]
