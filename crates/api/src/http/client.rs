@@ -5,8 +5,9 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy,
+    client::legacy::{self, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
 
@@ -151,7 +152,7 @@ impl Client {
 /// The transport over HTTP to one base address, where all components stand below their names.
 pub struct Remote {
     base: String,
-    client: legacy::Client<legacy::connect::HttpConnector, Full<Bytes>>,
+    client: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     timeout: Duration,
 }
 
@@ -159,13 +160,15 @@ impl Remote {
     /// No answer is read past this many bytes; packages are the largest.
     pub const REPLY_BYTES_MAX: usize = 512 << 20;
 
-    /// A transport to `base`, such as `http://127.0.0.1:8080`; each request may take 60 s.
+    /// A transport to `base`, such as `http://127.0.0.1:8080`; each request may take 60 s. Behind
+    /// `https://` there must be somebody whom an authority vouches for that this machine trusts:
+    /// its own store, or what `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
     pub fn new(base: &str) -> Self {
         let client = legacy::Client::builder(TokioExecutor::new())
             // Whoever answers closes what is idle later than this.
             .pool_idle_timeout(Duration::from_secs(10))
             .pool_timer(TokioTimer::new())
-            .build_http();
+            .build(connector(base));
         Self {
             base: base.trim_end_matches('/').to_owned(),
             client,
@@ -188,6 +191,21 @@ impl Remote {
         let body = body.map_err(|cause| cause.to_string())?.to_bytes();
         Ok(Response::from_parts(parts, body))
     }
+}
+
+/// The authorities are read only if they are asked: it takes longer than a command's question.
+fn connector(base: &str) -> HttpsConnector<HttpConnector> {
+    let mut trusted = rustls::RootCertStore::empty();
+    if base.starts_with("https://") {
+        trusted.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider has ciphers for both versions of the protocol")
+        .with_root_certificates(trusted)
+        .with_no_client_auth();
+    HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build()
 }
 
 impl Transport for Remote {

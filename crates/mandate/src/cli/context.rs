@@ -195,7 +195,7 @@ fn hint_of_denial<O: Operation>(operation: &O) -> Option<String> {
 }
 
 fn check_url(url: &str) -> Outcome {
-    let host = url.strip_prefix("http://").unwrap_or("");
+    let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")).unwrap_or("");
     let parsed = url.parse::<http::Uri>().ok().filter(|uri| uri.host().is_some());
     if host.is_empty() || parsed.is_none() {
         let sentence = format!("`{url}` is not the address of a platform");

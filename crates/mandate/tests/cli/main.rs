@@ -11,3 +11,4 @@ mod platform;
 mod publishing;
 mod reference;
 mod sessions;
+mod tls;
