@@ -75,7 +75,7 @@ impl Failure {
 
     /// The same, told as a JSON document if `is_json`.
     #[must_use]
-    pub(crate) fn as_json(self, is_json: bool) -> Self {
+    pub(crate) fn told_as_json(self, is_json: bool) -> Self {
         Self { is_json, ..self }
     }
 

@@ -131,7 +131,7 @@ async fn run(arguments: Arguments) -> Outcome {
             let connection = $with.connection.or(arguments.connection);
             let is_json = connection.json();
             let done = async { $with.command.run(&Context::open(connection)?).await };
-            done.await.map_err(|failure: Failure| failure.as_json(is_json))
+            done.await.map_err(|failure: Failure| failure.told_as_json(is_json))
         }};
     }
     match arguments.command {
