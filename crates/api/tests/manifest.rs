@@ -132,10 +132,15 @@ fn the_smallest_manifest_has_a_command_and_a_size() {
 #[test]
 fn requests_are_led_by_the_first_route_that_matches() {
     let forum = forum();
-    let access = |method, path| match forum.access(method, &normalise(path).unwrap()) {
-        Some(Access::Permission(permission)) => permission.as_str(),
-        Some(Access::Public) => "public",
-        None => "nothing",
+    let access = |method, path| {
+        let Some([place, freely]) = forum.deciding(method, &normalise(path).unwrap()) else {
+            return "nothing";
+        };
+        assert_eq!(place, freely, "{method} {path}");
+        match &forum.routes[place].access {
+            Access::Permission(permission) => permission.as_str(),
+            Access::Public => "public",
+        }
     };
     let cases = [
         ("POST", "/users", "forum.addUsers"),
@@ -149,12 +154,14 @@ fn requests_are_led_by_the_first_route_that_matches() {
     for (method, path, expected) in cases {
         assert_eq!(access(method, path), expected, "{method} {path}");
     }
-    assert_eq!(forum.module_of("/polls/7"), Some("polls"));
-    assert_eq!((forum.module_of("/badges"), forum.module_of("/")), (None, None));
+    let module = |path| forum.modules_of(path).next().map(|(name, _)| name);
+    assert_eq!((module("/polls/7"), module("/Polls/7")), (Some("polls"), Some("polls")));
+    assert_eq!((module("/badges"), module("/")), (None, None));
     let meters = |method, path, status| -> Vec<&str> {
         forum.meters_of(method, path, status).map(|(name, _)| name).collect()
     };
     assert_eq!(meters("POST", "/topics/7/posts", 201), ["posts", "requests"]);
+    assert_eq!(meters("POST", "/Topics/7/posts/", 201), ["posts", "requests"]);
     assert_eq!(meters("POST", "/topics/7/posts", 403), ["requests"]);
 }
 
@@ -297,5 +304,75 @@ proptest! {
         if let Err(faults) = Manifest::parse("mandate.toml", &text.join("\n")) {
             prop_assert!(!faults.0.is_empty());
         }
+    }
+}
+
+#[expect(clippy::unwrap_used, reason = "a test ends where it fails")]
+/// A manifest with these routes, some of them public; whatever they leave is public too.
+fn with_routes(routes: &[(String, bool)], exact: bool) -> Manifest {
+    let mut text = format!(
+        "service = {{ name = \"a\", title = \"A\", exact_paths = {exact} }}\n\
+         run.command = [\"./a\"]\nsizes.small = {{ cpu = 1, memory = \"64MiB\" }}\n\
+         permissions.see = {{ title = \"See\", level = \"read\" }}\n"
+    );
+    let rest = ("* /*".to_owned(), true);
+    for (pattern, is_public) in routes.iter().chain([&rest]) {
+        let access = if *is_public { "access = \"public\"" } else { "permission = \"see\"" };
+        text.extend(["[[routes]]\nmatch = \"", pattern, "\"\n", access, "\n"]);
+    }
+    Manifest::parse("mandate.toml", &text).unwrap()
+}
+
+/// Whether a visitor may ask for it.
+fn is_open(manifest: &Manifest, path: &str) -> bool {
+    let deciding = manifest.deciding("GET", path);
+    let public = |place: usize| manifest.routes[place].access == Access::Public;
+    deciding.is_some_and(|places| places.into_iter().all(public))
+}
+
+/// The same path for somebody who reads freely, in another spelling.
+fn respelled(path: &str, turns: &[u8]) -> String {
+    let mut text = String::new();
+    for (letter, turn) in path.chars().zip(turns.iter().cycle()) {
+        match (letter, turn % 4) {
+            ('/', 1) => text.push_str("//"),
+            ('/', 2) if text.len() > 1 => text.push_str(";v=1/"),
+            ('/', 3) => text.push_str("/./"),
+            (letter, 1) => text.push(letter.to_ascii_uppercase()),
+            (letter, 2 | 3) if letter != '/' => {
+                text.extend(["%", &format!("{:02x}", u32::from(letter))]);
+            }
+            (letter, _) => text.push(letter),
+        }
+    }
+    if turns.len().is_multiple_of(2) { text + "/" } else { text }
+}
+
+proptest! {
+    /// Where a route protects a path, no spelling of it is open.
+    #[test]
+    fn no_spelling_opens_what_is_protected(
+        routes in prop::collection::vec(("(GET|\\*) (/([abA+]|\\*)){1,2}", any::<bool>()), 1..6),
+        path in "(/[ab+]){1,2}",
+        turns in prop::collection::vec(any::<u8>(), 1..12),
+    ) {
+        let manifest = with_routes(&routes, false);
+        let freely = manifest.routes.iter().find(|route| route.pattern.covers("GET", &path));
+        let is_protected = freely.is_some_and(|route| route.access != Access::Public);
+        let other = normalise(&respelled(&path, &turns)).unwrap();
+        prop_assert!(!(is_protected && is_open(&manifest, &other)), "{other} opens {path}");
+    }
+
+    /// What is open is so to the letter, however freely what protects is read.
+    #[test]
+    fn no_spelling_widens_what_is_public(
+        routes in prop::collection::vec(("(GET|\\*) (/([abA+]|\\*)){1,2}", any::<bool>()), 1..6),
+        path in "(/[abAB+]){1,2}/?",
+    ) {
+        let (freely, exactly) = (with_routes(&routes, false), with_routes(&routes, true));
+        prop_assert!(!is_open(&freely, &path) || is_open(&exactly, &path));
+        let first = exactly.routes.iter().find(|route| route.pattern.matches("GET", &path));
+        let is_public = first.is_some_and(|route| route.access == Access::Public);
+        prop_assert_eq!(is_open(&exactly, &path), is_public);
     }
 }

@@ -64,6 +64,10 @@ pub struct Service {
     pub summary: String,
     /// How instances share processes; `dedicated` unless said otherwise.
     pub tenancy: Tenancy,
+    /// Whether `/Admin` is another path than `/admin` to the application; if not, whoever may not
+    /// ask for one may not ask for the other.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exact_paths: bool,
 }
 
 /// How instances share processes.
@@ -264,20 +268,27 @@ impl Manifest {
         reader::Reader::read(file_name, text, parse::manifest)
     }
 
-    /// Who may make a request: what the first matching route says; `None` if none matches. Here and
-    /// below, `path` must come from [`normalise`].
-    pub fn access(&self, method: &str, path: &str) -> Option<&Access> {
-        let route = self.routes.iter().find(|route| route.pattern.matches(method, path))?;
-        Some(&route.access)
+    /// The places of the two routes that decide about a request, both of which must let it through:
+    /// the first that matches it to the letter, and the first that covers it however it is spelled
+    /// (the same one, if the application's paths are exact). `None` if none matches to the letter.
+    /// Here and below, `path` must come from [`normalise`].
+    pub fn deciding(&self, method: &str, path: &str) -> Option<[usize; 2]> {
+        let letter = self.routes.iter().position(|route| route.pattern.matches(method, path))?;
+        let freely = self.routes.iter().position(|route| self.closes(&route.pattern, method, path));
+        Some([letter, freely.unwrap_or(letter)])
     }
 
-    /// The module that a path belongs to, which must be on; `None` if it belongs to none.
-    pub fn module_of(&self, path: &str) -> Option<&str> {
-        let owns = |module: &Module| module.routes.iter().any(|route| route.matches_path(path));
-        self.modules.iter().find(|(_, module)| owns(module)).map(|(name, _)| name.as_str())
+    /// The modules that a path belongs to however it is spelled, which must all be on.
+    pub fn modules_of(&self, path: &str) -> impl Iterator<Item = (&str, &Module)> {
+        let exact = self.service.exact_paths;
+        let owns = move |route: &Pattern| {
+            if exact { route.matches_path(path) } else { route.covers_path(path) }
+        };
+        let modules = self.modules.iter().map(|(name, module)| (name.as_str(), module));
+        modules.filter(move |(_, module)| module.routes.iter().any(owns))
     }
 
-    /// The meters that count an answered request.
+    /// The meters that count an answered request, however it is spelled.
     pub fn meters_of(
         &self,
         method: &str,
@@ -285,9 +296,17 @@ impl Manifest {
         status: u16,
     ) -> impl Iterator<Item = (&str, &Meter)> {
         self.meters.iter().map(|(name, meter)| (name.as_str(), meter)).filter(move |(_, meter)| {
-            meter.pattern.as_ref().is_none_or(|pattern| pattern.matches(method, path))
+            meter.pattern.as_ref().is_none_or(|pattern| self.closes(pattern, method, path))
                 && meter.status.is_none_or(|wanted| wanted.matches(status))
         })
+    }
+
+    /// Whether a pattern that guards something means a request.
+    fn closes(&self, pattern: &Pattern, method: &str, path: &str) -> bool {
+        if self.service.exact_paths {
+            return pattern.matches(method, path);
+        }
+        pattern.covers(method, path)
     }
 
     /// Whether workers ever run something for it.

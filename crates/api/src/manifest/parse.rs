@@ -96,7 +96,7 @@ fn optional_command(table: &Table<'_>, key: &str) -> Option<Vec<String>> {
 }
 
 fn service(table: &Table<'_>) -> Option<Service> {
-    table.only(&["name", "title", "summary", "tenancy"]);
+    table.only(&["name", "title", "summary", "tenancy", "exact_paths"]);
     let name = table.need("name", "name = \"…\"").and_then(|node| {
         let name: Name = node.parse()?;
         if crate::RESERVED.contains(&name.as_str()) {
@@ -112,7 +112,8 @@ fn service(table: &Table<'_>) -> Option<Service> {
     let tenancies = [("shared", Tenancy::Shared), ("dedicated", Tenancy::Dedicated)];
     let tenancy = table.get("tenancy").and_then(|node| node.one_of(&tenancies));
     let tenancy = tenancy.unwrap_or(Tenancy::Dedicated);
-    Some(Service { name: name?, title: title?, summary, tenancy })
+    let exact_paths = table.get("exact_paths").and_then(|node| node.truth()).unwrap_or(false);
+    Some(Service { name: name?, title: title?, summary, tenancy, exact_paths })
 }
 
 fn package(table: &Table<'_>) -> Option<Package> {

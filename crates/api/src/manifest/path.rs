@@ -37,7 +37,8 @@ pub fn normalise(raw_path: &str) -> Option<String> {
 }
 
 fn hides_dots(segment: &str) -> bool {
-    segment.split_once(';').is_some_and(|(head, _)| matches!(head, "" | "." | ".."))
+    let parted = segment.split_once(';').or_else(|| segment.split_once("%3B"));
+    parted.is_some_and(|(head, _)| matches!(head, "" | "." | ".."))
 }
 
 /// Decodes what may be decoded; the bytes that the escapes stand for must be UTF-8.
@@ -135,6 +136,8 @@ mod tests {
             "/.;/users",
             "/;x/users",
             "/..;x=1",
+            "/public/..%3b/users",
+            "/%3Bx/users",
             &long,
         ];
         for raw in bad {

@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use percent_encoding::percent_decode_str;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -34,8 +35,9 @@ pub enum PatternError {
 /// Which requests are meant: `POST /topics/*/posts`, or for any method `* /polls` or `/polls`.
 ///
 /// A segment `*` is exactly one segment; a last `*` is one or more, and `/*` alone also the root.
-/// Upper and lower case differ. A final `/` and what follows a `;` in a segment make no difference,
-/// since to many applications they make none.
+/// A final `/` and what follows a `;` in a segment make no difference, since to many applications
+/// they make none. Upper and lower case differ where a pattern opens something
+/// ([`matches`](Pattern::matches)), and not where it closes something ([`covers`](Pattern::covers)).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Pattern {
@@ -51,19 +53,37 @@ impl Pattern {
 
     /// Whether a request is meant. `path` must come from [`normalise`](super::normalise).
     pub fn matches(&self, method: &str, path: &str) -> bool {
-        let asked = if method == "HEAD" { "GET" } else { method };
-        self.method.as_deref().is_none_or(|method| method == asked) && self.matches_path(path)
+        self.has_method(method) && self.fits(path, same)
+    }
+
+    /// Whether a request is meant by an application that cares neither about upper and lower case
+    /// nor about which characters are escaped.
+    pub fn covers(&self, method: &str, path: &str) -> bool {
+        self.has_method(method) && self.covers_path(path)
     }
 
     /// Whether a path is meant, whatever the method.
     pub fn matches_path(&self, path: &str) -> bool {
+        self.fits(path, same)
+    }
+
+    /// Whether a path is meant as [`covers`](Pattern::covers) says, whatever the method.
+    pub fn covers_path(&self, path: &str) -> bool {
+        self.fits(path, alike)
+    }
+
+    fn has_method(&self, method: &str) -> bool {
+        let asked = if method == "HEAD" { "GET" } else { method };
+        self.method.as_deref().is_none_or(|method| method == asked)
+    }
+
+    fn fits(&self, path: &str, is: fn(&str, &str) -> bool) -> bool {
         let mut asked = path.split('/').filter(|segment| !segment.is_empty());
         let Some((last, first)) = self.segments.split_last() else {
             return asked.next().is_none();
         };
         let meets = |segment: &String, asked: Option<&str>| {
-            let plain = |asked: &str| asked.split(';').next() == Some(segment);
-            asked.is_some_and(|asked| segment == "*" || plain(asked))
+            asked.is_some_and(|asked| segment == "*" || is(segment, asked))
         };
         if !first.iter().all(|segment| meets(segment, asked.next())) {
             return false;
@@ -73,6 +93,25 @@ impl Pattern {
         (everything && rest.is_none())
             || (meets(last, rest) && (last == "*" || asked.next().is_none()))
     }
+}
+
+/// What follows a `;` belongs to no name.
+fn same(own: &str, asked: &str) -> bool {
+    asked.split(';').next() == Some(own)
+}
+
+/// Whether two segments could be one to somebody.
+fn alike(own: &str, asked: &str) -> bool {
+    let is_plain = |segment: &str| !segment.contains(['%', ';']);
+    own.eq_ignore_ascii_case(asked)
+        || !(is_plain(own) && is_plain(asked)) && folded(own) == folded(asked)
+}
+
+fn folded(segment: &str) -> String {
+    let text = percent_decode_str(segment).decode_utf8_lossy();
+    let name = text.split(';').next().unwrap_or_default();
+    // There and back: some letters have a second small form, such as `ſ` of `s`.
+    name.to_uppercase().to_lowercase()
 }
 
 impl FromStr for Pattern {
@@ -221,6 +260,27 @@ mod tests {
     }
 
     #[test]
+    fn what_closes_is_matched_however_it_is_spelled() {
+        let cases = [
+            ("/polls", "/Polls", true),
+            ("/polls", "/POLLS/", true),
+            ("/Polls", "/polls;v=1", true),
+            ("/polls", "/pollster", false),
+            ("/polls/*", "/POLLS/1", true),
+            ("/polls/*", "/polls", false),
+            ("/c++", "/C%2B%2b", true),
+            ("/a", "/a%3Bb", true),
+            ("/caf%C3%A9", "/CAF%C3%89", true),
+            ("/users", "/u%C5%BFers", true),
+            ("/*/posts", "/x/Posts", true),
+        ];
+        for (text, path, expected) in cases {
+            assert_eq!(pattern(text).covers("GET", path), expected, "{text} of {path}");
+        }
+        assert!(!pattern("POST /polls").covers("GET", "/polls"));
+    }
+
+    #[test]
     fn what_is_not_a_pattern_is_refused() {
         let bad = [
             "",
@@ -276,6 +336,14 @@ mod tests {
             let asked = normalise(&format!("{asked}/")).unwrap();
             let meant = pattern(&format!("GET {own}")).matches("GET", &asked);
             prop_assert_eq!(meant, own == asked);
+        }
+
+        #[test]
+        fn what_matches_is_covered(own in "(/([ab]{1,2}|\\*)){1,3}", asked in "(/[aAb;%4]{1,4}){1,3}/?") {
+            if let Some(asked) = normalise(&asked) {
+                let own = pattern(&own);
+                prop_assert!(!own.matches_path(&asked) || own.covers_path(&asked));
+            }
         }
 
         #[test]

@@ -292,6 +292,14 @@ impl<'t> Node<'t> {
         }
     }
 
+    /// Yes or no.
+    pub(crate) fn truth(&self) -> Option<bool> {
+        match self.value {
+            DeValue::Boolean(truth) => Some(*truth),
+            _ => self.wrong("write `true` or `false`"),
+        }
+    }
+
     /// A whole number.
     pub(crate) fn number(&self, range: RangeInclusive<u64>) -> Option<u64> {
         let mend = || format!("write a whole number from {} to {}", range.start(), range.end());

@@ -43,22 +43,24 @@ pub(crate) fn authorize(
     };
     check_module(&manifest, &route, &path)?;
     let method = visit.head.method.as_str();
-    let matched = manifest.routes.iter().position(|route| route.pattern.matches(method, &path));
-    let Some(matched) = matched else { return Err(unlisted(method).into()) };
-    if let Access::Permission(permission) = &manifest.routes[matched].access {
-        let resource = Resource::Instance(route.account, route.instance);
-        front
-            .guard
-            .authorize(caller, permission.as_str(), &resource)
-            .map_err(|problem| lead_in(visit, &path, problem))?;
+    let deciding = manifest.deciding(method, &path);
+    let Some([matched, freely]) = deciding else { return Err(unlisted(method).into()) };
+    let resource = Resource::Instance(route.account, route.instance);
+    let needed = [matched, freely].map(|place| &manifest.routes[place].access);
+    // Usually both are one.
+    for access in &needed[..if matched == freely { 1 } else { 2 }] {
+        if let Access::Permission(permission) = access {
+            front
+                .guard
+                .authorize(caller, permission.as_str(), &resource)
+                .map_err(|problem| lead_in(visit, &path, problem))?;
+        }
     }
     Ok(Meant { route, manifest, path, matched })
 }
 
 fn check_module(manifest: &Manifest, route: &Route, path: &str) -> Result<(), Problem> {
-    let owners = manifest.modules.iter();
-    let mut owners =
-        owners.filter(|(_, module)| module.routes.iter().any(|pattern| pattern.matches_path(path)));
+    let mut owners = manifest.modules_of(path);
     let Some((_, module)) = owners.find(|(name, _)| !route.modules.contains(*name)) else {
         return Ok(());
     };

@@ -36,6 +36,10 @@ async fn no_spelling_of_a_path_goes_around_a_permission() {
         "/admin/.",
         "/admin#/public",
         "/admin/%",
+        "/Admin",
+        "/ADMIN/orders",
+        "/%41DMIN;x=1/",
+        "//Admin//x",
     ];
     for path in closed {
         let answer = world.get(path).await;
@@ -54,6 +58,7 @@ async fn no_spelling_of_a_path_goes_around_a_permission() {
         "/..;/admin",
         "/.;/admin",
         "/;/admin",
+        "/%3B/admin",
         "/\u{e9}",
         "*",
         "x",
