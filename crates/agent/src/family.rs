@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use rustix::process::Pid;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::{sync::Mutex, time::Instant};
 
 use crate::machine::{self, Seen};
@@ -31,15 +31,27 @@ pub(crate) struct Family {
 }
 
 impl Survey {
-    fn take() -> Self {
+    /// Looks now, on this thread.
+    pub(crate) fn take() -> Self {
         let processes = machine::processes();
         let mark = |seen: &Seen| Some((seen.pid, machine::variable(seen.pid, MARK)?));
-        let marks = processes.iter().filter_map(mark).collect();
+        let marks = processes.iter().filter_map(mark).filter(|(_, mark)| !mark.is_empty());
+        let marks = marks.collect();
         Self { processes, marks }
     }
 
     /// The living members of a family.
-    pub(crate) fn members(&self, family: &Family) -> Vec<Pid> {
+    pub(crate) fn members(&self, family: &Family) -> Vec<Seen> {
+        self.kin(family, |seen| seen.group == family.leader)
+    }
+
+    /// The living of a family whose first process has ended: its number may be another's by now.
+    pub(crate) fn orphans(&self, family: &Family) -> Vec<Seen> {
+        self.kin(family, |_| false)
+    }
+
+    /// Who carries the family's mark, those whom `is_own` knows, and who is of kin to them.
+    fn kin(&self, family: &Family, is_own: impl Fn(&Seen) -> bool) -> Vec<Seen> {
         let marked = |seen: &Seen| self.marks.get(&seen.pid).is_some_and(|m| *m == family.mark);
         let mut members: HashSet<Pid> = HashSet::new();
         loop {
@@ -47,7 +59,7 @@ impl Survey {
             for seen in &self.processes {
                 let kin = [Some(seen.group), seen.session, seen.parent];
                 let related = kin.iter().flatten().any(|of| members.contains(of));
-                if related || seen.group == family.leader || marked(seen) {
+                if related || is_own(seen) || marked(seen) {
                     members.insert(seen.pid);
                 }
             }
@@ -55,8 +67,19 @@ impl Survey {
                 break;
             }
         }
-        let living = self.processes.iter().filter(|seen| !seen.ended).map(|seen| seen.pid);
-        living.filter(|pid| members.contains(pid)).collect()
+        let living = self.processes.iter().filter(|seen| !seen.ended);
+        living.filter(|seen| members.contains(&seen.pid)).copied().collect()
+    }
+}
+
+/// Signals processes that were seen a moment ago, and no others that have their numbers now.
+pub(crate) fn signal(processes: &[Seen], signal: Signal) {
+    for seen in processes {
+        let Ok(process) = pidfd_open(seen.pid, PidfdFlags::empty()) else { continue };
+        if machine::process(seen.pid).is_some_and(|now| now.started == seen.started) {
+            // It may have ended meanwhile.
+            let _ = pidfd_send_signal(process, signal);
+        }
     }
 }
 
@@ -117,14 +140,13 @@ mod tests {
         ];
         let marks = [(pid(15), "/a/tmp".to_owned()), (pid(22), "/b/tmp".to_owned())].into();
         let survey = Survey { processes: processes.map(seen).into(), marks };
-        let members = |leader, mark: &str| {
-            let family = Family { leader: pid(leader), mark: mark.to_owned() };
-            let mut members: Vec<i32> =
-                survey.members(&family).iter().map(|pid| pid.as_raw_nonzero().get()).collect();
-            members.sort_unstable();
-            members
+        let family = |leader, mark: &str| Family { leader: pid(leader), mark: mark.to_owned() };
+        let numbers = |seen: Vec<Seen>| -> Vec<i32> {
+            seen.iter().map(|seen| seen.pid.as_raw_nonzero().get()).collect()
         };
+        let members = |leader, mark| numbers(survey.members(&family(leader, mark)));
         assert_eq!(members(10, "/a/tmp"), [10, 11, 12, 13, 14, 15]);
         assert_eq!(members(20, "/b/tmp"), [20, 21, 22]);
+        assert_eq!(numbers(survey.orphans(&family(10, "/b/tmp"))), [22], "10 is another's now");
     }
 }

@@ -180,6 +180,7 @@ impl Worker {
             variables,
             log: scratch.path().join("output.log"),
             remembered: self.node.folder.processes(),
+            surveys: self.node.surveys.clone(),
         };
         let process = Process::launch(launch, output).await;
         let process = process.map_err(|cause| format!("the command cannot be started: {cause}"))?;

@@ -9,9 +9,10 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use rustix::process::Pid;
-
-use crate::family::{Family, Surveys};
+use crate::{
+    family::{Family, Surveys},
+    machine::Seen,
+};
 
 /// The state of a socket that listens, as the kernel's tables have it.
 const LISTENING: &str = "0A";
@@ -122,9 +123,9 @@ fn local_address(text: &str) -> Option<(IpAddr, u16)> {
 }
 
 /// The sockets that these processes hold.
-fn sockets_of(processes: &[Pid]) -> BTreeSet<u64> {
-    let open = |pid: &Pid| std::fs::read_dir(format!("/proc/{}/fd", pid.as_raw_nonzero()));
-    let files = processes.iter().filter_map(|pid| open(pid).ok()).flatten().flatten();
+fn sockets_of(processes: &[Seen]) -> BTreeSet<u64> {
+    let open = |seen: &Seen| std::fs::read_dir(format!("/proc/{}/fd", seen.pid.as_raw_nonzero()));
+    let files = processes.iter().filter_map(|seen| open(seen).ok()).flatten().flatten();
     let socket = |file: std::fs::DirEntry| {
         let target = std::fs::read_link(file.path()).ok()?;
         target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
@@ -135,6 +136,7 @@ fn sockets_of(processes: &[Pid]) -> BTreeSet<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine;
     use std::net::TcpListener;
 
     #[test]
@@ -162,7 +164,7 @@ mod tests {
 
     #[test]
     fn this_process_listens_where_it_does() {
-        let me = [rustix::process::getpid()];
+        let me = [machine::process(rustix::process::getpid()).unwrap()];
         for address in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0"] {
             // Not every machine has IPv6.
             let Ok(listener) = TcpListener::bind(address) else { continue };

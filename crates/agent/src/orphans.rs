@@ -1,20 +1,22 @@
 //! Ends what a killed agent left behind.
 //!
-//! Each process has a file, named by its pid, from before its program begins until after its group
+//! Each process has a file, named by its pid, from before its program begins until after its family
 //! has ended. The file says when the process was started and at which boot; only if both are still
 //! true is it the process that was meant, and not another one that got its number.
 
 use std::{fs, io, path::Path, time::Duration};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal};
 use tokio::time::Instant;
 
 use crate::{
-    family::{Family, MARK},
+    family::{self, Family, Survey},
     folder::{remove_file, write_private},
-    machine,
-    process::end_of,
+    machine::{self, Seen},
 };
+
+/// How often to look whether they have ended.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Remembers a command by its first process, which was just started.
 pub(crate) fn remember(folder: &Path, family: &Family) -> io::Result<()> {
@@ -34,44 +36,62 @@ pub(crate) fn forget(folder: &Path, pid: Pid) {
 /// Ends every process that is remembered in `folder`, and forgets it: first by asking, after
 /// `grace` without.
 pub(crate) async fn end(folder: &Path, grace: Duration) {
-    let orphans = remembered(folder);
-    for group in &orphans {
-        let _ = kill_process_group(*group, Signal::TERM);
-    }
+    let families = remembered(folder);
+    let left = || left_of(&families);
     let deadline = Instant::now() + grace;
-    for group in &orphans {
-        let _ = tokio::time::timeout_at(deadline, end_of(*group)).await;
-        let _ = kill_process_group(*group, Signal::KILL);
-        let _ = tokio::time::timeout(grace, end_of(*group)).await;
-        tracing::warn!(process = %group.as_raw_nonzero(), "ended what an earlier agent had left");
+    let mut there = left();
+    for seen in &there {
+        tracing::warn!(process = %seen.pid.as_raw_nonzero(), "an earlier agent left it; it is ended");
+    }
+    family::signal(&there, Signal::TERM);
+    while !there.is_empty() && Instant::now() < deadline {
+        tokio::time::sleep(LOOK.min(grace)).await;
+        there = left();
+    }
+    let deadline = deadline + grace;
+    while !there.is_empty() && Instant::now() < deadline {
+        family::signal(&there, Signal::KILL);
+        tokio::time::sleep(LOOK.min(grace)).await;
+        there = left();
     }
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let _ = remove_file(&entry.path());
     }
 }
 
-/// The process groups that an earlier agent started and that still have members.
-fn remembered(folder: &Path) -> Vec<Pid> {
+/// What an earlier agent started since the machine was booted.
+fn remembered(folder: &Path) -> Vec<Remembered> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let boot = machine::boot();
-    entries.filter_map(|entry| is_left(&entry.path(), &boot)).collect()
+    entries.filter_map(|entry| Remembered::read(&entry.path(), &boot)).collect()
 }
 
-fn is_left(path: &Path, boot: &str) -> Option<Pid> {
-    let pid = Pid::from_raw(path.file_name()?.to_str()?.parse().ok()?)?;
-    let text = fs::read_to_string(path).ok()?;
-    let (first, mark) = text.split_once('\n')?;
-    let (started, booted) = first.split_once(' ')?;
-    if booted != boot {
-        return None;
+fn left_of(families: &[Remembered]) -> Vec<Seen> {
+    if families.is_empty() {
+        return Vec::new();
     }
-    if let Some(seen) = machine::process(pid) {
-        return (seen.started.to_string() == started && seen.group == pid).then_some(pid);
-    }
-    // The group's number is not given to another process while it has members, but by now it may
-    // be the group of a process that came and went since: the mark tells.
-    let mine = |seen: &machine::Seen| {
-        seen.group == pid && machine::variable(seen.pid, MARK).as_deref() == Some(mark.trim_end())
+    let survey = Survey::take();
+    let left = |remembered: &Remembered| match machine::process(remembered.family.leader) {
+        Some(leader) if leader.started == remembered.started => survey.members(&remembered.family),
+        // Its number is not given away while its group has members, but by now it may be the group
+        // of a process that came and went since: the mark tells.
+        _ => survey.orphans(&remembered.family),
     };
-    machine::processes().iter().any(mine).then_some(pid)
+    families.iter().flat_map(left).collect()
+}
+
+struct Remembered {
+    family: Family,
+    started: u64,
+}
+
+impl Remembered {
+    fn read(path: &Path, boot: &str) -> Option<Self> {
+        let leader = path.file_name()?.to_str()?.parse().ok().filter(|number| *number > 0)?;
+        let text = fs::read_to_string(path).ok()?;
+        let (first, mark) = text.split_once('\n')?;
+        let (started, booted) = first.split_once(' ')?;
+        let family = Family { leader: Pid::from_raw(leader)?, mark: mark.trim_end().to_owned() };
+        (booted == boot).then_some(Self { family, started: started.parse().ok()? })
+    }
 }

@@ -1,4 +1,5 @@
-//! One process with all its children, from before its program begins until none is left.
+//! One process with all its children, from before its program begins until none is left. A child
+//! that leaves the group is found by descent, session or mark; one that has lost all three is not.
 //!
 //! A small shell waits at a gate before it becomes the program: only when the process is remembered
 //! for the next agent, and limited, is it let through. An agent that is killed before that leaves a
@@ -25,8 +26,9 @@ use tokio::{
 use types::Secret;
 
 use crate::{
-    family::{Family, MARK},
-    machine, orphans,
+    family::{self, Family, MARK, Survey, Surveys},
+    machine::{self, Seen},
+    orphans,
     output::{Output, pump},
 };
 
@@ -35,6 +37,8 @@ const GATE: &str = "read -r _ && exec \"$@\" </dev/null";
 const LOOK: Duration = Duration::from_millis(100);
 /// How long the rest of what a process printed is waited for after its end.
 const REST: Duration = Duration::from_secs(1);
+/// How often what is left of a family is looked for.
+const ROUNDS: u32 = 5;
 
 /// What to run.
 pub(crate) struct Launch<'a> {
@@ -48,13 +52,15 @@ pub(crate) struct Launch<'a> {
     pub(crate) log: PathBuf,
     /// Where it is remembered.
     pub(crate) remembered: PathBuf,
+    /// How its processes are found.
+    pub(crate) surveys: Surveys,
 }
 
-/// A process and its group. Dropped, the group is killed.
+/// A process and its family. Dropped, all of them are killed.
 pub(crate) struct Process {
     child: Child,
-    pid: Pid,
-    mark: String,
+    family: Family,
+    surveys: Surveys,
     remembered: PathBuf,
     pump: JoinHandle<()>,
 }
@@ -69,8 +75,10 @@ impl Process {
         let reader = pipe::Receiver::from_owned_fd(reader.into())?;
         let pump = tokio::spawn(pump(reader, output.clone(), launch.log));
         let mark = launch.variables.get(MARK).map_or("", Secret::reveal).to_owned();
-        let mut process = Self { child, pid, mark, remembered: launch.remembered, pump };
-        orphans::remember(&process.remembered, &process.family())?;
+        let family = Family { leader: pid, mark };
+        let Launch { surveys, remembered, .. } = launch;
+        let mut process = Self { child, family, surveys, remembered, pump };
+        orphans::remember(&process.remembered, &process.family)?;
         // A core file would hold what the process knows.
         let none = Rlimit { current: Some(0), maximum: Some(0) };
         prlimit(Some(pid), Resource::Core, none)?;
@@ -82,21 +90,22 @@ impl Process {
 
     /// Its process group.
     pub(crate) fn group(&self) -> Pid {
-        self.pid
+        self.family.leader
     }
 
     /// Its processes, and how they are known.
     pub(crate) fn family(&self) -> Family {
-        Family { leader: self.pid, mark: self.mark.clone() }
+        self.family.clone()
     }
 
-    /// Waits until it ends, then ends what is left of its group. May be asked again after it was
+    /// Waits until it ends, then ends what is left of its family. May be asked again after it was
     /// interrupted.
     pub(crate) async fn ended(&mut self) -> io::Result<ExitStatus> {
         if self.child.id().is_some() {
-            end_of(self.pid).await;
+            end_of(self.family.leader).await;
         }
         self.signal(Signal::KILL);
+        self.end_the_rest().await;
         let status = self.child.wait().await?;
         if !self.pump.is_finished() {
             let _ = tokio::time::timeout(REST, &mut self.pump).await;
@@ -104,29 +113,55 @@ impl Process {
         Ok(status)
     }
 
-    /// Asks the group to end, and ends it after `grace`.
+    /// Asks the family to end, and ends it after `grace`.
     pub(crate) async fn stop(mut self, grace: Duration) {
         self.signal(Signal::TERM);
-        if tokio::time::timeout(grace, self.ended()).await.is_err() {
+        let outside = self.surveys.fresh().await.members(&self.family);
+        let outside: Vec<Seen> =
+            outside.into_iter().filter(|seen| seen.group != self.family.leader).collect();
+        family::signal(&outside, Signal::TERM);
+        let ended = async {
+            end_of(self.family.leader).await;
+            for seen in &outside {
+                end_of(seen.pid).await;
+            }
+        };
+        if tokio::time::timeout(grace, ended).await.is_err() {
             self.signal(Signal::KILL);
-            let _ = self.ended().await;
         }
+        // Known by descent, which cannot be seen once their parents have ended.
+        family::signal(&outside, Signal::KILL);
+        let _ = self.ended().await;
     }
 
     /// Signals the group. A leader that was not yet waited for still owns the group's number;
     /// afterwards, and then the group has been killed, it may be another's.
     fn signal(&self, signal: Signal) {
         if self.child.id().is_some() {
-            let _ = kill_process_group(self.pid, signal);
+            let _ = kill_process_group(self.family.leader, signal);
+        }
+    }
+
+    /// Ends the members that have left the group, and what they start while that is done.
+    async fn end_the_rest(&self) {
+        for _ in 0..ROUNDS {
+            let members = self.surveys.fresh().await.members(&self.family);
+            if self.child.id().is_none() || members.is_empty() {
+                return;
+            }
+            family::signal(&members, Signal::KILL);
         }
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.signal(Signal::KILL);
+        if self.child.id().is_some() {
+            self.signal(Signal::KILL);
+            family::signal(&Survey::take().members(&self.family), Signal::KILL);
+        }
         self.pump.abort();
-        orphans::forget(&self.remembered, self.pid);
+        orphans::forget(&self.remembered, self.family.leader);
     }
 }
 

@@ -210,6 +210,7 @@ impl Releases {
             variables,
             log: place.with_extension("log"),
             remembered: node.folder.processes(),
+            surveys: node.surveys.clone(),
         };
         let mut process = Process::launch(launch, output).await?;
         match tokio::time::timeout(node.pace.build, process.ended()).await {

@@ -123,6 +123,7 @@ impl Keeper {
             variables,
             log: scratch.path().join("output.log"),
             remembered: node.folder.processes(),
+            surveys: node.surveys.clone(),
         };
         let process = Process::launch(launch, &output).await;
         let process = process.map_err(|cause| format!("it cannot be started: {cause}"))?;

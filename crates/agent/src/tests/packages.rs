@@ -24,7 +24,9 @@ if mode == "late":
     time.sleep(1)
 if mode == "stubborn":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-child = subprocess.Popen(["sleep", "3600"])
+away = {"start_new_session": True} if mode == "stray" else {}
+child = subprocess.Popen(["sleep", "3600"], **away)
+other = subprocess.Popen(["sleep", "3600"], env={}, **away)
 memory = []
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
@@ -33,7 +35,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path == "/eat":
             memory.append(b"x" * (300 << 20))
         unwell = os.path.exists(os.environ["HOME"] + "/unwell")
-        body = {"pid": os.getpid(), "child": child.pid, "environ": dict(os.environ)}
+        body = {"pid": os.getpid(), "child": child.pid, "other": other.pid}
+        body["environ"] = dict(os.environ)
         self.send_response(500 if unwell else 200)
         self.end_headers()
         self.wfile.write(json.dumps(body).encode())

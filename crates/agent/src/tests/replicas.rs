@@ -127,6 +127,23 @@ async fn a_replica_that_ends_is_started_again() {
 }
 
 #[tokio::test]
+async fn children_that_left_the_group_end_with_their_replica() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    want(&platform, &Package::new("stray"), 1);
+    let agent = Agent::start(&platform, folder.path());
+    let first = platform.replica(ReplicaState::Healthy, 1).await;
+    let child = number(&ask(&first.address, "/")["child"]);
+    ask(&first.address, "/die");
+    let second = platform.replica(ReplicaState::Healthy, 2).await;
+    assert!(!runs(child), "a crash leaves nothing that carries the mark");
+    let answer = ask(&second.address, "/");
+    let left = [number(&answer["child"]), number(&answer["other"])];
+    assert!(left.iter().all(|pid| runs(*pid)));
+    agent.stop().await;
+    assert!(!left.iter().any(|pid| runs(*pid)), "a stop finds also those without the mark");
+}
+
+#[tokio::test]
 async fn a_replica_that_stops_answering_is_started_again() {
     let (platform, folder) = (Platform::new(), Folder::new());
     want(&platform, &Package::new("serve"), 1);
@@ -234,7 +251,7 @@ async fn an_agent_to_be_killed() {
     let Ok(data) = std::env::var("AGENT_TO_BE_KILLED") else { return };
     let data = PathBuf::from(data);
     let platform = Platform::new();
-    want(&platform, &Package::new("serve"), 1);
+    want(&platform, &Package::new("stray"), 1);
     let _agent = Agent::start(&platform, &data);
     let healthy = platform.replica(ReplicaState::Healthy, 1).await;
     let answer = ask(&healthy.address, "/");
