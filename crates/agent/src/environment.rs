@@ -55,6 +55,15 @@ pub(crate) fn basis(folder: &Path) -> io::Result<Variables> {
     Ok(pairs.map(|(name, value)| (name.to_owned(), Secret::new(value))).into())
 }
 
+/// What an instance's processes get instead of a home that ends with them: the instance's own
+/// folder on this node, which is kept for it.
+pub(crate) fn home_of(node: &Node, instance: InstanceId) -> io::Result<Variables> {
+    let folder = node.folder.instance(instance);
+    private_folder(&folder)?;
+    let value = || Secret::new(folder.display().to_string());
+    Ok([("HOME".to_owned(), value()), ("DATA_DIR".to_owned(), value())].into())
+}
+
 /// What a build hook gets beside that.
 pub(crate) fn of_build(engine: &str) -> Variables {
     let wanted = |name: &str| {

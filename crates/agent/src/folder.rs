@@ -4,15 +4,18 @@
 use std::{
     fs,
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
 
 use rustix::fs::FlockOperation;
-use types::{Digest, JobId, Name, ReplicaId};
+use types::{Digest, InstanceId, JobId, Name, ReplicaId};
 
 use crate::Error;
+
+/// What lets anybody write.
+const WRITE: u32 = 0o222;
 
 /// The folder, which no other agent works in while this value lives.
 #[derive(Debug)]
@@ -94,6 +97,11 @@ impl Folder {
         self.current().join(service.as_str())
     }
 
+    /// What is an instance's own, and stays whichever process of it runs.
+    pub(crate) fn instance(&self, instance: InstanceId) -> PathBuf {
+        self.root.join("instances").join(instance.to_string())
+    }
+
     /// What is a replica's own.
     pub(crate) fn replica(&self, replica: ReplicaId) -> PathBuf {
         self.root.join("replicas").join(replica.to_string())
@@ -147,12 +155,57 @@ pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Removes a folder with all that is in it, if it is there.
+/// Removes a folder with all that is in it, if it is there, also what is sealed.
 pub(crate) fn remove_folder(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
+    let removed = match fs::remove_dir_all(path) {
+        Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied => {
+            unseal(path)?;
+            fs::remove_dir_all(path)
+        }
+        removed => removed,
+    };
+    match removed {
         Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
         _ => Ok(()),
     }
+}
+
+/// Takes the right to write from everything in a folder, and from the folder. Root may write all
+/// the same.
+pub(crate) fn seal(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            seal(&entry.path())?;
+        } else if kind.is_file() {
+            change_mode(&entry.path(), |mode| mode & !WRITE)?;
+        }
+    }
+    change_mode(folder, |mode| mode & !WRITE)
+}
+
+/// Gives the owner the right to change what stands in a folder, and in those below it.
+fn unseal(folder: &Path) -> io::Result<()> {
+    change_mode(folder, |mode| mode | 0o700)?;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            unseal(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Renames a folder that may be sealed: whoever moves one must be able to write to it.
+pub(crate) fn move_sealed(from: &Path, to: &Path) -> io::Result<()> {
+    change_mode(from, |mode| mode | 0o700)?;
+    fs::rename(from, to)
+}
+
+fn change_mode(path: &Path, change: impl FnOnce(u32) -> u32) -> io::Result<()> {
+    let mode = fs::symlink_metadata(path)?.permissions().mode();
+    fs::set_permissions(path, fs::Permissions::from_mode(change(mode)))
 }
 
 /// Removes a file, if it is there.

@@ -172,7 +172,9 @@ impl Worker {
         let (mut variables, secrets) =
             of_instance.map_err(|problem| format!("the environment cannot be had: {problem}"))?;
         let basis = environment::basis(scratch.path());
-        variables.extend(basis.map_err(|cause| format!("the node cannot store files: {cause}"))?);
+        let unstorable = |cause: std::io::Error| format!("the node cannot store files: {cause}");
+        variables.extend(basis.map_err(unstorable)?);
+        variables.extend(environment::home_of(&self.node, instance).map_err(unstorable)?);
         *output = Output::hiding(secrets);
         let launch = Launch {
             command: &lease.command,

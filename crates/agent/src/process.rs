@@ -115,10 +115,11 @@ impl Process {
 
     /// Asks the family to end, and ends it after `grace`.
     pub(crate) async fn stop(mut self, grace: Duration) {
-        self.signal(Signal::TERM);
+        // Looked for first: who is known by descent cannot be seen any more once a parent has ended.
         let outside = self.surveys.fresh().await.members(&self.family);
         let outside: Vec<Seen> =
             outside.into_iter().filter(|seen| seen.group != self.family.leader).collect();
+        self.signal(Signal::TERM);
         family::signal(&outside, Signal::TERM);
         let ended = async {
             end_of(self.family.leader).await;
@@ -129,7 +130,6 @@ impl Process {
         if tokio::time::timeout(grace, ended).await.is_err() {
             self.signal(Signal::KILL);
         }
-        // Known by descent, which cannot be seen once their parents have ended.
         family::signal(&outside, Signal::KILL);
         let _ = self.ended().await;
     }

@@ -18,7 +18,7 @@ use types::{Digest, Name, Timestamp};
 
 use crate::{
     Error, Node, environment,
-    folder::{Scratch, remove_file, write_lasting},
+    folder::{Scratch, move_sealed, remove_file, seal, write_lasting},
     host::ObservedRelease,
     marks::{self, Mark},
     output::Output,
@@ -224,11 +224,13 @@ impl Releases {
         }
     }
 
-    /// The mark reaches the disk after everything that it vouches for.
+    /// From now on nobody changes the release. The mark reaches the disk after everything that it
+    /// vouches for.
     async fn mark(&self, digest: &Digest, mark: &Mark) -> Result<(), PackageError> {
         let (place, path) = (self.0.node.folder.release(digest), self.0.node.folder.mark(digest));
         let text = serde_json::to_string(mark).map_err(io::Error::other)?;
         blocking(move || {
+            seal(&place)?;
             rustix::fs::syncfs(fs::File::open(place)?).map_err(io::Error::from)?;
             Ok(write_lasting(&path, &text)?)
         })
@@ -324,7 +326,7 @@ fn give_away(place: &Path) -> io::Result<Option<Scratch>> {
         return Ok(None);
     }
     let scratch = Scratch::beside(place)?;
-    fs::rename(place, scratch.path().join("gone"))?;
+    move_sealed(place, &scratch.path().join("gone"))?;
     Ok(Some(scratch))
 }
 

@@ -111,6 +111,9 @@ impl Keeper {
         let basis = environment::basis(scratch.path()).map_err(unstorable)?;
         let (mut variables, secrets, token) = self.own_variables(node, scratch).await?;
         variables.extend(basis);
+        if let Some(instance) = self.want.instance {
+            variables.extend(environment::home_of(node, instance).map_err(unstorable)?);
+        }
         variables.extend(environment::of_address(address));
         let output = Output::hiding(secrets);
         self.change(|slot| {

@@ -13,7 +13,7 @@ use super::{
 };
 
 /// A job of a release whose `job.sh` is this.
-fn queue(platform: &Arc<Platform>, script: &'static str) -> Lease {
+pub(super) fn queue(platform: &Arc<Platform>, script: &'static str) -> Lease {
     let release = Package { job: script, ..Package::new("serve") }.publish(platform);
     let lease = Lease {
         job: Job {

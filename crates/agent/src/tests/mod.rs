@@ -1,6 +1,7 @@
 //! The agent against a platform of the tests' own, with real processes and with simulated nodes.
 
 mod fleet;
+mod folders;
 mod jobs;
 mod packages;
 mod platform;

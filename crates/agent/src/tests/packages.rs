@@ -34,7 +34,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             os._exit(3)
         if self.path == "/eat":
             memory.append(b"x" * (300 << 20))
-        unwell = os.path.exists(os.environ["HOME"] + "/unwell")
+        unwell = os.path.exists(os.environ["TMPDIR"] + "/unwell")
         body = {"pid": os.getpid(), "child": child.pid, "other": other.pid}
         body["environ"] = dict(os.environ)
         self.send_response(500 if unwell else 200)

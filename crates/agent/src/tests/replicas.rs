@@ -65,6 +65,7 @@ async fn a_dedicated_replica_gets_its_environment_and_nothing_else() {
     // What shells and interpreters add for themselves, and what we gave.
     let known = [
         "DATABASE_URL",
+        "DATA_DIR",
         "HOME",
         "HOST",
         "LANG",
@@ -149,8 +150,8 @@ async fn a_replica_that_stops_answering_is_started_again() {
     want(&platform, &Package::new("serve"), 1);
     let agent = Agent::start(&platform, folder.path());
     let first = platform.replica(ReplicaState::Healthy, 1).await;
-    let home = ask(&first.address, "/")["environ"]["HOME"].as_str().unwrap().to_owned();
-    fs::write(Path::new(&home).join("unwell"), "").unwrap();
+    let place = ask(&first.address, "/")["environ"]["TMPDIR"].as_str().unwrap().to_owned();
+    fs::write(Path::new(&place).join("unwell"), "").unwrap();
     let failing = platform.replica(ReplicaState::Failing, 1).await;
     assert!(
         failing

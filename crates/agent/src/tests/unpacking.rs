@@ -140,8 +140,13 @@ fn bombs_do_not_go_off() {
     let many: Vec<Item<'_>> = names.iter().map(|name| file(name, b"")).collect();
     assert!(refused(&many).contains("more than 100 files"));
     let name = vec![b'a'; 512 << 10];
-    let long = Item { path: b"n", kind: EntryType::GNULongName, link: "", content: &name };
-    assert!(refused(&[long, file("x", b"x")]).contains("bytes"), "a name is no content");
+    for kind in [EntryType::GNULongName, EntryType::GNULongLink, EntryType::XHeader] {
+        let long = || Item { path: b"n", kind, link: "", content: &name };
+        let first = refused(&[long(), file("x", b"x")]);
+        assert!(first.contains("bytes"), "{kind:?} is no content");
+        let later = refused(&[file("w", &large[..9_000]), long(), file("x", b"x")]);
+        assert!(later.contains("bytes"), "{kind:?} is no content");
+    }
 }
 
 #[test]
