@@ -87,6 +87,11 @@ impl Folder {
         self.releases().join(format!("{}.json", digest.hex()))
     }
 
+    /// A package that is kept while its build fails.
+    pub(crate) fn package(&self, digest: &Digest) -> PathBuf {
+        self.releases().join(format!("{}.package", digest.hex()))
+    }
+
     /// Links from services to the releases that they run.
     pub(crate) fn current(&self) -> PathBuf {
         self.root.join("current")

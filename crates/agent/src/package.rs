@@ -45,6 +45,34 @@ pub(crate) enum PackageError {
     Storage(#[from] io::Error),
 }
 
+/// When another attempt at a release may succeed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Hope {
+    /// When the platform answers, or the node has room.
+    Soon,
+    /// When somebody has mended something.
+    Later,
+    /// The package is what it is, and never fits.
+    Never,
+}
+
+impl PackageError {
+    pub(crate) fn hope(&self) -> Hope {
+        match self {
+            Self::Fetch(_) | Self::Storage(_) => Hope::Soon,
+            Self::Size | Self::Digest(_) | Self::Build(_) => Hope::Later,
+            Self::Unpack(UnpackError::Unreadable(cause)) if cause.raw_os_error().is_some() => {
+                Hope::Soon
+            }
+            Self::Unpack(_)
+            | Self::Signature
+            | Self::NoManifest
+            | Self::Manifest(_)
+            | Self::OtherManifest(_) => Hope::Never,
+        }
+    }
+}
+
 /// Checks the package's size, digest and signature.
 pub(crate) fn verify(release: &DesiredRelease, package: &[u8]) -> Result<(), PackageError> {
     if package.len() > PACKAGE_BYTES_MAX {

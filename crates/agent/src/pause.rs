@@ -52,6 +52,11 @@ impl Pace {
         Pauses { first: self.again, next: self.again, most: self.again_at_most }
     }
 
+    /// The pauses between attempts at what costs much and has seldom another outcome.
+    pub(crate) fn long_pauses(&self) -> Pauses {
+        Pauses { most: self.again_at_most * 15, ..self.pauses() }
+    }
+
     /// The pauses between attempts to reach the platform.
     pub(crate) fn asking_pauses(&self) -> Pauses {
         let first = self.again / 4;

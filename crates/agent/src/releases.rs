@@ -13,6 +13,7 @@ use api::{
     manifest::Manifest,
     releases::{DesiredRelease, GetPackage, ReleaseReport, ReleaseState},
 };
+use bytes::Bytes;
 use tokio::{sync::Semaphore, task::AbortHandle};
 use types::{Digest, Name, Timestamp};
 
@@ -22,9 +23,12 @@ use crate::{
     host::ObservedRelease,
     marks::{self, Mark},
     output::Output,
-    package::{self, PackageError},
+    package::{self, Hope, PackageError},
     process::{Launch, Process, in_words},
 };
+
+/// So many build hooks run side by side.
+const BUILDS_MAX: usize = 4;
 
 /// The releases of a node. Clones are the same releases.
 #[derive(Clone)]
@@ -35,7 +39,9 @@ struct Shelf {
     held: Mutex<BTreeMap<Digest, Held>>,
     current: Mutex<BTreeMap<Name, Digest>>,
     /// Packages are held in memory while they are unpacked, so one at a time.
-    turn: Semaphore,
+    unpacking: Semaphore,
+    /// Build hooks take long and are others' programs: one that hangs holds up nobody else.
+    building: Semaphore,
 }
 
 struct Held {
@@ -74,7 +80,8 @@ impl Releases {
             node,
             held: Mutex::new(held),
             current: Mutex::new(current),
-            turn: Semaphore::new(1),
+            unpacking: Semaphore::new(1),
+            building: Semaphore::new(BUILDS_MAX),
         };
         Ok(Self(Arc::new(shelf)))
     }
@@ -129,16 +136,23 @@ impl Releases {
         self.0.node.changes.tell();
     }
 
+    /// Tries until the release is ready, or known never to be, with pauses that grow.
     async fn keep_trying(&self, release: &DesiredRelease, engine: &str) {
-        let mut pauses = self.0.node.pace.pauses();
+        let pace = self.0.node.pace;
+        let (mut pauses, mut long_pauses) = (pace.pauses(), pace.long_pauses());
         while let Err(problem) = self.make_ready(release, engine).await {
             let (service, digest) = (&release.service, release.digest.short());
-            tracing::warn!(%service, digest, %problem, "a release is not ready; will try again");
+            tracing::warn!(%service, digest, %problem, "a release is not ready");
             self.change(&release.digest, |held| {
                 held.state = ReleaseState::Failed;
                 held.problem = problem.to_string();
             });
-            tokio::time::sleep(pauses.take()).await;
+            let pause = match problem.hope() {
+                Hope::Soon => pauses.take(),
+                Hope::Later => long_pauses.take(),
+                Hope::Never => return,
+            };
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -150,11 +164,10 @@ impl Releases {
     }
 
     async fn make_ready(&self, release: &DesiredRelease, engine: &str) -> Result<(), PackageError> {
-        let _turn = self.0.turn.acquire().await.map_err(io::Error::other)?;
         let digest = &release.digest;
-        self.change(digest, |held| held.state = ReleaseState::Fetching);
-        let manifest = self.fetch(release).await?;
+        let manifest = self.unpack(release).await?;
         if let Some(hook) = &manifest.run.build {
+            let _turn = self.0.building.acquire().await.map_err(io::Error::other)?;
             let output = Output::default();
             self.change(digest, |held| {
                 held.state = ReleaseState::Building;
@@ -176,13 +189,23 @@ impl Releases {
         Ok(())
     }
 
-    async fn fetch(&self, release: &DesiredRelease) -> Result<Manifest, PackageError> {
-        let operation = GetPackage { digest: release.digest.clone() };
-        let package = self.0.node.client.download(operation).await.map_err(PackageError::Fetch)?;
+    /// Unpacks the package, fetched or kept from an earlier attempt.
+    async fn unpack(&self, release: &DesiredRelease) -> Result<Manifest, PackageError> {
+        let _turn = self.0.unpacking.acquire().await.map_err(io::Error::other)?;
         let place = self.0.node.folder.release(&release.digest);
+        let kept = self.0.node.folder.package(&release.digest);
+        let package = match fs::read(&kept) {
+            Ok(package) => package.into(),
+            Err(_) => self.fetch(&release.digest).await?,
+        };
+        // Only a build hook can fail after this and be tried again.
+        let keeps = release.manifest.run.build.is_some();
         let (release, beside) = (release.clone(), place.clone());
         let unpacked = blocking(move || {
             package::verify(&release, &package)?;
+            if keeps {
+                fs::write(&kept, &package)?;
+            }
             package::unpack_beside(&release, &package, &beside)
         });
         let (manifest, scratch) = unpacked.await?;
@@ -190,6 +213,12 @@ impl Releases {
         remove_later(give_away(&place)?);
         scratch.keep_as(&place)?;
         Ok(manifest)
+    }
+
+    async fn fetch(&self, digest: &Digest) -> Result<Bytes, PackageError> {
+        self.change(digest, |held| held.state = ReleaseState::Fetching);
+        let operation = GetPackage { digest: digest.clone() };
+        self.0.node.client.download(operation).await.map_err(PackageError::Fetch)
     }
 
     async fn build(
@@ -227,7 +256,9 @@ impl Releases {
     /// From now on nobody changes the release. The mark reaches the disk after everything that it
     /// vouches for.
     async fn mark(&self, digest: &Digest, mark: &Mark) -> Result<(), PackageError> {
-        let (place, path) = (self.0.node.folder.release(digest), self.0.node.folder.mark(digest));
+        let folder = &self.0.node.folder;
+        let (place, path) = (folder.release(digest), folder.mark(digest));
+        remove_file(&folder.package(digest))?;
         let text = serde_json::to_string(mark).map_err(io::Error::other)?;
         blocking(move || {
             seal(&place)?;
@@ -245,7 +276,9 @@ impl Releases {
         // Its name is given away before anything is removed, so that it can be installed again at
         // once; without its mark it is nothing any more.
         let place = folder.release(digest);
-        let gone = remove_file(&folder.mark(digest)).and_then(|()| give_away(&place));
+        let gone = remove_file(&folder.mark(digest))
+            .and_then(|()| remove_file(&folder.package(digest)))
+            .and_then(|()| give_away(&place));
         match gone {
             Ok(scratch) => remove_later(scratch),
             Err(cause) => {

@@ -61,7 +61,7 @@ impl Package {
         Self { name: "echo", tenancy: "dedicated", mode, build: None, job: "true" }
     }
 
-    fn manifest(&self) -> String {
+    pub(super) fn manifest(&self) -> String {
         let Self { name, tenancy, mode, .. } = self;
         let build = if self.build.is_some() { "build = [\"./build.sh\"]" } else { "" };
         format!(

@@ -45,6 +45,8 @@ pub(super) struct State {
     pub(super) unanswered: u32,
     pub(super) joins: u32,
     pub(super) tokens: u32,
+    /// The packages that were fetched, each as often as it was.
+    pub(super) fetched: Vec<Digest>,
 }
 
 /// A platform that many agents reach.
@@ -78,6 +80,7 @@ impl Platform {
             unanswered: 0,
             joins: 0,
             tokens: 0,
+            fetched: Vec::new(),
         };
         Arc::new(Self { state: Mutex::new(state), changed: watch::Sender::default() })
     }
@@ -170,7 +173,8 @@ impl Platform {
                 json(&self.heartbeat(decode(&[("node", node)], None, body)?).await)
             }
             ["releases", "v1", "packages", digest] if method == Method::GET => {
-                let digest = digest.parse().unwrap();
+                let digest: Digest = digest.parse().unwrap();
+                self.change(|state| state.fetched.push(digest.clone()));
                 let package = self.state.lock().unwrap().packages.get(&digest).cloned();
                 package.ok_or_else(|| Problem::not_found("package"))?
             }

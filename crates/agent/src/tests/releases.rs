@@ -7,7 +7,7 @@ use types::SystemClock;
 
 use super::{
     Agent, Folder, PACE, config, eventually,
-    packages::{Package, replica},
+    packages::{Package, archive, replica, signed},
     platform::{Platform, desired},
 };
 use crate::{Error, run_at};
@@ -53,6 +53,66 @@ async fn a_release_that_fails_is_tried_again() {
     let log = platform.release(&digest, ReleaseState::Failed).await;
     assert_eq!(log, "not now\nthe build hook ended with status 5");
     platform.release(&digest, ReleaseState::Ready).await;
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn what_fails_is_not_fetched_again() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    let tries = folder.path().join("tries");
+    let failing = format!("echo >> {0}; test $(wc -l < {0}) -gt 4", tries.display());
+    let failing = Package { build: Some(failing), ..Package::new("serve") }.publish(&platform);
+    let other = Package { name: "other", ..Package::new("serve") };
+    let bytes = archive(|tar| {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_size(0);
+        tar.append_link(&mut header, "a", "b/../c").unwrap();
+    });
+    let never = signed("other", &other.manifest(), &bytes);
+    platform.change(|state| state.packages.insert(never.digest.clone(), bytes));
+    let releases = vec![never.clone(), failing.clone()];
+    platform.want(move |_| desired(releases.clone(), vec![]));
+    let agent = Agent::start(&platform, folder.path());
+    let log = platform.release(&never.digest, ReleaseState::Failed).await;
+    assert!(log.contains("the link `a`"), "{log}");
+    // With the fourth failure that has taken longer than several pauses.
+    platform.release(&failing.digest, ReleaseState::Ready).await;
+    platform.release(&never.digest, ReleaseState::Failed).await;
+    let mut fetched = platform.change(|state| state.fetched.clone());
+    fetched.sort();
+    let mut once = vec![never.digest, failing.digest];
+    once.sort();
+    assert_eq!(fetched, once, "each is fetched once");
+    let link = folder.path().join("current");
+    eventually("the link to the one that runs", || link.join("echo").exists()).await;
+    assert!(
+        !link.join("other").exists(),
+        "what cannot be unpacked does not become the current one"
+    );
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_build_holds_up_no_other_service() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    let [release, begun] = ["release", "begun"].map(|name| folder.path().join(name));
+    let slow =
+        "until test -e RELEASE; do sleep 0.02; done".replace("RELEASE", release.to_str().unwrap());
+    let slow = format!("echo >> {}; {slow}", begun.display());
+    let slow = Package { build: Some(slow), ..Package::new("serve") }.publish(&platform);
+    let build = Some("true".to_owned());
+    let quick = Package { name: "other", build, ..Package::new("serve") }.publish(&platform);
+    let first = slow.clone();
+    platform.want(move |_| desired(vec![first.clone()], vec![]));
+    let agent = Agent::start(&platform, folder.path());
+    platform.release(&slow.digest, ReleaseState::Building).await;
+    let (releases, digest) = (vec![slow.clone(), quick.clone()], quick.digest);
+    platform.want(move |_| desired(releases.clone(), vec![]));
+    platform.release(&digest, ReleaseState::Ready).await;
+    assert_eq!(fs::read_to_string(&begun).unwrap(), "\n", "the slow one is still at its first try");
+    fs::write(release, "").unwrap();
+    platform.release(&slow.digest, ReleaseState::Ready).await;
     agent.stop().await;
 }
 
