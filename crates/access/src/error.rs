@@ -14,7 +14,7 @@ pub(crate) enum Error {
     Reserved(Name),
     #[error("a service may define at most 200 permissions")]
     TooMany,
-    #[error("there is no permission `{0}`; list those there are with `mandate permission list`")]
+    #[error("there is no permission `{0}`; list those there are with `mandate permissions`")]
     Unknown(Grantable),
     #[error("`{0}` is not an account's to grant")]
     NotGrantable(Grantable),

@@ -1,5 +1,7 @@
 //! What needs no server.
 
+use std::{collections::BTreeSet, fs, path::Path};
+
 use crate::platform::Person;
 
 #[tokio::test]
@@ -45,5 +47,42 @@ async fn shells_complete_the_commands() {
     for shell in ["bash", "zsh", "fish"] {
         let script = Person::new().runs(&["completions", shell]).await.good();
         assert!(script.contains("maintenance") && script.contains("sign-in"), "{shell}");
+    }
+}
+
+#[tokio::test]
+async fn every_command_that_is_named_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut named = BTreeSet::new();
+    for place in ["README.md", "docs", "crates", "services", "xtask"] {
+        commands_in(&root.join(place), &mut named);
+    }
+    assert!(named.len() > 30, "{named:?}");
+    for command in named {
+        let words: Vec<&str> = command.split_whitespace().skip(1).collect();
+        let plain = |word: &&&str| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+        let is_option = |word: &&&str| word.starts_with("--");
+        let path = words.iter().take_while(|word| plain(word) && !is_option(word)).copied();
+        let asked: Vec<&str> = path.chain(["--help"]).collect();
+        let help = Person::new().runs(&asked).await;
+        assert_eq!(help.status, 0, "`{command}` is named somewhere: {}", help.err);
+        for option in words.iter().filter(is_option) {
+            let option = option.split('=').next().unwrap();
+            assert!(help.out.contains(option), "`{command}` is named somewhere: no `{option}`");
+        }
+    }
+}
+
+/// What stands between backticks and begins with the program's name, in all sources and documents.
+fn commands_in(place: &Path, named: &mut BTreeSet<String>) {
+    if place.is_dir() {
+        let tests = place.file_name().is_some_and(|name| name == "tests" || name == "target");
+        for entry in fs::read_dir(place).unwrap().filter(|_| !tests) {
+            commands_in(&entry.unwrap().path(), named);
+        }
+    } else if place.extension().is_some_and(|kind| kind == "rs" || kind == "md") {
+        let text = fs::read_to_string(place).unwrap();
+        let spans = text.split('`').filter(|span| span.starts_with("mandate "));
+        named.extend(spans.filter(|span| !span.contains('\n')).map(str::to_owned));
     }
 }
