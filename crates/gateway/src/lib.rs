@@ -15,8 +15,8 @@
 //! may be away for a lease (10 s) before anybody notices. Addresses of replicas and manifests may
 //! be used for longer, since nobody waits for them.
 //!
-//! **What is matched is what the application sees.** A request has one host, one method of a known
-//! list and one path, all in their one form (`target`), and exactly these are sent on; what could
+//! **What is matched is what the application sees.** A request has one host, one method in capital
+//! letters and one path, all in their one form (`target`), and exactly these are sent on; what could
 //! be read in two ways is refused. Headers with which a client could speak in our name, or ask
 //! for another path or method than it seems to, are removed (`headers`).
 //!

@@ -8,15 +8,53 @@ use serde::{Deserialize, Serialize};
 
 use super::{faults::shown, path::normalise};
 
-/// The methods that a pattern may name. `HEAD` is asked as `GET`.
-const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+/// The methods that a pattern may name: those registered with IANA (RFC 9110, 16.1.1), so that a
+/// slip of the pen is none, except what no application is asked. `HEAD` is asked as `GET`.
+const METHODS: [&str; 35] = [
+    "ACL",
+    "BASELINE-CONTROL",
+    "BIND",
+    "CHECKIN",
+    "CHECKOUT",
+    "COPY",
+    "DELETE",
+    "GET",
+    "LABEL",
+    "LINK",
+    "LOCK",
+    "MERGE",
+    "MKACTIVITY",
+    "MKCALENDAR",
+    "MKCOL",
+    "MKREDIRECTREF",
+    "MKWORKSPACE",
+    "MOVE",
+    "OPTIONS",
+    "ORDERPATCH",
+    "PATCH",
+    "POST",
+    "PROPFIND",
+    "PROPPATCH",
+    "PUT",
+    "QUERY",
+    "REBIND",
+    "REPORT",
+    "SEARCH",
+    "UNBIND",
+    "UNCHECKOUT",
+    "UNLINK",
+    "UNLOCK",
+    "UPDATE",
+    "VERSION-CONTROL",
+];
 
 /// Why a text is not a pattern or a status.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
     /// Not a method.
     #[error(
-        "`{0}` is not a method: write `GET`, `POST`, `PUT`, `PATCH`, `DELETE`, `OPTIONS` or `*`"
+        "`{0}` is not a method: write `GET`, `POST`, `PUT`, `PATCH`, `DELETE`, `OPTIONS`, another \
+         registered one such as `PROPFIND`, or `*` for every method"
     )]
     Method(String),
     /// HEAD.
@@ -217,7 +255,7 @@ macro_rules! as_text {
         }
     };
 }
-as_text!(Pattern, "^((GET|POST|PUT|PATCH|DELETE|OPTIONS) )?/[^ ?#]*$");
+as_text!(Pattern, "^([A-Z]+(-[A-Z]+)? )?/[^ ?#]*$");
 as_text!(Status, "^[1-5](xx|[0-9]{2})$");
 
 #[cfg(test)]
@@ -237,6 +275,9 @@ mod tests {
             ("GET /*", "HEAD", "/a", true),
             ("GET /*", "POST", "/a", false),
             ("* /*", "PURGE", "/a", true),
+            ("PROPFIND /*", "PROPFIND", "/a", true),
+            ("PROPFIND /*", "GET", "/a", false),
+            ("VERSION-CONTROL /a", "VERSION-CONTROL", "/a", true),
             ("/polls", "DELETE", "/polls", true),
             ("/polls", "GET", "/polls/", true),
             ("/polls", "GET", "/polls/1", false),
@@ -289,6 +330,9 @@ mod tests {
             "PSOT /users",
             "get /users",
             "HEAD /users",
+            "CONNECT /users",
+            "TRACE /users",
+            "propfind /users",
             "GET  ",
             "GET /a b",
             "GET /a*",

@@ -1,7 +1,7 @@
 //! Requests as an attacker would write them, byte by byte.
 
-use crate::world::{Answer, World};
-use std::time::Duration;
+use crate::world::{Answer, FORUM, World, upstream::Upstream};
+use std::{collections::BTreeMap, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -92,7 +92,7 @@ async fn the_application_sees_the_path_that_was_matched() {
 #[tokio::test]
 async fn methods_that_could_mean_another_are_refused() {
     let (world, upstream) = World::with_forum().await;
-    for method in ["get", "Post", "TRACE", "CONNECT", "PROPFIND", "X"] {
+    for method in ["get", "Post", "TRACE", "CONNECT", "TRACK", "Propfind", "X_"] {
         let request =
             format!("{method} / HTTP/1.1\r\nHost: forum.localhost\r\nConnection: close\r\n\r\n");
         assert_eq!(status(&world, &request).await, 405, "{method}");
@@ -104,6 +104,41 @@ async fn methods_that_could_mean_another_are_refused() {
     assert_eq!(answer.status, 200);
     assert!(!answer.seen().to_string().contains("override"), "{answer:?}");
     assert_eq!(upstream.hits(), 1);
+}
+
+#[tokio::test]
+async fn a_method_that_only_the_application_knows_is_its_own() {
+    let world = World::start().await;
+    let manifest = FORUM
+        .replace("\"PUT /files/*\"", "\"* /files/*\"")
+        .replace("\"POST /users\"", "\"PROPPATCH /users\"");
+    world.publish(&manifest).await;
+    let upstream = Upstream::start().await;
+    world.replica("one", upstream.address, None).await;
+    world.put(&world.instance("forum.localhost")).await;
+    let ask = async |line: &str, headers: &[(&str, &str)]| {
+        world.ask(line, "forum.localhost", headers, "<x/>").await
+    };
+    for method in ["PROPFIND", "REPORT", "MKCALENDAR", "MOVE", "LOCK", "VERSION-CONTROL", "PURGE"] {
+        let answer = ask(&format!("{method} /files/x"), &[("Depth", "1")]).await;
+        assert_eq!(answer.status, 200, "{method}: {answer:?}");
+        assert_eq!(answer.seen()["method"], method);
+        assert_eq!(answer.seen()["body"], "<x/>");
+    }
+    // It is matched like any other, and counted.
+    assert_eq!(ask("PROPPATCH /users", &[]).await.status, 401);
+    assert_eq!(ask("PROPFIND /admin", &[]).await.status, 401, "`*` is every method");
+    assert_eq!(ask("PROPFIND /topics", &[]).await.status, 403, "`GET` is no other one");
+    world.peers.ledger.has("requests", 7).await;
+    assert_eq!(world.peers.ledger.sum("requests"), 7);
+    // Whether it changes something is not known, so a cookie alone does not allow it.
+    let (ada, token) = world.user("ada");
+    world.grant(ada, "forum.seeAdmin", &world.instance("forum.localhost")).await;
+    let cookie = format!("mandate_session={token}");
+    let foreign = ask("PROPFIND /admin", &[("Cookie", &cookie)]).await;
+    assert_eq!((foreign.status, foreign.code().as_str()), (403, "foreign_origin"));
+    let own = [("Cookie", cookie.as_str()), ("Origin", "http://forum.localhost")];
+    assert_eq!(ask("PROPFIND /admin", &own).await.status, 200);
 }
 
 #[tokio::test]
