@@ -3,27 +3,27 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU8, AtomicU64, Ordering},
     },
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep, sleep};
 
-use crate::{phases::meter::Tail, replicas::InFlight};
+use crate::{pace::Pace, phases::meter::Tail, replicas::InFlight, uploads::Upload};
 
 /// The longest body of a request, in bytes.
 pub(crate) const REQUEST_BYTES_MAX: u64 = 256 << 20;
-/// How long a client may send nothing of a body that it has begun.
-const REQUEST_IDLE_MAX: Duration = Duration::from_secs(30);
+/// A client that is waited for so long altogether must have sent so much of a body meanwhile.
+const REQUEST_WAIT_MAX: Duration = Duration::from_secs(30);
+const REQUEST_BYTES_MIN: u64 = 8 << 10;
 /// How long an application may send nothing of an answer that it has begun. Streams of events are
 /// silent for long; those who serve them say something at least every few minutes.
-const ANSWER_IDLE_MAX: Duration = Duration::from_mins(5);
+const ANSWER_WAIT_MAX: Duration = Duration::from_mins(5);
 
 /// Why a body ended early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -63,42 +63,24 @@ impl Flow {
     }
 }
 
-/// Ends a wait that takes too long.
-struct Idle {
-    limit: Duration,
-    sleep: Pin<Box<Sleep>>,
-}
-
-impl Idle {
-    fn new(limit: Duration) -> Self {
-        Self { limit, sleep: Box::pin(sleep(limit)) }
-    }
-
-    fn moved(&mut self) {
-        self.sleep.as_mut().reset(Instant::now() + self.limit);
-    }
-
-    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.sleep.as_mut().poll(cx)
-    }
-}
-
 /// A request's body as the client sends it.
 pub(crate) struct Inbound {
     inner: Incoming,
     flow: Arc<Flow>,
-    idle: Idle,
+    pace: Pace,
+    _upload: Upload,
 }
 
 impl Inbound {
-    pub(crate) fn new(inner: Incoming, flow: Arc<Flow>) -> Self {
-        Self { inner, flow, idle: Idle::new(REQUEST_IDLE_MAX) }
+    pub(crate) fn new(inner: Incoming, flow: Arc<Flow>, upload: Upload) -> Self {
+        let pace = Pace::new(REQUEST_WAIT_MAX, REQUEST_BYTES_MIN);
+        Self { inner, flow, pace, _upload: upload }
     }
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         loop {
             let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) else {
-                ready!(self.idle.poll_over(cx));
+                ready!(self.pace.poll_over(cx));
                 return Poll::Ready(Some(Err(self.flow.fail(Fault::TooSlow))));
             };
             let data = match frame {
@@ -106,9 +88,9 @@ impl Inbound {
                 Some(Err(_)) => return Poll::Ready(Some(Err(self.flow.fail(Fault::BrokenOff)))),
                 Some(Ok(frame)) => frame.into_data(),
             };
-            self.idle.moved();
             // Trailers are not passed on: they would be headers that nobody has looked at.
             let Ok(data) = data else { continue };
+            self.pace.moved(data.len());
             let bytes = self.flow.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
             if bytes + data.len() as u64 > REQUEST_BYTES_MAX {
                 return Poll::Ready(Some(Err(self.flow.fail(Fault::TooLong))));
@@ -118,17 +100,57 @@ impl Inbound {
     }
 }
 
-/// A request's body, lent to one attempt to send it. As long as nothing of it was read, it can be
-/// lent to another.
+/// A request's body on loan: to one attempt to send it after the other for as long as nothing of it
+/// was read, and until the answer has ended.
+#[derive(Clone)]
 pub(crate) struct Lent {
-    owner: Arc<Mutex<Option<Inbound>>>,
-    taken: Option<Inbound>,
+    loan: Arc<Mutex<Loan>>,
     hint: SizeHint,
 }
 
+struct Loan {
+    body: Option<Inbound>,
+    state: LoanState,
+    waker: Option<Waker>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LoanState {
+    Untouched,
+    Touched,
+    Ended,
+}
+
 impl Lent {
-    pub(crate) fn new(owner: &Arc<Mutex<Option<Inbound>>>, hint: SizeHint) -> Self {
-        Self { owner: Arc::clone(owner), taken: None, hint }
+    /// Lends `body`; there is none if `hint` says that it is empty.
+    pub(crate) fn new(body: Option<Inbound>, hint: SizeHint) -> Self {
+        let loan = Loan { body, state: LoanState::Untouched, waker: None };
+        Self { loan: Arc::new(Mutex::new(loan)), hint }
+    }
+
+    fn loan(&self) -> MutexGuard<'_, Loan> {
+        self.loan.lock().expect("nobody panics while holding it")
+    }
+
+    /// Whether there is nothing to send.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.hint.exact() == Some(0)
+    }
+
+    /// Whether it can still be sent from its beginning.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.is_empty() || self.loan().state == LoanState::Untouched
+    }
+
+    /// Takes it back: nobody needs what is left of it, and whoever sends it can stop.
+    pub(crate) fn end(&self) {
+        let (body, waker) = {
+            let mut loan = self.loan();
+            loan.state = LoanState::Ended;
+            (loan.body.take(), loan.waker.take())
+        };
+        drop(body);
+        waker.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -137,47 +159,72 @@ impl Body for Lent {
     type Error = Fault;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        if self.taken.is_none() {
-            let taken = self.owner.lock().expect("nobody panics while holding it").take();
-            self.taken = taken;
+        let mut loan = self.loan();
+        let Some(body) = &mut loan.body else {
+            let broken = loan.state == LoanState::Ended && !self.is_empty();
+            return Poll::Ready(broken.then_some(Err(Fault::BrokenOff)));
+        };
+        let frame = body.poll_data(cx);
+        let goes_on = match &frame {
+            Poll::Pending => true,
+            Poll::Ready(Some(Ok(_))) => !body.inner.is_end_stream(),
+            Poll::Ready(_) => false,
+        };
+        loan.state = LoanState::Touched;
+        if !goes_on {
+            loan.body = None;
         }
-        match &mut self.taken {
-            Some(body) => body.poll_data(cx),
-            None => Poll::Ready(None),
-        }
+        loan.waker = frame.is_pending().then(|| cx.waker().clone());
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.taken {
+        let loan = self.loan();
+        match &loan.body {
             Some(body) => body.inner.is_end_stream(),
-            None => self.hint.exact() == Some(0),
+            None => self.is_empty() || loan.state == LoanState::Touched,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.taken.as_ref().map_or_else(|| self.hint, |body| body.inner.size_hint())
+        self.loan().body.as_ref().map_or(self.hint, |body| body.inner.size_hint())
     }
 }
 
 /// An answer's body as the visitor gets it.
 pub(crate) struct Outbound {
     inner: Incoming,
-    idle: Idle,
+    pace: Pace,
     /// What is owed for the body; written when it ends, before its last part is released.
     tail: Option<Tail>,
+    /// What is left of the request is not needed once the answer has ended.
+    request: Lent,
     _in_flight: InFlight,
 }
 
 impl Outbound {
-    pub(crate) fn new(inner: Incoming, tail: Option<Tail>, in_flight: InFlight) -> Self {
-        Self { inner, idle: Idle::new(ANSWER_IDLE_MAX), tail, _in_flight: in_flight }
+    pub(crate) fn new(
+        inner: Incoming,
+        tail: Option<Tail>,
+        request: Lent,
+        in_flight: InFlight,
+    ) -> Self {
+        let pace = Pace::new(ANSWER_WAIT_MAX, 1);
+        Self { inner, pace, tail, request, _in_flight: in_flight }
     }
 
     fn ended(&mut self) {
         drop(self.tail.take());
+        self.request.end();
+    }
+}
+
+impl Drop for Outbound {
+    fn drop(&mut self) {
+        self.ended();
     }
 }
 
@@ -191,7 +238,7 @@ impl Body for Outbound {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         loop {
             let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) else {
-                ready!(self.idle.poll_over(cx));
+                ready!(self.pace.poll_over(cx));
                 self.ended();
                 return Poll::Ready(Some(Err(axum::Error::new(Fault::TooSlow))));
             };
@@ -206,8 +253,8 @@ impl Body for Outbound {
                 }
                 Some(Ok(frame)) => frame.into_data(),
             };
-            self.idle.moved();
             let Ok(data) = data else { continue };
+            self.pace.moved(data.len());
             if let Some(tail) = &mut self.tail {
                 tail.passed(data.len() as u64);
             }

@@ -3,8 +3,8 @@
 //! A request with both `Content-Length` and `Transfer-Encoding` has two ends, and whoever sent it
 //! through a proxy of theirs may mean the other one (RFC 9112, 6.1). The HTTP library takes the
 //! second and drops the first before we see it, so the bytes are watched here: only to know which
-//! request it was. It never decides where a request ends; if it loses its place it says nothing
-//! more, and what remains is the library's rule: one answer, and the connection is closed.
+//! request it was. It never decides where a request ends; if it loses its place, whatever comes
+//! later on the connection is doubted.
 
 use std::sync::{
     Arc,
@@ -14,14 +14,25 @@ use std::sync::{
 /// The lines that matter are shorter; of others only the beginning is kept.
 const LINE_BYTES_MAX: usize = 128;
 
-/// The number of the first request, from 1 on, that has two ends; shared with whoever answers.
-#[derive(Debug, Clone, Default)]
+/// The number of the first request, from 1 on, that has two ends or comes after one; shared with
+/// whoever answers.
+#[derive(Debug, Clone)]
 pub(crate) struct Doubt(Arc<AtomicU64>);
 
+impl Default for Doubt {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU64::new(u64::MAX)))
+    }
+}
+
 impl Doubt {
-    /// Whether the connection's request of that number has two ends.
+    /// Whether the connection's request of that number may have two ends.
     pub(crate) fn is_about(&self, number: u64) -> bool {
-        self.0.load(Ordering::Relaxed) == number
+        self.0.load(Ordering::Relaxed) <= number
+    }
+
+    fn begins_at(&self, number: u64) {
+        self.0.fetch_min(number, Ordering::Relaxed);
     }
 }
 
@@ -29,6 +40,8 @@ impl Doubt {
 pub(crate) struct Framing {
     place: Place,
     line: Vec<u8>,
+    /// Something of the line was not kept.
+    cut: bool,
     head: Head,
     heads: u64,
     doubt: Doubt,
@@ -39,6 +52,8 @@ struct Head {
     begun: bool,
     length: Option<u64>,
     chunked: bool,
+    /// A length is written at greater length than anybody writes one.
+    odd: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +70,12 @@ enum Place {
 impl Framing {
     pub(crate) fn new(doubt: Doubt) -> Self {
         let (line, head) = (Vec::new(), Head::default());
-        Self { place: Place::Head, line, head, heads: 0, doubt }
+        Self { place: Place::Head, line, cut: false, head, heads: 0, doubt }
+    }
+
+    /// Whether all that was read belongs to requests that were read to their ends.
+    pub(crate) fn is_between_requests(&self) -> bool {
+        self.place == Place::Head && !self.head.begun && self.line.is_empty()
     }
 
     /// Follows what was read.
@@ -77,12 +97,17 @@ impl Framing {
                     let part = &bytes[..end.unwrap_or(bytes.len())];
                     let room = LINE_BYTES_MAX - self.line.len();
                     self.line.extend_from_slice(&part[..part.len().min(room)]);
+                    self.cut |= part.len() > room;
                     let Some(end) = end else { return };
                     bytes = &bytes[end + 1..];
                     let line = std::mem::take(&mut self.line);
                     self.place = self.after(line.trim_ascii());
+                    if self.place == Place::Lost {
+                        self.doubt.begins_at(self.heads + 1);
+                    }
                     self.line = line;
                     self.line.clear();
+                    self.cut = false;
                 }
             }
         }
@@ -98,7 +123,7 @@ impl Framing {
                 self.head.begun |= !line.is_empty();
                 Place::Head
             }
-            Place::ChunkSize => match chunk_size(line) {
+            Place::ChunkSize => match chunk_size(line).filter(|_| !self.cut) {
                 None => Place::Lost,
                 Some(0) => Place::Trailers,
                 Some(size) => Place::ChunkData(size),
@@ -113,11 +138,11 @@ impl Framing {
     fn after_head(&mut self) -> Place {
         self.heads += 1;
         let head = std::mem::take(&mut self.head);
+        if head.odd || (head.length.is_some() && head.chunked) {
+            self.doubt.begins_at(self.heads);
+            return Place::Lost;
+        }
         match (head.length, head.chunked) {
-            (Some(_), true) => {
-                self.doubt.0.store(self.heads, Ordering::Relaxed);
-                Place::Lost
-            }
             (_, true) => Place::ChunkSize,
             (None | Some(0), false) => Place::Head,
             (Some(length), false) => Place::Body(length),
@@ -129,9 +154,11 @@ impl Framing {
         let (name, value) = (line[..colon].trim_ascii(), line[colon + 1..].trim_ascii());
         if name.eq_ignore_ascii_case(b"transfer-encoding") {
             self.head.chunked = true;
+            self.head.odd |= self.cut;
         } else if name.eq_ignore_ascii_case(b"content-length") {
             let length = str::from_utf8(value).ok().and_then(|value| value.parse().ok());
             self.head.length = Some(length.unwrap_or(0));
+            self.head.odd |= self.cut;
         }
     }
 }
@@ -172,6 +199,47 @@ mod tests {
         let (heads, doubt) = followed(&[[&fine, TWO_ENDS, PLAIN].concat().as_bytes()]);
         assert_eq!(heads, 5);
         assert!(doubt.is_about(5));
+    }
+
+    #[test]
+    fn a_length_that_is_hidden_behind_much_else_is_doubted() {
+        let much = " ".repeat(113);
+        let zeros = "0".repeat(200);
+        let heads = [
+            format!("POST /a HTTP/1.1\r\nContent-Length:{much}5\r\n\r\nhello"),
+            format!("POST /a HTTP/1.1\r\nContent-Length: {zeros}5\r\n\r\nhello"),
+            format!("POST /a HTTP/1.1\r\nTransfer-Encoding:{much}chunked\r\n\r\n0\r\n\r\n"),
+        ];
+        for head in heads {
+            let (_, doubt) = followed(&[PLAIN.as_bytes(), head.as_bytes()]);
+            assert!(!doubt.is_about(1) && doubt.is_about(2), "{head}");
+        }
+    }
+
+    #[test]
+    fn what_comes_after_its_place_was_lost_is_doubted() {
+        let long = "0".repeat(200);
+        let head = "POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+        for rest in [format!("{long}5\r\nhello"), "5\r\nhello, world\r\n".into()] {
+            let (_, doubt) = followed(&[head.as_bytes(), rest.as_bytes(), PLAIN.as_bytes()]);
+            assert!(!doubt.is_about(1) && doubt.is_about(2), "{rest}");
+        }
+    }
+
+    #[test]
+    fn it_knows_when_a_request_has_ended() {
+        for whole in [PLAIN, SIZED, CHUNKED] {
+            let doubt = Doubt::default();
+            let mut framing = Framing::new(doubt);
+            assert!(framing.is_between_requests());
+            for byte in &whole.as_bytes()[..whole.len() - 1] {
+                framing.follow(&[*byte]);
+                assert!(byte.is_ascii_whitespace() || !framing.is_between_requests());
+            }
+            assert!(!framing.is_between_requests());
+            framing.follow(&whole.as_bytes()[whole.len() - 1..]);
+            assert!(framing.is_between_requests());
+        }
     }
 
     proptest! {

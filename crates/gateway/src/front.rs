@@ -16,6 +16,7 @@ use crate::{
     journal::Journal,
     phases,
     replicas::Replicas,
+    uploads::Uploads,
     visit::Visit,
 };
 
@@ -37,6 +38,7 @@ pub(crate) struct Front {
     pub(crate) fleet: Fleet,
     pub(crate) journal: Arc<Journal>,
     pub(crate) replicas: Replicas,
+    pub(crate) uploads: Uploads,
     desks: Semaphore,
     bench: Semaphore,
 }
@@ -60,6 +62,7 @@ impl Front {
             fleet: Fleet::default(),
             journal: Arc::new(journal),
             replicas: Replicas::new(),
+            uploads: Uploads::default(),
             desks: Semaphore::new(DESKS),
             bench: Semaphore::new(BENCH),
         })

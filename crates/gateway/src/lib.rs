@@ -31,6 +31,7 @@ mod front;
 mod headers;
 mod journal;
 mod own;
+mod pace;
 mod pages;
 mod patient;
 mod phases;
@@ -38,6 +39,8 @@ mod places;
 mod replicas;
 mod server;
 mod target;
+mod uploads;
+mod upstream;
 mod visit;
 
 use std::{future::Future, io, path::PathBuf, sync::Arc};

@@ -10,40 +10,76 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    time::{Sleep, sleep},
+    time::{Instant, Sleep, sleep_until},
 };
 
-use crate::framing::Framing;
+use crate::{framing::Framing, pace::Pace};
 
-/// How long a visitor may take none of what is sent. Who reads nothing would otherwise hold a
-/// replica's answer, and the replica, for as long as they like.
+/// A visitor who is waited for so long altogether must have taken so much meanwhile. Who reads
+/// nothing would otherwise hold a replica's answer, and the replica, for as long as they like.
 const STALL_TIME_MAX: Duration = Duration::from_mins(1);
+const STALL_BYTES_MIN: u64 = 16 << 10;
+/// How long the rest of a request that was answered early is passed over, altogether and without
+/// anything coming.
+const LINGER_TIME_MAX: Duration = Duration::from_secs(30);
+const LINGER_IDLE_MAX: Duration = Duration::from_secs(5);
+const LINGER_BUFFER: usize = 16 << 10;
 
-/// A stream whose writes fail when the other side takes nothing for [`STALL_TIME_MAX`], and whose
-/// requests are watched.
+/// A stream whose writes fail when the other side takes too little, whose requests are watched,
+/// and whose end is heard: closing while somebody sends would take away the answer that they have
+/// not read yet (RFC 9112, 9.6), so what they are still sending of a request is passed over first.
 pub(crate) struct Patient {
     stream: TcpStream,
-    stalled: Option<Pin<Box<Sleep>>>,
+    pace: Pace,
     framing: Framing,
+    linger: Option<Linger>,
+}
+
+struct Linger {
+    end: Instant,
+    sleep: Pin<Box<Sleep>>,
 }
 
 impl Patient {
     pub(crate) fn new(stream: TcpStream, framing: Framing) -> Self {
-        Self { stream, stalled: None, framing }
+        let pace = Pace::new(STALL_TIME_MAX, STALL_BYTES_MIN);
+        Self { stream, pace, framing, linger: None }
     }
 
-    fn judge<T>(
+    fn judge(
         &mut self,
         cx: &mut Context<'_>,
-        outcome: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if outcome.is_ready() {
-            self.stalled = None;
-            return outcome;
+        outcome: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(written) = outcome {
+            self.pace.moved(*written.as_ref().unwrap_or(&0));
+            return Poll::Ready(written);
         }
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(STALL_TIME_MAX)));
-        ready!(stalled.as_mut().poll(cx));
+        ready!(self.pace.poll_over(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Passes over what is left of a request.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let linger = self.linger.get_or_insert_with(|| {
+            let now = Instant::now();
+            let sleep = Box::pin(sleep_until(now + LINGER_IDLE_MAX));
+            Linger { end: now + LINGER_TIME_MAX, sleep }
+        });
+        let mut bytes = [0; LINGER_BUFFER];
+        while !self.framing.is_between_requests() {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, &mut buffer) else {
+                return linger.sleep.as_mut().poll(cx);
+            };
+            if read.is_err() || buffer.filled().is_empty() {
+                break;
+            }
+            self.framing.follow(buffer.filled());
+            let deadline = linger.end.min(Instant::now() + LINGER_IDLE_MAX);
+            linger.sleep.as_mut().reset(deadline);
+        }
+        Poll::Ready(())
     }
 }
 
@@ -88,6 +124,9 @@ impl AsyncWrite for Patient {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        if self.linger.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        }
+        self.poll_rest(cx).map(Ok)
     }
 }

@@ -9,18 +9,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::uri;
+use http::{HeaderValue, Request, Response, header, uri};
+use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
 
-use crate::bodies::Lent;
+use crate::{
+    bodies::Lent,
+    upstream::{Connector, connector, was_stale},
+};
 
 /// How long a replica may take to accept a connection.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
-/// How long a connection to a replica is kept without being used. Shorter than applications do.
-const POOL_IDLE_MAX: Duration = Duration::from_secs(4);
+/// How long a connection to a replica is kept without being used. Shorter than applications do:
+/// those that close soonest do so after 2 s.
+const POOL_IDLE_MAX: Duration = Duration::from_millis(1_500);
 const POOL_SIZE_MAX: usize = 256;
 /// How long a replica that could not be reached comes last.
 const SHUN_MILLIS: i64 = 1_000;
@@ -71,27 +76,42 @@ impl Drop for InFlight {
     }
 }
 
-/// The ways to replicas, kept open between requests.
+type Client = legacy::Client<Connector, Lent>;
+
+/// The ways to replicas.
 pub(crate) struct Replicas {
-    /// Sends a request to the replica that its address names.
-    pub(crate) client: legacy::Client<HttpConnector, Lent>,
+    /// Over connections that are kept open between requests.
+    kept: Client,
+    /// Over a connection for each request.
+    fresh: Client,
     began: Instant,
     turn: AtomicUsize,
 }
 
 impl Replicas {
     pub(crate) fn new() -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT_TIME_MAX));
-        connector.set_nodelay(true);
-        let client = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(POOL_IDLE_MAX)
-            .pool_max_idle_per_host(POOL_SIZE_MAX)
-            .http1_max_headers(ANSWER_HEADERS_MAX)
-            .http1_max_buf_size(ANSWER_BUFFER_BYTES_MAX)
-            .build(connector);
-        Self { client, began: Instant::now(), turn: AtomicUsize::default() }
+        let (kept, fresh) = (client(POOL_SIZE_MAX), client(0));
+        Self { kept, fresh, began: Instant::now(), turn: AtomicUsize::default() }
+    }
+
+    /// Sends a request to the replica that its address names.
+    ///
+    /// The application may close a connection that was kept just when a request is sent on it. Only
+    /// what can then be sent again goes there, once, over a fresh one: what changes nothing (RFC
+    /// 9110, 9.2.1) and has no body, which an application that does not read it would leave on the
+    /// connection, to be read as the next request, which nobody judged. A PUT or DELETE could be
+    /// repeated too (9.2.2), but its second answer might tell of another's change.
+    pub(crate) async fn ask(
+        &self,
+        request: Request<Lent>,
+    ) -> Result<Response<Incoming>, legacy::Error> {
+        if !request.method().is_safe() || !request.body().is_empty() {
+            return self.fresh.request(last(request)).await;
+        }
+        match self.kept.request(request.clone()).await {
+            Err(cause) if was_stale(&cause) => self.fresh.request(last(request)).await,
+            outcome => outcome,
+        }
     }
 
     fn now(&self) -> i64 {
@@ -121,6 +141,25 @@ impl Replicas {
     pub(crate) fn shun(&self, replica: &Replica) {
         replica.shunned.store(self.now() + SHUN_MILLIS, Ordering::Relaxed);
     }
+}
+
+fn client(idle_max: usize) -> Client {
+    let mut http = HttpConnector::new();
+    http.set_connect_timeout(Some(CONNECT_TIME_MAX));
+    http.set_nodelay(true);
+    legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(POOL_IDLE_MAX)
+        .pool_max_idle_per_host(idle_max)
+        .http1_max_headers(ANSWER_HEADERS_MAX)
+        .http1_max_buf_size(ANSWER_BUFFER_BYTES_MAX)
+        .build(connector(http))
+}
+
+/// The last request on its connection.
+fn last(mut request: Request<Lent>) -> Request<Lent> {
+    request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    request
 }
 
 #[cfg(test)]

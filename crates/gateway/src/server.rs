@@ -118,6 +118,8 @@ async fn connection(front: Arc<Front>, accepted: Accepted, watcher: Watcher) {
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        // Who says that nothing more will be asked still waits for the answer.
+        .half_close(true)
         .header_read_timeout(HEAD_TIME_MAX)
         .max_headers(HEADERS_MAX)
         .max_header_size(HEAD_BYTES_MAX)

@@ -1,14 +1,11 @@
 //! A replica answers.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use api::{Kind, Problem, manifest::Tenancy};
 use chassis::Caller;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header, uri};
-use http_body::{Body as _, SizeHint};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, uri};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use types::Name;
@@ -47,25 +44,25 @@ pub(crate) async fn forward(
     headers::for_application(&mut visit.head.headers, &told);
     let flow = Arc::new(Flow::default());
     let target = target(&meant.path, visit.head.uri.query())?;
-    let owner = (hint.exact() != Some(0)).then(|| Inbound::new(body, Arc::clone(&flow)));
-    let sending = Sending { owner: Arc::new(Mutex::new(owner)), hint, flow, target };
-    let (response, in_flight) = answer_of(front, visit, &meant, &sending).await?;
-    release(front, visit, &meant, (response, in_flight), &sending.flow).map_err(Stop::from)
+    let mut inbound = None;
+    if hint.exact() != Some(0) {
+        let upload = front.uploads.begin(meant.route.instance)?;
+        inbound = Some(Inbound::new(body, Arc::clone(&flow), upload));
+    }
+    let sending = Sending { body: Lent::new(inbound, hint), flow, target };
+    let answer = answer_of(front, visit, &meant, &sending).await;
+    let released = answer.and_then(|answer| release(front, visit, &meant, answer, &sending));
+    released.map_err(|problem| {
+        sending.body.end();
+        problem.into()
+    })
 }
 
 /// What every attempt to send a request needs beside its head.
 struct Sending {
-    owner: Arc<Mutex<Option<Inbound>>>,
-    hint: SizeHint,
+    body: Lent,
     flow: Arc<Flow>,
     target: uri::PathAndQuery,
-}
-
-impl Sending {
-    fn has_untouched_body(&self) -> bool {
-        let owner = self.owner.lock().expect("nobody panics while holding it");
-        self.hint.exact() == Some(0) || owner.is_some()
-    }
 }
 
 async fn answer_of(
@@ -82,7 +79,7 @@ async fn answer_of(
         let in_flight = InFlight::new(replica);
         let is_last = tried.len() + 1 == all.len().min(ATTEMPTS_MAX);
         let request = request_to(replica, visit, sending, is_last)?;
-        let asked = front.replicas.client.request(request);
+        let asked = front.replicas.ask(request);
         let cause = match in_time(asked, &sending.flow).await {
             Some(Ok(response)) => return Ok((response, in_flight)),
             Some(Err(cause)) => cause,
@@ -96,9 +93,9 @@ async fn answer_of(
             front.replicas.shun(replica);
         }
         tried.push(replica);
-        // Doing it twice is doing it once (RFC 9110, 9.2.2), or it was not done.
-        let again = cause.is_connect() || visit.head.method.is_idempotent();
-        if !again || !sending.has_untouched_body() {
+        // It was not done, or nothing is changed by doing it.
+        let again = cause.is_connect() || visit.head.method.is_safe();
+        if !again || !sending.body.is_untouched() {
             return Err(bad_answer());
         }
         reached |= !cause.is_connect();
@@ -160,16 +157,15 @@ fn request_to(
     parts.scheme = Some(uri::Scheme::HTTP);
     parts.authority = Some(replica.authority.clone());
     parts.path_and_query = Some(sending.target.clone());
-    let mut request = Request::new(Lent::new(&sending.owner, sending.hint));
+    let mut request = Request::new(sending.body.clone());
     *request.uri_mut() = Uri::from_parts(parts).map_err(|_| Problem::internal())?;
     *request.method_mut() = visit.head.method.clone();
     *request.headers_mut() =
         if is_last { std::mem::take(&mut visit.head.headers) } else { visit.head.headers.clone() };
-    if sending.hint.exact() != Some(0) {
-        // An application that does not read a body leaves it on the connection, where it would be
-        // read as the next request, which nobody judged: so there is no next request on this one.
-        let close = HeaderValue::from_static("close");
-        request.headers_mut().insert(header::CONNECTION, close);
+    if sending.body.size_hint().exact().is_none() {
+        // Also where the library would think that the method has no body.
+        let chunked = HeaderValue::from_static("chunked");
+        request.headers_mut().insert(header::TRANSFER_ENCODING, chunked);
     }
     Ok(request)
 }
@@ -185,7 +181,7 @@ fn release(
     visit: &Visit,
     meant: &Meant,
     (response, in_flight): (Response<Incoming>, InFlight),
-    flow: &Arc<Flow>,
+    sending: &Sending,
 ) -> Result<Response<Body>, Problem> {
     let (mut head, body) = response.into_parts();
     if head.status.is_informational() {
@@ -194,14 +190,21 @@ fn release(
     headers::for_visitor(&mut head.headers);
     head.headers.remove("x-request-id");
     head.extensions.clear();
+    // Ours, whichever the application speaks.
+    head.version = Version::HTTP_11;
     let whole = body.is_end_stream();
     if whole && visit.head.method != Method::HEAD {
         // A 304 may tell the length of what it does not send.
         head.headers.remove(header::CONTENT_LENGTH);
     }
     let status = head.status.as_u16();
-    let tail = meter::before_release(front, visit, meant, status, (flow, whole))?;
-    let body = if whole { Body::empty() } else { Body::new(Outbound::new(body, tail, in_flight)) };
+    let tail = meter::before_release(front, visit, meant, status, (&sending.flow, whole))?;
+    let body = if whole {
+        sending.body.end();
+        Body::empty()
+    } else {
+        Body::new(Outbound::new(body, tail, sending.body.clone(), in_flight))
+    };
     Ok(Response::from_parts(head, body))
 }
 

@@ -1,6 +1,7 @@
 //! A real gateway with real applications behind it, told as stories.
 
 mod careless;
+mod early;
 mod hostile;
 mod pages;
 mod replicas;

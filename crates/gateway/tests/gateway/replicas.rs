@@ -1,6 +1,10 @@
 //! Replicas: who answers, who is passed over, and how a gateway ends.
+#![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use crate::world::{Answer, FORUM, World, upstream::Upstream};
 use api::releases::{ReplicaAddress, ServiceRelease};
@@ -66,6 +70,95 @@ async fn a_replica_that_is_just_starting_is_waited_for() {
     };
     let ((answer, took), ()) = tokio::join!(asking, starting);
     assert_eq!(answer.status, 200, "after {took:?}: {answer:?}");
+}
+
+/// An application that answers the first request on a connection and closes on the next one, as one
+/// does that thought the connection idle. It says which requests it saw; those for `/broken` are
+/// never answered.
+async fn forgetful(world: &World) -> Arc<Mutex<Vec<String>>> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    world.replica("forgetful", listener.local_addr().unwrap(), None).await;
+    let seen = Arc::<Mutex<Vec<String>>>::default();
+    let telling = Arc::clone(&seen);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let seen = Arc::clone(&telling);
+            tokio::spawn(async move {
+                let mut head = [0; 4_096];
+                for answered in [false, true] {
+                    let count = stream.read(&mut head).await.unwrap_or(0);
+                    if count == 0 {
+                        return;
+                    }
+                    let line = String::from_utf8_lossy(&head[..count]);
+                    let line = line.split(" HTTP").next().unwrap().to_owned();
+                    let broken = line.contains("/broken");
+                    seen.lock().unwrap().push(line);
+                    if answered || broken {
+                        return;
+                    }
+                    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                }
+            });
+        }
+    });
+    seen
+}
+
+#[tokio::test]
+async fn a_connection_that_the_application_closes_is_nobodys_error() {
+    let world = World::start().await;
+    world.publish(&FORUM.replace("\"GET /*\"", "\"* /*\"")).await;
+    world.put(&world.instance("forum.localhost")).await;
+    let seen = forgetful(&world).await;
+    for _ in 0..5 {
+        // The first make connections that the second are sent on.
+        for _ in 0..2 {
+            let asked = futures_util::future::join_all((0..8).map(|_| world.get("/"))).await;
+            for answer in asked {
+                assert_eq!(answer.status, 200, "{answer:?}");
+            }
+        }
+        // What cannot be repeated is not sent where it could be lost.
+        assert_eq!(world.get("/").await.status, 200);
+        for line in ["POST /topics/1/posts", "DELETE /files/x", "PUT /files/x"] {
+            let answer = world.ask(line, "forum.localhost", &[], "").await;
+            assert_eq!(answer.status, 200, "{line}: {answer:?}");
+        }
+    }
+    // A connection that is closed before it was ever of use says something about the application.
+    seen.lock().unwrap().clear();
+    for line in ["POST /broken", "PUT /broken", "DELETE /broken", "PROPFIND /broken"] {
+        let answer = world.ask(line, "forum.localhost", &[], "").await;
+        assert_eq!((answer.status, answer.code().as_str()), (502, "bad_answer"), "{line}");
+        assert_eq!(seen.lock().unwrap().drain(..).collect::<Vec<_>>(), [line], "sent once");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_given_up_before_an_application_would() {
+    let world = World::start().await;
+    world.publish(FORUM).await;
+    world.put(&world.instance("forum.localhost")).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    world.replica("keeping", listener.local_addr().unwrap(), None).await;
+    let (answer, _open) = tokio::join!(world.get("/"), answer_one(&listener));
+    assert_eq!(answer.status, 200);
+    tokio::time::sleep(Duration::from_millis(1_900)).await;
+    // A second connection is made, though nobody has closed the first.
+    let (answer, _open) = tokio::join!(world.get("/"), answer_one(&listener));
+    assert_eq!(answer.status, 200);
+}
+
+/// Answers the first request of the next connection and keeps that open.
+async fn answer_one(listener: &TcpListener) -> TcpStream {
+    let accepted = tokio::time::timeout(Duration::from_secs(20), listener.accept()).await;
+    let (mut stream, _) = accepted.expect("a connection is made").unwrap();
+    let mut head = [0; 4_096];
+    let _ = stream.read(&mut head).await.unwrap();
+    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
+    stream
 }
 
 #[tokio::test]
