@@ -2,7 +2,9 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use types::{AccountId, Name, NodeId, Page, Principal, Secret, SessionId, Timestamp, UserId};
+use types::{
+    AccountId, Digest, Host, Name, NodeId, Page, Principal, Secret, SessionId, Timestamp, UserId,
+};
 
 use crate::{Empty, feed};
 
@@ -23,6 +25,12 @@ operations! { "identity":
     SignIn POST "/v1/sessions" on platform by [public] -> SignedIn;
     /// Ends a session of one's own; when this returns its token is worth nothing anywhere.
     SignOut DELETE "/v1/sessions/{session}" on platform by [anyone] -> Empty;
+    /// Makes a code with which one's browser signs in at an instance's host, once, within a minute.
+    CreateSignInCode POST "/v1/sign-in-codes" on platform by [anyone] -> SignInCode;
+    /// Takes such a code and begins a session that is good at that host only.
+    RedeemSignInCode POST "/v1/sign-in-codes/redemption" on platform by [gateway] -> SignedIn;
+    /// Ends a session that was begun at an instance's host.
+    EndSession PUT "/v1/users/{user}/sessions/{session}/end" on platform by [gateway] -> Empty;
     /// Says who is calling.
     WhoAmI GET "/v1/me" on platform by [anyone] -> Me;
     /// Makes a token with which one machine may join as a node.
@@ -160,6 +168,50 @@ pub struct SignedIn {
 pub struct SignOut {
     /// Which one.
     pub session: SessionId,
+}
+
+/// Makes a code to sign in at an instance's host with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CreateSignInCode {
+    /// The host.
+    pub host: Host,
+    /// The digest of the secret that the gateway left in the browser.
+    pub browser: Digest,
+}
+
+/// A code to sign in with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SignInCode {
+    /// What the browser shows at the host.
+    pub code: Secret,
+    /// From when on it is worth nothing.
+    pub expires: Timestamp,
+}
+
+/// Takes a code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RedeemSignInCode {
+    /// What the browser shows.
+    pub code: Secret,
+    /// The host that it shows it at.
+    pub host: Host,
+    /// The digest of the secret that the browser has of that host.
+    pub browser: Digest,
+}
+
+/// Ends a session that was begun with a code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EndSession {
+    /// Whose it is.
+    pub user: UserId,
+    /// Which one.
+    pub session: SessionId,
+}
+
+/// For whom the token of a session is made that was begun at `host`: nobody else takes it, so it is
+/// worth nothing to an application that gets hold of it.
+pub fn host_audience(host: &Host) -> String {
+    format!("host:{host}")
 }
 
 /// Says who is calling.

@@ -19,7 +19,7 @@ use api::configurator::{
     ResolveHost, SetMaintenance, SetSuspension, SubmitSetup,
 };
 use chassis::Component;
-use types::Host;
+use types::{Host, Site};
 
 pub(crate) use error::Error;
 
@@ -28,22 +28,19 @@ pub(crate) use error::Error;
 pub struct Config {
     /// Makes the instances' databases.
     pub engine: db::Engine,
-    /// The port at which browsers reach the gateway.
-    pub public_port: u16,
+    /// How browsers reach the gateway.
+    pub site: Site,
 }
 
 pub(crate) struct State {
     engine: db::Engine,
-    public_port: u16,
+    site: Site,
 }
 
 impl State {
     /// Where a browser finds an instance.
     fn url(&self, host: &Host) -> String {
-        match self.public_port {
-            80 => format!("http://{host}"),
-            port => format!("http://{host}:{port}"),
-        }
+        self.site.origin(host)
     }
 }
 
@@ -53,7 +50,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         name: "configurator_0001",
         sql: include_str!("../migrations/0001_configurator.sql"),
     }];
-    let state = State { engine: config.engine, public_port: config.public_port };
+    let state = State { engine: config.engine, site: config.site };
     Component::new("configurator", MIGRATIONS, state)
         .writes::<PutService>(services::put_service)
         .writes::<PutInstance>(instances::put_instance)

@@ -137,7 +137,8 @@ async fn checked(request: Request) -> Result<Request, Problem> {
     if visitor.is_expired {
         return Err(Problem::new(Kind::Unauthenticated, "sign_in", "the session has ended"));
     }
-    if !is_same(fields.get(TOKEN_FIELD), &visitor.form_token) {
+    let carried = fields.get(TOKEN_FIELD);
+    if !visitor.form_tokens.iter().any(|token| is_same(carried, token)) {
         return Err(Problem::new(
             Kind::Denied,
             "form_outdated",

@@ -22,11 +22,26 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     HeaderValue::try_from(policy).expect("a policy is visible ASCII")
 });
 
+/// Said by a page whose forms lead on to another origin: a browser holds its policy against where
+/// the answer to a form leads, too.
+#[derive(Clone)]
+pub(crate) struct FormsLeadTo(pub(crate) String);
+
+impl FormsLeadTo {
+    fn policy(&self) -> Option<HeaderValue> {
+        let policy = POLICY.to_str().ok()?;
+        let wider = format!("form-action 'self' {}", self.0);
+        HeaderValue::try_from(policy.replace("form-action 'self'", &wider)).ok()
+    }
+}
+
 /// Sets them; what an asset says of its keeping stands.
 pub(crate) async fn set(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
+    let wider = response.extensions_mut().remove::<FormsLeadTo>();
+    let policy = wider.and_then(|wider| wider.policy()).unwrap_or_else(|| POLICY.clone());
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, POLICY.clone());
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     put(headers, header::X_FRAME_OPTIONS, "DENY");
     put(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     // Not `no-referrer`: with that a browser would send its forms with the origin `null`.

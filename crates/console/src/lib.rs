@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use api::Client;
 use axum::{Router, middleware};
+use types::Site;
 
 /// What the console needs to know.
 #[derive(Debug, Clone)]
@@ -34,8 +35,8 @@ pub struct Config {
     pub client: Client,
     /// The domain below which instances are found, `localhost`.
     pub domain: String,
-    /// The port that people's browsers ask at.
-    pub public_port: u16,
+    /// How people's browsers reach instances.
+    pub site: Site,
 }
 
 type Console = Arc<Config>;

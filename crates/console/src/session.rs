@@ -2,6 +2,11 @@
 //!
 //! The session is the token that identity gave, in a cookie that no script can read and that goes
 //! to this host alone. Nothing of it is kept here; what it is worth, identity says on each request.
+//!
+//! A script of a neighbouring host can plant a cookie of the same name by a `Domain`. Over HTTPS our
+//! names begin with `__Host-`, which a browser lets nobody set for another host. Over plain HTTP
+//! each of a name is tried, so that a planted one locks nobody out, and the session that was begun
+//! last counts.
 
 use api::{
     Client, Kind, Problem,
@@ -27,6 +32,8 @@ use crate::{
 const SESSION: &str = "mandate_session";
 /// Binds the forms of somebody who is not signed in.
 const VISIT: &str = "mandate_visit";
+/// So many cookies of one name are looked at.
+const COOKIES_MAX: usize = 16;
 /// Sent by the page's own script, which wants a page without its frame.
 const FRAGMENT: &str = "x-fragment";
 
@@ -37,6 +44,8 @@ pub(crate) struct Visitor {
     pub(crate) client: Client,
     /// What the forms on this person's pages carry.
     pub(crate) form_token: String,
+    /// What forms may carry that were made when another cookie stood first.
+    pub(crate) form_tokens: Vec<String>,
     /// Who it is, if they are signed in.
     pub(crate) user: Option<User>,
     /// Whether they were signed in, and the session has ended.
@@ -91,11 +100,14 @@ pub(crate) async fn frame(
     next: Next,
 ) -> Response {
     let secure = request.headers().get("x-forwarded-proto").is_some_and(|proto| proto == "https");
-    let token = cookie(request.headers(), SESSION);
-    let visit = cookie(request.headers(), VISIT).filter(|visit| visit.len() == 32);
-    let is_new = visit.is_none();
-    let visit = visit.unwrap_or_else(random_hex);
-    let visitor = match recognise(&console, token.as_deref(), &visit).await {
+    let tokens = cookies(request.headers(), SESSION, secure);
+    let mut visits = cookies(request.headers(), VISIT, secure);
+    visits.retain(|visit| visit.len() == 32);
+    let is_new = visits.is_empty();
+    if is_new {
+        visits.push(random_hex());
+    }
+    let visitor = match recognise(&console, &tokens, &visits).await {
         Ok(visitor) => visitor,
         Err(problem) => {
             return layout::document(None, "/", &failure::page(&problem)).into_response();
@@ -104,11 +116,21 @@ pub(crate) async fn frame(
     let place = Place::of(&request);
     request.extensions_mut().insert(visitor.clone());
     let mut response = drawn(&visitor, &place, next.run(request).await);
-    if visitor.is_expired && !sets_session(&response) {
-        end(&mut response);
-    }
-    if is_new && visitor.user.is_none() && place.method == Method::GET {
-        set_cookie(&mut response, VISIT, &visit, &secured("HttpOnly; SameSite=Strict", secure));
+    let turn = response.extensions_mut().remove::<Turn>();
+    let turn = turn.or_else(|| visitor.is_expired.then_some(Turn::End));
+    let lax = |value: &str, rest: &str| cookie(SESSION, value, &format!("Lax{rest}"), secure);
+    match turn {
+        // Lax and not Strict: a link on an instance's page that leads here should find its owner
+        // signed in. Forms do not rely on it.
+        Some(Turn::Begin(token)) => {
+            let gone = cookie(VISIT, "", "Strict; Max-Age=0", secure);
+            set(&mut response, [lax(token.reveal(), ""), gone]);
+        }
+        Some(Turn::End) => set(&mut response, [lax("", "; Max-Age=0")]),
+        None if is_new && visitor.user.is_none() && place.method == Method::GET => {
+            set(&mut response, [cookie(VISIT, &visits[0], "Strict", secure)]);
+        }
+        None => {}
     }
     response
 }
@@ -136,27 +158,35 @@ impl Place {
 /// A token that is worth nothing any more makes a visitor, not an error.
 async fn recognise(
     console: &Console,
-    token: Option<&str>,
-    visit: &str,
+    tokens: &[String],
+    visits: &[String],
 ) -> Result<Visitor, Problem> {
-    let nobody = Visitor {
-        client: console.client.clone(),
-        form_token: form_token(visit),
-        user: None,
-        is_expired: token.is_some(),
-        session: None,
-    };
-    let Some(token) = token else { return Ok(nobody) };
-    let client = console.client.with_token(Some(token));
-    match client.call(WhoAmI {}).await {
-        Err(problem) if problem.is_transient() => Err(problem),
-        Ok(me) if me.user.is_some() => {
-            let form_token = form_token(token);
-            let (user, session) = (me.user, me.session);
-            Ok(Visitor { client, form_token, user, is_expired: false, session })
+    let mut found: Option<Visitor> = None;
+    for token in tokens {
+        let client = console.client.with_token(Some(token));
+        match client.call(WhoAmI {}).await {
+            Err(problem) if problem.is_transient() => return Err(problem),
+            Ok(me) if me.user.is_some() => {
+                let (user, session, form_token) = (me.user, me.session, form_token(token));
+                let form_tokens = vec![form_token.clone()];
+                let is_expired = false;
+                let one = Visitor { client, form_token, form_tokens, user, is_expired, session };
+                if found.as_ref().is_none_or(|other| other.session < session) {
+                    found = Some(one);
+                }
+            }
+            Ok(_) | Err(_) => {}
         }
-        Ok(_) | Err(_) => Ok(nobody),
     }
+    let form_tokens: Vec<_> = visits.iter().map(|visit| form_token(visit)).collect();
+    Ok(found.unwrap_or_else(|| Visitor {
+        client: console.client.clone(),
+        form_token: form_tokens.first().cloned().unwrap_or_default(),
+        form_tokens,
+        user: None,
+        is_expired: !tokens.is_empty(),
+        session: None,
+    }))
 }
 
 /// What a form carries: it can be made from the cookie only, which no other page can read.
@@ -205,43 +235,48 @@ fn leads_away(place: &Place, problem: &Problem) -> Option<Response> {
     Some(response)
 }
 
+/// What becomes of the session with an answer; the frame sets the cookie.
+#[derive(Clone)]
+enum Turn {
+    Begin(Secret),
+    End,
+}
+
 /// Begins a session: `response` hands out the cookie.
-pub(crate) fn begin(response: &mut Response, token: &Secret, headers: &HeaderMap) {
-    let secure = headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
-    // Lax and not Strict: a link on an instance's page that leads here should find its owner
-    // signed in. Forms do not rely on it.
-    set_cookie(response, SESSION, token.reveal(), &secured("HttpOnly; SameSite=Lax", secure));
-    set_cookie(response, VISIT, "", "HttpOnly; SameSite=Strict; Max-Age=0");
+pub(crate) fn begin(response: &mut Response, token: Secret) {
+    response.extensions_mut().insert(Turn::Begin(token));
 }
 
 /// Ends a session: `response` takes the cookie back.
 pub(crate) fn end(response: &mut Response) {
-    set_cookie(response, SESSION, "", "HttpOnly; SameSite=Lax; Max-Age=0");
+    response.extensions_mut().insert(Turn::End);
 }
 
-fn secured(attributes: &str, secure: bool) -> String {
-    if secure { format!("{attributes}; Secure") } else { attributes.to_owned() }
+fn cookie(name: &str, value: &str, same_site: &str, secure: bool) -> String {
+    let (name, secure) = (cookie_name(name, secure), if secure { "; Secure" } else { "" });
+    format!("{name}={value}; Path=/; HttpOnly; SameSite={same_site}{secure}")
 }
 
-fn set_cookie(response: &mut Response, name: &str, value: &str, attributes: &str) {
-    // A token is base64 and dots, so it always makes a header.
-    if let Ok(value) = HeaderValue::try_from(format!("{name}={value}; Path=/; {attributes}")) {
-        response.headers_mut().append(header::SET_COOKIE, value);
+fn cookie_name(name: &str, secure: bool) -> String {
+    if secure { format!("__Host-{name}") } else { name.to_owned() }
+}
+
+fn set<const N: usize>(response: &mut Response, cookies: [String; N]) {
+    for cookie in cookies {
+        // A token is base64 and dots, so it always makes a header.
+        if let Ok(value) = HeaderValue::try_from(cookie) {
+            response.headers_mut().append(header::SET_COOKIE, value);
+        }
     }
 }
 
-fn sets_session(response: &Response) -> bool {
-    let cookies = response.headers().get_all(header::SET_COOKIE);
-    cookies.iter().any(|value| value.as_bytes().starts_with(SESSION.as_bytes()))
-}
-
-/// The cookie `name`. If there are two, a neighbouring host has put one there, and neither counts.
-fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+/// The cookies of that name.
+fn cookies(headers: &HeaderMap, name: &str, secure: bool) -> Vec<String> {
+    let name = cookie_name(name, secure);
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
     let pairs =
         lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let mut values = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value);
-    let value =
-        values.next().filter(|value| !value.is_empty() && value.len() <= TOKEN_BYTES_MAX)?;
-    values.next().is_none().then(|| value.to_owned())
+    let values = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value);
+    let values = values.filter(|value| !value.is_empty() && value.len() <= TOKEN_BYTES_MAX);
+    values.take(COOKIES_MAX).map(str::to_owned).collect()
 }

@@ -60,15 +60,15 @@ pub(crate) fn refuse(front: &Front, visit: &Visit, problem: Problem) -> Response
     response
 }
 
-/// Leads a browser to another address of the same host, with a GET.
-pub(crate) fn see(path: &str) -> Response<Body> {
+/// Leads a browser to another address, with a GET.
+pub(crate) fn see(address: &str) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SEE_OTHER;
     let headers = response.headers_mut();
-    let location = HeaderValue::try_from(path).unwrap_or(HeaderValue::from_static("/"));
+    let location = HeaderValue::try_from(address).unwrap_or(HeaderValue::from_static("/"));
     headers.insert(header::LOCATION, location);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("strict-origin"));
     response
 }
 

@@ -7,7 +7,7 @@ use chassis::Guard;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use types::{Clock, Host};
+use types::{Clock, Host, Site};
 
 use crate::{
     Config, Error,
@@ -28,10 +28,9 @@ const BENCH: usize = 1_000;
 pub(crate) struct Front {
     pub(crate) name: String,
     pub(crate) domain: Host,
-    pub(crate) public_port: u16,
+    pub(crate) site: Site,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) client: Client,
-    pub(crate) visitor: Client,
     pub(crate) guard: Guard,
     pub(crate) platform: axum::Router,
     pub(crate) routes: Routes,
@@ -52,10 +51,9 @@ impl Front {
         Ok(Self {
             name: config.name,
             domain,
-            public_port: config.public_port,
+            site: config.site,
             clock: config.clock,
             client: config.client,
-            visitor: config.visitor,
             guard: config.guard,
             platform: config.platform,
             routes: Routes::default(),
@@ -82,10 +80,7 @@ impl Front {
 
     /// Where the console is.
     pub(crate) fn console_url(&self) -> String {
-        match self.public_port {
-            80 => format!("http://console.{}/", self.domain),
-            port => format!("http://console.{}:{port}/", self.domain),
-        }
+        format!("{}://console.{}{}/", self.site.scheme(), self.domain, self.site.port_suffix())
     }
 
     /// Answers one request; `doubtful` says that its body has two ends.
@@ -96,7 +91,7 @@ impl Front {
         doubtful: bool,
     ) -> Response<Body> {
         let (head, body) = request.into_parts();
-        let visit = Visit::new(peer, self.clock.now(), head);
+        let visit = Visit::new(peer, self.site.is_https(), self.clock.now(), head);
         phases::pass(self, visit, doubtful, body).await
     }
 }

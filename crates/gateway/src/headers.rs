@@ -10,8 +10,7 @@ use std::net::IpAddr;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use types::{Principal, RequestId};
 
-/// The cookie that a platform's session travels in.
-pub(crate) const SESSION_COOKIE: &str = "mandate_session";
+use crate::cookies;
 
 /// Between two machines, never further (RFC 9110, 7.6.1).
 const HOP_BY_HOP: [HeaderName; 8] = [
@@ -52,22 +51,28 @@ const REFUSED_PREFIXES: [&str; 3] = ["x-mandate-", "x-forwarded", "x-http-method
 pub(crate) struct Told<'a> {
     pub(crate) id: RequestId,
     pub(crate) peer: IpAddr,
+    pub(crate) is_https: bool,
     pub(crate) principal: &'a Principal,
 }
 
 /// Makes a request's headers fit to be sent on.
 pub(crate) fn for_application(headers: &mut HeaderMap, told: &Told<'_>) {
     remove_hop_by_hop(headers);
+    cookies::keep_ours(headers);
+    for_platform(headers, told);
+}
+
+/// Makes a request's headers fit for the platform itself: it believes them too.
+pub(crate) fn for_platform(headers: &mut HeaderMap, told: &Told<'_>) {
     let refused: Vec<HeaderName> =
         headers.keys().filter(|name| is_refused(name)).cloned().collect();
     for name in refused {
         headers.remove(name);
     }
-    drop_session_cookie(headers);
     if let Some(host) = headers.get(header::HOST).cloned() {
         headers.insert(HeaderName::from_static("x-forwarded-host"), host);
     }
-    headers.insert(HeaderName::from_static("x-forwarded-proto"), HeaderValue::from_static("http"));
+    insert(headers, "x-forwarded-proto", if told.is_https { "https" } else { "http" });
     insert(headers, "x-forwarded-for", &told.peer.to_canonical().to_string());
     insert(headers, "x-request-id", &told.id.to_string());
     if let Principal::User(user) = told.principal {
@@ -96,30 +101,7 @@ pub(crate) fn for_visitor(headers: &mut HeaderMap) {
         headers.remove(header::CONTENT_LENGTH);
     }
     remove_hop_by_hop(headers);
-    drop_our_set_cookie(headers);
-}
-
-/// An application must not sign its visitors in as somebody, or out.
-fn drop_our_set_cookie(headers: &mut HeaderMap) {
-    let ours = |value: &HeaderValue| {
-        // A cookie without a name is sent back as its value, which may begin with our name.
-        let text = value.as_bytes().trim_ascii_start();
-        let text = text.strip_prefix(b"=").unwrap_or(text);
-        let name = text.split(|byte| matches!(byte, b'=' | b';')).next();
-        name.is_some_and(|name| name.trim_ascii() == SESSION_COOKIE.as_bytes())
-    };
-    if headers.get_all(header::SET_COOKIE).iter().any(ours) {
-        let kept: Vec<_> = headers
-            .get_all(header::SET_COOKIE)
-            .iter()
-            .filter(|value| !ours(value))
-            .cloned()
-            .collect();
-        headers.remove(header::SET_COOKIE);
-        for value in kept {
-            headers.append(header::SET_COOKIE, value);
-        }
-    }
+    cookies::limit(headers);
 }
 
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
@@ -140,49 +122,6 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// The token in the session's cookie. Two of them are none: a neighbouring host may have set one.
-pub(crate) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
-    let mut found =
-        cookies(headers).filter_map(|(name, value)| (name == SESSION_COOKIE).then_some(value));
-    match (found.next(), found.next()) {
-        (Some(token), None) if !token.is_empty() => Some(token),
-        _ => None,
-    }
-}
-
-fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
-    let texts = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    texts.flat_map(|text| text.split(';')).filter_map(|cookie| {
-        let (name, value) = cookie.split_once('=')?;
-        Some((name.trim(), value.trim()))
-    })
-}
-
-fn drop_session_cookie(headers: &mut HeaderMap) {
-    let ours = |part: &&[u8]| {
-        let name = part.split(|byte| *byte == b'=').next().unwrap_or_default();
-        name.trim_ascii() == SESSION_COOKIE.as_bytes()
-    };
-    let parts =
-        |value: &HeaderValue| value.as_bytes().split(|byte| *byte == b';').any(|part| ours(&part));
-    if !headers.get_all(header::COOKIE).iter().any(parts) {
-        return;
-    }
-    let mut kept = Vec::new();
-    for value in headers.get_all(header::COOKIE) {
-        for part in value.as_bytes().split(|byte| *byte == b';').filter(|part| !ours(part)) {
-            if !kept.is_empty() {
-                kept.extend_from_slice(b"; ");
-            }
-            kept.extend_from_slice(part.trim_ascii());
-        }
-    }
-    headers.remove(header::COOKIE);
-    if let (Ok(value), false) = (HeaderValue::from_bytes(&kept), kept.is_empty()) {
-        headers.insert(header::COOKIE, value);
-    }
-}
-
 /// Whether a page of this very origin sent the request, as far as its browser says. `None` if it
 /// says nothing.
 pub(crate) fn is_same_origin(headers: &HeaderMap) -> Option<bool> {
@@ -195,8 +134,14 @@ pub(crate) fn is_same_origin(headers: &HeaderMap) -> Option<bool> {
         }
     };
     let host = only("host").unwrap_or_default();
+    let site = only("sec-fetch-site");
+    if site == Some("same-origin") && only("origin") == Some("null") {
+        // A page that tells nobody where it is (`Referrer-Policy: no-referrer`) does not say its
+        // origin either, and no page can make its browser say the first.
+        return Some(true);
+    }
     // `none` is a person at the address line.
-    let site = only("sec-fetch-site").map(|site| matches!(site, "same-origin" | "none"));
+    let site = site.map(|site| matches!(site, "same-origin" | "none"));
     let origin = only("origin").map(|origin| {
         let rest = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
         rest.is_some_and(|rest| rest.eq_ignore_ascii_case(host))
@@ -223,7 +168,8 @@ mod tests {
     fn sent_on(lines: &[(&str, &str)], principal: &Principal) -> HeaderMap {
         let mut map = headers(lines);
         let id = RequestId::new(Timestamp::from_micros(1));
-        for_application(&mut map, &Told { id, peer: [192, 0, 2, 7].into(), principal });
+        let peer = [192, 0, 2, 7].into();
+        for_application(&mut map, &Told { id, peer, is_https: false, principal });
         map
     }
 
@@ -280,27 +226,6 @@ mod tests {
     }
 
     #[test]
-    fn the_session_stays_with_us() {
-        let lines = [
-            ("cookie", "a=1; mandate_session=secret; b=2"),
-            ("cookie", " mandate_session = other ;c=3"),
-            ("cookie", "mandate_session"),
-        ];
-        let map = sent_on(&lines, &Principal::Visitor);
-        assert_eq!(map["cookie"], "a=1; b=2; c=3");
-        let map = sent_on(&[("cookie", "mandate_session=secret")], &Principal::Visitor);
-        assert!(!map.contains_key("cookie"));
-    }
-
-    #[test]
-    fn two_sessions_are_none() {
-        let one = headers(&[("cookie", "a=1; mandate_session=x.y.z")]);
-        assert_eq!(session_cookie(&one), Some("x.y.z"));
-        let two = headers(&[("cookie", "mandate_session=x"), ("cookie", "mandate_session=y")]);
-        assert_eq!(session_cookie(&two), None);
-    }
-
-    #[test]
     fn an_application_cannot_set_our_cookie() {
         let mut map = headers(&[
             ("set-cookie", "own=1"),
@@ -337,6 +262,10 @@ mod tests {
         for bad in ["same-site", "cross-site"] {
             assert_eq!(from(&[("sec-fetch-site", bad)]), Some(false), "{bad}");
         }
+        let hidden = [("origin", "null"), ("sec-fetch-site", "same-origin")];
+        assert_eq!(from(&hidden), Some(true));
+        let sandboxed = [("origin", "null"), ("sec-fetch-site", "cross-site")];
+        assert_eq!(from(&sandboxed), Some(false));
         let mixed = [("origin", "http://a.localhost:8080"), ("sec-fetch-site", "cross-site")];
         assert_eq!(from(&mixed), Some(false));
         let twice = [("origin", "http://a.localhost:8080"), ("origin", "http://evil")];

@@ -25,6 +25,7 @@
 
 mod answer;
 mod bodies;
+mod cookies;
 mod copies;
 mod framing;
 mod front;
@@ -45,7 +46,7 @@ mod visit;
 
 use std::{future::Future, io, path::PathBuf, sync::Arc};
 
-use types::Clock;
+use types::{Clock, Site};
 
 use front::Front;
 
@@ -57,14 +58,12 @@ pub struct Config {
     pub data: PathBuf,
     /// The platform's own domain; `console.` and `api.` below it are the platform's too.
     pub domain: String,
-    /// The port at which browsers find us.
-    pub public_port: u16,
+    /// How browsers reach us.
+    pub site: Site,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Asks the components as `gateway`.
     pub client: api::Client,
-    /// Asks the components as nobody: for signing in.
-    pub visitor: api::Client,
     /// Decides in this process; whoever composes the process keeps it up to date.
     pub guard: chassis::Guard,
     /// Answers at the platform's own hosts.

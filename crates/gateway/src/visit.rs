@@ -11,6 +11,8 @@ pub(crate) struct Visit {
     pub(crate) id: RequestId,
     /// Who is connected.
     pub(crate) peer: IpAddr,
+    /// Whether the browser came by HTTPS.
+    pub(crate) is_https: bool,
     /// When its head had been read, for measuring.
     pub(crate) began: Instant,
     /// When its head had been read, for people and bills.
@@ -23,9 +25,9 @@ pub(crate) struct Visit {
 
 impl Visit {
     /// A request that has just been read.
-    pub(crate) fn new(peer: IpAddr, at: Timestamp, head: Parts) -> Self {
+    pub(crate) fn new(peer: IpAddr, is_https: bool, at: Timestamp, head: Parts) -> Self {
         let (id, began) = (RequestId::new(at), Instant::now());
-        Self { id, peer, began, at, wants_page: wants_page(&head.headers), head }
+        Self { id, peer, is_https, began, at, wants_page: wants_page(&head.headers), head }
     }
 
     /// Whether the method says that nothing is changed.

@@ -15,6 +15,8 @@ pub(crate) enum Error {
     Title,
     #[error("the e-mail address or the password is wrong")]
     SignIn,
+    #[error("the sign-in was not finished in time or in another browser; sign in again")]
+    SignInCode,
     #[error("too many people are signing in at this moment; try again")]
     Busy,
     #[error("the join token is not known or has expired; ask the operator for a new one")]
@@ -45,6 +47,7 @@ impl From<Error> for Problem {
             Error::Reserved(_) => Self::invalid("service_reserved", detail),
             Error::EmailTaken(_) => Self::conflict("email_taken", detail),
             Error::SignIn => Self::new(Kind::Unauthenticated, "sign_in_refused", detail),
+            Error::SignInCode => Self::new(Kind::Unauthenticated, "sign_in_code_refused", detail),
             Error::JoinToken => Self::new(Kind::Unauthenticated, "join_token_refused", detail),
             Error::Busy => {
                 Self { retry_after: Some(1), ..Self::new(Kind::Exhausted, "busy", detail) }

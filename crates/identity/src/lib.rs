@@ -3,11 +3,14 @@
 //! People sign in with a password (Argon2id) and get a token for a session; machines join with a
 //! token from an operator and from then on sign with a key of their own. Tokens are checked
 //! wherever they are shown, without asking here; a session that ends early is told by the feed.
+//! A password is asked for at the console only: at instances' hosts one signs in with a code that
+//! is worth nothing elsewhere (`codes`).
 //! What anybody may *do* is access's matter: identity only asks it to grant the first user of an
 //! account what an owner has, and the operator what operators have.
 
 mod accounts;
 mod bootstrap;
+mod codes;
 mod error;
 mod nodes;
 mod passwords;
@@ -17,8 +20,9 @@ mod store;
 use std::path::PathBuf;
 
 use api::identity::{
-    Changes, CreateJoinToken, CreateUser, GetAccount, GetUser, IssueServiceToken, JoinNode,
-    ListAccounts, ListUsers, RegisterAccount, SignIn, SignOut, WhoAmI,
+    Changes, CreateJoinToken, CreateSignInCode, CreateUser, EndSession, GetAccount, GetUser,
+    IssueServiceToken, JoinNode, ListAccounts, ListUsers, RedeemSignInCode, RegisterAccount, SignIn,
+    SignOut, WhoAmI,
 };
 use chassis::{Component, Signer};
 
@@ -39,10 +43,16 @@ pub(crate) struct State {
 
 /// The component; `signer` is its own key, which speaks for people.
 pub fn component(config: Config, signer: Signer) -> Component<impl Send + Sync + 'static> {
-    const MIGRATIONS: &[db::Migration] = &[db::Migration {
-        name: "identity_0001",
-        sql: include_str!("../migrations/0001_identity.sql"),
-    }];
+    const MIGRATIONS: &[db::Migration] = &[
+        db::Migration {
+            name: "identity_0001",
+            sql: include_str!("../migrations/0001_identity.sql"),
+        },
+        db::Migration {
+            name: "identity_0010",
+            sql: include_str!("../migrations/0010_sign_in_code.sql"),
+        },
+    ];
     let state = State { signer, passwords: Passwords::new() };
     Component::new("identity", MIGRATIONS, state)
         .opens(move |room| bootstrap::open(room, config))
@@ -54,11 +64,15 @@ pub fn component(config: Config, signer: Signer) -> Component<impl Send + Sync +
         .reads::<ListUsers>(accounts::list_users)
         .acts::<SignIn>(sessions::sign_in)
         .acts::<SignOut>(sessions::sign_out)
+        .writes::<CreateSignInCode>(codes::create_sign_in_code)
+        .writes::<RedeemSignInCode>(codes::redeem_sign_in_code)
+        .writes::<EndSession>(codes::end_session)
         .reads::<WhoAmI>(sessions::who_am_i)
         .writes::<CreateJoinToken>(nodes::create_join_token)
         .writes::<JoinNode>(nodes::join_node)
         .acts::<IssueServiceToken>(nodes::issue_service_token)
         .feeds::<Changes>()
         .keeps("grants of owners and operators", accounts::grant_roles)
+        .keeps("codes to sign in with", codes::forget_codes)
         .keeps("ended sessions", sessions::forget_ended)
 }

@@ -1,8 +1,14 @@
 //! The tables.
 
+mod codes;
+
 use api::identity::{Account, EndedSession, NodeKey, User};
 use db::On;
 use types::{AccountId, Cursor, NodeId, SessionId, Timestamp, UserId};
+
+pub(crate) use codes::{
+    Code, delete_expired_codes, owner_of_session, put_code, signed_in, take_code,
+};
 
 type Stored<T> = Result<T, db::Error>;
 

@@ -10,6 +10,7 @@ mod money;
 mod name;
 mod page;
 mod secret;
+mod site;
 mod time;
 mod who;
 
@@ -22,5 +23,6 @@ pub use money::{Amount, Currency, Money, MoneyError};
 pub use name::{Host, Name, NameError};
 pub use page::{Cursor, Page};
 pub use secret::Secret;
+pub use site::Site;
 pub use time::{Clock, ManualClock, Period, SystemClock, TimeError, Timestamp};
 pub use who::{Grantable, Permission, Principal, Resource, WhoError};

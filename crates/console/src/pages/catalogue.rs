@@ -212,8 +212,8 @@ fn order_form(
                 span { "." (console.domain) }
             }
             small {
-                "It will answer at http://my-" (offer.service) "." (console.domain) ":"
-                (console.public_port)
+                "It will answer at " (console.site.scheme()) "://my-" (offer.service) "."
+                (console.domain) (console.site.port_suffix())
                 ". Or write a whole host name of your own, such as shop.example.com."
             }
         }

@@ -6,7 +6,6 @@ use api::{
 };
 use axum::{
     extract::Query,
-    http::HeaderMap,
     response::{IntoResponse, Redirect, Response},
 };
 use maud::{Markup, html};
@@ -17,6 +16,7 @@ use crate::{
     failure::{self, Answer},
     form::{Draft, Fields, form},
     layout::Page,
+    pages::enter,
     paths, session,
     session::Visitor,
 };
@@ -43,29 +43,24 @@ pub(crate) async fn sign_in_page(visitor: Visitor, Query(way): Query<Way>) -> Re
     signing_in(&visitor, paths::local(&way.next), &Draft::default()).into_response()
 }
 
-pub(crate) async fn sign_in(visitor: Visitor, headers: HeaderMap, fields: Fields) -> Response {
+pub(crate) async fn sign_in(visitor: Visitor, fields: Fields) -> Response {
     let next = paths::local(fields.get("next")).to_owned();
-    signed_in(&visitor, &headers, fields, &next).await
+    signed_in(&visitor, fields, &next).await
 }
 
-async fn signed_in(visitor: &Visitor, headers: &HeaderMap, fields: Fields, next: &str) -> Response {
-    match try_sign_in(visitor, headers, &fields, next).await {
+async fn signed_in(visitor: &Visitor, fields: Fields, next: &str) -> Response {
+    match try_sign_in(visitor, &fields, next).await {
         Ok(response) => response,
         Err(problem) => signing_in(visitor, next, &Draft::refused(fields, problem)).into_response(),
     }
 }
 
-async fn try_sign_in(
-    visitor: &Visitor,
-    headers: &HeaderMap,
-    fields: &Fields,
-    next: &str,
-) -> Result<Response, Problem> {
+async fn try_sign_in(visitor: &Visitor, fields: &Fields, next: &str) -> Result<Response, Problem> {
     let email = fields.get("email").to_owned();
     let password = Secret::new(fields.exact("password"));
     let begun = visitor.client.with_token(None).call(SignIn { email, password }).await?;
     let mut response = Redirect::to(next).into_response();
-    session::begin(&mut response, &begun.token, headers);
+    session::begin(&mut response, begun.token);
     Ok(response)
 }
 
@@ -81,7 +76,11 @@ fn signing_in(visitor: &Visitor, next: &str, draft: &Draft) -> Page {
     };
     let other =
         html! { "No account yet? " a href=(with_next("/register", next)) { "Open one" } "." };
-    entrance("Sign in", form(&visitor.form_token, "/sign-in", fields), other, draft)
+    let form = html! {
+        @if let Some(host) = enter::host_in(next) { p.soft { "to go on at " strong { (host) } } }
+        (form(&visitor.form_token, "/sign-in", fields))
+    };
+    entrance("Sign in", form, other, draft)
 }
 
 pub(crate) async fn register_page(visitor: Visitor, Query(way): Query<Way>) -> Response {
@@ -91,7 +90,7 @@ pub(crate) async fn register_page(visitor: Visitor, Query(way): Query<Way>) -> R
     registering(&visitor, paths::local(&way.next), &Draft::default()).into_response()
 }
 
-pub(crate) async fn register(visitor: Visitor, headers: HeaderMap, fields: Fields) -> Response {
+pub(crate) async fn register(visitor: Visitor, fields: Fields) -> Response {
     let next = match paths::local(fields.get("next")) {
         "/" => "/catalogue".to_owned(),
         next => next.to_owned(),
@@ -109,7 +108,7 @@ pub(crate) async fn register(visitor: Visitor, headers: HeaderMap, fields: Field
         return registering(&visitor, &next, &Draft::refused(fields, problem)).into_response();
     }
     // The account is there from here on, so what fails now is a matter of signing in.
-    signed_in(&visitor, &headers, fields, &next).await
+    signed_in(&visitor, fields, &next).await
 }
 
 fn registering(visitor: &Visitor, next: &str, draft: &Draft) -> Page {

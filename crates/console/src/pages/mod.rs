@@ -5,6 +5,7 @@ mod audit;
 mod bill;
 mod catalogue;
 mod decisions;
+mod enter;
 mod entry;
 mod explanation;
 mod grants;
@@ -31,6 +32,7 @@ pub(crate) fn router() -> Router<Console> {
         .route("/", get(entry::home))
         .route("/sign-in", get(entry::sign_in_page).post(entry::sign_in))
         .route("/sign-out", post(entry::sign_out))
+        .route("/enter", get(enter::show).post(enter::go_on))
         .route("/register", get(entry::register_page).post(entry::register))
         .route("/catalogue", get(catalogue::list))
         .route("/catalogue/{service}", get(catalogue::show).post(catalogue::order))

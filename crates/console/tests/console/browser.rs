@@ -125,7 +125,7 @@ impl Browser {
 fn attribute(tag: &str, name: &str) -> String {
     let tag = &tag[..tag.find('>').unwrap()];
     let rest = tag.split_once(&format!("{name}=\"")).map_or("", |(_, rest)| rest);
-    rest.split('"').next().unwrap_or("").into()
+    rest.split('"').next().unwrap_or("").replace("&amp;", "&")
 }
 
 /// What one reads on a page: its text, a line for each block.

@@ -324,10 +324,71 @@ async fn a_session_that_has_ended_leads_to_the_sign_in() {
 }
 
 #[tokio::test]
-async fn two_session_cookies_count_as_none() {
+async fn a_planted_cookie_locks_nobody_out() {
     let mut ada = customer(&World::new());
-    ada.get_with(&of_account("bill"), &[("cookie", "mandate_session=somebody.elses.token")]).await;
-    assert!(ada.location().starts_with("/sign-in"));
+    for planted in ["mandate_session=some.old.token", "mandate_session=", "mandate_visit=x"] {
+        ada.get_with(&of_account("bill"), &[("cookie", planted)]).await;
+        assert_eq!((ada.status, ada.location()), (StatusCode::OK, ""), "{planted}");
+    }
+    // Nor from signing in, where the cookie binds the form.
+    let mut ben = Browser::new(World::new().console());
+    ben.get("/sign-in").await;
+    let mut sent = fields(&[("email", "ada@bakery.example"), ("password", data::PASSWORD)]);
+    sent.extend(ben.hidden("/sign-in"));
+    let planted = format!("mandate_visit={}", "0".repeat(32));
+    ben.post("/sign-in", &[OWN[0], ("cookie", &planted)], &sent).await;
+    assert_eq!(ben.status, StatusCode::SEE_OTHER, "{}", ben.body);
+}
+
+#[tokio::test]
+async fn over_https_no_neighbour_can_set_our_cookies() {
+    let world = World::new();
+    let mut ada = Browser::new(world.console());
+    let https = ("x-forwarded-proto", "https");
+    ada.get_with("/sign-in", &[https]).await;
+    assert!(ada.cookie("__Host-mandate_visit").is_some() && ada.cookie("mandate_visit").is_none());
+    let mut sent = fields(&[("email", "ada@bakery.example"), ("password", data::PASSWORD)]);
+    sent.extend(ada.hidden("/sign-in"));
+    ada.post("/sign-in", &[OWN[0], https], &sent).await;
+    assert_eq!(ada.cookie("__Host-mandate_session"), Some(TOKEN));
+    let cookies: Vec<_> = ada.headers.get_all("set-cookie").iter().collect();
+    let is_secure = |cookie: &http::HeaderValue| cookie.to_str().unwrap().ends_with("; Secure");
+    assert!(cookies.iter().all(|cookie| is_secure(cookie)), "{cookies:?}");
+    let mut planted = Browser::with_token(world.console(), TOKEN);
+    planted.get_with(&of_account("bill"), &[https]).await;
+    assert!(planted.location().starts_with("/sign-in"), "a name that anybody can set counts not");
+}
+
+#[tokio::test]
+async fn one_goes_on_at_an_instances_host_only_when_asked() {
+    let world = World::new();
+    let browser = "ab".repeat(32);
+    let enter = format!("/enter?host=bakery-forum.localhost&browser={browser}");
+    let mut ada = Browser::new(world.console());
+    ada.get(&enter).await;
+    let sign_in = ada.location().to_owned();
+    assert!(sign_in.starts_with("/sign-in?next=%2Fenter%3F"), "{sign_in}");
+    ada.get(&sign_in).await;
+    assert!(ada.body.contains("bakery-forum.localhost"), "{}", ada.body);
+    let typed = [("email", "ada@bakery.example"), ("password", data::PASSWORD)];
+    ada.submit("/sign-in", &typed).await;
+    assert_eq!(ada.location(), enter);
+    ada.get(&enter).await;
+    assert!(ada.body.contains("Continue to bakery-forum.localhost"), "{}", ada.body);
+    let policy = ada.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.contains("form-action 'self' http://bakery-forum.localhost:8080;"), "{policy}");
+    ada.submit("/enter", &[]).await;
+    let back =
+        format!("http://bakery-forum.localhost:8080/.mandate/enter?code=once&browser={browser}");
+    assert_eq!((ada.status, ada.location()), (StatusCode::SEE_OTHER, back.as_str()));
+
+    for wrong in ["/enter", "/enter?host=a%20b&browser=x", "/enter?host=a.localhost&browser=x"] {
+        ada.get(wrong).await;
+        assert!(ada.status.is_client_error(), "{wrong}");
+    }
+    let sent = fields(&[("host", "bakery-forum.localhost"), ("browser", &browser)]);
+    ada.post("/enter", &OWN, &sent).await;
+    assert_eq!(ada.status, StatusCode::FORBIDDEN, "only from its page");
 }
 
 #[tokio::test]

@@ -31,6 +31,7 @@ const FORM_TIME_MAX: Duration = Duration::from_secs(10);
 pub(crate) enum Page {
     Setup,
     SignIn,
+    Enter,
     SignOut,
     Unknown,
 }
@@ -41,6 +42,7 @@ pub(crate) fn page(path: &str) -> Option<Page> {
     match below.trim_end_matches('/') {
         "/setup" => Some(Page::Setup),
         "/sign-in" => Some(Page::SignIn),
+        "/enter" => Some(Page::Enter),
         "/sign-out" => Some(Page::SignOut),
         rest if rest.is_empty() || rest.starts_with('/') => Some(Page::Unknown),
         _ => None,
@@ -57,13 +59,13 @@ pub(crate) async fn answer(
     match (page, &visit.head.method) {
         (Page::Setup, &Method::GET | &Method::HEAD) => setup::show(front, visit, route).await,
         (Page::Setup, &Method::POST) => setup::submit(front, visit, route, body).await,
-        (Page::SignIn, &Method::GET | &Method::HEAD) => Ok(sign_in::show(visit, route)),
-        (Page::SignIn, &Method::POST) => sign_in::submit(front, visit, route, body).await,
+        (Page::SignIn, &Method::GET | &Method::HEAD) => Ok(sign_in::begin(front, visit, route)),
+        (Page::Enter, &Method::GET) => sign_in::enter(front, visit, route).await,
         (Page::SignOut, &Method::GET | &Method::HEAD) => Ok(sign_in::show_way_out(route)),
-        (Page::SignOut, &Method::POST) => sign_in::leave(front, visit).await,
+        (Page::SignOut, &Method::POST) => sign_in::leave(front, visit, route).await,
         (Page::Unknown, _) => Err(Problem::not_found("page").into()),
         _ => {
-            let detail = "this page is looked at with GET and sent with POST";
+            let detail = "this page is looked at with GET, and a form on it is sent with POST";
             let status = StatusCode::METHOD_NOT_ALLOWED;
             Err(problem(Kind::Invalid, status, "method_not_allowed", detail).into())
         }

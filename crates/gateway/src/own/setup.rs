@@ -14,7 +14,9 @@ use super::{form, query_field};
 use crate::{
     answer::{Body, Stop, see},
     front::Front,
+    headers::is_same_origin,
     pages::{self, SetupForm},
+    phases::authenticate::foreign,
     visit::Visit,
 };
 
@@ -43,6 +45,10 @@ pub(super) async fn submit(
     route: &Route,
     body: Incoming,
 ) -> Result<Response<Body>, Stop> {
+    // Another page must not fill it in, even if it has got hold of the key.
+    if is_same_origin(&visit.head.headers) == Some(false) {
+        return Err(foreign().into());
+    }
     let key = query_field(visit, KEY);
     let values: BTreeMap<String, String> = form(visit, body).await?.into_iter().collect();
     let operation = SubmitSetup {

@@ -1,30 +1,37 @@
 //! Signing in at an instance's host, so that its pages can be used with a platform's permissions.
 //!
-//! The session travels in a cookie of this very host that scripts cannot read. The application
-//! never sees it, and requests that change something must come from a page of this host.
+//! The password is not asked for here, where a script or service worker of the application could
+//! read it, but at the console, which leads back with a code. The code is good once, at this host,
+//! in the browser in which the way began; the session that it begins is good at this host only. It
+//! travels in a cookie that scripts cannot read. The application never sees it, and requests that
+//! change something must come from a page of this host.
 
 use api::{
     Kind, Problem,
     configurator::Route,
-    identity::{SignIn, SignOut, SignedIn},
+    identity::{EndSession, RedeemSignInCode},
     manifest,
 };
-use http::{HeaderValue, Response, StatusCode, header};
-use hyper::body::Incoming;
-use types::{Secret, Timestamp};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use http::{Response, StatusCode};
+use types::{Digest, Principal, Secret};
 
-use super::{form, query_field};
+use super::query_field;
 use crate::{
     answer::{Body, Stop, see},
+    cookies::Ours,
     front::Front,
-    headers::{SESSION_COOKIE, is_same_origin, session_cookie},
+    headers::is_same_origin,
     pages,
-    phases::authenticate::foreign,
+    phases::authenticate::{by_cookie, foreign},
     visit::Visit,
 };
 
 const NEXT: &str = "next";
-const NEXT_BYTES_MAX: usize = 2_048;
+const NEXT_BYTES_MAX: usize = 1_024;
+const BROWSER: &str = "browser";
+/// How long the way through the console may take.
+const WAY_SECONDS: u64 = 900;
 
 /// Where somebody who looks at `path` signs in.
 pub(crate) fn sign_in_address(path: &str, query: Option<&str>) -> String {
@@ -53,76 +60,87 @@ fn local(text: &str) -> Option<String> {
     }
 }
 
-pub(super) fn show(visit: &Visit, route: &Route) -> Response<Body> {
+/// Leads to the console, and remembers in the browser where it began and where it goes on.
+pub(super) fn begin(front: &Front, visit: &Visit, route: &Route) -> Response<Body> {
     let next = next_of(query_field(visit, NEXT).as_deref());
-    pages::respond(StatusCode::OK, pages::sign_in(route, &next, "", None))
+    let nonce = chassis::random_secret();
+    let browser = digest(nonce.reveal());
+    let fields = [("host", route.host.as_str()), (BROWSER, browser.hex())];
+    let query = serde_html_form::to_string(fields).unwrap_or_default();
+    let mut response = see(&format!("{}enter?{query}", front.console_url()));
+    let way = format!("{}.{}", nonce.reveal(), URL_SAFE_NO_PAD.encode(next));
+    Ours::Way.set(response.headers_mut(), &way, WAY_SECONDS, visit.is_https);
+    response
 }
 
-pub(super) async fn submit(
+/// Takes the code that the console gave.
+pub(super) async fn enter(
     front: &Front,
     visit: &Visit,
     route: &Route,
-    body: Incoming,
 ) -> Result<Response<Body>, Stop> {
-    // Another page must not sign somebody in as its own user.
-    if is_same_origin(&visit.head.headers) == Some(false) {
-        return Err(foreign().into());
-    }
-    let fields = form(visit, body).await?;
-    let field = |name: &str| {
-        let found = fields.iter().find(|(field, _)| field == name);
-        found.map_or("", |(_, value)| value.as_str())
-    };
-    let (email, next) = (field("email"), next_of(Some(field(NEXT))));
+    let (code, asked) = (query_field(visit, "code"), query_field(visit, BROWSER));
+    let mut ways = Ours::Way.values(&visit.head.headers, visit.is_https);
+    let way = ways.find_map(|way| {
+        let (nonce, next) = way.split_once('.')?;
+        let browser = digest(nonce);
+        (asked.as_deref() == Some(browser.hex())).then_some((browser, next))
+    });
+    let (Some((browser, next)), Some(code)) = (way, code) else { return Err(astray().into()) };
+    let host = route.host.clone();
+    let operation = RedeemSignInCode { code: Secret::new(code), host, browser };
     let desk = front.desk()?;
-    let operation = SignIn { email: email.to_owned(), password: Secret::new(field("password")) };
-    let outcome = front.visitor.call(operation).await;
+    let outcome = front.client.call(operation).await;
     drop(desk);
-    match outcome {
-        Ok(signed_in) => {
-            let mut response = see(&next);
-            set_cookie(&mut response, &cookie_of(&signed_in, visit.at))?;
-            Ok(response)
-        }
-        Err(problem) if matches!(problem.kind, Kind::Unauthenticated | Kind::Invalid) => {
-            let page = pages::sign_in(route, &next, email, Some(&problem.detail));
-            Ok(pages::respond(StatusCode::UNAUTHORIZED, page))
-        }
-        Err(problem) => Err(problem.into()),
+    let signed_in = match outcome {
+        Err(problem) if problem.kind == Kind::Unauthenticated => return Err(astray().into()),
+        outcome => outcome?,
+    };
+    let next = URL_SAFE_NO_PAD.decode(next).ok().and_then(|next| String::from_utf8(next).ok());
+    let mut response = see(&next_of(next.as_deref()));
+    let (headers, seconds) = (response.headers_mut(), signed_in.expires.since(visit.at).as_secs());
+    Ours::Session.set(headers, signed_in.token.reveal(), seconds, visit.is_https);
+    Ours::Way.set(headers, "", 0, visit.is_https);
+    Ok(response)
+}
+
+/// What the browser proves that it has, without showing it to the console.
+fn digest(nonce: &str) -> Digest {
+    Digest::of(format!("mandate way v1\n{nonce}").as_bytes())
+}
+
+fn astray() -> Problem {
+    let detail = "the sign-in was not finished in time, or it began in another browser; begin anew";
+    Problem {
+        title: "Not signed in".into(),
+        ..Problem::new(Kind::Unauthenticated, "sign_in", detail)
     }
-}
-
-fn cookie_of(signed_in: &SignedIn, now: Timestamp) -> String {
-    let seconds = signed_in.expires.since(now).as_secs();
-    cookie(signed_in.token.reveal(), seconds)
-}
-
-fn cookie(value: &str, seconds: u64) -> String {
-    format!("{SESSION_COOKIE}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}")
-}
-
-fn set_cookie(response: &mut Response<Body>, text: &str) -> Result<(), Problem> {
-    let mut value = HeaderValue::try_from(text).map_err(|_| Problem::internal())?;
-    value.set_sensitive(true);
-    response.headers_mut().insert(header::SET_COOKIE, value);
-    Ok(())
 }
 
 pub(super) fn show_way_out(route: &Route) -> Response<Body> {
     pages::respond(StatusCode::OK, pages::sign_out(route))
 }
 
-pub(super) async fn leave(front: &Front, visit: &Visit) -> Result<Response<Body>, Stop> {
+pub(super) async fn leave(
+    front: &Front,
+    visit: &Visit,
+    route: &Route,
+) -> Result<Response<Body>, Stop> {
     if is_same_origin(&visit.head.headers) != Some(true) {
         return Err(foreign().into());
     }
     let mut response = see("/");
-    set_cookie(&mut response, &cookie("", 0))?;
-    let Some(token) = session_cookie(&visit.head.headers) else { return Ok(response) };
-    let caller = front.guard.authenticate(Some(token), "identity").ok();
-    if let Some(session) = caller.and_then(|caller| caller.session) {
+    Ours::Session.set(response.headers_mut(), "", 0, visit.is_https);
+    let Some(caller) = by_cookie(front, visit, &route.host).map(|asker| asker.caller) else {
+        return Ok(response);
+    };
+    if let (Principal::User(user), Some(session)) = (caller.principal, caller.session) {
         let desk = front.desk()?;
-        front.visitor.with_token(Some(token)).call(SignOut { session }).await?;
+        match front.client.call(EndSession { user, session }).await {
+            // It has ended already.
+            Err(problem) if problem.kind != Kind::NotFound => return Err(problem.into()),
+            _ => {}
+        }
         drop(desk);
     }
     Ok(response)

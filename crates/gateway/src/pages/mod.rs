@@ -22,8 +22,9 @@ pub(crate) fn respond(status: StatusCode, page: Markup) -> Response<Body> {
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // The set-up key stands in an address.
-        (header::REFERRER_POLICY, "no-referrer"),
+        // The set-up key stands in an address. Not `no-referrer`: with that a browser would send
+        // our forms with the origin `null`.
+        (header::REFERRER_POLICY, "strict-origin"),
         (header::X_FRAME_OPTIONS, "DENY"),
     ];
     for (name, value) in fixed {
@@ -92,26 +93,6 @@ fn sentence(detail: &str) -> Markup {
         }
         "."
     }
-}
-
-/// The page to sign in at.
-pub(crate) fn sign_in(route: &Route, next: &str, email: &str, wrong: Option<&str>) -> Markup {
-    let content = html! {
-        h1 { "Sign in" }
-        p.lead { "to go on at " strong { (route.host) } }
-        @if let Some(wrong) = wrong { p.wrong role="alert" { (sentence(wrong)) } }
-        form method="post" action="/.mandate/sign-in" {
-            input type="hidden" name="next" value=(next);
-            label for="email" { "E-mail" }
-            input id="email" name="email" type="email" autocomplete="username" required
-                value=(email);
-            label for="password" { "Password" }
-            input id="password" name="password" type="password" required
-                autocomplete="current-password";
-            button type="submit" { "Sign in" }
-        }
-    };
-    layout("Sign in", false, &content)
 }
 
 /// The page to sign out at.

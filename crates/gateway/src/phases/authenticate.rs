@@ -4,40 +4,60 @@
 //! one of the platform's keys signed it: then it must be good, and it is never sent on. Any other
 //! belongs to the application and is sent on untouched.
 
-use api::{Kind, Problem, http::token::TOKEN_BYTES_MAX};
+use api::{Kind, Problem, http::token::TOKEN_BYTES_MAX, identity::host_audience};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chassis::Caller;
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
-use types::NodeId;
+use types::{Host, NodeId};
 
-use crate::{
-    answer::problem,
-    front::Front,
-    headers::{is_same_origin, session_cookie},
-    visit::Visit,
-};
+use crate::{answer::problem, cookies::Ours, front::Front, headers::is_same_origin, visit::Visit};
 
 /// For whom tokens may be made that are shown here.
 const AUDIENCE: &str = "gateway";
 
+/// Whoever asks.
+pub(crate) struct Asker {
+    pub(crate) caller: Caller,
+    /// Whether it showed a session that does not count, since another origin's page sent the
+    /// request.
+    pub(crate) is_foreign: bool,
+}
+
+impl Asker {
+    const VISITOR: Self = Self { caller: Caller::VISITOR, is_foreign: false };
+}
+
 /// Who asks. A platform's token is taken out of the request's headers.
-pub(crate) fn authenticate(front: &Front, visit: &mut Visit) -> Result<Caller, Problem> {
+pub(crate) fn authenticate(
+    front: &Front,
+    visit: &mut Visit,
+    host: &Host,
+) -> Result<Asker, Problem> {
     if let Some(token) = take_token(&mut visit.head.headers)? {
         let caller = front.guard.authenticate(Some(&token), AUDIENCE)?;
         if !front.guard.is_fresh() {
             let detail = "whether the session goes on cannot be known at this moment; try again";
             return Err(Problem::unavailable(detail, 1));
         }
-        return Ok(caller);
+        return Ok(Asker { caller, is_foreign: false });
     }
-    let Some(token) = session_cookie(&visit.head.headers) else { return Ok(Caller::VISITOR) };
-    let known = front.guard.authenticate(Some(token), AUDIENCE).ok();
-    let Some(caller) = known.filter(|_| front.guard.is_fresh()) else { return Ok(Caller::VISITOR) };
+    let known = by_cookie(front, visit, host).filter(|_| front.guard.is_fresh());
+    let Some(asker) = known else { return Ok(Asker::VISITOR) };
     if !visit.is_safe() && is_same_origin(&visit.head.headers) != Some(true) {
-        return Err(foreign());
+        // Whether the application takes it from strangers is not ours to judge.
+        return Ok(Asker { is_foreign: true, ..Asker::VISITOR });
     }
-    Ok(caller)
+    Ok(asker)
+}
+
+/// Whose session the browser has at `host`; of several that are good, the one that was begun last.
+pub(crate) fn by_cookie(front: &Front, visit: &Visit, host: &Host) -> Option<Asker> {
+    let audience = host_audience(host);
+    let tokens = Ours::Session.values(&visit.head.headers, visit.is_https);
+    let callers = tokens.filter_map(|token| front.guard.authenticate(Some(token), &audience).ok());
+    let caller = callers.max_by_key(|caller| caller.session)?;
+    Some(Asker { caller, is_foreign: false })
 }
 
 /// A browser adds its cookie to what any page makes it send.

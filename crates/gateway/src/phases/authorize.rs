@@ -7,10 +7,10 @@ use api::{
     configurator::Route,
     manifest::{Access, Manifest},
 };
-use chassis::Caller;
 use http::StatusCode;
 use types::Resource;
 
+use super::authenticate::{Asker, foreign};
 use crate::{
     answer::{Stop, problem, see},
     front::Front,
@@ -35,7 +35,7 @@ pub(crate) fn authorize(
     visit: &Visit,
     route: Arc<Route>,
     path: String,
-    caller: &Caller,
+    asker: &Asker,
 ) -> Result<Meant, Stop> {
     let Some(manifest) = front.fleet.manifest(&route.service) else {
         let detail = "what this instance runs is not known here yet; try again";
@@ -52,8 +52,8 @@ pub(crate) fn authorize(
         if let Access::Permission(permission) = access {
             front
                 .guard
-                .authorize(caller, permission.as_str(), &resource)
-                .map_err(|problem| lead_in(visit, &path, problem))?;
+                .authorize(&asker.caller, permission.as_str(), &resource)
+                .map_err(|problem| lead_in(visit, &path, asker, problem))?;
         }
     }
     Ok(Meant { route, manifest, path, matched })
@@ -78,7 +78,10 @@ fn unlisted(method: &str) -> Problem {
 }
 
 /// Whoever has not signed in and looks at a page is shown where.
-fn lead_in(visit: &Visit, path: &str, problem: Problem) -> Stop {
+fn lead_in(visit: &Visit, path: &str, asker: &Asker, problem: Problem) -> Stop {
+    if problem.kind == Kind::Unauthenticated && asker.is_foreign {
+        return foreign().into();
+    }
     if problem.kind == Kind::Unauthenticated && visit.is_look() {
         return see(&own::sign_in_address(path, visit.head.uri.query())).into();
     }

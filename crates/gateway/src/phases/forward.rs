@@ -40,7 +40,8 @@ pub(crate) async fn forward(
     if hint.lower() > REQUEST_BYTES_MAX {
         return Err(broken_body(Fault::TooLong).into());
     }
-    let told = Told { id: visit.id, peer: visit.peer, principal: &caller.principal };
+    let Visit { id, peer, is_https, .. } = *visit;
+    let told = Told { id, peer, is_https, principal: &caller.principal };
     headers::for_application(&mut visit.head.headers, &told);
     let flow = Arc::new(Flow::default());
     let target = target(&meant.path, visit.head.uri.query())?;

@@ -12,10 +12,12 @@ use std::sync::Arc;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tower::ServiceExt as _;
+use types::Principal;
 
 use crate::{
     answer::{self, Body, Stop},
     front::Front,
+    headers::{self, Told},
     own, target,
     visit::Visit,
 };
@@ -57,9 +59,9 @@ async fn lead(
                 return own::answer(front, visit, &route, page, body).await;
             }
             hold::until_open(front, visit, &route)?;
-            let caller = authenticate::authenticate(front, visit)?;
-            let meant = authorize::authorize(front, visit, route, path, &caller)?;
-            forward::forward(front, visit, meant, &caller, body).await
+            let asker = authenticate::authenticate(front, visit, &route.host)?;
+            let meant = authorize::authorize(front, visit, route, path, &asker)?;
+            forward::forward(front, visit, meant, &asker.caller, body).await
         }
     }
 }
@@ -68,8 +70,9 @@ async fn ask_platform(front: &Front, visit: &mut Visit, body: Incoming) -> Respo
     let mut request = Request::new(Body::new(body));
     std::mem::swap(request.method_mut(), &mut visit.head.method);
     std::mem::swap(request.headers_mut(), &mut visit.head.headers);
-    // What stands in the audit trail is our name for a request, not a visitor's.
-    answer::sign_headers(request.headers_mut(), visit.id);
+    let Visit { id, peer, is_https, .. } = *visit;
+    let told = Told { id, peer, is_https, principal: &Principal::Visitor };
+    headers::for_platform(request.headers_mut(), &told);
     let target = visit.head.uri.path_and_query().cloned();
     *request.uri_mut() = target.map(http::Uri::from).unwrap_or_default();
     let Ok(response) = front.platform.clone().oneshot(request).await;

@@ -30,7 +30,7 @@ async fn an_instance_is_set_up_once_and_leads_to_itself() {
     {
         assert!(page.body.contains(field), "{field}: {}", page.body);
     }
-    assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
+    assert_eq!(page.header("referrer-policy"), Some("strict-origin"));
     let bare = world.get("/.mandate/setup").await;
     assert!(!bare.body.contains("<form"), "{bare:?}");
 
@@ -38,6 +38,12 @@ async fn an_instance_is_set_up_once_and_leads_to_itself() {
     for key in ["/.mandate/setup", "/.mandate/setup?key=wrong"] {
         let answer = send(&world, key, filled).await;
         assert_eq!((answer.status, answer.code().as_str()), (403, "setup_key"));
+    }
+    let line = format!("POST {SETUP}");
+    for origin in ["http://evil.localhost", "null"] {
+        let foreign = [FORM, ("Origin", origin)];
+        let answer = world.ask(&line, "forum.localhost", &foreign, filled).await;
+        assert_eq!((answer.status, answer.code().as_str()), (403, "foreign_origin"), "{origin}");
     }
     for _ in 0..2 {
         let answer = send(&world, SETUP, filled).await;
@@ -89,42 +95,88 @@ async fn a_form_is_a_form_of_decent_size() {
     assert_eq!(world.get("/.mandate/other").await.status, 404);
 }
 
+/// The cookies that an answer sets, by name.
+fn cookies(answer: &Answer) -> Vec<(&str, &str)> {
+    let lines = answer.head.lines().filter_map(|line| line.strip_prefix("set-cookie: "));
+    lines.filter_map(|line| line.split_once('=')).collect()
+}
+
 #[tokio::test]
-async fn signing_in_gives_a_cookie_that_signing_out_takes() {
+async fn the_password_is_asked_at_the_console_and_a_code_comes_back() {
     let (world, _upstream) = World::with_forum().await;
-    let (user, token) = world.user("ada");
+    let (user, _) = world.user("ada");
     world.grant(user, "forum.seeAdmin", &world.instance("forum.localhost")).await;
+    let token = world.session_at("forum.localhost", "ada");
     world.peers.token.lock().unwrap().clone_from(&token);
-    let page = world.get("/.mandate/sign-in?next=%2Fadmin%3Fa%3D1").await;
-    assert!(page.body.contains("value=\"/admin?a=1\""), "{}", page.body);
 
-    let wrong =
-        send(&world, "/.mandate/sign-in", "email=%22%3Eada&password=wrong&next=%2Fadmin").await;
-    assert_eq!(wrong.status, 401);
-    assert!(wrong.body.contains("value=\"&quot;&gt;ada\"") && !wrong.head.contains("set-cookie"));
-    let right = "email=ada%40example.com&password=correct+horse+battery&next=%2Fadmin%3Fa%3D1";
-    let foreign = [FORM, ("Origin", "http://evil.localhost")];
-    let answer = world.ask("POST /.mandate/sign-in", "forum.localhost", &foreign, right).await;
-    assert_eq!(answer.status, 403);
-    let answer = send(&world, "/.mandate/sign-in", right).await;
-    assert_eq!((answer.status, answer.header("location")), (303, Some("/admin?a=1")));
-    let cookie = answer.header("set-cookie").unwrap();
-    for part in ["httponly", "samesite=lax", "path=/", "max-age=599"] {
-        assert!(cookie.contains(part) || part.starts_with("max-age"), "{cookie}");
+    let away = world.get("/.mandate/sign-in?next=%2Fadmin%3Fa%3D1").await;
+    let console = "http://console.localhost:8080/enter?host=forum.localhost&browser=";
+    let browser = away.header("location").and_then(|to| to.strip_prefix(console)).unwrap();
+    assert_eq!((away.status, browser.len()), (303, 64));
+    let (name, way) = cookies(&away)[0];
+    let (way, attributes) = way.split_once(';').unwrap();
+    assert_eq!((name, attributes.contains("httponly")), ("mandate_way", true));
+    assert!(!way.contains(browser), "the console cannot know what the browser has");
+
+    // What is read above is in small letters; the way itself is not.
+    let way = world.way("/.mandate/sign-in?next=%2Fadmin%3Fa%3D1").await;
+    let (cookie, browser) = (("Cookie", way.cookie.as_str()), way.browser.as_str());
+    let enter = |code: &str| format!("GET /.mandate/enter?code={code}&browser={browser}");
+    for (line, cookies) in [
+        (enter("good"), vec![]),
+        (enter("good"), vec![("Cookie", "mandate_way=other.L2FkbWlu")]),
+        (enter("bad"), vec![cookie]),
+        ("GET /.mandate/enter".to_owned(), vec![cookie]),
+    ] {
+        let refused = world.ask(&line, "forum.localhost", &cookies, "").await;
+        assert_eq!((refused.status, refused.code().as_str()), (401, "sign_in"), "{line}");
+        assert!(!refused.head.contains("mandate_session"), "{refused:?}");
     }
-    let elsewhere = right.replace("%2Fadmin%3Fa%3D1", "https%3A%2F%2Fevil.example");
-    assert_eq!(send(&world, "/.mandate/sign-in", &elsewhere).await.header("location"), Some("/"));
+    assert!(world.peers.redeemed.lock().unwrap().is_empty());
+    let planted = [("Cookie", "mandate_way=planted.L2V2aWw"), cookie];
+    let answer = world.ask(&enter("good"), "forum.localhost", &planted, "").await;
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/admin?a=1")));
+    let set = cookies(&answer);
+    assert_eq!((set[0].0, set[1].0), ("mandate_session", "mandate_way"));
+    for part in ["httponly", "samesite=lax", "path=/", "max-age="] {
+        assert!(set[0].1.contains(part), "{part}: {set:?}");
+    }
+    assert!(set[1].1.contains("max-age=0"), "{set:?}");
+    assert_eq!(world.peers.redeemed.lock().unwrap()[0].hex(), browser);
+}
 
-    let cookie = format!("mandate_session={token}");
+#[tokio::test]
+async fn a_session_is_for_one_host_and_ends_there() {
+    let (world, _upstream) = World::with_forum().await;
+    let (user, _) = world.user("ada");
+    world.put(&world.instance("other.localhost")).await;
+    world.grant(user, "forum.seeAdmin", &world.instance("forum.localhost")).await;
+    let token = world.session_at("forum.localhost", "ada");
+    let (cookie, bearer) = (format!("mandate_session={token}"), format!("Bearer {token}"));
     let cookie = ("Cookie", cookie.as_str());
     assert_eq!(world.ask("GET /admin", "forum.localhost", &[cookie], "").await.status, 200);
+    assert_eq!(world.ask("GET /admin", "other.localhost", &[cookie], "").await.status, 401);
+    let bearer = [("Authorization", bearer.as_str())];
+    assert_eq!(world.ask("GET /admin", "forum.localhost", &bearer, "").await.status, 401);
+
     let answer = world.ask("POST /.mandate/sign-out", "forum.localhost", &[cookie], "").await;
     assert_eq!(answer.status, 403, "not from a page of ours");
     let own = ("Sec-Fetch-Site", "same-origin");
     let answer = world.ask("POST /.mandate/sign-out", "forum.localhost", &[cookie, own], "").await;
     assert_eq!(answer.status, 303);
     assert!(answer.header("set-cookie").unwrap().contains("max-age=0"));
-    assert_eq!(*world.peers.signed_out.lock().unwrap(), [format!("Bearer {token}")]);
+    assert_eq!(*world.peers.signed_out.lock().unwrap(), [(user, SessionId::named(&["ada"]))]);
+}
+
+#[tokio::test]
+async fn no_page_of_ours_asks_for_a_password() {
+    let (world, _upstream) = World::with_forum().await;
+    for path in ["/.mandate/sign-in", "/.mandate/sign-in?next=/x", "/.mandate/sign-out"] {
+        let page = world.get(path).await;
+        assert!(!page.body.contains("type=\"password\""), "{page:?}");
+    }
+    let typed = "email=ada%40example.com&password=correct+horse+battery";
+    assert_eq!(send(&world, "/.mandate/sign-in", typed).await.status, 405);
 }
 
 #[tokio::test]

@@ -254,12 +254,40 @@ async fn a_cookie_counts_only_from_pages_of_the_same_origin() {
     assert_eq!(upstream.hits(), hits);
     let own = ("Origin", "http://forum.localhost");
     assert_eq!(world.ask("POST /users", "forum.localhost", &[cookie, own], "x").await.status, 200);
-    // Two sessions are none.
-    let answer = world.ask("GET /admin", "forum.localhost", &[cookie, cookie], "").await;
-    assert_eq!(answer.status, 401);
+    // What does not come from a page of ours comes from nobody we know, and passes where nobody is
+    // asked for: whether the application takes it is its own affair.
+    for header in foreign {
+        let answer =
+            world.ask("POST /topics/1/posts", "forum.localhost", &[cookie, header], "x").await;
+        assert_eq!(answer.status, 200, "{header:?}: {answer:?}");
+        assert!(!answer.seen().to_string().contains("x-mandate-user"), "{header:?}: {answer:?}");
+    }
+    // A page that tells nobody where it is says `null`, and its browser that it is ours.
+    let hidden = [cookie, ("Origin", "null"), ("Sec-Fetch-Site", "same-origin")];
+    assert_eq!(world.ask("POST /users", "forum.localhost", &hidden, "x").await.status, 200);
     // A stale one is none, where none is needed.
     let stale = ("Cookie", "mandate_session=gone");
     assert_eq!(world.ask("GET /", "forum.localhost", &[stale], "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_planted_cookie_locks_nobody_out() {
+    let (world, _upstream) = World::with_forum().await;
+    let (user, _) = world.user("ada");
+    world.grant(user, "forum.seeAdmin", &world.instance("forum.localhost")).await;
+    let own = format!("mandate_session={}", world.session_at("forum.localhost", "ada"));
+    let own = ("Cookie", own.as_str());
+    let elsewhere = format!("mandate_session={}", world.session_at("evil.localhost", "eve"));
+    let mut forged = own.1.to_owned();
+    forged.truncate(forged.len() - 4);
+    for planted in ["mandate_session=x", "mandate_session=", &elsewhere, &forged, own.1] {
+        let planted = ("Cookie", planted);
+        for cookies in [[planted, own], [own, planted]] {
+            let answer = world.ask("GET /admin", "forum.localhost", &cookies, "").await;
+            assert_eq!(answer.status, 200, "{planted:?}: {answer:?}");
+            assert!(!answer.seen().to_string().contains("mandate_session"), "{answer:?}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -268,6 +296,7 @@ async fn an_answer_cannot_sign_anybody_in() {
     let answer = world.get("/?cookie").await;
     assert_eq!(answer.header("set-cookie"), Some("own=1"));
     assert!(!answer.head.contains("mandate_session"), "{answer:?}");
+    assert!(!answer.head.contains("domain="), "an application writes at its own host: {answer:?}");
     assert!(answer.header("x-request-id").unwrap().starts_with("req_"));
 }
 

@@ -25,7 +25,7 @@ async fn requests_and_bytes_are_counted_as_the_manifest_says() {
     // Nobody pays for what we answer ourselves.
     assert_eq!(world.ask("POST /users", "forum.localhost", &[], "x").await.status, 401);
     assert_eq!(world.get("/badges").await.status, 404);
-    assert_eq!(world.get("/.mandate/sign-in").await.status, 200);
+    assert_eq!(world.get("/.mandate/sign-out").await.status, 200);
 
     ledger.has("requests", 6).await;
     ledger.has("bytes_out", out as u64).await;

@@ -60,7 +60,7 @@ impl Platform {
         house.mount(provider::component(provider::Config { domain: "localhost".into() })).await?;
         house.mount(billing::component()).await?;
         house.mount(jobs::component()).await?;
-        let config = configurator::Config { engine: engine.clone(), public_port: 8080 };
+        let config = configurator::Config { engine: engine.clone(), site: types::Site::http(8080) };
         let instances = house.mount(configurator::component(config)).await?;
         let packages = data.join("packages");
         let config = releases::Config { packages, engine: engine.kind() };

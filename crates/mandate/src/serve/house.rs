@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use chassis::{House, HouseConfig};
-use types::SystemClock;
+use types::{Site, SystemClock};
 
 use super::arguments::{Part, UpArgs};
 
@@ -41,7 +41,7 @@ pub(crate) async fn furnish(
     parts: &BTreeSet<Part>,
     settings: Settings<'_>,
 ) -> anyhow::Result<()> {
-    let Settings { data, domain, public_port, engine } = settings;
+    let Settings { data, domain, site, engine } = settings;
     let has = |part| parts.contains(&part);
     let identity = async {
         if has(Part::Identity) {
@@ -52,7 +52,7 @@ pub(crate) async fn furnish(
     };
     let configurator = async {
         if has(Part::Configurator) {
-            let config = configurator::Config { engine: engine.clone(), public_port };
+            let config = configurator::Config { engine: engine.clone(), site };
             house.mount(configurator::component(config)).await?;
         }
         anyhow::Ok(())
@@ -91,6 +91,6 @@ pub(crate) async fn furnish(
 pub(crate) struct Settings<'a> {
     pub(crate) data: &'a Path,
     pub(crate) domain: &'a str,
-    pub(crate) public_port: u16,
+    pub(crate) site: Site,
     pub(crate) engine: &'a db::Engine,
 }

@@ -12,7 +12,7 @@ use axum::{Router, body::Body, extract::Request};
 use chassis::{House, Relay};
 use tokio::net::TcpListener;
 use tower::ServiceExt as _;
-use types::Secret;
+use types::{Secret, Site};
 
 use super::{
     agent::Node,
@@ -36,11 +36,12 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<()> {
     let parts = args.parts();
     let listener = listen(&args).await?;
     let here = listener.local_addr()?;
-    let public_port = if parts.contains(&Part::Gateway) { here.port() } else { args.port };
+    let port = if parts.contains(&Part::Gateway) { here.port() } else { args.port };
+    let site = Site::http(port);
     let engine = engine(&args)?;
     let house = Arc::new(open(&args, engine.clone())?);
     let domain = args.domain.as_str();
-    let settings = Settings { data: &args.data, domain, public_port, engine: &engine };
+    let settings = Settings { data: &args.data, domain, site, engine: &engine };
     Box::pin(furnish(&house, &parts, settings)).await.context("a component cannot start")?;
     // Agents ask as themselves; the process's own copies are asked for as one of its parts.
     let speaker = parts.iter().copied().find(|part| *part != Part::Agent);
@@ -57,9 +58,9 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<()> {
             None => Ok(()),
         }
     };
-    let platform = platform(&args, &house, public_port);
+    let platform = platform(&args, &house, site);
     let answering =
-        answer(&args, &house, Front { listener, platform, public_port, ending: ending.clone() });
+        answer(&args, &house, Front { listener, platform, site, ending: ending.clone() });
     let (served, worked) = tokio::join!(answering, node);
     drop(loops);
     house.close().await;
@@ -101,7 +102,7 @@ fn say_where(data: &Path, first: bool, here: SocketAddr) {
 }
 
 /// What answers at the platform's own hosts: the API below the components' names, else the pages.
-fn platform(args: &UpArgs, house: &Arc<House>, public_port: u16) -> Router {
+fn platform(args: &UpArgs, house: &Arc<House>, site: Site) -> Router {
     let console = match args.peer(Part::Console) {
         Some(url) => {
             let relay = Arc::new(Relay::new(url));
@@ -112,7 +113,7 @@ fn platform(args: &UpArgs, house: &Arc<House>, public_port: u16) -> Router {
         }
         None if args.parts().contains(&Part::Console) => {
             let domain = args.domain.clone();
-            console::router(console::Config { client: house.visitor(), domain, public_port })
+            console::router(console::Config { client: house.visitor(), domain, site })
         }
         None => Router::new(),
     };
@@ -133,13 +134,13 @@ fn platform(args: &UpArgs, house: &Arc<House>, public_port: u16) -> Router {
 struct Front {
     listener: TcpListener,
     platform: Router,
-    public_port: u16,
+    site: Site,
     ending: tokio::sync::watch::Receiver<bool>,
 }
 
 /// Serves until the end: through the gateway if it stands here, else to the other processes.
 async fn answer(args: &UpArgs, house: &House, front: Front) -> anyhow::Result<()> {
-    let Front { listener, platform, public_port, ending } = front;
+    let Front { listener, platform, site, ending } = front;
     if !args.parts().contains(&Part::Gateway) {
         let serving = axum::serve(listener, platform).with_graceful_shutdown(ended(ending.clone()));
         let late = async {
@@ -155,10 +156,9 @@ async fn answer(args: &UpArgs, house: &House, front: Front) -> anyhow::Result<()
         name: args.process_name(),
         data: args.data.clone(),
         domain: args.domain.clone(),
-        public_port,
+        site,
         clock: house.clock(),
         client: house.client("gateway")?,
-        visitor: house.visitor(),
         guard: house.guard().clone(),
         platform,
     };

@@ -5,11 +5,12 @@ use std::time::Duration;
 use api::{
     Kind,
     identity::{
-        CreateJoinToken, CreateUser, IssueServiceToken, JoinNode, ListAccounts, ListUsers,
-        RegisterAccount, SignOut, WhoAmI,
+        CreateJoinToken, CreateSignInCode, CreateUser, EndSession, IssueServiceToken, JoinNode,
+        ListAccounts, ListUsers, RedeemSignInCode, RegisterAccount, SignInCode, SignOut, WhoAmI,
+        host_audience,
     },
 };
-use types::{Clock as _, Digest, Secret};
+use types::{Clock as _, Digest, Host, Secret};
 
 use crate::world::PASSWORD;
 
@@ -22,6 +23,63 @@ fn register(email: &str, password: &str) -> RegisterAccount {
 }
 
 stories! {
+    async fn a_code_signs_in_once_at_one_host_in_one_browser(world: &World) {
+        let ada = world.sign_up("ada").await;
+        let gateway = world.house.client("gateway").unwrap();
+        let (host, browser) = ("forum.localhost".parse::<Host>().unwrap(), Digest::of(b"nonce"));
+        let create = CreateSignInCode { host: host.clone(), browser: browser.clone() };
+        let redeem = |code: &SignInCode, host: &str, browser: &Digest| RedeemSignInCode {
+            code: code.code.clone(),
+            host: host.parse().unwrap(),
+            browser: browser.clone(),
+        };
+        let code = ada.client.call(create.clone()).await.unwrap();
+        for wrong in [
+            redeem(&code, "other.localhost", &browser),
+            redeem(&code, "forum.localhost", &Digest::of(b"other")),
+        ] {
+            assert_eq!(gateway.call(wrong).await.unwrap_err().code, "sign_in_code_refused");
+        }
+        let right = redeem(&code, "forum.localhost", &browser);
+        let refused = ada.client.call(right.clone()).await.unwrap_err();
+        assert_eq!(refused.kind, Kind::Denied, "the gateway alone may");
+        let signed_in = gateway.call(right.clone()).await.unwrap();
+        assert_eq!(signed_in.user.user, ada.user);
+        assert_eq!(gateway.call(right).await.unwrap_err().code, "sign_in_code_refused");
+
+        // What it begins is good at that host, and nowhere else.
+        let token = Some(signed_in.token.reveal());
+        let guard = world.house.guard();
+        let caller = guard.authenticate(token, &host_audience(&host)).unwrap();
+        assert_eq!(caller.session, Some(signed_in.session));
+        assert_eq!(guard.authenticate(token, "gateway").unwrap_err().code, "token_not_for_us");
+        let stolen = world.visitor().with_token(token);
+        assert_eq!(stolen.call(WhoAmI {}).await.unwrap_err().code, "token_not_for_us");
+        assert_eq!(stolen.call(create.clone()).await.unwrap_err().kind, Kind::Unauthenticated);
+
+        // A second code replaces the first; one that is late is worth nothing.
+        let first = ada.client.call(create.clone()).await.unwrap();
+        let second = ada.client.call(create.clone()).await.unwrap();
+        let first = gateway.call(redeem(&first, "forum.localhost", &browser)).await;
+        assert_eq!(first.unwrap_err().code, "sign_in_code_refused");
+        world.clock.advance(Duration::from_secs(61));
+        let late = gateway.call(redeem(&second, "forum.localhost", &browser)).await;
+        assert_eq!(late.unwrap_err().code, "sign_in_code_refused");
+
+        // It ends on its own, and no later than the session that it came from.
+        let end = EndSession { user: ada.user, session: signed_in.session };
+        gateway.call(end).await.unwrap();
+        let ended = guard.authenticate(token, &host_audience(&host)).unwrap_err();
+        assert_eq!(ended.code, "session_ended");
+        let code = ada.client.call(create.clone()).await.unwrap();
+        let again = gateway.call(redeem(&code, "forum.localhost", &browser)).await.unwrap();
+        assert_eq!(again.expires, signed_in.expires);
+        let code = ada.client.call(create.clone()).await.unwrap();
+        ada.client.call(SignOut { session: ada.session }).await.unwrap();
+        let gone = gateway.call(redeem(&code, "forum.localhost", &browser)).await;
+        assert_eq!(gone.unwrap_err().code, "sign_in_code_refused");
+    }
+
     async fn who_registers_owns_the_account(world: &World) {
         let ada = world.sign_up("ada").await;
         let me = ada.client.call(WhoAmI {}).await.unwrap();

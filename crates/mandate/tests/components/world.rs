@@ -93,7 +93,8 @@ impl World {
         })
         .unwrap();
         let identity = identity::Config { data: data.clone() };
-        let configurator = configurator::Config { engine: engine.clone(), public_port: 8080 };
+        let configurator =
+            configurator::Config { engine: engine.clone(), site: types::Site::http(8080) };
         let releases = releases::Config { packages: data.join("packages"), engine: kind };
         let provider = provider::Config { domain: "localhost".into() };
         let signer = house.signer("identity").unwrap();

@@ -66,7 +66,11 @@ impl World {
     pub(crate) fn console(&self) -> Router {
         let credentials: Arc<dyn api::Credentials> = Arc::new(None::<Arc<str>>);
         let client = Client::new(Arc::new(self.clone()), credentials);
-        console::router(console::Config { client, domain: "localhost".into(), public_port: 8080 })
+        console::router(console::Config {
+            client,
+            domain: "localhost".into(),
+            site: types::Site::http(8080),
+        })
     }
 
     /// From now on, `permission` is refused.
@@ -112,6 +116,11 @@ fn identity(peer: &mut Peer) {
             user,
             expires,
         })
+    });
+    peer.on(|asked: Asked<'_>, op: identity::CreateSignInCode| {
+        asked.user().ok_or_else(Asked::nobody)?;
+        assert_eq!(op.host.as_str(), "bakery-forum.localhost");
+        Ok(identity::SignInCode { code: Secret::new("once"), expires: data::NOON })
     });
     peer.on(|asked, _: identity::SignOut| {
         let token = asked.token.unwrap_or("").to_owned();

@@ -116,9 +116,8 @@ impl World {
             name: "test".into(),
             data: folder.clone(),
             domain: "localhost".into(),
-            public_port: 8080,
+            site: types::Site::http(8080),
             clock,
-            visitor: client.with_token(None),
             client,
             guard,
             platform: axum::Router::new()
@@ -287,6 +286,31 @@ impl World {
         self.peers.access.acknowledged("test.guard", revision).await;
     }
 
+    /// The token of a session that was begun at `host`.
+    pub(crate) fn session_at(&self, host: &str, name: &str) -> String {
+        let now = SystemClock.now().micros().div_euclid(1_000_000);
+        let claims = Claims {
+            sub: Principal::User(UserId::named(&[name])),
+            aud: api::identity::host_audience(&host.parse().unwrap()),
+            iat: now,
+            exp: now + 600,
+            sid: Some(SessionId::named(&[name])),
+            account: None,
+        };
+        self.identity.sign(&claims)
+    }
+
+    /// Begins to sign in.
+    pub(crate) async fn way(&self, path: &str) -> Way {
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: forum.localhost\r\nConnection: close\r\n\r\n");
+        let text = String::from_utf8(self.raw(request.as_bytes()).await).unwrap();
+        let after =
+            |mark: &str| text.split_once(mark).unwrap().1.split(['\r', ';']).next().unwrap();
+        let (browser, cookie) = (after("&browser=").to_owned(), after("set-cookie: ").to_owned());
+        Way { cookie, browser }
+    }
+
     /// Sends a request head (and body) with `Connection: close` and reads the answer.
     pub(crate) async fn ask(
         &self,
@@ -328,6 +352,12 @@ impl Drop for World {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// What a browser has after it was led to the console.
+pub(crate) struct Way {
+    pub(crate) cookie: String,
+    pub(crate) browser: String,
 }
 
 /// An answer, read simply.

@@ -10,21 +10,20 @@ use api::{
     Kind, Problem,
     billing::{RecordUsage, Recorded, UsageEvent},
     configurator::{InstanceState, Setup, SetupField, SetupStep},
-    identity::{SignIn, SignedIn, User},
+    identity::{RedeemSignInCode, SignedIn, User},
     jobs::JobState,
     manifest::Manifest,
 };
 use axum::{
     Json, Router,
-    extract::State,
-    http::HeaderMap,
+    extract::{Path, State},
     response::{IntoResponse as _, Response},
-    routing::{delete, get, post},
+    routing::{get, post, put},
 };
 use chassis::{Directory, problem_response};
 use serde_json::Value;
 use tokio::sync::watch;
-use types::{Clock as _, JobId, Secret, SessionId, SystemClock, UserId};
+use types::{Clock as _, Digest, JobId, Secret, SessionId, SystemClock, UserId};
 
 use super::{FORUM, Feed};
 
@@ -36,7 +35,9 @@ pub(crate) struct Peers {
     pub(crate) identity: Feed,
     pub(crate) ledger: Ledger,
     pub(crate) setup: Arc<Mutex<SetupDesk>>,
-    pub(crate) signed_out: Arc<Mutex<Vec<String>>>,
+    pub(crate) signed_out: Arc<Mutex<Vec<(UserId, SessionId)>>>,
+    /// For which browsers codes were taken.
+    pub(crate) redeemed: Arc<Mutex<Vec<Digest>>>,
     /// What signing in gives.
     pub(crate) token: Arc<Mutex<String>>,
 }
@@ -119,6 +120,7 @@ impl Peers {
             },
             setup: Arc::new(Mutex::new(setup)),
             signed_out: Arc::default(),
+            redeemed: Arc::default(),
             token: Arc::default(),
         }
     }
@@ -131,8 +133,8 @@ impl Peers {
         let billing =
             Router::new().route("/billing/v1/usage", post(record)).with_state(self.clone());
         let identity = Router::new()
-            .route("/identity/v1/sessions", post(sign_in))
-            .route("/identity/v1/sessions/{session}", delete(sign_out))
+            .route("/identity/v1/sign-in-codes/redemption", post(redeem))
+            .route("/identity/v1/users/{user}/sessions/{session}/end", put(end_session))
             .with_state(self.clone());
         directory.add_local(
             "configurator",
@@ -197,14 +199,15 @@ fn setup(state: InstanceState, wrong: &BTreeMap<String, String>) -> Setup {
     Setup { state, fields: fields.collect(), steps, problem: None }
 }
 
-async fn sign_in(State(peers): State<Peers>, Json(question): Json<SignIn>) -> Response {
-    if question.password.reveal() != "correct horse battery" {
-        let detail = "the e-mail address or the password is wrong";
-        return problem_response(Problem::new(Kind::Unauthenticated, "sign_in_refused", detail));
+async fn redeem(State(peers): State<Peers>, Json(question): Json<RedeemSignInCode>) -> Response {
+    if question.code.reveal() != "good" || question.host.as_str() != "forum.localhost" {
+        let detail = "the sign-in was not finished in time";
+        return problem_response(Problem::new(Kind::Unauthenticated, "code_refused", detail));
     }
     let now = SystemClock.now();
-    let user =
-        User { user: UserId::named(&["ada"]), account: None, email: question.email, created: now };
+    let email = "ada@example.com".to_owned();
+    let user = User { user: UserId::named(&["ada"]), account: None, email, created: now };
+    peers.redeemed.lock().unwrap().push(question.browser);
     Json(SignedIn {
         token: Secret::new(peers.token.lock().unwrap().clone()),
         session: SessionId::named(&["ada"]),
@@ -214,8 +217,10 @@ async fn sign_in(State(peers): State<Peers>, Json(question): Json<SignIn>) -> Re
     .into_response()
 }
 
-async fn sign_out(State(peers): State<Peers>, headers: HeaderMap) -> Json<api::Empty> {
-    let token = headers["authorization"].to_str().unwrap().to_owned();
-    peers.signed_out.lock().unwrap().push(token);
+async fn end_session(
+    State(peers): State<Peers>,
+    Path((user, session)): Path<(UserId, SessionId)>,
+) -> Json<api::Empty> {
+    peers.signed_out.lock().unwrap().push((user, session));
     Json(api::Empty {})
 }

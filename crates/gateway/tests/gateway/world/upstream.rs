@@ -55,8 +55,9 @@ async fn answer(request: Request) -> Response {
     let mut response =
         Response::builder().status(said("status=").map_or(200, |s| s.parse().unwrap()));
     if query.contains("cookie") {
-        response =
-            response.header("set-cookie", "mandate_session=evil").header("set-cookie", "own=1");
+        response = response
+            .header("set-cookie", "mandate_session=evil")
+            .header("set-cookie", "own=1; Domain=localhost");
     }
     if let Some(length) = said("stream=") {
         let parts = length.parse().unwrap();

@@ -1,0 +1,92 @@
+//! Signing in at an instance's host without typing a password there.
+//!
+//! Whoever is signed in at the console gets a code and is led to the host with it; the gateway there
+//! redeems it. A code is good once, for a minute, at one host, in the browser in which the way began,
+//! and what it begins is a session that nobody but the gateway takes, at that host only. So neither
+//! a code nor a session that an application gets hold of is worth anything elsewhere.
+
+use std::time::Duration;
+
+use api::{
+    Empty, Problem,
+    http::token::Claims,
+    identity::{
+        CreateSignInCode, EndSession, EndedSession, RedeemSignInCode, SignInCode, SignedIn,
+        host_audience,
+    },
+};
+use chassis::{Next, Room, Write, random_secret};
+use types::{Digest, Principal, Secret, SessionId, Timestamp};
+
+use crate::{
+    Error, State,
+    store::{self, Code},
+};
+
+/// How long the way from the console to the host may take.
+const CODE: Duration = Duration::from_mins(1);
+
+pub(crate) async fn create_sign_in_code(
+    cx: &mut Write<State>,
+    op: CreateSignInCode,
+) -> Result<SignInCode, Problem> {
+    let (Principal::User(user), Some(session)) = (&cx.caller.principal, cx.caller.session) else {
+        return Err(Error::Missing("session").into());
+    };
+    let (user, now) = (*user, cx.now());
+    let owner = store::owner_of_session(cx.tx(), session, now).await.map_err(Error::from)?;
+    if owner != Some(user) {
+        return Err(Error::Missing("session").into());
+    }
+    let (code, expires) = (random_secret(), now.plus(CODE));
+    let digest = digest(&code);
+    let kept = Code { digest: &digest, host: op.host.as_str(), browser: op.browser.as_str() };
+    store::put_code(cx.tx(), session, &kept, expires).await.map_err(Error::from)?;
+    Ok(SignInCode { code, expires })
+}
+
+pub(crate) async fn redeem_sign_in_code(
+    cx: &mut Write<State>,
+    op: RedeemSignInCode,
+) -> Result<SignedIn, Problem> {
+    let (now, digest) = (cx.now(), digest(&op.code));
+    let code = Code { digest: &digest, host: op.host.as_str(), browser: op.browser.as_str() };
+    let from = store::take_code(cx.tx(), &code, now).await.map_err(Error::from)?;
+    let from = from.ok_or(Error::SignInCode)?;
+    let signed_in = store::signed_in(cx.tx(), from, now).await.map_err(Error::from)?;
+    // It ends with the one that it comes from: passing codes on makes no session longer.
+    let (user, expires) = signed_in.ok_or(Error::SignInCode)?;
+    let session = SessionId::new(now);
+    store::insert_session(cx.tx(), session, user.user, expires).await.map_err(Error::from)?;
+    let seconds = |moment: Timestamp| moment.micros().div_euclid(1_000_000);
+    let claims = Claims {
+        sub: Principal::User(user.user),
+        aud: host_audience(&op.host),
+        iat: seconds(now),
+        exp: seconds(expires),
+        sid: Some(session),
+        account: user.account,
+    };
+    let token = Secret::new(cx.state().signer.sign(&claims));
+    Ok(SignedIn { token, session, user, expires })
+}
+
+pub(crate) async fn end_session(cx: &mut Write<State>, op: EndSession) -> Result<Empty, Problem> {
+    let expires = store::delete_session(cx.tx(), op.session, op.user).await.map_err(Error::from)?;
+    let expires = expires.ok_or(Error::Missing("session"))?;
+    let ended = EndedSession { session: op.session, expires };
+    store::insert_ended(cx.tx(), &ended).await.map_err(Error::from)?;
+    cx.put(&ended).await.map_err(Error::from)?;
+    cx.wait_for_copies();
+    Ok(Empty {})
+}
+
+/// A code that has expired is worth nothing.
+pub(crate) async fn forget_codes(room: Room<State>) -> Result<Next, Problem> {
+    store::delete_expired_codes(room.db(), room.now()).await.map_err(Error::from)?;
+    Ok(Next::Idle)
+}
+
+fn digest(code: &Secret) -> String {
+    Digest::of(code.reveal().as_bytes()).to_string()
+}
