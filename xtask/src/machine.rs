@@ -29,6 +29,12 @@ pub(crate) const PYTHON_VENV: Need = Need {
     packages: &["python3-venv"],
     present: || python("import venv, ensurepip"),
 };
+/// Signs in and out in the tests, as people do.
+pub(crate) const CHROMIUM: Need = Need {
+    what: "Chromium and its driver",
+    packages: &["chromium", "chromium-driver"],
+    present: || quiet(Command::new("chromedriver").arg("--version")),
+};
 /// Serves databases.
 pub(crate) const POSTGRES: Need =
     Need { what: "PostgreSQL", packages: &["postgresql"], present: || postgres().is_some() };

@@ -44,6 +44,9 @@ impl Options {
         if self.wants("tests") || self.wants("store") {
             needs.extend([&machine::PYTHON, &machine::PYTHON_VENV, &machine::POSTGRES]);
         }
+        if self.wants("tests") {
+            needs.push(&machine::CHROMIUM);
+        }
         needs
     }
 }

@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 mod bill;
+mod chromium;
 mod interfaces;
 mod isolation;
 mod main_job;

@@ -19,7 +19,7 @@ use types::{AccountId, Clock as _, SystemClock};
 
 pub(crate) use http::{Answer, Browser};
 pub(crate) use machine::{alive, free_port, processes_of, replicas_at, signal, variable};
-pub(crate) use people::{Person, workspace};
+pub(crate) use people::{PASSWORD, Person, workspace};
 pub(crate) use process::Process;
 pub(crate) use rustix::process::Signal;
 

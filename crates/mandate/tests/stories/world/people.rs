@@ -14,7 +14,7 @@ use types::AccountId;
 
 use super::{World, until};
 
-const PASSWORD: &str = "correct horse battery";
+pub(crate) const PASSWORD: &str = "correct horse battery";
 
 pub(crate) struct Person {
     pub(crate) email: String,
@@ -159,7 +159,7 @@ impl Person {
         self.sets_up(world, host, &[&email, "sample=coffee"]).await
     }
 
-    async fn sets_up(&self, world: &World, host: &str, values: &[&str]) -> Instance {
+    pub(crate) async fn sets_up(&self, world: &World, host: &str, values: &[&str]) -> Instance {
         let setup = ["instance", "setup", host, "--wait"];
         let _: Value = self.does(&[&setup[..], values].concat()).await;
         let browser = world.browser(host);

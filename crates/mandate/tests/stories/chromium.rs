@@ -1,0 +1,151 @@
+//! Signing in and out in the browser that most people have: Chromium, driven over `WebDriver`.
+
+use std::{path::Path, process::Stdio};
+
+use api::configurator::Instance;
+use db::EngineKind::Sqlite;
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use tokio::process::{Child, Command};
+
+use crate::world::{PASSWORD, Person, Shape::Together, World, free_port, until};
+
+const HOST: &str = "gil-diary.localhost";
+
+/// A window of Chromium, and what drives it.
+struct Chromium {
+    client: Client,
+    _driver: Child,
+}
+
+impl Chromium {
+    async fn start(profile: &Path) -> Self {
+        let port = free_port();
+        let driver = Command::new("chromedriver")
+            .arg(format!("--port={port}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("install chromium-driver, or run `cargo xtask test`");
+        // A process of root has no sandbox, and a container little shared memory.
+        let arguments = ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage"];
+        let profile = format!("--user-data-dir={}", profile.display());
+        let arguments: Vec<_> = arguments.into_iter().chain([profile.as_str()]).collect();
+        let options = json!({ "goog:chromeOptions": { "args": arguments } });
+        let Value::Object(capabilities) = options else { unreachable!("it is an object") };
+        let mut builder = ClientBuilder::new(HttpConnector::new());
+        builder.capabilities(capabilities);
+        let url = format!("http://127.0.0.1:{port}");
+        until("the driver listens", async || {
+            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
+        })
+        .await;
+        let client = builder.connect(&url).await.expect("Chromium starts");
+        Self { client, _driver: driver }
+    }
+
+    async fn opens(&self, url: &str) {
+        self.client.goto(url).await.unwrap();
+    }
+
+    async fn reads(&self, css: &str) -> String {
+        self.client.find(Locator::Css(css)).await.unwrap().text().await.unwrap()
+    }
+
+    async fn types(&self, css: &str, text: &str) {
+        self.client.find(Locator::Css(css)).await.unwrap().send_keys(text).await.unwrap();
+    }
+
+    /// Presses a button and waits for the page that it leads to.
+    async fn presses(&self, css: &str) {
+        let before = self.client.find(Locator::Css("html")).await.unwrap();
+        self.client.find(Locator::Css(css)).await.unwrap().click().await.unwrap();
+        // An element of a page that is gone is none any more.
+        until("another page is there", async || before.tag_name().await.is_err()).await;
+        self.client.wait().for_element(Locator::Css("h1")).await.unwrap();
+    }
+
+    async fn is_at(&self, url: &str) {
+        let here = self.client.current_url().await.unwrap();
+        assert!(here.as_str().starts_with(url), "{here} and not {url}");
+    }
+}
+
+#[tokio::test]
+async fn somebody_signs_in_and_out_with_chromium() {
+    let world = World::start(Together, Sqlite).await;
+    let operator = world.operator().await;
+    let folder = "crates/mandate/tests/stories/diary";
+    let _: Value = operator.does(&["service", "publish", folder]).await;
+    world.has_ready(&operator, "diary").await;
+    let gil = world.registers("gil").await;
+    let diary = gil.opens_diary(&world).await;
+    let console = format!("http://console.localhost:{}", world.port());
+
+    let chromium = Chromium::start(&world.folder().join("chromium")).await;
+    a_visitors_form_passes(&chromium, &diary).await;
+    the_password_is_typed_at_the_console(&chromium, &diary, &console, &gil).await;
+    who_is_signed_in_is_known(&chromium, &diary).await;
+    who_has_left_is_not(&chromium, &diary, &console).await;
+    chromium.client.close().await.unwrap();
+    world.end().await;
+}
+
+async fn a_visitors_form_passes(chromium: &Chromium, diary: &Instance) {
+    chromium.opens(&format!("{}/", diary.url)).await;
+    chromium.presses("#send").await;
+    assert_eq!(chromium.reads("h1").await, "Sent to /guests");
+    assert_eq!(chromium.reads("#who").await, "a visitor");
+}
+
+async fn the_password_is_typed_at_the_console(
+    chromium: &Chromium,
+    diary: &Instance,
+    console: &str,
+    gil: &Person,
+) {
+    chromium.opens(&format!("{}/pages", diary.url)).await;
+    chromium.is_at(&format!("{console}/sign-in?")).await;
+    assert!(chromium.reads("main").await.contains(HOST));
+    chromium.types("input[name=email]", &gil.email).await;
+    chromium.types("input[name=password]", PASSWORD).await;
+    chromium.presses("main button").await;
+    chromium.is_at(&format!("{console}/enter?")).await;
+    chromium.presses("main button").await;
+    chromium.is_at(&format!("{}/pages", diary.url)).await;
+}
+
+async fn who_is_signed_in_is_known(chromium: &Chromium, diary: &Instance) {
+    assert!(chromium.reads("#who").await.starts_with("user_"));
+    // The page's own script sees what the application has set, and nothing of the platform's.
+    assert_eq!(chromium.reads("#seen").await, "[own=1]");
+    chromium.presses("#send").await;
+    assert_eq!(chromium.reads("h1").await, "Sent to /pages");
+    assert!(chromium.reads("#who").await.starts_with("user_"));
+    chromium.opens(&format!("{}/", diary.url)).await;
+    chromium.presses("#send").await;
+    assert_eq!(chromium.reads("h1").await, "Sent to /guests");
+}
+
+async fn who_has_left_is_not(chromium: &Chromium, diary: &Instance, console: &str) {
+    chromium.opens(&format!("{}/.mandate/sign-out", diary.url)).await;
+    chromium.presses("button").await;
+    chromium.is_at(&format!("{}/", diary.url)).await;
+    assert_eq!(chromium.reads("#who").await, "a visitor");
+    chromium.opens(&format!("{}/pages", diary.url)).await;
+    // The console still knows who it is, and asks.
+    chromium.is_at(&format!("{console}/enter?")).await;
+    chromium.presses("main button").await;
+    assert!(chromium.reads("#who").await.starts_with("user_"));
+}
+
+impl Person {
+    async fn opens_diary(&self, world: &World) -> Instance {
+        let order = ["order", "place", "diary", "--size", "small", "--host", HOST, "--wait"];
+        let _: Instance = self.does(&order).await;
+        self.sets_up(world, HOST, &["title=Mine"]).await
+    }
+}
