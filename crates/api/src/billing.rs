@@ -139,6 +139,18 @@ pub const JOB_MILLISECONDS: &str = "job_milliseconds";
 pub struct Recorded {
     /// The number of the next event.
     pub next_sequence: u64,
+    /// Events of the batch that do not count. They are set aside, and nothing waits for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedEvent>,
+}
+
+/// An event that does not count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RefusedEvent {
+    /// Its number.
+    pub sequence: u64,
+    /// Why.
+    pub reason: String,
 }
 
 /// Shows a bill.

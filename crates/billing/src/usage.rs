@@ -19,10 +19,15 @@ pub(crate) async fn record_usage(
     op: RecordUsage,
 ) -> Result<Recorded, Error> {
     check_source(&cx.caller.principal, &op.source)?;
-    let events = model::checked_events(op.first_sequence, op.epoch, op.events)?;
+    let count = op.events.len();
+    let checked = model::checked_events(op.first_sequence, op.epoch, op.events)?;
     let at = Numbered { source: &op.source, epoch: op.epoch, first: op.first_sequence };
-    let next_sequence = record(cx.tx(), at, &events).await?;
-    Ok(Recorded { next_sequence })
+    let next_sequence = record(cx.tx(), at, count, &checked.runs).await?;
+    for event in &checked.refused {
+        let (sequence, reason) = (event.sequence, &event.reason);
+        tracing::error!(source = op.source, epoch = op.epoch, sequence, reason, "set aside");
+    }
+    Ok(Recorded { next_sequence, refused: checked.refused })
 }
 
 /// Nobody counts in another's name, so nobody can use up another's numbers.
@@ -39,35 +44,58 @@ fn check_source(caller: &Principal, source: &str) -> Result<(), Error> {
     }
 }
 
-/// Adds what is new of a batch; answers with the number of the source's next event.
-async fn record(tx: &mut db::Tx, at: Numbered<'_>, events: &[UsageEvent]) -> Result<u64, Error> {
+/// Adds what is new of a batch of `count` events; answers with the number of the source's next
+/// event.
+async fn record(
+    tx: &mut db::Tx,
+    at: Numbered<'_>,
+    count: usize,
+    runs: &[(u64, Vec<UsageEvent>)],
+) -> Result<u64, Error> {
     // An empty batch asks how far the source has come, and begins nothing.
-    if !events.is_empty() {
+    if count > 0 {
         store::insert_source(tx, at).await?;
     }
     let progress = store::source_to_change(tx, at.source, at.epoch).await?;
     let Some(progress) = progress else { return Ok(at.first) };
-    let known = model::known_part(progress, at.first, events.len())?;
-    let (again, fresh) = events.split_at(known);
-    let before = store::events_between(tx, at, again.len()).await?;
-    let differing = before.iter().zip(again).position(|(before, again)| before != again);
-    if let Some(place) = differing {
-        return Err(Error::OtherEvent(at.first + place as u64));
+    let known = at.first + model::known_part(progress, at.first, count)? as u64;
+    let mut fresh = Vec::new();
+    for (first, run) in runs {
+        let place = usize::try_from(known.saturating_sub(*first)).unwrap_or(usize::MAX);
+        let (again, new) = run.split_at(place.min(run.len()));
+        check_again(tx, Numbered { first: *first, ..at }, again).await?;
+        if !new.is_empty() {
+            fresh.push((first + again.len() as u64, new));
+        }
     }
-    if fresh.is_empty() {
+    let next = at.first + count as u64;
+    if next <= progress.next {
         return Ok(progress.next);
     }
-    add(tx, Numbered { first: progress.next, ..at }, fresh).await?;
-    let next = progress.next + fresh.len() as u64;
+    add(tx, at, &fresh).await?;
     store::set_progress(tx, at.source, at.epoch, next).await?;
     Ok(next)
 }
 
-/// Adds events and their sums. Accounts and sums are taken in order, so that two who add at the
-/// same time wait for each other and never in a circle.
-async fn add(tx: &mut db::Tx, at: Numbered<'_>, fresh: &[UsageEvent]) -> Result<(), Error> {
+/// Refuses events that have come before and were something else.
+async fn check_again(tx: &mut db::Tx, at: Numbered<'_>, again: &[UsageEvent]) -> Result<(), Error> {
+    let before = store::events_between(tx, at, again.len()).await?;
+    let differing = before.iter().zip(again).position(|(before, again)| before != again);
+    match differing {
+        Some(place) => Err(Error::OtherEvent(at.first + place as u64)),
+        None => Ok(()),
+    }
+}
+
+/// Adds events, each run with the number of its first, and their sums. Accounts and sums are taken
+/// in order, so that two who add at the same time wait for each other and never in a circle.
+async fn add(
+    tx: &mut db::Tx,
+    at: Numbered<'_>,
+    fresh: &[(u64, &[UsageEvent])],
+) -> Result<(), Error> {
     let mut sums: BTreeMap<(AccountId, Timestamp, InstanceId, &str), u64> = BTreeMap::new();
-    for event in fresh {
+    for event in fresh.iter().flat_map(|(_, run)| *run) {
         let key = (event.account, hour_of(event.at), event.instance, event.meter.as_str());
         *sums.entry(key).or_default() += event.quantity;
     }
@@ -77,8 +105,11 @@ async fn add(tx: &mut db::Tx, at: Numbered<'_>, fresh: &[UsageEvent]) -> Result<
             revisions.insert(*account, store::next_revision(tx, *account).await?);
         }
     }
-    let numbered = fresh.iter().map(|event| (revisions[&event.account], event));
-    store::insert_events(tx, at, &numbered.collect::<Vec<_>>()).await?;
+    for (first, run) in fresh {
+        let numbered = run.iter().map(|event| (revisions[&event.account], event));
+        let at = Numbered { first: *first, ..at };
+        store::insert_events(tx, at, &numbered.collect::<Vec<_>>()).await?;
+    }
     for ((account, hour, instance, meter), quantity) in sums {
         let sum = UsageSum { instance, meter: meter.to_owned(), hour, quantity };
         store::add_to_total(tx, account, &sum).await?;

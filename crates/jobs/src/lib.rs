@@ -24,8 +24,13 @@ pub(crate) struct State;
 
 /// The component.
 pub fn component() -> Component<impl Send + Sync + 'static> {
-    const MIGRATIONS: &[db::Migration] =
-        &[db::Migration { name: "jobs_0001", sql: include_str!("../migrations/0001_jobs.sql") }];
+    const MIGRATIONS: &[db::Migration] = &[
+        db::Migration { name: "jobs_0001", sql: include_str!("../migrations/0001_jobs.sql") },
+        db::Migration {
+            name: "jobs_usage_epoch",
+            sql: include_str!("../migrations/0002_usage_epoch.sql"),
+        },
+    ];
     Component::new("jobs", MIGRATIONS, State)
         .writes::<PutJob>(queues::put_job)
         .reads::<GetJob>(queues::get_job)

@@ -236,6 +236,12 @@ pub(crate) async fn append_usage(tx: &mut db::Tx, event: &UsageEvent) -> Result<
         .map(drop)
 }
 
+/// Which life of the sequence it is: one that begins when it is first asked is named after `now`.
+pub(crate) async fn usage_epoch(db: &db::Db, now: Timestamp) -> Result<u64> {
+    db::query("update usage_head set epoch = ? where epoch = 0").bind(now).run(db).await?;
+    db::query("select epoch from usage_head").one(db, |row| row.get("epoch")).await
+}
+
 pub(crate) async fn usage(on: impl On, limit: i64) -> Result<Vec<(u64, UsageEvent)>> {
     db::query("select sequence, event from usage order by sequence limit ?")
         .bind(limit)

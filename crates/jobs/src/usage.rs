@@ -14,8 +14,13 @@ pub(crate) async fn tell_billing(room: Room<State>) -> Result<Next, Error> {
     let Some((first_sequence, _)) = rows.first() else { return Ok(Next::Idle) };
     let first_sequence = *first_sequence;
     let events = rows.into_iter().map(|(_, event)| event).collect();
-    let batch = RecordUsage { source: "jobs".to_owned(), epoch: 1, first_sequence, events };
+    let epoch = store::usage_epoch(room.db(), room.now()).await?;
+    let batch = RecordUsage { source: "jobs".to_owned(), epoch, first_sequence, events };
     let recorded = room.peers().call(batch).await?;
+    for refused in &recorded.refused {
+        let (sequence, reason) = (refused.sequence, &refused.reason);
+        tracing::error!(epoch, sequence, reason, "what a job took is set aside by billing");
+    }
     store::delete_usage_before(room.db(), recorded.next_sequence).await?;
     Ok(Next::Now)
 }

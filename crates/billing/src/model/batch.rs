@@ -1,6 +1,6 @@
 //! Batches of usage: which of their events are new, and what an event may be.
 
-use api::billing::UsageEvent;
+use api::billing::{RefusedEvent, UsageEvent};
 
 use super::is_billable;
 use crate::Error;
@@ -37,13 +37,23 @@ pub(crate) fn known_part(progress: Progress, first: u64, count: usize) -> Result
     Ok(known.min(count))
 }
 
-/// The events as they are kept. A note is for people and is cut; anything else that is wrong
-/// refuses the batch, since what is not kept as it came could not be recognised again.
+/// A batch, with what is wrong set aside.
+#[derive(Debug, Default)]
+pub(crate) struct Checked {
+    /// Events that follow each other without gaps, as they are kept, and the number of the first.
+    pub(crate) runs: Vec<(u64, Vec<UsageEvent>)>,
+    /// Those that do not count.
+    pub(crate) refused: Vec<RefusedEvent>,
+}
+
+/// The events as they are kept. A note is for people and is cut; an event of which anything else is
+/// wrong is set aside, since what is not kept as it came could not be recognised again, and no other
+/// waits for it.
 pub(crate) fn checked_events(
     first: u64,
     epoch: u64,
     events: Vec<UsageEvent>,
-) -> Result<Vec<UsageEvent>, Error> {
+) -> Result<Checked, Error> {
     let refuse = |sentence: String| Err(Error::Batch(sentence));
     if events.len() > EVENTS_MAX {
         return refuse(format!("a batch has at most {EVENTS_MAX} events: send several"));
@@ -52,13 +62,23 @@ pub(crate) fn checked_events(
     if first.max(epoch) > 1 << 62 {
         return refuse("epochs and sequence numbers must be below 2^62".to_owned());
     }
-    events.into_iter().map(checked_event).collect()
+    let mut checked = Checked::default();
+    for (sequence, event) in (first..).zip(events) {
+        match checked_event(event) {
+            Ok(event) => match checked.runs.last_mut() {
+                Some((first, run)) if *first + run.len() as u64 == sequence => run.push(event),
+                _ => checked.runs.push((sequence, vec![event])),
+            },
+            Err(reason) => checked.refused.push(RefusedEvent { sequence, reason }),
+        }
+    }
+    Ok(checked)
 }
 
-fn checked_event(event: UsageEvent) -> Result<UsageEvent, Error> {
+fn checked_event(event: UsageEvent) -> Result<UsageEvent, String> {
     let refuse = |what: &str| {
         let name: String = event.event.chars().take(60).collect();
-        Err(Error::Batch(format!("the usage event `{name}` {what}")))
+        Err(format!("the usage event `{name}` {what}"))
     };
     let is_plain = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);
     if !is_plain(&event.event) || event.event.len() > EVENT_LENGTH_MAX {

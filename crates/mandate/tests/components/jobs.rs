@@ -4,10 +4,10 @@ use std::{sync::Mutex, time::Duration};
 
 use api::{
     Client, Kind,
-    billing::{JOB_MILLISECONDS, ListUsage},
+    billing::{JOB_MILLISECONDS, ListUsage, RecordUsage, UsageEvent},
     jobs::{Job, JobState, Lease, LeaseJobs, ListQueues, Outcome, PutJob, ReportJob, SetQueue},
 };
-use types::{Digest, InstanceId, JobId, NodeId};
+use types::{Clock as _, Digest, InstanceId, JobId, NodeId};
 
 use crate::world::{Person, World, eventually};
 
@@ -176,5 +176,34 @@ stories! {
         let usage = eventually("billing is told", usage, |usage| usage.len() == 2).await;
         assert!(usage.iter().all(|event| event.meter == JOB_MILLISECONDS));
         assert_eq!(usage.iter().map(|event| event.quantity).collect::<Vec<_>>(), [1_500, 250]);
+    }
+
+    async fn what_a_database_made_anew_counts_is_no_repetition(world: &World) {
+        let ada = world.sign_up("ada").await;
+        // What a database told that was lost since, under the numbers that are next here.
+        let event = UsageEvent {
+            event: "job_lost".into(),
+            at: world.clock.now(),
+            account: ada.account,
+            instance: InstanceId::named(&["forum"]),
+            meter: JOB_MILLISECONDS.into(),
+            quantity: 7,
+            note: "migrate".into(),
+        };
+        let (source, events) = ("jobs".to_owned(), vec![event]);
+        let told = RecordUsage { source, epoch: 1, first_sequence: 1, events };
+        world.component("jobs").call(told).await.unwrap();
+        let worker = Worker::join(world, "one").await;
+        put(world, &job(&ada, 1, None)).await;
+        let taken = worker.lease(1).await.remove(0);
+        world.clock.advance(Duration::from_millis(1_500));
+        worker.report(&taken, Outcome::Succeeded).await.unwrap();
+        let usage = || async {
+            let (account, instance) = (ada.account, None);
+            let list = ListUsage { account, instance, after: None, limit: None };
+            ada.client.call(list).await.unwrap().items
+        };
+        let usage = eventually("billing is told", usage, |usage| usage.len() == 2).await;
+        assert_eq!(usage.iter().map(|event| event.quantity).sum::<u64>(), 1_507);
     }
 }
