@@ -9,13 +9,15 @@
 //!
 //! **What a crash does.** When the process is killed, what was written stays, since it is the
 //! machine's by then; a line that was torn was not released. A new process begins a new segment
-//! after the whole lines of the last one. When the machine dies, up to about a second may be lost:
-//! a segment is synced before it is sent (once a second), not at every line. So nothing that
-//! billing has seen can be lost here, and no number is used twice. If a segment did lose its end,
-//! those that follow begin a new epoch.
+//! after the whole lines of the last one. When the machine dies, up to a second may be lost: what
+//! was written is synced twice a second, whatever billing does, and a segment once more before it
+//! is sent. So nothing that billing has seen can be lost here, and no number is used twice. If a
+//! segment did lose its end, those that follow begin a new epoch.
 //!
 //! **A full disk.** A line that cannot be written is taken back whole, and the answer is not
-//! released: nothing is served that cannot be billed.
+//! released: nothing is served that cannot be billed. What is owed for the body of an answer that
+//! is on its way already is kept in memory until it can be written, and goes before anything else;
+//! until then no further answer is released.
 
 mod segment;
 mod sender;
@@ -50,6 +52,12 @@ struct Active {
     bytes: u64,
     /// A line was torn and could not be taken back: nothing may follow it in this file.
     torn: bool,
+    /// Something was written since the file was last synced.
+    dirty: bool,
+    /// Files before this one that were not synced to their ends.
+    behind: Vec<File>,
+    /// What could not be written and is owed all the same.
+    owed: Vec<UsageEvent>,
 }
 
 impl Journal {
@@ -71,22 +79,52 @@ impl Journal {
         self.active.lock().expect("nobody panics while holding it")
     }
 
-    /// Writes `events` down. When this has returned, the end of this process does not lose them.
+    /// Writes `events` down, after what is still owed. When this has returned, the end of this
+    /// process does not lose them; if it fails, none of them is written.
     pub(crate) fn append(&self, events: &[UsageEvent]) -> io::Result<()> {
-        let mut line = serde_json::to_vec(events)?;
-        line.push(b'\n');
+        let line = line_of(events)?;
         let mut active = self.active();
-        if active.torn || active.bytes >= SEGMENT_BYTES_MAX {
-            *active = active.follower(&self.folder)?;
+        active.settle(&self.folder)?;
+        if events.is_empty() {
+            return Ok(());
         }
-        active.write(&line, events.len() as u64)
+        active.write(&self.folder, &line, events.len() as u64)
+    }
+
+    /// Writes down what is owed for an answer that is on its way already: now, or as soon as it can
+    /// be written.
+    pub(crate) fn owe(&self, events: Vec<UsageEvent>) {
+        let mut active = self.active();
+        active.owed.extend(events);
+        if let Err(cause) = active.settle(&self.folder) {
+            let events = active.owed.len();
+            tracing::error!(%cause, events, "usage cannot be written and is kept in memory");
+        }
+    }
+
+    /// Makes what was written safe from the end of the machine.
+    fn sync(&self) -> io::Result<()> {
+        let files = {
+            let mut active = self.active();
+            active.settle(&self.folder)?;
+            let newest = active.dirty.then(|| active.file.try_clone()).transpose()?;
+            active.dirty = false;
+            active.behind.drain(..).chain(newest).collect::<Vec<_>>()
+        };
+        if files.is_empty() {
+            return Ok(());
+        }
+        for file in &files {
+            file.sync_data()?;
+        }
+        File::open(&self.folder)?.sync_all()
     }
 
     /// Closes the active segment, if there is something in it.
     fn close_active(&self) -> io::Result<()> {
         let mut active = self.active();
         if active.events > 0 {
-            *active = active.follower(&self.folder)?;
+            active.follow(&self.folder)?;
         }
         Ok(())
     }
@@ -111,26 +149,69 @@ impl Journal {
     }
 }
 
+impl Drop for Journal {
+    fn drop(&mut self) {
+        let mut active = self.active();
+        if active.settle(&self.folder).is_err() {
+            tracing::error!(events = ?active.owed, "usage could not be written and is lost");
+        }
+    }
+}
+
+fn line_of(events: &[UsageEvent]) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(events)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+fn opened(folder: &Path, segment: Segment) -> io::Result<(File, u64)> {
+    let file = OpenOptions::new().create(true).append(true).open(segment.path(folder))?;
+    let bytes = file.metadata()?.len();
+    Ok((file, bytes))
+}
+
 impl Active {
     fn begin(folder: &Path, segment: Segment) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(segment.path(folder))?;
-        let bytes = file.metadata()?.len();
-        Ok(Self { segment, file, events: 0, bytes, torn: false })
+        let (file, bytes) = opened(folder, segment)?;
+        let (behind, owed) = (Vec::new(), Vec::new());
+        Ok(Self { segment, file, events: 0, bytes, torn: false, dirty: true, behind, owed })
     }
 
-    /// The segment after this one.
-    fn follower(&self, folder: &Path) -> io::Result<Self> {
+    /// Goes on with the segment after this one.
+    fn follow(&mut self, folder: &Path) -> io::Result<()> {
         let first = self.segment.first + self.events;
         if self.events == 0 {
             // The same name: what was torn is all there is.
             self.file.set_len(0)?;
         }
-        Self::begin(folder, Segment { epoch: self.segment.epoch, first })
+        let segment = Segment { first, ..self.segment };
+        let (file, bytes) = opened(folder, segment)?;
+        let before = std::mem::replace(&mut self.file, file);
+        if std::mem::replace(&mut self.dirty, true) {
+            self.behind.push(before);
+        }
+        (self.segment, self.events, self.bytes, self.torn) = (segment, 0, bytes, false);
+        Ok(())
     }
 
-    fn write(&mut self, line: &[u8], events: u64) -> io::Result<()> {
+    /// Writes what is owed.
+    fn settle(&mut self, folder: &Path) -> io::Result<()> {
+        if self.owed.is_empty() {
+            return Ok(());
+        }
+        let line = line_of(&self.owed)?;
+        self.write(folder, &line, self.owed.len() as u64)?;
+        self.owed.clear();
+        Ok(())
+    }
+
+    fn write(&mut self, folder: &Path, line: &[u8], events: u64) -> io::Result<()> {
+        if self.torn || self.bytes >= SEGMENT_BYTES_MAX {
+            self.follow(folder)?;
+        }
         match self.file.write_all(line) {
             Ok(()) => {
+                self.dirty = true;
                 self.bytes += line.len() as u64;
                 self.events += events;
                 Ok(())

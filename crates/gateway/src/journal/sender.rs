@@ -1,12 +1,20 @@
-//! Sends closed segments to billing.
+//! Syncs what was written, and sends closed segments to billing.
+//!
+//! An event that billing refuses, such as one of 1970 after a start with a wrong clock, is set aside
+//! there and named here; it does not hold up those that follow.
 
 use std::{io, sync::Arc, time::Duration};
 
-use api::{Client, Problem, billing::RecordUsage, billing::UsageEvent};
+use api::{
+    Client, Kind, Problem,
+    billing::{RecordUsage, Recorded, UsageEvent},
+};
 use tokio::task::spawn_blocking;
 
 use super::{Journal, segment::Segment};
 
+/// How often what was written is synced. A machine that dies may lose a second of it.
+const SYNC_PERIOD: Duration = Duration::from_millis(500);
 /// How often usage is sent.
 const PERIOD: Duration = Duration::from_secs(1);
 /// How long to leave billing alone when it does not answer.
@@ -24,15 +32,45 @@ pub(crate) enum SendError {
     Place { next: u64, expected: u64 },
 }
 
-/// Sends usage for as long as it is polled.
+impl SendError {
+    /// Whether it ends by itself.
+    fn heals(&self) -> bool {
+        match self {
+            Self::Billing(problem) => matches!(
+                problem.kind,
+                Kind::Unavailable | Kind::Exhausted | Kind::Internal | Kind::Unauthenticated
+            ),
+            Self::File(_) | Self::Place { .. } => false,
+        }
+    }
+}
+
+/// Syncs and sends usage for as long as it is polled.
 pub(crate) async fn send(journal: Arc<Journal>, client: Client, source: String) {
+    tokio::join!(keep_synced(&journal), keep_sent(&journal, &client, &source));
+}
+
+async fn keep_synced(journal: &Arc<Journal>) {
+    loop {
+        tokio::time::sleep(SYNC_PERIOD).await;
+        if let Err(cause) = blocking(journal, Journal::sync).await {
+            tracing::error!(%cause, "usage is not safe from the end of this machine");
+        }
+    }
+}
+
+async fn keep_sent(journal: &Arc<Journal>, client: &Client, source: &str) {
     let mut pause = PERIOD;
     loop {
         tokio::time::sleep(pause).await;
-        pause = match drain(&journal, &client, &source).await {
+        pause = match drain(journal, client, source).await {
             Ok(()) => PERIOD,
             Err(cause) => {
-                tracing::warn!(%cause, "usage is kept and sent later");
+                if cause.heals() {
+                    tracing::warn!(%cause, "usage is kept and sent later");
+                } else {
+                    tracing::error!(%cause, "usage is kept, and not sent until this is mended");
+                }
                 (pause * 2).min(PAUSE_MAX)
             }
         };
@@ -45,6 +83,7 @@ pub(crate) async fn drain(
     client: &Client,
     source: &str,
 ) -> Result<(), SendError> {
+    blocking(journal, Journal::sync).await?;
     // What was left over goes first; as long as it does not go, no more files are made.
     send_closed(journal, client, source).await?;
     blocking(journal, Journal::close_active).await?;
@@ -80,11 +119,28 @@ async fn send_batch(
         events: events.to_vec(),
     };
     let recorded = client.call(batch).await?;
+    tell_refused(source, place, events, &recorded);
     let next = place.first + events.len() as u64;
     if recorded.next_sequence < next {
         return Err(SendError::Place { next, expected: recorded.next_sequence });
     }
     Ok(next)
+}
+
+fn tell_refused(source: &str, place: Segment, events: &[UsageEvent], recorded: &Recorded) {
+    for refused in &recorded.refused {
+        let index = refused.sequence.checked_sub(place.first).and_then(|n| usize::try_from(n).ok());
+        let (sequence, reason) = (refused.sequence, &refused.reason);
+        let event = index.and_then(|index| events.get(index));
+        tracing::error!(
+            source,
+            epoch = place.epoch,
+            sequence,
+            reason,
+            ?event,
+            "usage is set aside"
+        );
+    }
 }
 
 async fn blocking<T: Send + 'static>(

@@ -132,6 +132,75 @@ fn a_torn_line_is_not_followed_in_its_file() {
     assert_eq!(folder.all(), [(1, 0, 0), (1, 1, 1)]);
 }
 
+impl Journal {
+    /// Makes every write fail, as on a full disk, until the folder is called as before.
+    pub(crate) fn fail(&self) -> PathBuf {
+        let away = self.folder.with_extension("away");
+        std::fs::rename(&self.folder, &away).unwrap();
+        self.active().file = File::open("/dev/null").unwrap();
+        away
+    }
+
+    pub(crate) fn recover(&self, away: &Path) {
+        std::fs::rename(away, &self.folder).unwrap();
+    }
+
+    /// The quantities that are written, in their order.
+    pub(crate) fn quantities(folder: &Path) -> Vec<u64> {
+        let segments = segment::list(folder).unwrap().into_iter();
+        let events = segments.flat_map(|place| segment::read(&place.path(folder)).unwrap());
+        events.map(|event| event.quantity).collect()
+    }
+}
+
+#[test]
+fn what_cannot_be_written_is_absent_or_owed_and_never_lost() {
+    let folder = Folder::new("full");
+    let journal = folder.open(7);
+    journal.append(&[event(0)]).unwrap();
+    let away = journal.fail();
+    assert!(journal.append(&[event(1)]).is_err(), "its answer is held back");
+    journal.owe(vec![event(2)]);
+    assert!(journal.append(&[]).is_err(), "what is owed does not pile up");
+    assert!(journal.append(&[event(3)]).is_err());
+    assert!(journal.sync().is_err(), "and is not called safe");
+    journal.recover(&away);
+    journal.append(&[event(4)]).unwrap();
+    assert_eq!(folder.all(), [(7, 0, 0), (7, 1, 2), (7, 2, 4)]);
+}
+
+struct Away;
+
+impl api::Transport for Away {
+    fn send(&self, _: http::Request<bytes::Bytes>) -> api::http::Sending<'_> {
+        let (to, why) = ("billing".into(), "away".into());
+        Box::pin(async { Err(api::http::TransportError { to, why }) })
+    }
+}
+
+#[tokio::test]
+async fn what_was_written_is_synced_while_billing_is_away() {
+    let folder = Folder::new("synced");
+    let journal = std::sync::Arc::new(folder.open(1));
+    let nobody: Option<std::sync::Arc<str>> = None;
+    let away = api::Client::new(std::sync::Arc::new(Away), std::sync::Arc::new(nobody));
+    let sending = tokio::spawn(send(std::sync::Arc::clone(&journal), away, "gateway/a".into()));
+    // Longer than a first failure may take, which closes a segment and syncs it.
+    tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
+    for number in 0..3 {
+        journal.append(&[event(number)]).unwrap();
+        assert!(journal.active().dirty);
+        let synced = async {
+            while journal.active().dirty || !journal.active().behind.is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let waited = tokio::time::timeout(std::time::Duration::from_secs(2), synced).await;
+        assert!(waited.is_ok(), "a power cut would take it");
+    }
+    sending.abort();
+}
+
 const CHILD: &str = "GATEWAY_TEST_JOURNAL";
 
 /// Runs in a process of its own: writes without end, and says so after each line.

@@ -2,11 +2,12 @@
 //!
 //! The head of an answer waits for the record of what is known by then (that it was a request);
 //! the last part of its body waits for the record of what is known only then (bytes, time). If the
-//! visitor or the application breaks off, what had passed is written. Only what an application
+//! visitor or the application breaks off, what had passed is written; if that cannot be written,
+//! the journal keeps it until it can. Only what an application
 //! answered is counted: nobody pays for a page of ours. If the process is killed while a body is
 //! under way, its bytes are not counted: that is for the customer, not against them.
 
-use std::{sync::Arc, time::Instant};
+use std::{io, sync::Arc, time::Instant};
 
 use api::{
     Problem,
@@ -61,8 +62,9 @@ pub(crate) fn before_release(
     if whole {
         now.extend(tail.events());
     }
-    if !now.is_empty() {
-        front.journal.append(&now).map_err(|cause| {
+    // Also if nothing is written yet: what will be owed must not pile up.
+    if !now.is_empty() || !tail.counted.is_empty() {
+        tail.begin(&now).map_err(|cause| {
             tracing::error!(request = %visit.id, %cause, "usage cannot be written; held back");
             Problem::unavailable("usage cannot be recorded here now; try again", 5)
         })?;
@@ -97,6 +99,11 @@ fn event(
 }
 
 impl Tail {
+    /// Writes what is known now. If that fails the answer is held back, and nothing is owed for it.
+    fn begin(&mut self, now: &[UsageEvent]) -> io::Result<()> {
+        self.journal.append(now).inspect_err(|_| self.counted.clear())
+    }
+
     /// So many bytes more are about to be released.
     pub(crate) fn passed(&mut self, bytes: u64) {
         self.bytes_out += bytes;
@@ -130,11 +137,8 @@ fn parts(quantity: u64) -> impl Iterator<Item = u64> {
 impl Drop for Tail {
     fn drop(&mut self) {
         let events = self.events();
-        if events.is_empty() {
-            return;
-        }
-        if let Err(cause) = self.journal.append(&events) {
-            tracing::error!(%cause, ?events, "usage could not be written and is lost");
+        if !events.is_empty() {
+            self.journal.owe(events);
         }
     }
 }
@@ -142,6 +146,40 @@ impl Drop for Tail {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn tail(journal: &Arc<Journal>, flow: Arc<Flow>) -> Tail {
+        let event = UsageEvent {
+            event: "req_1".into(),
+            at: Timestamp::from_micros(1),
+            account: types::AccountId::named(&["a"]),
+            instance: types::InstanceId::named(&["i"]),
+            meter: "bytes_out".into(),
+            quantity: 0,
+            note: String::new(),
+        };
+        let (counted, began) = (vec![(Count::BytesOut, event)], Instant::now());
+        Tail { journal: Arc::clone(journal), counted, began, flow, bytes_out: 0 }
+    }
+
+    #[test]
+    fn nothing_is_owed_for_an_answer_that_was_held_back_and_all_for_one_that_was_not() {
+        let folder = std::env::temp_dir().join(format!("gateway-meter-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        let journal = Arc::new(Journal::open(&folder, Timestamp::from_micros(1)).unwrap());
+        let released = |bytes| tail(&journal, Arc::default()).passed(bytes);
+        released(3);
+        let away = journal.fail();
+        let mut held_back = tail(&journal, Arc::default());
+        held_back.passed(5);
+        assert!(held_back.begin(&[]).is_ok(), "nothing had to be written for this one");
+        released(7);
+        assert!(held_back.begin(&[]).is_err());
+        drop(held_back);
+        journal.recover(&away);
+        drop(journal);
+        assert_eq!(Journal::quantities(&folder), [3, 7]);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 
     #[test]
     fn parts_sum_up() {
