@@ -10,10 +10,11 @@ use std::{
     fs,
     io::{self, Read},
     os::unix::fs::{OpenOptionsExt as _, symlink},
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
     rc::Rc,
 };
 
+use api::package::{ENTRIES_MAX, UNPACKED_BYTES_MAX, Unfit, inside, link_stays_inside, shown};
 use tar::{Archive, Entry, EntryType};
 
 /// How much a package may unpack to.
@@ -27,11 +28,9 @@ pub(crate) struct Limits {
 
 impl Limits {
     /// What every package must keep to.
-    pub(crate) const PACKAGE: Self = Self { bytes: 1 << 30, entries: 100_000 };
+    pub(crate) const PACKAGE: Self = Self { bytes: UNPACKED_BYTES_MAX, entries: ENTRIES_MAX };
 }
 
-/// No path in a package is longer.
-const PATH_BYTES_MAX: usize = 1_024;
 /// What may stand between two entries' contents: headers, and long names.
 const HEADER_BYTES_MAX: u64 = 64 << 10;
 
@@ -42,12 +41,8 @@ pub(crate) enum UnpackError {
     Entries(u64),
     #[error("the package holds more than {0} bytes: pack less")]
     Bytes(u64),
-    #[error("`{0}` leads out of the package: pack only paths below the manifest's folder")]
-    Path(String),
-    #[error("the link `{0}` leads out of the package: link only to what is packed too")]
-    Link(String),
-    #[error("`{0}` is neither a file, a folder nor a symbolic link: leave it out")]
-    Kind(String),
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     #[error("`{0}` is in the package twice: pack it once")]
     Twice(String),
     #[error("the package cannot be unpacked: {0}")]
@@ -127,27 +122,26 @@ fn take(entry: &mut Entry<'_, impl Read>, into: &Path) -> Result<Option<Link>, U
     if kind == EntryType::XGlobalHeader {
         return Ok(None);
     }
-    let name = shown(&entry.path_bytes());
-    let path = inside(&entry.path()?).ok_or_else(|| UnpackError::Path(name.clone()))?;
+    let path = entry.path()?;
+    let name = shown(&path);
+    let path = inside(&path)?;
     let place = into.join(&path);
     if kind == EntryType::Directory {
         fs::create_dir_all(&place).map_err(|cause| twice(cause, name))?;
         return Ok(None);
     }
-    let parent = path.parent().ok_or_else(|| UnpackError::Path(name.clone()))?;
+    let parent = path.parent().ok_or_else(|| Unfit::Path(name.clone()))?;
     fs::create_dir_all(into.join(parent)).map_err(|cause| twice(cause, name.clone()))?;
     match kind {
         EntryType::Regular | EntryType::Continuous => {
             write_file(entry, &place, name).map(|()| None)
         }
         EntryType::Symlink => {
-            let target = entry.link_name()?.ok_or_else(|| UnpackError::Link(name.clone()))?;
-            if !stays_inside(&path, &target) {
-                return Err(UnpackError::Link(name));
-            }
+            let target = entry.link_name()?.ok_or_else(|| Unfit::Link(name.clone()))?;
+            link_stays_inside(&path, &target)?;
             Ok(Some(Link { path, target: target.into_owned() }))
         }
-        _ => Err(UnpackError::Kind(name)),
+        _ => Err(Unfit::Kind(name).into()),
     }
 }
 
@@ -169,7 +163,7 @@ fn write_file(
 }
 
 fn make_link(into: &Path, link: &Link) -> Result<(), UnpackError> {
-    let name = || shown(link.path.as_os_str().as_encoded_bytes());
+    let name = || shown(&link.path);
     symlink(&link.target, into.join(&link.path)).map_err(|cause| twice(cause, name()))
 }
 
@@ -178,39 +172,4 @@ fn twice(cause: io::Error, name: String) -> UnpackError {
         io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => UnpackError::Twice(name),
         _ => cause.into(),
     }
-}
-
-/// The path without `.`, if it stays below where it starts.
-fn inside(path: &Path) -> Option<PathBuf> {
-    let mut clean = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::Normal(part) => clean.push(part),
-            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return None,
-        }
-    }
-    (clean.as_os_str().len() <= PATH_BYTES_MAX).then_some(clean)
-}
-
-/// Whether a link at `path` that climbs at most to the package's own folder, and only at its
-/// beginning, leads to `target`.
-fn stays_inside(path: &Path, target: &Path) -> bool {
-    let depth = path.components().count().saturating_sub(1);
-    let steps = target.components().filter(|step| *step != Component::CurDir);
-    let (mut climbed, mut descends) = (0, false);
-    for step in steps {
-        match step {
-            Component::Normal(_) => descends = true,
-            Component::ParentDir if !descends => climbed += 1,
-            _ => return false,
-        }
-    }
-    climbed <= depth && target.as_os_str().len() <= PATH_BYTES_MAX
-}
-
-/// A stranger's path, fit for a message.
-fn shown(path: &[u8]) -> String {
-    let text = String::from_utf8_lossy(path);
-    text.chars().take(80).map(|c| if c.is_control() { '?' } else { c }).collect()
 }

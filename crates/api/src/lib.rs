@@ -17,6 +17,7 @@ pub mod configurator;
 pub mod identity;
 pub mod jobs;
 pub mod manifest;
+pub mod package;
 pub mod prices;
 pub mod provider;
 pub mod releases;

@@ -2,6 +2,7 @@
 //! give the same bytes.
 
 mod archive;
+mod commands;
 
 use std::{
     fs,
@@ -20,6 +21,7 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use types::{Digest, Name};
 
 use crate::cli::{Failure, status};
+use archive::{Contents, IGNORE};
 
 const MANIFEST: &str = "mandate.toml";
 const PRICES: &str = "prices.toml";
@@ -153,8 +155,22 @@ pub(crate) struct Package {
     pub(crate) digest: Digest,
     /// How many files and folders are in it.
     pub(crate) entries: usize,
+    left_out: Vec<PathBuf>,
     /// The two files as they are in it.
     pub(crate) texts: Texts,
+}
+
+impl Package {
+    /// What of the folder is not in it, and how that is changed; nothing if it is all there.
+    pub(crate) fn left_out(&self) -> Option<String> {
+        let names: Vec<String> =
+            self.left_out.iter().take(5).map(|name| name.display().to_string()).collect();
+        let more = self.left_out.len().saturating_sub(names.len());
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let names = names.join(", ");
+        let word = format!("left out {names}{more}; a line `!NAME` in `{IGNORE}` packs it");
+        (!self.left_out.is_empty()).then_some(word)
+    }
 }
 
 /// Packs what was gathered, once it is known that both files are in it and in order.
@@ -163,11 +179,22 @@ pub(crate) async fn pack(gathered: Gathered) -> Result<Package, Failure> {
         let texts = Texts::read(&gathered.folder).map_err(|failure| {
             failure.hint("the package must hold `mandate.toml` and `prices.toml`")
         })?;
-        let (bytes, entries) = archive::of(&gathered.folder)?;
+        let folder = &gathered.folder;
+        if fs::symlink_metadata(folder.join(MANIFEST)).is_ok_and(|about| about.is_symlink()) {
+            let sentence = format!("`{MANIFEST}` is a link: pack the file itself");
+            return Err(Failure::new(status::UNFIT, sentence));
+        }
+        // What a command has put there was chosen by its author.
+        let contents =
+            if gathered.temporary { Contents::all(folder)? } else { Contents::of(folder)? };
+        commands::check(folder, &contents.names, &texts.manifest)?;
+        let bytes = contents.pack()?;
         if bytes.len() > PACKAGE_BYTES_MAX {
             return Err(archive::too_large(format!("{} MiB compressed", PACKAGE_BYTES_MAX >> 20)));
         }
-        Ok(Package { digest: Digest::of(&bytes), bytes: bytes.into(), entries, texts })
+        let Contents { names, left_out, .. } = contents;
+        let (digest, entries) = (Digest::of(&bytes), names.len());
+        Ok(Package { digest, bytes: bytes.into(), entries, left_out, texts })
     });
     packed.await.map_err(|cause| Failure::new(status::UNEXPECTED, cause.to_string()))?
 }

@@ -92,6 +92,9 @@ async fn publish(cx: &Context, dir: PathBuf, key: Option<PathBuf>) -> Outcome {
     progress.say("packing")?;
     let package = publish::pack(gathered).await?;
     let (size, files) = (package.bytes.len().div_ceil(1024), package.entries);
+    if let Some(left_out) = package.left_out() {
+        progress.say(&left_out)?;
+    }
     progress.say(&format!("packed {files} files and folders, {size} KiB: {}", package.digest))?;
     let digest = package.digest.clone();
     cx.upload(PutPackage { digest: digest.clone() }, package.bytes).await?;

@@ -1,19 +1,23 @@
 //! A folder as an archive that depends on nothing but the files' names and content.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write},
     os::unix::fs::PermissionsExt as _,
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
 };
+
+use api::package::{ENTRIES_MAX, UNPACKED_BYTES_MAX, Unfit, inside, link_stays_inside, shown};
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use crate::cli::{Failure, status};
 
-/// A package holds at most so many files and folders…
-const ENTRIES_MAX: usize = 50_000;
-/// …of at most so many bytes before they are compressed; the platform unpacks no more.
-const UNPACKED_BYTES_MAX: u64 = 1 << 30;
 /// What `zstd` itself begins with: fast, and near enough to the best.
 const COMPRESSION_LEVEL: i32 = 3;
+/// A file in the folder that says what is not packed, as `.gitignore` does.
+pub(super) const IGNORE: &str = ".mandateignore";
+/// What is not packed unless that file says so: histories and secrets, which nodes need not have.
+const LEFT_OUT: [&str; 6] = [".git", ".hg", ".svn", ".env", ".env.*", IGNORE];
 
 /// The refusal of a folder that holds more than `most`.
 pub(super) fn too_large(most: String) -> Failure {
@@ -21,82 +25,128 @@ pub(super) fn too_large(most: String) -> Failure {
         .hint("leave out what is not needed to run it")
 }
 
-/// The archive of `folder`: names in order, no times, no owners, modes 0644 or 0755.
-pub(super) fn of(folder: &Path) -> Result<(Vec<u8>, usize), Failure> {
-    let mut names = Vec::new();
-    let mut size = 0;
-    walk(folder, Path::new(""), &mut names, &mut size)?;
-    names.sort();
-    let cannot = |cause: io::Error| Failure::cannot(format!("pack `{}`", folder.display()), &cause);
-    let zstd = zstd::Encoder::new(Vec::new(), COMPRESSION_LEVEL).map_err(cannot)?;
-    let mut archive = tar::Builder::new(zstd);
-    for name in &names {
-        append(&mut archive, folder, name).map_err(cannot)?;
-    }
-    let bytes = archive.into_inner().and_then(zstd::Encoder::finish).map_err(cannot)?;
-    Ok((bytes, names.len()))
+/// What is packed of a folder.
+pub(super) struct Contents {
+    folder: PathBuf,
+    rules: Gitignore,
+    /// Every file, folder and link that is packed, in order.
+    pub(super) names: Vec<PathBuf>,
+    /// What is not.
+    pub(super) left_out: Vec<PathBuf>,
+    size: u64,
 }
 
-fn walk(
-    root: &Path,
-    below: &Path,
-    names: &mut Vec<PathBuf>,
-    size: &mut u64,
-) -> Result<(), Failure> {
-    let folder = root.join(below);
-    let cannot = |cause: io::Error| Failure::cannot(format!("read `{}`", folder.display()), &cause);
-    for entry in fs::read_dir(&folder).map_err(cannot)? {
-        let entry = entry.map_err(cannot)?;
-        let name = below.join(entry.file_name());
-        let metadata = entry.metadata().map_err(cannot)?;
-        let kind = metadata.file_type();
-        if kind.is_symlink() {
-            check_link(root, &name)?;
-        } else if !kind.is_dir() && !kind.is_file() {
-            let sentence = format!("`{}` is neither a file, a folder nor a link", name.display());
-            return Err(Failure::new(status::UNFIT, sentence).hint("leave it out of the package"));
-        }
-        *size += if kind.is_file() { metadata.len() } else { 0 };
-        names.push(name.clone());
-        if names.len() > ENTRIES_MAX {
-            return Err(too_large(format!("{ENTRIES_MAX} files and folders")));
-        }
-        if *size > UNPACKED_BYTES_MAX {
-            return Err(too_large(format!("{} MiB", UNPACKED_BYTES_MAX >> 20)));
-        }
-        if kind.is_dir() {
-            walk(root, &name, names, size)?;
-        }
+impl Contents {
+    /// All of a folder that was filled for the package.
+    pub(super) fn all(folder: &Path) -> Result<Self, Failure> {
+        Self::gathered(folder, Gitignore::empty())
     }
-    Ok(())
+
+    /// A folder as it is, without what nobody wants on a node.
+    pub(super) fn of(folder: &Path) -> Result<Self, Failure> {
+        let cannot = |cause: ignore::Error| {
+            Failure::new(status::UNFIT, format!("`{IGNORE}` cannot be used: {cause}"))
+        };
+        let mut rules = GitignoreBuilder::new(folder);
+        for line in LEFT_OUT {
+            rules.add_line(None, line).map_err(cannot)?;
+        }
+        let own = folder.join(IGNORE);
+        if let Some(cause) = own.exists().then(|| rules.add(own)).flatten() {
+            return Err(cannot(cause));
+        }
+        Self::gathered(folder, rules.build().map_err(cannot)?)
+    }
+
+    fn gathered(folder: &Path, rules: Gitignore) -> Result<Self, Failure> {
+        let (folder, names, left_out) = (folder.to_owned(), Vec::new(), Vec::new());
+        let mut contents = Self { folder, rules, names, left_out, size: 0 };
+        contents.walk(Path::new(""))?;
+        contents.names.sort();
+        contents.left_out.sort();
+        Ok(contents)
+    }
+
+    fn walk(&mut self, below: &Path) -> Result<(), Failure> {
+        let folder = self.folder.join(below);
+        let cannot =
+            |cause: io::Error| Failure::cannot(format!("read `{}`", folder.display()), &cause);
+        for entry in fs::read_dir(&folder).map_err(cannot)? {
+            let entry = entry.map_err(cannot)?;
+            let (name, kind) = (below.join(entry.file_name()), entry.file_type().map_err(cannot)?);
+            if self.rules.matched(&name, kind.is_dir()).is_ignore() {
+                self.left_out.push(name);
+                continue;
+            }
+            check(&self.folder, &name, kind)?;
+            self.size += entry.metadata().map_err(cannot)?.len() * u64::from(kind.is_file());
+            self.names.push(name.clone());
+            if self.names.len() as u64 > ENTRIES_MAX {
+                return Err(too_large(format!("{ENTRIES_MAX} files and folders")));
+            }
+            if self.size > UNPACKED_BYTES_MAX {
+                return Err(too_large(format!("{} MiB", UNPACKED_BYTES_MAX >> 20)));
+            }
+            if kind.is_dir() {
+                self.walk(&name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The archive: names in order, no times, no owners, modes 0644 or 0755.
+    pub(super) fn pack(&self) -> Result<Vec<u8>, Failure> {
+        let cannot =
+            |cause: io::Error| Failure::cannot(format!("pack `{}`", self.folder.display()), &cause);
+        let inner = zstd::Encoder::new(Vec::new(), COMPRESSION_LEVEL).map_err(cannot)?;
+        let mut archive = tar::Builder::new(Counted { inner, count: 0 });
+        for name in &self.names {
+            append(&mut archive, &self.folder, name).map_err(cannot)?;
+        }
+        let Counted { inner, count } = archive.into_inner().map_err(cannot)?;
+        if count > UNPACKED_BYTES_MAX {
+            let most = format!("{} MiB with the archive's own headers", UNPACKED_BYTES_MAX >> 20);
+            return Err(too_large(most));
+        }
+        inner.finish().map_err(cannot)
+    }
 }
 
-/// A link must lead, step by step, to a place inside the package.
-fn check_link(root: &Path, name: &Path) -> Result<(), Failure> {
-    let cannot = |cause: io::Error| Failure::cannot(format!("read `{}`", name.display()), &cause);
-    let target = fs::read_link(root.join(name)).map_err(cannot)?;
-    let mut depth = name.components().count() - 1;
-    let inside = target.components().all(|step| match step {
-        Component::Normal(_) => {
-            depth += 1;
-            true
-        }
-        Component::CurDir => true,
-        Component::ParentDir => depth.checked_sub(1).map(|above| depth = above).is_some(),
-        Component::RootDir | Component::Prefix(_) => false,
-    });
-    if inside {
-        return Ok(());
+/// Refuses what a node would not unpack.
+fn check(root: &Path, name: &Path, kind: fs::FileType) -> Result<(), Failure> {
+    let unfit = |unfit: Unfit| Failure::new(status::UNFIT, unfit.to_string());
+    inside(name).map_err(unfit)?;
+    if kind.is_symlink() {
+        let cannot =
+            |cause: io::Error| Failure::cannot(format!("read `{}`", name.display()), &cause);
+        let target = fs::read_link(root.join(name)).map_err(cannot)?;
+        return link_stays_inside(name, &target).map_err(|why| {
+            unfit(why)
+                .hint(&format!("it leads to `{}`: perhaps copy that instead", target.display()))
+        });
     }
-    let sentence =
-        format!("`{}` leads out of the package, to `{}`", name.display(), target.display());
-    Err(Failure::new(status::UNFIT, sentence)
-        .hint("copy what it leads to instead of linking to it"))
+    if kind.is_dir() || kind.is_file() { Ok(()) } else { Err(unfit(Unfit::Kind(shown(name)))) }
 }
 
-type Archive = tar::Builder<zstd::Encoder<'static, Vec<u8>>>;
+/// Counts what a node will have to decompress.
+struct Counted {
+    inner: zstd::Encoder<'static, Vec<u8>>,
+    count: u64,
+}
 
-fn append(archive: &mut Archive, folder: &Path, name: &Path) -> io::Result<()> {
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.count += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+fn append(archive: &mut tar::Builder<Counted>, folder: &Path, name: &Path) -> io::Result<()> {
     let path = folder.join(name);
     let metadata = fs::symlink_metadata(&path)?;
     let mut header = tar::Header::new_gnu();

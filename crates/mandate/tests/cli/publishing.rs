@@ -259,6 +259,22 @@ async fn what_cannot_be_packed_is_refused_before_anything_is_sent() {
             "leads out of the package",
         ),
         ("cp *.toml $PACKAGE_DIR; mkfifo $PACKAGE_DIR/pipe", 5, "neither a file"),
+        // What a node would not unpack.
+        ("cp *.toml $PACKAGE_DIR; ln -s b/../c $PACKAGE_DIR/link", 5, "the link `link` leads out"),
+        (
+            "cp *.toml $PACKAGE_DIR; cd $PACKAGE_DIR; m=$(printf '%0200d' 0); \
+             mkdir -p $m/$m/$m/$m/$m/$m",
+            5,
+            "longer than 1024 bytes",
+        ),
+        (
+            "cp *.toml $PACKAGE_DIR; cd $PACKAGE_DIR; mv mandate.toml m; ln -s m mandate.toml",
+            5,
+            "is a link",
+        ),
+        // What a node could not run.
+        ("cp *.toml $PACKAGE_DIR", 5, "the program `./run` of `run.command` is not in the package"),
+        ("cp *.toml $PACKAGE_DIR; echo > $PACKAGE_DIR/run", 5, "is not executable"),
     ];
     for (script, status, says) in cases {
         let folder = guestbook();
@@ -272,6 +288,38 @@ async fn what_cannot_be_packed_is_refused_before_anything_is_sent() {
         assert!(done.err.contains(says), "{script}: {}", done.err);
     }
     assert!(platform.asked().is_empty());
+}
+
+#[tokio::test]
+async fn histories_and_secrets_are_packed_only_when_asked_for() {
+    let platform = Platform::start(taking(ReleasePhase::Published)).await;
+    let (operator, folder) = (Person::at(&platform), Folder::new());
+    let begin = MANIFEST.find("[package]").unwrap();
+    let end = MANIFEST.find("[run]").unwrap();
+    folder.write("mandate.toml", &format!("{}{}", &MANIFEST[..begin], &MANIFEST[end..]));
+    folder.write("prices.toml", PRICES);
+    folder.write("run", "#!/bin/sh\n");
+    fs::set_permissions(folder.path().join("run"), fs::Permissions::from_mode(0o755)).unwrap();
+    for name in [".git/config", ".env", "app/.env.local", "app/page.html", "notes/draft"] {
+        folder.write(name, name);
+    }
+    let publish = ["service", "publish", folder.text()];
+    let said = operator.runs(&publish).await.good();
+    assert!(said.contains("left out .env, .git, app/.env.local; a line `!NAME` in"), "{said}");
+    folder.write(".mandateignore", "!.env\nnotes/\n");
+    let said = operator.runs(&publish).await.good();
+    assert!(said.contains("left out .git, .mandateignore, app/.env.local, notes; "), "{said}");
+    let asked = platform.asked();
+    let packages = asked.iter().filter(|asked| asked.line.starts_with("PUT /releases"));
+    let names = |asked: &Asked| -> Vec<String> {
+        let files = unpacked(&asked.body).into_iter();
+        files.map(|(name, ..)| name.trim_end_matches('/').to_owned()).collect()
+    };
+    let common = ["app", "app/page.html", "mandate.toml"];
+    let packed: Vec<Vec<String>> = packages.map(names).collect();
+    let first = [&common[..], &["notes", "notes/draft", "prices.toml", "run"]].concat();
+    assert_eq!(packed[0], first);
+    assert_eq!(packed[1], [&[".env"], &common[..], &["prices.toml", "run"]].concat());
 }
 
 #[tokio::test]
