@@ -112,6 +112,11 @@ impl Folder {
         self.root.join("replicas").join(replica.to_string())
     }
 
+    /// What a replica printed, over all its starts.
+    pub(crate) fn replica_log(&self, replica: ReplicaId) -> PathBuf {
+        self.replica(replica).with_extension("log")
+    }
+
     /// What is a job's own.
     pub(crate) fn job(&self, job: JobId, token: u64) -> PathBuf {
         self.root.join("jobs").join(format!("{job}.{token}"))

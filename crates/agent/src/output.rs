@@ -13,6 +13,8 @@ use std::{
 use tokio::{io::AsyncReadExt as _, net::unix::pipe::Receiver};
 use types::Secret;
 
+use crate::folder::remove_file;
+
 /// The platform takes at most this much.
 pub(crate) const TAIL_BYTES_MAX: usize = 8 << 10;
 /// More is kept, so that a secret is still known as one where the tail is cut.
@@ -61,12 +63,25 @@ impl Output {
         last_bytes(&text, TAIL_BYTES_MAX).to_owned()
     }
 
+    /// The tail after the end of what an earlier process printed, so that why that one ended is
+    /// still to be seen.
+    pub(crate) fn tail_after(&self, former: &str) -> String {
+        let former = last_bytes(former, TAIL_BYTES_MAX / 2);
+        let text = format!("{former}\n--- started again ---\n{}", self.tail());
+        last_bytes(&text, TAIL_BYTES_MAX).to_owned()
+    }
+
     /// The tail with a remark of the agent's own at its end.
     pub(crate) fn tail_with(&self, remark: &str) -> String {
         let tail = self.tail();
         let break_line = if tail.is_empty() || tail.ends_with('\n') { "" } else { "\n" };
         last_bytes(&format!("{tail}{break_line}{remark}"), TAIL_BYTES_MAX).to_owned()
     }
+}
+
+/// Removes a log file, with the one that was set aside.
+pub(crate) fn remove_log(path: &Path) -> std::io::Result<()> {
+    remove_file(path).and_then(|()| remove_file(&path.with_extension("log.1")))
 }
 
 /// The last `most` bytes of a text, or fewer, so that no character is cut.

@@ -8,7 +8,7 @@ use std::{
 
 use api::releases::{DesiredReplica, ReplicaReport, ReplicaState};
 use rustix::process::Pid;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 use types::ReplicaId;
 
 use crate::{
@@ -34,12 +34,16 @@ pub(crate) struct Board {
 /// A replica, as it is now.
 pub(crate) struct Slot {
     want: DesiredReplica,
-    pub(crate) state: ReplicaState,
-    pub(crate) address: Option<SocketAddr>,
-    pub(crate) starts: u32,
-    pub(crate) output: Output,
+    state: ReplicaState,
+    address: Option<SocketAddr>,
+    starts: u32,
+    output: Output,
     /// Why it is not well.
-    pub(crate) problem: String,
+    problem: String,
+    /// Since when it is well.
+    well: Option<Instant>,
+    /// The end of what it printed before it failed last, with the reason.
+    former: String,
     stop: watch::Sender<Stop>,
 }
 
@@ -108,6 +112,8 @@ impl Replicas {
             starts: 0,
             output: Output::default(),
             problem: String::new(),
+            well: None,
+            former: String::new(),
             stop,
         };
         slots.insert(want.replica, slot);
@@ -139,10 +145,29 @@ impl Slot {
         self.stop.send_modify(|asked| *asked = stop.max(*asked));
     }
 
+    /// It is started once more.
+    pub(crate) fn starts(&mut self, address: SocketAddr, output: Output) {
+        (self.state, self.address, self.output) = (ReplicaState::Starting, Some(address), output);
+        self.starts = self.starts.saturating_add(1);
+    }
+
+    /// It answers.
+    pub(crate) fn is_well(&mut self) {
+        (self.state, self.well) = (ReplicaState::Healthy, Some(Instant::now()));
+    }
+
+    /// It has ended or is given up. Says since when it was well, if it was.
+    pub(crate) fn fails(&mut self, problem: String) -> Option<Instant> {
+        self.former = self.output.tail_with(&problem);
+        (self.state, self.problem) = (ReplicaState::Failing, problem);
+        self.well.take()
+    }
+
     fn observe(&self) -> ObservedReplica {
         let log = match self.state {
             ReplicaState::Failing => self.output.tail_with(&self.problem),
-            _ => self.output.tail(),
+            _ if self.former.is_empty() => self.output.tail(),
+            _ => self.output.tail_after(&self.former),
         };
         let report = ReplicaReport {
             replica: self.want.replica,

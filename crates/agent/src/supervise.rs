@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use api::releases::{DesiredReplica, ReplicaState};
+use api::releases::DesiredReplica;
 use rustix::process::Pid;
 use tokio::{sync::watch, time::Instant};
 use types::Secret;
@@ -14,7 +14,7 @@ use crate::{
     folder::Scratch,
     health,
     listener::{Listener, Listening},
-    output::Output,
+    output::{Output, remove_log},
     process::{Launch, Process, in_words},
     releases::Ready,
     replicas::{Board, Memory, Slot, Stop},
@@ -46,13 +46,13 @@ impl Keeper {
         let mut pauses = self.node().pace.pauses();
         let mut stop = self.stop.clone();
         loop {
-            let began = Instant::now();
             let Err(problem) = self.run().await else { break };
             let (service, replica) = (&self.want.service, self.want.replica);
             tracing::warn!(%service, %replica, problem, "a replica will be started again");
-            self.change(|slot| (slot.state, slot.problem) = (ReplicaState::Failing, problem));
-            // Having run for longer than any start takes, it was well.
-            if began.elapsed() > self.node().pace.start {
+            let mut well = None;
+            self.change(|slot| well = slot.fails(problem));
+            // What was well for longer than a start may take is forgiven; what never was is not.
+            if well.is_some_and(|since| since.elapsed() > self.node().pace.start) {
                 pauses.reset();
             }
             let pause = tokio::time::sleep(pauses.take());
@@ -62,6 +62,8 @@ impl Keeper {
             }
         }
         self.board.slots().remove(&self.want.replica);
+        // What stays is removed by the next start.
+        let _ = remove_log(&self.node().folder.replica_log(self.want.replica));
         self.board.node.changes.tell();
     }
 
@@ -116,15 +118,12 @@ impl Keeper {
         }
         variables.extend(environment::of_address(address));
         let output = Output::hiding(secrets);
-        self.change(|slot| {
-            (slot.state, slot.address) = (ReplicaState::Starting, Some(address));
-            (slot.starts, slot.output) = (slot.starts.saturating_add(1), output.clone());
-        });
+        self.change(|slot| slot.starts(address, output.clone()));
         let launch = Launch {
             command: &manifest.run.command,
             folder: &self.ready.folder,
             variables,
-            log: scratch.path().join("output.log"),
+            log: node.folder.replica_log(self.want.replica),
             remembered: node.folder.processes(),
             surveys: node.surveys.clone(),
         };
@@ -168,7 +167,7 @@ impl Keeper {
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(pace.look / 4);
         }
-        self.change(|slot| slot.state = ReplicaState::Healthy);
+        self.change(Slot::is_well);
         let mut missed = 0;
         loop {
             tokio::time::sleep(pace.look).await;

@@ -81,9 +81,13 @@ impl Agent {
     }
 
     fn run(config: Config) -> Self {
+        Self::run_at(config, PACE)
+    }
+
+    fn run_at(config: Config, pace: Pace) -> Self {
         let (stop, stopped) = oneshot::channel();
         let shutdown = async move { drop(stopped.await) };
-        Self { stop, task: tokio::spawn(run_at(config, shutdown, PACE)) }
+        Self { stop, task: tokio::spawn(run_at(config, shutdown, pace)) }
     }
 
     async fn stop(self) {

@@ -14,11 +14,12 @@ use serde_json::Value;
 use types::{Clock as _, ManualClock, Secret, SystemClock};
 
 use super::{
-    Agent, Folder, eventually,
+    Agent, Folder, PACE, config, eventually,
     packages::{Package, replica},
     platform::{Platform, desired},
     runs,
 };
+use crate::pause::Pace;
 
 /// Wants one replica of what is packed.
 fn want(platform: &Platform, package: &Package, generation: u64) {
@@ -169,6 +170,39 @@ async fn a_replica_that_never_starts_says_why() {
     let agent = Agent::start(&platform, folder.path());
     let failing = platform.replica(ReplicaState::Failing, 3).await;
     assert_eq!(failing.log, "starting in mode crash\nended with status 7");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn why_a_replica_ended_is_told_after_it_was_started_again() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    want(&platform, &Package::new("serve"), 1);
+    let agent = Agent::start(&platform, folder.path());
+    let first = platform.replica(ReplicaState::Healthy, 1).await;
+    ask(&first.address, "/die");
+    let second = platform.replica(ReplicaState::Healthy, 2).await;
+    let (former, latter) = second.log.split_once("\n--- started again ---\n").unwrap();
+    assert_eq!(former, "starting in mode serve\nended with status 3");
+    assert_eq!(latter, "starting in mode serve\n");
+    let file = folder.path().join("replicas").join(format!("{}.log", second.replica));
+    let written = fs::read_to_string(&file).unwrap();
+    assert_eq!(written.matches("starting in mode serve").count(), 2, "{written}");
+    agent.stop().await;
+    assert!(!file.exists());
+}
+
+#[tokio::test]
+async fn who_never_answers_is_tried_ever_less_often() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    want(&platform, &Package::new("silent"), 1);
+    let again = Duration::from_millis(100);
+    let start = Duration::from_millis(50);
+    let pace = Pace { start, again, again_at_most: Duration::from_secs(9), ..PACE };
+    let agent = Agent::run_at(config(&platform, folder.path(), Arc::new(SystemClock)), pace);
+    platform.replica(ReplicaState::Starting, 3).await;
+    let third = std::time::Instant::now();
+    platform.replica(ReplicaState::Starting, 6).await;
+    assert!(third.elapsed() > again * 27, "pauses of 4, 8 and 16 times the first");
     agent.stop().await;
 }
 
