@@ -108,13 +108,13 @@ impl Folder {
     }
 
     /// What is a replica's own.
-    pub(crate) fn replica(&self, replica: ReplicaId) -> PathBuf {
-        self.root.join("replicas").join(replica.to_string())
+    pub(crate) fn replica(&self, (replica, generation): (ReplicaId, u64)) -> PathBuf {
+        self.root.join("replicas").join(format!("{replica}.{generation}"))
     }
 
     /// What a replica printed, over all its starts.
-    pub(crate) fn replica_log(&self, replica: ReplicaId) -> PathBuf {
-        self.replica(replica).with_extension("log")
+    pub(crate) fn replica_log(&self, (replica, generation): (ReplicaId, u64)) -> PathBuf {
+        self.root.join("replicas").join(format!("{replica}.{generation}.log"))
     }
 
     /// What is a job's own.

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, future::Future};
 
-use api::releases::{DesiredRelease, DesiredReplica, ReleaseReport, ReplicaReport};
+use api::releases::{DesiredRelease, DesiredReplica, ReleaseReport, ReplicaReport, ReplicaState};
 use tokio::sync::watch;
 use types::{Digest, Name, ReplicaId, Timestamp};
 
@@ -33,8 +33,8 @@ pub(crate) enum Step {
     Promote(Name, Digest),
     /// Start a replica, and again whenever it ends.
     Start(DesiredReplica),
-    /// Take a replica out of service, then stop it.
-    Stop(ReplicaId),
+    /// Take a generation of a replica out of service, then stop it.
+    Stop(ReplicaId, u64),
 }
 
 /// What a node has and runs.
@@ -69,6 +69,13 @@ pub(crate) struct ObservedReplica {
     pub(crate) generation: u64,
     /// It is being stopped, and out of service already: nobody is told of it any more.
     pub(crate) stopping: bool,
+}
+
+impl ObservedReplica {
+    /// Whether requests may be sent to it.
+    pub(crate) fn is_healthy(&self) -> bool {
+        self.report.state == ReplicaState::Healthy && !self.stopping
+    }
 }
 
 /// Tells that the node's state changed. Clones tell the same listeners.

@@ -1,16 +1,17 @@
 //! The agent's loop: tell, hear, plan, act.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use api::{
     Kind, Problem,
     releases::{Desired, Heartbeat, ReleaseReport, ReplicaReport},
 };
 use tokio::{sync::watch, time::Instant};
+use types::ReplicaId;
 
 use crate::{
     Node,
-    host::{Host, Observed},
+    host::{Host, Observed, ObservedReplica},
     join::may_pass,
     output::last_bytes,
     plan::plan,
@@ -47,7 +48,9 @@ pub(crate) async fn keep(node: &Node, mut host: impl Host, mut stopping: watch::
             () = host.changed(), if !is_news || talk.pausing() => {}
         }
     }
-    tokio::join!(talk.farewell(), host.stop());
+    // First nobody sends requests here any more, then what runs is stopped.
+    talk.farewell().await;
+    host.stop().await;
 }
 
 /// Brings the node a step nearer, and gives what it is then.
@@ -128,11 +131,17 @@ impl<'n> Talk<'n> {
 }
 
 /// What is told of what is observed. A replica that is being stopped is out of service, so nobody
-/// hears of it.
+/// hears of it; of two generations the one that serves stands for both.
 fn reports(observed: &Observed) -> (Vec<ReleaseReport>, Vec<ReplicaReport>) {
-    let serving = observed.replicas.iter().filter(|replica| !replica.stopping);
-    let mut replicas: Vec<ReplicaReport> =
-        serving.map(|replica| replica.report.clone()).take(REPLICAS_MAX).collect();
+    let mut serving: BTreeMap<ReplicaId, &ObservedReplica> = BTreeMap::new();
+    for replica in observed.replicas.iter().filter(|replica| !replica.stopping) {
+        let told = serving.entry(replica.report.replica).or_insert(replica);
+        if replica.is_healthy() {
+            *told = replica;
+        }
+    }
+    let serving = serving.into_values().take(REPLICAS_MAX);
+    let mut replicas: Vec<ReplicaReport> = serving.map(|replica| replica.report.clone()).collect();
     let releases = observed.releases.iter().take(RELEASES_MAX);
     let mut releases: Vec<ReleaseReport> = releases.map(|release| release.report.clone()).collect();
     let share = LOG_BYTES_MAX / (replicas.len() + releases.len()).max(1);

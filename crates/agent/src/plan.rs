@@ -1,7 +1,7 @@
 //! What to do next on a node. Pure: what is desired and what is observed in, steps out.
 //!
-//! Each step makes one thing as it should be and is safe to plan again. A replica that changed is
-//! stopped first and started when it is gone, since there is never more than one of an id.
+//! Each step makes one thing as it should be and is safe to plan again. A replica that is to be
+//! another generation is started as such, and the one before it is stopped when that is healthy.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,15 +31,25 @@ fn stops(desired: &Desired, observed: &Observed) -> impl Iterator<Item = Step> {
     // Made ready for another engine: it is made anew, which it cannot be while something uses it.
     let misfits = observed.releases.iter().filter(|release| release.engine != desired.engine);
     let misfits: BTreeSet<&Digest> = misfits.map(|release| &release.report.digest).collect();
+    let healthy: BTreeSet<(ReplicaId, u64)> =
+        observed.replicas.iter().filter(|replica| replica.is_healthy()).map(key).collect();
     let superfluous = move |replica: &&ObservedReplica| {
-        let as_wanted = wanted.get(&replica.report.replica).is_some_and(|wanted| {
-            (wanted.generation, &wanted.digest) == (replica.generation, &replica.report.digest)
+        let of_release = wanted.get(&replica.report.replica);
+        let of_release = of_release.filter(|wanted| wanted.digest == replica.report.digest);
+        let is_needed = of_release.is_some_and(|wanted| {
+            let replaced = healthy.contains(&(wanted.replica, wanted.generation));
+            wanted.generation == replica.generation || (replica.is_healthy() && !replaced)
         });
-        let fits = as_wanted && !misfits.contains(&replica.report.digest);
+        let fits = is_needed && !misfits.contains(&replica.report.digest);
         !fits && !replica.stopping
     };
     let replicas = observed.replicas.iter().filter(superfluous);
-    replicas.map(|replica| Step::Stop(replica.report.replica))
+    replicas.map(|replica| Step::Stop(replica.report.replica, replica.generation))
+}
+
+/// What is one of its kind on a node.
+fn key(replica: &ObservedReplica) -> (ReplicaId, u64) {
+    (replica.report.replica, replica.generation)
 }
 
 fn removals(desired: &Desired, observed: &Observed) -> Vec<Step> {
@@ -77,10 +87,10 @@ fn installs(desired: &Desired, observed: &Observed) -> impl Iterator<Item = Step
 
 fn starts(desired: &Desired, observed: &Observed) -> impl Iterator<Item = Step> {
     let ready: BTreeSet<&Digest> = ready(desired, observed).collect();
-    let there: BTreeSet<ReplicaId> =
-        observed.replicas.iter().map(|replica| replica.report.replica).collect();
+    let there: BTreeSet<(ReplicaId, u64)> = observed.replicas.iter().map(key).collect();
     let startable = move |replica: &&DesiredReplica| {
-        ready.contains(&replica.digest) && !there.contains(&replica.replica)
+        let key = (replica.replica, replica.generation);
+        ready.contains(&replica.digest) && !there.contains(&key)
     };
     desired.replicas.iter().filter(startable).map(|replica| Step::Start(replica.clone()))
 }
@@ -209,14 +219,14 @@ memory = "128MiB"
                     starts: 1,
                     log: String::new(),
                 };
-                let there = observed.replicas.iter().any(|r| r.report.replica == want.replica);
-                assert!(!there, "started twice");
                 let generation = want.generation;
+                let there = observed.replicas.iter().any(|r| key(r) == (want.replica, generation));
+                assert!(!there, "started twice");
                 observed.replicas.push(ObservedReplica { report, generation, stopping: false });
             }
-            Step::Stop(replica) => {
+            Step::Stop(replica, generation) => {
                 let mut replicas = observed.replicas.iter_mut();
-                let found = replicas.find(|found| found.report.replica == replica).unwrap();
+                let found = replicas.find(|found| key(found) == (replica, generation)).unwrap();
                 assert!(!found.stopping, "stopped twice");
                 found.stopping = true;
             }
@@ -236,8 +246,11 @@ memory = "128MiB"
             }
         }
         let mut place = 0;
-        observed.replicas.retain(|replica| {
+        observed.replicas.retain_mut(|replica| {
             place += 1;
+            if lucky(place) {
+                replica.report.state = ReplicaState::Healthy;
+            }
             !(replica.stopping && lucky(place))
         });
     }
@@ -246,11 +259,15 @@ memory = "128MiB"
         let mut clock = 1;
         for luck in lucks.iter().copied().chain(std::iter::repeat_n(u64::MAX, 12)) {
             for step in plan(desired, observed) {
-                if let Step::Stop(stopped) = &step {
+                if let Step::Stop(stopped, generation) = &step {
                     let kept = desired.replicas.iter().find(|want| want.replica == *stopped);
-                    let running = observed.replicas.iter().find(|r| r.report.replica == *stopped);
-                    let running = running.unwrap();
-                    let changed = kept.is_none_or(|want| want.generation != running.generation);
+                    let find = |sought| observed.replicas.iter().find(|r| key(r) == sought);
+                    let running = find((*stopped, *generation)).unwrap();
+                    let changed = kept.is_none_or(|want| {
+                        let new = find((want.replica, want.generation));
+                        let replaced = new.is_some_and(ObservedReplica::is_healthy);
+                        want.generation != *generation && (replaced || !running.is_healthy())
+                    });
                     let mut releases = observed.releases.iter();
                     let misfit = releases.any(|release| {
                         release.report.digest == running.report.digest

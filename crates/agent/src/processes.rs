@@ -54,7 +54,7 @@ impl Host for Processes {
                     self.replicas.start(replica, ready);
                 }
             }
-            Step::Stop(replica) => self.replicas.stop(replica),
+            Step::Stop(replica, generation) => self.replicas.stop((replica, generation)),
         }
     }
 

@@ -28,8 +28,11 @@ pub(crate) type Memory = Arc<HashMap<Pid, u64>>;
 /// What the tasks tell of their replicas.
 pub(crate) struct Board {
     pub(crate) node: Arc<Node>,
-    slots: Mutex<BTreeMap<ReplicaId, Slot>>,
+    slots: Mutex<BTreeMap<Key, Slot>>,
 }
+
+/// A replica and its generation: while one takes over from another, both are there.
+pub(crate) type Key = (ReplicaId, u64);
 
 /// A replica, as it is now.
 pub(crate) struct Slot {
@@ -44,26 +47,16 @@ pub(crate) struct Slot {
     well: Option<Instant>,
     /// The end of what it printed before it failed last, with the reason.
     former: String,
-    stop: watch::Sender<Stop>,
-}
-
-/// Whether a replica is to be stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Stop {
-    /// It is not.
-    No,
-    /// When those who still send requests to it have heard that it goes.
-    Drained,
-    /// At once.
-    Now,
+    /// Turns true when it is to be stopped.
+    stop: watch::Sender<bool>,
 }
 
 impl Board {
-    pub(crate) fn slots(&self) -> MutexGuard<'_, BTreeMap<ReplicaId, Slot>> {
+    pub(crate) fn slots(&self) -> MutexGuard<'_, BTreeMap<Key, Slot>> {
         self.slots.lock().expect("nobody panics while holding it")
     }
 
-    pub(crate) fn change(&self, replica: ReplicaId, change: impl FnOnce(&mut Slot)) {
+    pub(crate) fn change(&self, replica: Key, change: impl FnOnce(&mut Slot)) {
         if let Some(slot) = self.slots().get_mut(&replica) {
             change(slot);
         }
@@ -101,10 +94,11 @@ impl Replicas {
     /// Starts a replica, and keeps it running.
     pub(crate) fn start(&mut self, want: DesiredReplica, ready: Arc<Ready>) {
         let mut slots = self.board.slots();
-        if slots.contains_key(&want.replica) {
+        let key = (want.replica, want.generation);
+        if slots.contains_key(&key) {
             return;
         }
-        let (stop, stopping) = watch::channel(Stop::No);
+        let (stop, stopping) = watch::channel(false);
         let slot = Slot {
             want: want.clone(),
             state: ReplicaState::Starting,
@@ -116,7 +110,7 @@ impl Replicas {
             former: String::new(),
             stop,
         };
-        slots.insert(want.replica, slot);
+        slots.insert(key, slot);
         drop(slots);
         let board = Arc::clone(&self.board);
         let keeper = Keeper { board, want, ready, stop: stopping, memory: self.memory.clone() };
@@ -126,13 +120,13 @@ impl Replicas {
     }
 
     /// Takes a replica out of service; it is stopped when that is known.
-    pub(crate) fn stop(&self, replica: ReplicaId) {
-        self.board.change(replica, |slot| slot.ask(Stop::Drained));
+    pub(crate) fn stop(&self, replica: Key) {
+        self.board.change(replica, |slot| slot.ask_to_stop());
     }
 
-    /// Stops all of them at once, and waits for it.
+    /// Takes all of them out of service, stops them, and waits for it.
     pub(crate) async fn stop_all(mut self) {
-        self.board.slots().values().for_each(|slot| slot.ask(Stop::Now));
+        self.board.slots().values().for_each(|slot| slot.ask_to_stop());
         // Without listeners the measuring ends too.
         let (_, nothing) = watch::channel(Memory::default());
         self.memory = nothing;
@@ -141,8 +135,8 @@ impl Replicas {
 }
 
 impl Slot {
-    fn ask(&self, stop: Stop) {
-        self.stop.send_modify(|asked| *asked = stop.max(*asked));
+    fn ask_to_stop(&self) {
+        self.stop.send_replace(true);
     }
 
     /// It is started once more.
@@ -179,7 +173,7 @@ impl Slot {
             starts: self.starts,
             log,
         };
-        let stopping = *self.stop.borrow() != Stop::No;
+        let stopping = *self.stop.borrow();
         ObservedReplica { report, generation: self.want.generation, stopping }
     }
 }

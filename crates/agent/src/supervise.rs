@@ -17,7 +17,7 @@ use crate::{
     output::{Output, remove_log},
     process::{Launch, Process, in_words},
     releases::Ready,
-    replicas::{Board, Memory, Slot, Stop},
+    replicas::{Board, Key, Memory, Slot},
 };
 
 /// A replica is unwell when it has not answered as often, one look after the other.
@@ -28,7 +28,7 @@ pub(crate) struct Keeper {
     pub(crate) board: Arc<Board>,
     pub(crate) want: DesiredReplica,
     pub(crate) ready: Arc<Ready>,
-    pub(crate) stop: watch::Receiver<Stop>,
+    pub(crate) stop: watch::Receiver<bool>,
     pub(crate) memory: watch::Receiver<Memory>,
 }
 
@@ -37,8 +37,12 @@ impl Keeper {
         &self.board.node
     }
 
+    fn key(&self) -> Key {
+        (self.want.replica, self.want.generation)
+    }
+
     fn change(&self, change: impl FnOnce(&mut Slot)) {
-        self.board.change(self.want.replica, change);
+        self.board.change(self.key(), change);
     }
 
     /// Keeps it running until it is asked to stop.
@@ -58,12 +62,12 @@ impl Keeper {
             let pause = tokio::time::sleep(pauses.take());
             tokio::select! {
                 () = pause => {}
-                () = asked(&mut stop, Stop::Drained) => break,
+                () = asked(&mut stop) => break,
             }
         }
-        self.board.slots().remove(&self.want.replica);
+        self.board.slots().remove(&self.key());
         // What stays is removed by the next start.
-        let _ = remove_log(&self.node().folder.replica_log(self.want.replica));
+        let _ = remove_log(&self.node().folder.replica_log(self.key()));
         self.board.node.changes.tell();
     }
 
@@ -73,18 +77,18 @@ impl Keeper {
         let node = Arc::clone(&self.board.node);
         let unstorable =
             |cause: std::io::Error| format!("the node cannot store its files: {cause}");
-        let scratch = Scratch::new(node.folder.replica(self.want.replica)).map_err(unstorable)?;
+        let scratch = Scratch::new(node.folder.replica(self.key())).map_err(unstorable)?;
         // Dropped after the process: the port is its own until it has ended.
         let port = node.ports.take().map_err(|cause| format!("no port can be had: {cause}"))?;
         let address = port.address();
         let mut started = tokio::select! {
             started = self.start(&node, &scratch, address) => started?,
-            () = asked(&mut stop, Stop::Drained) => return Ok(()),
+            () = asked(&mut stop) => return Ok(()),
         };
         let process = &mut started.process;
         let (group, listener) = (process.group(), Listener::new(address, process.family()));
         let outcome = tokio::select! {
-            () = asked(&mut stop, Stop::Drained) => Ok(()),
+            () = asked(&mut stop) => Ok(()),
             status = process.ended() => Err(in_words(status)),
             problem = self.keep_answering(listener) => Err(problem),
             problem = self.keep_within_memory(group) => Err(problem),
@@ -94,7 +98,6 @@ impl Keeper {
             tokio::select! {
                 () = tokio::time::sleep(node.pace.drain) => {}
                 _ = process.ended() => {}
-                () = asked(&mut stop, Stop::Now) => {}
             }
         }
         started.process.stop(node.pace.grace).await;
@@ -123,7 +126,7 @@ impl Keeper {
             command: &manifest.run.command,
             folder: &self.ready.folder,
             variables,
-            log: node.folder.replica_log(self.want.replica),
+            log: node.folder.replica_log(self.key()),
             remembered: node.folder.processes(),
             surveys: node.surveys.clone(),
         };
@@ -240,7 +243,7 @@ async fn keep_token(token: Option<&mut TokenFile>, node: &Node) {
     }
 }
 
-async fn asked(stop: &mut watch::Receiver<Stop>, least: Stop) {
+async fn asked(stop: &mut watch::Receiver<bool>) {
     // Whoever could have asked being gone asks too.
-    let _ = stop.wait_for(|asked| *asked >= least).await;
+    let _ = stop.wait_for(|asked| *asked).await;
 }

@@ -131,7 +131,7 @@ impl Host for Simulated {
                 drop(self.board.lock().unwrap().current.insert(service, digest));
             }
             Step::Start(replica) => self.start(replica),
-            Step::Stop(replica) => self.take_out(replica),
+            Step::Stop(replica, _) => self.take_out(replica),
         }
         self.changes.tell();
     }

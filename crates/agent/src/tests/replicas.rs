@@ -5,7 +5,10 @@ use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -184,7 +187,7 @@ async fn why_a_replica_ended_is_told_after_it_was_started_again() {
     let (former, latter) = second.log.split_once("\n--- started again ---\n").unwrap();
     assert_eq!(former, "starting in mode serve\nended with status 3");
     assert_eq!(latter, "starting in mode serve\n");
-    let file = folder.path().join("replicas").join(format!("{}.log", second.replica));
+    let file = folder.path().join("replicas").join(format!("{}.1.log", second.replica));
     let written = fs::read_to_string(&file).unwrap();
     assert_eq!(written.matches("starting in mode serve").count(), 2, "{written}");
     agent.stop().await;
@@ -256,6 +259,35 @@ async fn another_generation_is_another_process() {
         })
         .await;
     assert_eq!(ask(&second.address, "/")["environ"]["SETUP_WORD"], "new");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn another_generation_takes_over_without_a_gap() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    let release = Package::new("late").publish(&platform);
+    let wanted = (release.clone(), replica(&release, 1));
+    platform.want(move |_| desired(vec![wanted.0.clone()], vec![wanted.1.clone()]));
+    let agent = Agent::start(&platform, folder.path());
+    let first = platform.replica(ReplicaState::Healthy, 1).await;
+    let gaps = Arc::new(AtomicU32::new(0));
+    let (counted, wanted) = (Arc::clone(&gaps), replica(&release, 2));
+    platform.want(move |heartbeat| {
+        let healthy = |r: &api::releases::ReplicaReport| {
+            r.state == ReplicaState::Healthy && TcpStream::connect(&r.address).is_ok()
+        };
+        counted.fetch_add(u32::from(!heartbeat.replicas.iter().any(healthy)), Ordering::Relaxed);
+        desired(vec![release.clone()], vec![wanted.clone()])
+    });
+    let second = platform
+        .until("the second", |state| {
+            let mut replicas = state.nodes.values().flat_map(|node| &node.replicas);
+            replicas.find(|r| r.address != first.address).cloned()
+        })
+        .await;
+    assert_eq!((second.state, second.replica), (ReplicaState::Healthy, first.replica));
+    assert_eq!(gaps.load(Ordering::Relaxed), 0, "somebody was not served");
+    eventually("the end of the first", || TcpStream::connect(&first.address).is_err()).await;
     agent.stop().await;
 }
 
