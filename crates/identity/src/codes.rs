@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use api::{
-    Empty, Problem,
+    Empty,
     http::token::Claims,
     identity::{
         CreateSignInCode, EndSession, EndedSession, RedeemSignInCode, SignInCode, SignedIn,
@@ -29,35 +29,35 @@ const CODE: Duration = Duration::from_mins(1);
 pub(crate) async fn create_sign_in_code(
     cx: &mut Write<State>,
     op: CreateSignInCode,
-) -> Result<SignInCode, Problem> {
+) -> Result<SignInCode, Error> {
     let (Principal::User(user), Some(session)) = (&cx.caller.principal, cx.caller.session) else {
-        return Err(Error::Missing("session").into());
+        return Err(Error::Missing("session"));
     };
     let (user, now) = (*user, cx.now());
-    let owner = store::owner_of_session(cx.tx(), session, now).await.map_err(Error::from)?;
+    let owner = store::owner_of_session(cx.tx(), session, now).await?;
     if owner != Some(user) {
-        return Err(Error::Missing("session").into());
+        return Err(Error::Missing("session"));
     }
     let (code, expires) = (random_secret(), now.plus(CODE));
     let digest = digest(&code);
     let kept = Code { digest: &digest, host: op.host.as_str(), browser: op.browser.as_str() };
-    store::put_code(cx.tx(), session, &kept, expires).await.map_err(Error::from)?;
+    store::put_code(cx.tx(), session, &kept, expires).await?;
     Ok(SignInCode { code, expires })
 }
 
 pub(crate) async fn redeem_sign_in_code(
     cx: &mut Write<State>,
     op: RedeemSignInCode,
-) -> Result<SignedIn, Problem> {
+) -> Result<SignedIn, Error> {
     let (now, digest) = (cx.now(), digest(&op.code));
     let code = Code { digest: &digest, host: op.host.as_str(), browser: op.browser.as_str() };
-    let from = store::take_code(cx.tx(), &code, now).await.map_err(Error::from)?;
+    let from = store::take_code(cx.tx(), &code, now).await?;
     let from = from.ok_or(Error::SignInCode)?;
-    let signed_in = store::signed_in(cx.tx(), from, now).await.map_err(Error::from)?;
+    let signed_in = store::signed_in(cx.tx(), from, now).await?;
     // It ends with the one that it comes from: passing codes on makes no session longer.
     let (user, expires) = signed_in.ok_or(Error::SignInCode)?;
     let session = SessionId::new(now);
-    store::insert_session(cx.tx(), session, user.user, expires).await.map_err(Error::from)?;
+    store::insert_session(cx.tx(), session, user.user, expires).await?;
     let seconds = |moment: Timestamp| moment.micros().div_euclid(1_000_000);
     let claims = Claims {
         sub: Principal::User(user.user),
@@ -71,19 +71,19 @@ pub(crate) async fn redeem_sign_in_code(
     Ok(SignedIn { token, session, user, expires })
 }
 
-pub(crate) async fn end_session(cx: &mut Write<State>, op: EndSession) -> Result<Empty, Problem> {
-    let expires = store::delete_session(cx.tx(), op.session, op.user).await.map_err(Error::from)?;
+pub(crate) async fn end_session(cx: &mut Write<State>, op: EndSession) -> Result<Empty, Error> {
+    let expires = store::delete_session(cx.tx(), op.session, op.user).await?;
     let expires = expires.ok_or(Error::Missing("session"))?;
     let ended = EndedSession { session: op.session, expires };
-    store::insert_ended(cx.tx(), &ended).await.map_err(Error::from)?;
-    cx.put(&ended).await.map_err(Error::from)?;
+    store::insert_ended(cx.tx(), &ended).await?;
+    cx.put(&ended).await?;
     cx.wait_for_copies();
     Ok(Empty {})
 }
 
 /// A code that has expired is worth nothing.
-pub(crate) async fn forget_codes(room: Room<State>) -> Result<Next, Problem> {
-    store::delete_expired_codes(room.db(), room.now()).await.map_err(Error::from)?;
+pub(crate) async fn forget_codes(room: Room<State>) -> Result<Next, Error> {
+    store::delete_expired_codes(room.db(), room.now()).await?;
     Ok(Next::Idle)
 }
 
