@@ -1,4 +1,4 @@
-//! The developer's commands: `./x demo`, `./x test`, `./x bench NAME`, `./x fresh`. The script `x`
+//! The developer's commands: `./x demo`, `./x test`, `./x bench NAME`, `./x soak NAME`, `./x fresh`. The script `x`
 //! installs what linking this program needs, and hands over to it.
 
 mod bench;
@@ -8,6 +8,7 @@ mod machine;
 mod postgres;
 mod process;
 mod programs;
+mod soak;
 mod test;
 
 use std::{path::Path, process::ExitCode};
@@ -28,6 +29,8 @@ enum Command {
     Test(test::Options),
     /// Measures.
     Bench(bench::Options),
+    /// Strains the platform for longer than a test may, and compares what came of it
+    Soak(soak::Options),
     /// Tries the commands in a new Debian 12 that has Rust and nothing else.
     Fresh(fresh::Options),
 }
@@ -61,6 +64,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(options) => demo::run(&options).await,
         Command::Test(options) => test::run(&options).await,
         Command::Bench(options) => bench::run(&options).await,
+        Command::Soak(options) => soak::run(&options).await,
         Command::Fresh(options) => fresh::run(&options).await,
     }
 }

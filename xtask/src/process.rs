@@ -75,6 +75,12 @@ impl Group {
         self.ended()
     }
 
+    /// Kills it, as a loss of power would; how it ended.
+    pub(crate) fn kill(mut self) -> Option<ExitStatus> {
+        self.stop = Signal::KILL;
+        self.stop()
+    }
+
     fn end(&mut self) {
         for signal in [self.stop, Signal::KILL] {
             if self.ended().is_some() {

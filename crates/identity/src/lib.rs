@@ -21,8 +21,8 @@ use std::path::PathBuf;
 
 use api::identity::{
     Changes, CreateJoinToken, CreateSignInCode, CreateUser, EndSession, GetAccount, GetUser,
-    IssueServiceToken, JoinNode, ListAccounts, ListUsers, RedeemSignInCode, RegisterAccount, SignIn,
-    SignOut, WhoAmI,
+    IssueServiceToken, JoinNode, ListAccounts, ListUsers, RedeemSignInCode, RegisterAccount,
+    SignIn, SignOut, WhoAmI,
 };
 use chassis::{Component, Signer};
 

@@ -2,11 +2,11 @@
 //! interfaces and the command line alone. Each step checks what it says.
 
 mod bills;
-mod browser;
+pub(crate) mod browser;
 mod orders;
 mod permissions;
-mod person;
-mod platform;
+pub(crate) mod person;
+pub(crate) mod platform;
 mod refusals;
 mod services;
 mod story;

@@ -73,6 +73,11 @@ impl Platform {
         lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
     }
 
+    /// Kills it without a warning.
+    pub(crate) fn kill(self) -> Option<ExitStatus> {
+        self.group.kill()
+    }
+
     /// Stops it.
     pub(crate) fn stop(self) -> Option<ExitStatus> {
         self.group.stop()
@@ -118,7 +123,7 @@ pub(crate) fn operator(data: &Path) -> anyhow::Result<Operator> {
 }
 
 /// The first start has made what is secret, for its owner's eyes only; the operator can sign in.
-pub(crate) async fn first_start(demo: &Demo) -> anyhow::Result<()> {
+pub(super) async fn first_start(demo: &Demo) -> anyhow::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     for name in ["master.key", "operator.txt"] {
         let path = demo.data.join(name);

@@ -1,0 +1,28 @@
+//! `./x soak NAME`: what strains the platform for longer than a test may. Bounded in time and in
+//! count; not part of `./x test`.
+
+mod kills;
+mod ledger;
+
+use std::process::ExitCode;
+
+/// Strains the platform for longer than a test may, and compares what came of it.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// Kills the platform again and again while visitors come; each answered request must be on the
+    /// bill, and once
+    Kills(kills::Options),
+}
+
+/// Runs it.
+pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    match &options.what {
+        What::Kills(options) => kills::run(options).await,
+    }
+}
