@@ -15,6 +15,7 @@ use crate::{
     copies::{Fleet, Routes},
     journal::Journal,
     phases,
+    proxies::Proxies,
     replicas::Replicas,
     uploads::Uploads,
     visit::Visit,
@@ -29,6 +30,7 @@ pub(crate) struct Front {
     pub(crate) name: String,
     pub(crate) domain: Host,
     pub(crate) site: Site,
+    pub(crate) proxies: Proxies,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) client: Client,
     pub(crate) guard: Guard,
@@ -52,6 +54,7 @@ impl Front {
             name: config.name,
             domain,
             site: config.site,
+            proxies: Proxies::new(&config.proxies),
             clock: config.clock,
             client: config.client,
             guard: config.guard,
@@ -91,7 +94,9 @@ impl Front {
         doubtful: bool,
     ) -> Response<Body> {
         let (head, body) = request.into_parts();
-        let visit = Visit::new(peer, self.site.is_https(), self.clock.now(), head);
+        let whence = self.proxies.whence(peer, &head.headers);
+        let is_https = whence.is_https.unwrap_or(self.site.is_https());
+        let visit = Visit::new(whence.address, is_https, self.clock.now(), head);
         phases::pass(self, visit, doubtful, body).await
     }
 }

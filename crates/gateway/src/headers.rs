@@ -124,7 +124,7 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
 
 /// Whether a page of this very origin sent the request, as far as its browser says. `None` if it
 /// says nothing.
-pub(crate) fn is_same_origin(headers: &HeaderMap) -> Option<bool> {
+pub(crate) fn is_same_origin(headers: &HeaderMap, is_https: bool) -> Option<bool> {
     let only = |name: &str| {
         let mut values = headers.get_all(name).iter();
         match (values.next(), values.next()) {
@@ -143,7 +143,9 @@ pub(crate) fn is_same_origin(headers: &HeaderMap) -> Option<bool> {
     // `none` is a person at the address line.
     let site = site.map(|site| matches!(site, "same-origin" | "none"));
     let origin = only("origin").map(|origin| {
-        let rest = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        // A page that came in the clear may be anybody's.
+        let plain = origin.strip_prefix("http://").filter(|_| !is_https);
+        let rest = plain.or_else(|| origin.strip_prefix("https://"));
         rest.is_some_and(|rest| rest.eq_ignore_ascii_case(host))
     });
     match (site, origin) {
@@ -246,7 +248,7 @@ mod tests {
         let from = |lines: &[(&str, &str)]| {
             let mut all = vec![("host", "a.localhost:8080")];
             all.extend_from_slice(lines);
-            is_same_origin(&headers(&all))
+            is_same_origin(&headers(&all), false)
         };
         assert_eq!(from(&[]), None);
         assert_eq!(from(&[("origin", "http://a.localhost:8080")]), Some(true));
@@ -262,6 +264,8 @@ mod tests {
         for bad in ["same-site", "cross-site"] {
             assert_eq!(from(&[("sec-fetch-site", bad)]), Some(false), "{bad}");
         }
+        let in_the_clear = [("host", "a.localhost"), ("origin", "http://a.localhost")];
+        assert_eq!(is_same_origin(&headers(&in_the_clear), true), Some(false));
         let hidden = [("origin", "null"), ("sec-fetch-site", "same-origin")];
         assert_eq!(from(&hidden), Some(true));
         let sandboxed = [("origin", "null"), ("sec-fetch-site", "cross-site")];

@@ -37,6 +37,7 @@ mod pages;
 mod patient;
 mod phases;
 mod places;
+mod proxies;
 mod replicas;
 mod server;
 mod target;
@@ -60,6 +61,9 @@ pub struct Config {
     pub domain: String,
     /// How browsers reach us.
     pub site: Site,
+    /// The addresses of what stands in front of us: from there, what is said of a visitor's address
+    /// and scheme is believed.
+    pub proxies: Vec<ipnet::IpNet>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Asks the components as `gateway`.

@@ -8,10 +8,12 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::proxies::Proxies;
+
 /// So many connections are served at once; more wait to be taken.
 const CONNECTIONS_MAX: usize = 8_192;
 /// So many of them from one address; more are closed, so that one visitor cannot keep all others
-/// out.
+/// out. A proxy that the operator named brings everybody's.
 const CONNECTIONS_MAX_FROM_ONE: usize = 2_048;
 
 /// The places that connections take.
@@ -19,6 +21,7 @@ const CONNECTIONS_MAX_FROM_ONE: usize = 2_048;
 pub(crate) struct Places {
     all: Arc<Semaphore>,
     taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    proxies: Proxies,
 }
 
 /// A place, free again once nobody holds it.
@@ -29,8 +32,9 @@ pub(crate) struct Place {
 }
 
 impl Places {
-    pub(crate) fn new() -> Self {
-        Self { all: Arc::new(Semaphore::new(CONNECTIONS_MAX)), taken: Arc::default() }
+    pub(crate) fn new(proxies: Proxies) -> Self {
+        let all = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        Self { all, taken: Arc::default(), proxies }
     }
 
     /// Returns once there is room for another connection.
@@ -42,7 +46,7 @@ impl Places {
     pub(crate) fn take(&self, permit: OwnedSemaphorePermit, peer: IpAddr) -> Option<Place> {
         let mut taken = self.taken.lock().expect("nobody panics while holding it");
         let count = taken.entry(peer).or_default();
-        if *count >= CONNECTIONS_MAX_FROM_ONE {
+        if *count >= CONNECTIONS_MAX_FROM_ONE && !self.proxies.include(peer) {
             return None;
         }
         *count += 1;
@@ -68,7 +72,8 @@ mod tests {
 
     #[tokio::test]
     async fn one_visitor_leaves_room_for_others() {
-        let places = Places::new();
+        let proxy = [127, 0, 0, 3].into();
+        let places = Places::new(Proxies::new(&[ipnet::IpNet::from(proxy)]));
         let (greedy, other) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into());
         let mut held = Vec::new();
         while let Some(place) = places.take(places.room().await.unwrap(), greedy) {
@@ -76,6 +81,11 @@ mod tests {
         }
         assert_eq!(held.len(), CONNECTIONS_MAX_FROM_ONE);
         assert!(places.take(places.room().await.unwrap(), other).is_some());
+        let brought = (0..CONNECTIONS_MAX_FROM_ONE + 1).map(|_| {
+            let permit = Arc::clone(&places.all).try_acquire_owned().unwrap();
+            places.take(permit, proxy).unwrap()
+        });
+        assert_eq!(brought.collect::<Vec<_>>().len(), CONNECTIONS_MAX_FROM_ONE + 1);
         held.pop();
         assert!(places.take(places.room().await.unwrap(), greedy).is_some());
         held.clear();

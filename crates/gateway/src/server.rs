@@ -73,7 +73,7 @@ async fn serve(front: &Arc<Front>, listener: TcpListener, shutdown: impl Future<
 }
 
 async fn accept(front: &Arc<Front>, listener: TcpListener, graceful: &GracefulShutdown) {
-    let places = Places::new();
+    let places = Places::new(front.proxies.clone());
     loop {
         let Some(room) = places.room().await else { return };
         match listener.accept().await {

@@ -9,7 +9,7 @@ use types::{RequestId, Timestamp};
 pub(crate) struct Visit {
     /// The request's id, made by us.
     pub(crate) id: RequestId,
-    /// Who is connected.
+    /// Whose request it is, as far as can be told.
     pub(crate) peer: IpAddr,
     /// Whether the browser came by HTTPS.
     pub(crate) is_https: bool,

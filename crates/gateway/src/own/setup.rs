@@ -46,7 +46,7 @@ pub(super) async fn submit(
     body: Incoming,
 ) -> Result<Response<Body>, Stop> {
     // Another page must not fill it in, even if it has got hold of the key.
-    if is_same_origin(&visit.head.headers) == Some(false) {
+    if is_same_origin(&visit.head.headers, visit.is_https) == Some(false) {
         return Err(foreign().into());
     }
     let key = query_field(visit, KEY);

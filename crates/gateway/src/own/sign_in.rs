@@ -126,7 +126,7 @@ pub(super) async fn leave(
     visit: &Visit,
     route: &Route,
 ) -> Result<Response<Body>, Stop> {
-    if is_same_origin(&visit.head.headers) != Some(true) {
+    if is_same_origin(&visit.head.headers, visit.is_https) != Some(true) {
         return Err(foreign().into());
     }
     let mut response = see("/");

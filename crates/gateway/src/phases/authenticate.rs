@@ -44,7 +44,7 @@ pub(crate) fn authenticate(
     }
     let known = by_cookie(front, visit, host).filter(|_| front.guard.is_fresh());
     let Some(asker) = known else { return Ok(Asker::VISITOR) };
-    if !visit.is_safe() && is_same_origin(&visit.head.headers) != Some(true) {
+    if !visit.is_safe() && is_same_origin(&visit.head.headers, visit.is_https) != Some(true) {
         // Whether the application takes it from strangers is not ours to judge.
         return Ok(Asker { is_foreign: true, ..Asker::VISITOR });
     }

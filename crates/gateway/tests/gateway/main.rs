@@ -2,8 +2,10 @@
 
 mod careless;
 mod early;
+mod django;
 mod hostile;
 mod pages;
+mod proxied;
 mod replicas;
 mod requests;
 mod usage;

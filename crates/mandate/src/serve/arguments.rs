@@ -5,6 +5,8 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
+use ipnet::IpNet;
+use types::{Host, Site};
 
 /// Run the platform, or some of its parts.
 #[derive(Debug, Clone, Args)]
@@ -18,6 +20,14 @@ pub(crate) struct UpArgs {
     /// The platform's own domain; `console.` and `api.` below it are its too
     #[arg(long, value_name = "DOMAIN", default_value = "localhost")]
     pub(crate) domain: String,
+    /// Where browsers reach the platform if something before it ends TLS, such as
+    /// `https://example.com`; its host is the platform's domain
+    #[arg(long, value_name = "URL", conflicts_with = "domain")]
+    pub(crate) public_url: Option<PublicUrl>,
+    /// The addresses of what stands before the gateway, such as `10.0.0.0/8`: what it says in
+    /// `X-Forwarded-For` and `X-Forwarded-Proto` is believed
+    #[arg(long, value_name = "CIDR,…", value_delimiter = ',', value_parser = net)]
+    pub(crate) trusted_proxy: Vec<IpNet>,
     /// `sqlite`, or a PostgreSQL server: postgres://USER:PASSWORD@HOST:PORT/DATABASE, whose user
     /// may create databases and roles
     #[arg(
@@ -156,7 +166,56 @@ impl FromStr for Peer {
     }
 }
 
+/// Where browsers reach the platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PublicUrl {
+    site: Site,
+    domain: Host,
+}
+
+impl FromStr for PublicUrl {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not an address such as `https://example.com`");
+        let uri: http::Uri = text.parse().map_err(|_| wrong())?;
+        let is_bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
+        let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'));
+        let (Some(authority), true) = (authority, is_bare) else { return Err(wrong()) };
+        let domain = authority.host().parse().map_err(|_| wrong())?;
+        // A port that cannot be read is told, and not taken for none.
+        let has_port = authority.as_str() != authority.host();
+        let port = authority.port_u16();
+        if has_port && port.is_none() {
+            return Err(wrong());
+        }
+        let site = match uri.scheme_str() {
+            Some("https") => Site::https(port.unwrap_or(443)),
+            Some("http") => Site::http(port.unwrap_or(80)),
+            _ => return Err(wrong()),
+        };
+        Ok(Self { site, domain })
+    }
+}
+
+/// A range of addresses, or a single one.
+fn net(text: &str) -> Result<IpNet, String> {
+    let one = || text.parse::<std::net::IpAddr>().map(IpNet::from);
+    text.parse().or_else(|_| one()).map_err(|_| {
+        format!("`{text}` is not a range of addresses such as `10.0.0.0/8`, nor an address")
+    })
+}
+
 impl UpArgs {
+    /// The platform's own domain.
+    pub(crate) fn domain(&self) -> &str {
+        self.public_url.as_ref().map_or(self.domain.as_str(), |url| url.domain.as_str())
+    }
+
+    /// How browsers reach the gateway, which listens at `port`.
+    pub(crate) fn site(&self, port: u16) -> Site {
+        self.public_url.as_ref().map_or(Site::http(port), |url| url.site)
+    }
+
     /// The parts that this process runs.
     pub(crate) fn parts(&self) -> BTreeSet<Part> {
         if self.only.is_empty() {
@@ -178,5 +237,49 @@ impl UpArgs {
     /// Where a part is that is not in this process.
     pub(crate) fn peer(&self, part: Part) -> Option<&str> {
         self.peers.iter().find(|peer| peer.part == part).map(|peer| peer.url.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_url_is_scheme_host_and_port() {
+        let read = |text: &str| text.parse::<PublicUrl>();
+        for (text, origin) in [
+            ("https://example.com", "https://example.com"),
+            ("https://example.com/", "https://example.com"),
+            ("https://example.com:8443", "https://example.com:8443"),
+            ("http://cloud.example.com:80", "http://cloud.example.com"),
+        ] {
+            let url = read(text).unwrap();
+            assert_eq!(url.site.origin(&url.domain), origin);
+        }
+        for wrong in [
+            "",
+            "example.com",
+            "https://",
+            "ftp://example.com",
+            "https://example.com/cloud",
+            "https://example.com?a",
+            "https://me@example.com",
+            "https://example.com:0x1",
+            "https://example.com:99999",
+            "https://Example_com",
+        ] {
+            let problem = read(wrong).unwrap_err();
+            assert!(problem.contains("such as `https://example.com`"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_a_range_or_an_address() {
+        assert_eq!(net("10.0.0.0/8").unwrap().to_string(), "10.0.0.0/8");
+        assert_eq!(net("10.1.2.3").unwrap().to_string(), "10.1.2.3/32");
+        assert_eq!(net("::1").unwrap().to_string(), "::1/128");
+        for wrong in ["", "proxy", "10.0.0.0/40", "10.0.0"] {
+            assert!(net(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -37,10 +37,10 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<()> {
     let listener = listen(&args).await?;
     let here = listener.local_addr()?;
     let port = if parts.contains(&Part::Gateway) { here.port() } else { args.port };
-    let site = Site::http(port);
+    let site = args.site(port);
     let engine = engine(&args)?;
     let house = Arc::new(open(&args, engine.clone())?);
-    let domain = args.domain.as_str();
+    let domain = args.domain();
     let settings = Settings { data: &args.data, domain, site, engine: &engine };
     Box::pin(furnish(&house, &parts, settings)).await.context("a component cannot start")?;
     // Agents ask as themselves; the process's own copies are asked for as one of its parts.
@@ -112,7 +112,7 @@ fn platform(args: &UpArgs, house: &Arc<House>, site: Site) -> Router {
             })
         }
         None if args.parts().contains(&Part::Console) => {
-            let domain = args.domain.clone();
+            let domain = args.domain().to_owned();
             console::router(console::Config { client: house.visitor(), domain, site })
         }
         None => Router::new(),
@@ -155,8 +155,9 @@ async fn answer(args: &UpArgs, house: &House, front: Front) -> anyhow::Result<()
     let config = gateway::Config {
         name: args.process_name(),
         data: args.data.clone(),
-        domain: args.domain.clone(),
+        domain: args.domain().to_owned(),
         site,
+        proxies: args.trusted_proxy.clone(),
         clock: house.clock(),
         client: house.client("gateway")?,
         guard: house.guard().clone(),

@@ -38,11 +38,12 @@ use tokio::{
 };
 use types::{
     AccountId, Clock as _, Digest, GrantId, InstanceId, NodeId, Principal, ReplicaId, Resource,
-    SessionId, SystemClock, UserId,
+    SessionId, Site, SystemClock, UserId,
 };
 
 use feed::Feed;
 use peers::Peers;
+use upstream::Upstream;
 
 /// Counts what a request causes beside the feeds and the usage, which run by themselves.
 struct Counting {
@@ -79,25 +80,45 @@ static WORLDS: AtomicUsize = AtomicUsize::new(0);
 impl World {
     pub(crate) async fn start() -> Self {
         let world = Self::begin().await;
-        world.peers.configurator.followed("test.gateway").await;
-        world.peers.access.followed("test.guard").await;
-        world.peers.identity.followed("test.guard").await;
+        world.is_followed().await;
         world
+    }
+
+    async fn is_followed(&self) {
+        self.peers.configurator.followed("test.gateway").await;
+        self.peers.access.followed("test.guard").await;
+        self.peers.identity.followed("test.guard").await;
     }
 
     /// A world whose gateway may not have caught up.
     pub(crate) async fn begin() -> Self {
+        Self::on(Self::folder(), Peers::new()).await
+    }
+
+    /// A gateway with a forum behind something on this machine that ends TLS.
+    pub(crate) async fn behind_proxy() -> (Self, Upstream) {
+        let loopback = vec!["127.0.0.0/8".parse().unwrap()];
+        let world = Self::open(Self::folder(), Peers::new(), Site::https(443), loopback).await;
+        world.is_followed().await;
+        let upstream = world.opens_forum().await;
+        (world, upstream)
+    }
+
+    fn folder() -> PathBuf {
         let number = WORLDS.fetch_add(1, Ordering::SeqCst);
         let name = format!("gateway-world-{}-{number}", std::process::id());
         let folder = std::env::temp_dir().join(name);
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
-        let peers = Peers::new();
-        Self::on(folder, peers).await
+        folder
     }
 
     /// The same installation, after its gateway has started again.
     pub(crate) async fn on(folder: PathBuf, peers: Peers) -> Self {
+        Self::open(folder, peers, Site::http(8080), vec![]).await
+    }
+
+    async fn open(folder: PathBuf, peers: Peers, site: Site, proxies: Vec<ipnet::IpNet>) -> Self {
         let directory = Directory::default();
         peers.stand_in(&directory);
         let clock = Arc::new(SystemClock);
@@ -116,12 +137,18 @@ impl World {
             name: "test".into(),
             data: folder.clone(),
             domain: "localhost".into(),
-            site: types::Site::http(8080),
+            site,
+            proxies,
             clock,
             client,
             guard,
-            platform: axum::Router::new()
-                .fallback(|uri: http::Uri| async move { format!("platform {uri}") }),
+            platform: axum::Router::new().fallback(
+                |uri: http::Uri, headers: http::HeaderMap| async move {
+                    let said = |name: &str| headers[name].to_str().unwrap_or("").to_owned();
+                    let (scheme, address) = (said("x-forwarded-proto"), said("x-forwarded-for"));
+                    format!("platform {uri} proto={scheme} for={address}")
+                },
+            ),
         })
         .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -247,13 +274,18 @@ impl World {
     }
 
     /// An open forum at `forum.localhost` with one replica that says what it was sent.
-    pub(crate) async fn with_forum() -> (Self, upstream::Upstream) {
+    pub(crate) async fn with_forum() -> (Self, Upstream) {
         let world = Self::start().await;
-        world.publish(FORUM).await;
-        let upstream = upstream::Upstream::start().await;
-        world.replica("one", upstream.address, None).await;
-        world.put(&world.instance("forum.localhost")).await;
+        let upstream = world.opens_forum().await;
         (world, upstream)
+    }
+
+    async fn opens_forum(&self) -> Upstream {
+        self.publish(FORUM).await;
+        let upstream = Upstream::start().await;
+        self.replica("one", upstream.address, None).await;
+        self.put(&self.instance("forum.localhost")).await;
+        upstream
     }
 
     pub(crate) fn user(&self, name: &str) -> (UserId, String) {

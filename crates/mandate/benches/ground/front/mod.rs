@@ -208,6 +208,7 @@ impl Standing {
             data: folder.to_owned(),
             domain: "localhost".into(),
             site: types::Site::http(8080),
+            proxies: vec![],
             clock: Arc::new(SystemClock),
             client,
             guard: platform.house.guard().clone(),
