@@ -146,7 +146,10 @@ impl World {
                 |uri: http::Uri, headers: http::HeaderMap| async move {
                     let said = |name: &str| headers[name].to_str().unwrap_or("").to_owned();
                     let (scheme, address) = (said("x-forwarded-proto"), said("x-forwarded-for"));
-                    format!("platform {uri} proto={scheme} for={address}")
+                    if uri.path() == "/seen" {
+                        return format!("proto={scheme} for={address}");
+                    }
+                    format!("platform {uri}")
                 },
             ),
         })
