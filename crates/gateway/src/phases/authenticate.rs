@@ -19,13 +19,22 @@ const AUDIENCE: &str = "gateway";
 /// Whoever asks.
 pub(crate) struct Asker {
     pub(crate) caller: Caller,
+    /// What proved it: a token, and for whom it is.
+    proof: Option<(String, String)>,
     /// Whether it showed a session that does not count, since another origin's page sent the
     /// request.
     pub(crate) is_foreign: bool,
 }
 
 impl Asker {
-    const VISITOR: Self = Self { caller: Caller::VISITOR, is_foreign: false };
+    const VISITOR: Self = Self { caller: Caller::VISITOR, proof: None, is_foreign: false };
+
+    /// Whether what it showed is still good.
+    pub(super) fn check_again(&self, front: &Front) -> Result<(), Problem> {
+        let Some((token, audience)) = &self.proof else { return Ok(()) };
+        front.guard.authenticate(Some(token), audience)?;
+        if front.guard.is_fresh() { Ok(()) } else { Err(unknown()) }
+    }
 }
 
 /// Who asks. A platform's token is taken out of the request's headers.
@@ -37,10 +46,9 @@ pub(crate) fn authenticate(
     if let Some(token) = take_token(&mut visit.head.headers)? {
         let caller = front.guard.authenticate(Some(&token), AUDIENCE)?;
         if !front.guard.is_fresh() {
-            let detail = "whether the session goes on cannot be known at this moment; try again";
-            return Err(Problem::unavailable(detail, 1));
+            return Err(unknown());
         }
-        return Ok(Asker { caller, is_foreign: false });
+        return Ok(Asker { caller, proof: Some((token, AUDIENCE.to_owned())), is_foreign: false });
     }
     let known = by_cookie(front, visit, host).filter(|_| front.guard.is_fresh());
     let Some(asker) = known else { return Ok(Asker::VISITOR) };
@@ -55,9 +63,15 @@ pub(crate) fn authenticate(
 pub(crate) fn by_cookie(front: &Front, visit: &Visit, host: &Host) -> Option<Asker> {
     let audience = host_audience(host);
     let tokens = Ours::Session.values(&visit.head.headers, visit.is_https);
-    let callers = tokens.filter_map(|token| front.guard.authenticate(Some(token), &audience).ok());
-    let caller = callers.max_by_key(|caller| caller.session)?;
-    Some(Asker { caller, is_foreign: false })
+    let callers = tokens
+        .filter_map(|token| Some((token, front.guard.authenticate(Some(token), &audience).ok()?)));
+    let (token, caller) = callers.max_by_key(|(_, caller)| caller.session)?;
+    Some(Asker { caller, proof: Some((token.to_owned(), audience)), is_foreign: false })
+}
+
+fn unknown() -> Problem {
+    let detail = "whether the session goes on cannot be known at this moment; try again";
+    Problem::unavailable(detail, 1)
 }
 
 /// A browser adds its cookie to what any page makes it send.

@@ -37,26 +37,40 @@ pub(crate) fn authorize(
     path: String,
     asker: &Asker,
 ) -> Result<Meant, Stop> {
+    let method = visit.head.method.as_str();
+    let (manifest, matched) = check(front, method, &route, &path, asker)
+        .map_err(|problem| lead_in(visit, &path, problem))?;
+    Ok(Meant { route, manifest, path, matched })
+}
+
+/// Whether a request may be made; the service, and the route in its manifest that matches.
+pub(super) fn check(
+    front: &Front,
+    method: &str,
+    route: &Route,
+    path: &str,
+    asker: &Asker,
+) -> Result<(Arc<Manifest>, usize), Problem> {
     let Some(manifest) = front.fleet.manifest(&route.service) else {
         let detail = "what this instance runs is not known here yet; try again";
-        return Err(Problem::unavailable(detail, 2).into());
+        return Err(Problem::unavailable(detail, 2));
     };
-    check_module(&manifest, &route, &path)?;
-    let method = visit.head.method.as_str();
-    let deciding = manifest.deciding(method, &path);
-    let Some([matched, freely]) = deciding else { return Err(unlisted(method).into()) };
+    check_module(&manifest, route, path)?;
+    let deciding = manifest.deciding(method, path);
+    let Some([matched, freely]) = deciding else { return Err(unlisted(method)) };
     let resource = Resource::Instance(route.account, route.instance);
     let needed = [matched, freely].map(|place| &manifest.routes[place].access);
     // Usually both are one.
     for access in &needed[..if matched == freely { 1 } else { 2 }] {
         if let Access::Permission(permission) = access {
-            front
-                .guard
-                .authorize(&asker.caller, permission.as_str(), &resource)
-                .map_err(|problem| lead_in(visit, &path, asker, problem))?;
+            let may = front.guard.authorize(&asker.caller, permission.as_str(), &resource);
+            may.map_err(|problem| match problem.kind {
+                Kind::Unauthenticated if asker.is_foreign => foreign(),
+                _ => problem,
+            })?;
         }
     }
-    Ok(Meant { route, manifest, path, matched })
+    Ok((manifest, matched))
 }
 
 fn check_module(manifest: &Manifest, route: &Route, path: &str) -> Result<(), Problem> {
@@ -78,10 +92,7 @@ fn unlisted(method: &str) -> Problem {
 }
 
 /// Whoever has not signed in and looks at a page is shown where.
-fn lead_in(visit: &Visit, path: &str, asker: &Asker, problem: Problem) -> Stop {
-    if problem.kind == Kind::Unauthenticated && asker.is_foreign {
-        return foreign().into();
-    }
+fn lead_in(visit: &Visit, path: &str, problem: Problem) -> Stop {
     if problem.kind == Kind::Unauthenticated && visit.is_look() {
         return see(&own::sign_in_address(path, visit.head.uri.query())).into();
     }

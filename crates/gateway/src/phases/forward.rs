@@ -3,14 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use api::{Kind, Problem, manifest::Tenancy};
-use chassis::Caller;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, uri};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use types::Name;
 
-use super::{authorize::Meant, meter};
+use super::{authenticate::Asker, authorize::Meant, meter};
 use crate::{
     answer::{Body, Stop, problem},
     bodies::{Fault, Flow, Inbound, Lent, Outbound, REQUEST_BYTES_MAX},
@@ -32,7 +31,7 @@ pub(crate) async fn forward(
     front: &Front,
     visit: &mut Visit,
     meant: Meant,
-    caller: &Caller,
+    asker: &Asker,
     body: Incoming,
 ) -> Result<Response<Body>, Stop> {
     refuse_upgrade(visit)?;
@@ -41,7 +40,7 @@ pub(crate) async fn forward(
         return Err(broken_body(Fault::TooLong).into());
     }
     let Visit { id, peer, is_https, .. } = *visit;
-    let told = Told { id, peer, is_https, principal: &caller.principal };
+    let told = Told { id, peer, is_https, principal: &asker.caller.principal };
     headers::for_application(&mut visit.head.headers, &told);
     let flow = Arc::new(Flow::default());
     let target = target(&meant.path, visit.head.uri.query())?;
@@ -51,7 +50,7 @@ pub(crate) async fn forward(
         inbound = Some(Inbound::new(body, Arc::clone(&flow), upload));
     }
     let sending = Sending { body: Lent::new(inbound, hint), flow, target };
-    let answer = answer_of(front, visit, &meant, &sending).await;
+    let answer = answer_of(front, visit, &meant, asker, &sending).await;
     let released = answer.and_then(|answer| release(front, visit, &meant, answer, &sending));
     released.map_err(|problem| {
         sending.body.end();
@@ -70,13 +69,18 @@ async fn answer_of(
     front: &Front,
     visit: &mut Visit,
     meant: &Meant,
+    asker: &Asker,
     sending: &Sending,
 ) -> Result<(Response<Incoming>, InFlight), Problem> {
+    let mut has_waited = replicas_of(front, meant).is_none();
     let all = coming_replicas_of(front, meant).await;
     let all = all.as_deref().unwrap_or_default();
     let mut tried: Vec<&Arc<Replica>> = Vec::new();
     let mut reached = false;
     while let Some(replica) = front.replicas.choose(all, &tried) {
+        if std::mem::replace(&mut has_waited, true) {
+            super::look_again(front, visit, meant, asker)?;
+        }
         let in_flight = InFlight::new(replica);
         let is_last = tried.len() + 1 == all.len().min(ATTEMPTS_MAX);
         let request = request_to(replica, visit, sending, is_last)?;

@@ -22,7 +22,8 @@ const SOON_SECONDS: u32 = 2;
 /// Holds back whatever is asked of an instance that is closed, our own pages included.
 ///
 /// INVARIANT: when a suspension or maintenance has been acknowledged by every gateway whose lease
-/// holds, no gateway lets a new request through: those others answer 503 by the first line.
+/// holds, no gateway lets a new request through: those others answer 503 by the first line, and
+/// what has waited is judged again (`look_again`).
 pub(crate) fn hold(front: &Front, route: &Route) -> Result<(), Problem> {
     if !front.routes.are_fresh() {
         return Err(lost_contact());
@@ -45,6 +46,15 @@ pub(crate) fn hold(front: &Front, route: &Route) -> Result<(), Problem> {
 
 /// Holds back what is asked of an application that has not been set up.
 pub(crate) fn until_open(front: &Front, visit: &Visit, route: &Route) -> Result<(), Stop> {
+    check_open(route).map_err(|problem| {
+        if visit.is_look() {
+            return own::waiting(front, &problem, visit).into();
+        }
+        problem.into()
+    })
+}
+
+pub(super) fn check_open(route: &Route) -> Result<(), Problem> {
     let (title, code, detail) = match route.state {
         InstanceState::Open => return Ok(()),
         InstanceState::SettingUp | InstanceState::Creating => {
@@ -62,11 +72,7 @@ pub(crate) fn until_open(front: &Front, visit: &Visit, route: &Route) -> Result<
              set-up link",
         ),
     };
-    let problem = wait(title, code, detail, SOON_SECONDS);
-    if visit.is_look() {
-        return Err(own::waiting(front, &problem, visit).into());
-    }
-    Err(problem.into())
+    Err(wait(title, code, detail, SOON_SECONDS))
 }
 
 fn wait(title: &str, code: &str, detail: impl Into<String>, seconds: u32) -> Problem {

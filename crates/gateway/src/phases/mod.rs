@@ -9,6 +9,7 @@ pub(crate) mod resolve;
 
 use std::sync::Arc;
 
+use api::Problem;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tower::ServiceExt as _;
@@ -21,6 +22,8 @@ use crate::{
     own, target,
     visit::Visit,
 };
+use authenticate::Asker;
+use authorize::Meant;
 use resolve::Place;
 
 /// Answers a request, whatever it is.
@@ -61,9 +64,27 @@ async fn lead(
             hold::until_open(front, visit, &route)?;
             let asker = authenticate::authenticate(front, visit, &route.host)?;
             let meant = authorize::authorize(front, visit, route, path, &asker)?;
-            forward::forward(front, visit, meant, &asker.caller, body).await
+            forward::forward(front, visit, meant, &asker, body).await
         }
     }
+}
+
+/// Judges a request again that has waited: what was closed or taken back meanwhile, and acknowledged
+/// by this gateway, is closed to it too.
+pub(crate) fn look_again(
+    front: &Front,
+    visit: &Visit,
+    meant: &Meant,
+    asker: &Asker,
+) -> Result<(), Problem> {
+    let now = front.routes.at(&meant.route.host);
+    let same = now.filter(|route| route.instance == meant.route.instance);
+    let route = same.ok_or_else(resolve::lost_contact)?;
+    hold::hold(front, &route)?;
+    hold::check_open(&route)?;
+    asker.check_again(front)?;
+    let method = visit.head.method.as_str();
+    authorize::check(front, method, &route, &meant.path, asker).map(drop)
 }
 
 async fn ask_platform(front: &Front, visit: &mut Visit, body: Incoming) -> Response<Body> {

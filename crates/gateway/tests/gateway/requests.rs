@@ -1,8 +1,11 @@
 //! Ordinary requests: whose host, is it open, who asks, may they.
 
-use crate::world::World;
+use std::time::Duration;
+
+use crate::world::{Answer, FORUM, World, upstream::Upstream};
 use api::configurator::InstanceState;
-use types::{Principal, SessionId};
+use tokio::{io::AsyncReadExt as _, net::TcpListener};
+use types::{Clock as _, Principal, SessionId, SystemClock};
 
 const PAGE: (&str, &str) = ("Accept", "text/html,*/*");
 
@@ -326,4 +329,82 @@ async fn no_spelling_of_a_name_forges_who_asks() {
     let told = ["host", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-request-id"];
     assert_eq!(names, told, "{seen}");
     assert!(!seen.to_string().contains("10.0.0.1"), "{seen}");
+}
+
+/// A request that has got past the gate to a replica that then breaks off, so that it is tried at
+/// another one; `change` happens in between.
+async fn tried_again(world: &World, change: impl AsyncFnOnce()) -> Answer {
+    let breaking = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    world.replica("breaking", breaking.local_addr().unwrap(), None).await;
+    let bearer = format!("Bearer {}", world.user("ada").1);
+    let headers = [("Authorization", bearer.as_str())];
+    loop {
+        let asking = world.ask("GET /admin", "forum.localhost", &headers, "");
+        tokio::pin!(asking);
+        // The other one may come first.
+        let mut broken = tokio::select! {
+            stream = breaking.accept() => stream.unwrap().0,
+            _ = &mut asking => continue,
+        };
+        assert!(broken.read(&mut [0; 64]).await.unwrap() > 0);
+        change().await;
+        drop((broken, breaking));
+        return asking.await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_tried_again_is_judged_again() {
+    let (world, upstream) = World::with_forum().await;
+    let (user, _) = world.user("ada");
+    let open = world.instance("forum.localhost");
+    let grant = world.grant(user, "forum.seeAdmin", &open).await;
+    let fine = tried_again(&world, async || {}).await;
+    assert_eq!(fine.status, 200, "{fine:?}");
+
+    let mut closed = open.clone();
+    closed.suspended = Some("unpaid".into());
+    let mut hits_before = 0;
+    let answer = tried_again(&world, async || {
+        world.put(&closed).await;
+        hits_before = upstream.hits();
+    })
+    .await;
+    assert_eq!((answer.status, answer.code().as_str()), (402, "suspended"));
+    assert_eq!(upstream.hits(), hits_before);
+    world.put(&open).await;
+
+    let answer = tried_again(&world, async || world.revoke(grant).await).await;
+    assert_eq!((answer.status, answer.code().as_str()), (403, "denied"));
+    world.grant(user, "forum.seeAdmin", &open).await;
+
+    let session = SessionId::named(&["ada"]);
+    let expires = SystemClock.now().plus(Duration::from_mins(10));
+    let answer = tried_again(&world, async || {
+        let ended = api::identity::EndedSession { session, expires };
+        let revision = world.peers.identity.put(&ended);
+        world.peers.identity.acknowledged("test.guard", revision).await;
+    })
+    .await;
+    assert_eq!((answer.status, answer.code().as_str()), (401, "session_ended"));
+}
+
+#[tokio::test]
+async fn what_waited_for_a_replica_is_judged_again() {
+    let world = World::start().await;
+    world.publish(FORUM).await;
+    world.put(&world.instance("forum.localhost")).await;
+    let change = async {
+        // Nothing tells that a request waits; if it came later it would be refused all the same.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let mut closed = world.instance("forum.localhost");
+        closed.maintenance = Some("new shelves".into());
+        world.put(&closed).await;
+        let upstream = Upstream::start().await;
+        world.replica("two", upstream.address, None).await;
+        upstream
+    };
+    let (answer, upstream) = tokio::join!(world.get("/"), change);
+    assert_eq!((answer.status, answer.code().as_str()), (503, "maintenance"));
+    assert_eq!(upstream.hits(), 0);
 }
