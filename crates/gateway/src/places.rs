@@ -81,7 +81,7 @@ mod tests {
         }
         assert_eq!(held.len(), CONNECTIONS_MAX_FROM_ONE);
         assert!(places.take(places.room().await.unwrap(), other).is_some());
-        let brought = (0..CONNECTIONS_MAX_FROM_ONE + 1).map(|_| {
+        let brought = (0..=CONNECTIONS_MAX_FROM_ONE).map(|_| {
             let permit = Arc::clone(&places.all).try_acquire_owned().unwrap();
             places.take(permit, proxy).unwrap()
         });

@@ -69,7 +69,7 @@ async fn answer_of(
     front: &Front,
     visit: &mut Visit,
     meant: &Meant,
-    asker: &Asker,
+    who: &Asker,
     sending: &Sending,
 ) -> Result<(Response<Incoming>, InFlight), Problem> {
     let mut has_waited = replicas_of(front, meant).is_none();
@@ -79,7 +79,7 @@ async fn answer_of(
     let mut reached = false;
     while let Some(replica) = front.replicas.choose(all, &tried) {
         if std::mem::replace(&mut has_waited, true) {
-            super::look_again(front, visit, meant, asker)?;
+            super::look_again(front, visit, meant, who)?;
         }
         let in_flight = InFlight::new(replica);
         let is_last = tried.len() + 1 == all.len().min(ATTEMPTS_MAX);

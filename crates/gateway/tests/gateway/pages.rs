@@ -138,9 +138,11 @@ async fn the_password_is_asked_at_the_console_and_a_code_comes_back() {
     assert_eq!((answer.status, answer.header("location")), (303, Some("/admin?a=1")));
     let set = cookies(&answer);
     assert_eq!((set[0].0, set[1].0), ("mandate_session", "mandate_way"));
-    for part in ["httponly", "samesite=lax", "path=/", "max-age="] {
+    for part in ["httponly", "samesite=lax", "path=/"] {
         assert!(set[0].1.contains(part), "{part}: {set:?}");
     }
+    let seconds: u64 = set[0].1.split_once("max-age=").unwrap().1.parse().unwrap();
+    assert!((540..=600).contains(&seconds), "as long as the session: {set:?}");
     assert!(set[1].1.contains("max-age=0"), "{set:?}");
     assert_eq!(world.peers.redeemed.lock().unwrap()[0].hex(), browser);
 }

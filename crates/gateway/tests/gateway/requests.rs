@@ -333,6 +333,7 @@ async fn no_spelling_of_a_name_forges_who_asks() {
 
 /// A request that has got past the gate to a replica that then breaks off, so that it is tried at
 /// another one; `change` happens in between.
+#[expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 async fn tried_again(world: &World, change: impl AsyncFnOnce()) -> Answer {
     let breaking = TcpListener::bind("127.0.0.1:0").await.unwrap();
     world.replica("breaking", breaking.local_addr().unwrap(), None).await;
