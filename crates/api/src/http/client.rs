@@ -1,8 +1,14 @@
 //! The client that follows from the operations: one function, over any transport.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -149,6 +155,9 @@ impl Client {
     }
 }
 
+/// Whoever sends or answers more slowly than this is given up after a minute.
+const BYTES_PER_SECOND_MIN: usize = 64 << 10;
+
 /// The transport over HTTP to one base address, where all components stand below their names.
 pub struct Remote {
     base: String,
@@ -160,9 +169,10 @@ impl Remote {
     /// No answer is read past this many bytes; packages are the largest.
     pub const REPLY_BYTES_MAX: usize = 512 << 20;
 
-    /// A transport to `base`, such as `http://127.0.0.1:8080`; each request may take 60 s. Behind
-    /// `https://` there must be somebody whom an authority vouches for that this machine trusts:
-    /// its own store, or what `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+    /// A transport to `base`, such as `http://127.0.0.1:8080`; an answer may take 60 s to begin and
+    /// 60 s between two parts of it, and longer where much is sent. Behind `https://` there must be
+    /// somebody whom an authority vouches for that this machine trusts: its own store, or what
+    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
     pub fn new(base: &str) -> Self {
         let client = legacy::Client::builder(TokioExecutor::new())
             // Whoever answers closes what is idle later than this.
@@ -181,15 +191,23 @@ impl Remote {
         let path = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         parts.uri =
             format!("{}{path}", self.base).parse().map_err(|_| "its address is not a URL")?;
-        let response = self
-            .client
-            .request(Request::from_parts(parts, Full::new(body)))
-            .await
-            .map_err(|cause| chain(&cause))?;
+        let patience = self.patience(body.len());
+        let asking = self.client.request(Request::from_parts(parts, Full::new(body)));
+        let response = within(patience, asking).await?.map_err(|cause| chain(&cause))?;
         let (parts, body) = response.into_parts();
-        let body = Limited::new(body, Self::REPLY_BYTES_MAX).collect().await;
-        let body = body.map_err(|cause| cause.to_string())?.to_bytes();
-        Ok(Response::from_parts(parts, body))
+        let mut body = Limited::new(body, Self::REPLY_BYTES_MAX);
+        let (begun, mut content) = (Instant::now(), BytesMut::new());
+        let left = |got: usize| self.patience(got).saturating_sub(begun.elapsed());
+        while let Some(frame) = within(left(content.len()).min(self.timeout), body.frame()).await? {
+            let frame = frame.map_err(|cause| cause.to_string())?;
+            content.extend_from_slice(&frame.into_data().unwrap_or_default());
+        }
+        Ok(Response::from_parts(parts, content.freeze()))
+    }
+
+    /// How long so many bytes may take: a package may be large, and the way to it slow.
+    fn patience(&self, bytes: usize) -> Duration {
+        self.timeout + Duration::from_secs((bytes / BYTES_PER_SECOND_MIN) as u64)
     }
 }
 
@@ -211,12 +229,15 @@ fn connector(base: &str) -> HttpsConnector<HttpConnector> {
 impl Transport for Remote {
     fn send(&self, request: Request<Bytes>) -> Sending<'_> {
         Box::pin(async move {
-            let outcome = tokio::time::timeout(self.timeout, self.exchange(request)).await;
-            let outcome =
-                outcome.unwrap_or_else(|_| Err(format!("nothing within {:?}", self.timeout)));
+            let outcome = self.exchange(request).await;
             outcome.map_err(|why| TransportError { to: self.base.clone(), why })
         })
     }
+}
+
+async fn within<T>(patience: Duration, asking: impl Future<Output = T>) -> Result<T, String> {
+    let late = |_| format!("nothing within {patience:?}");
+    tokio::time::timeout(patience, asking).await.map_err(late)
 }
 
 fn chain(error: &dyn std::error::Error) -> String {
@@ -227,4 +248,43 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    const STEP: Duration = Duration::from_millis(60);
+
+    /// Answers with so many pieces of 64 KiB, one after each step, and then no more.
+    async fn slow(pieces: usize, promised: usize) -> Remote {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = [0; 1_024];
+            let _ = stream.read(&mut head).await.unwrap();
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", promised << 16);
+            stream.write_all(head.as_bytes()).await.unwrap();
+            for _ in 0..pieces {
+                tokio::time::sleep(STEP).await;
+                stream.write_all(&[7; 64 << 10]).await.unwrap();
+            }
+            std::future::pending::<()>().await;
+        });
+        Remote { timeout: STEP * 4, ..Remote::new(&base) }
+    }
+
+    #[tokio::test]
+    async fn a_large_answer_may_take_long_as_long_as_it_comes() {
+        let ask = || Request::get("/releases/v1/packages/x").body(Bytes::new()).unwrap();
+        let whole = slow(10, 10).await.send(ask()).await.unwrap();
+        assert_eq!(whole.body().len(), 640 << 10);
+        let cut = slow(10, 11).await.send(ask()).await.unwrap_err();
+        assert!(cut.why.contains("nothing within"), "{cut}");
+    }
 }
