@@ -14,6 +14,7 @@ use api::{
     identity::IssueServiceToken,
     manifest::{FieldKind, Manifest},
 };
+use http::Uri;
 use types::{InstanceId, Name, Secret, Timestamp};
 
 use crate::{
@@ -98,6 +99,13 @@ pub(crate) async fn of_instance(
     Ok((variables, secrets))
 }
 
+/// Where visitors come to a replica with these variables: its instance's address, or nothing in
+/// particular if it serves all instances.
+pub(crate) fn site(variables: &Variables) -> Uri {
+    let url = variables.get("PUBLIC_URL").and_then(|url| url.reveal().parse().ok());
+    url.unwrap_or_else(|| Uri::from_static("http://localhost/"))
+}
+
 fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
@@ -176,7 +184,7 @@ mod tests {
 
     #[test]
     fn the_password_of_a_database_is_known() {
-        let password = password_in("postgres://user:p4ss:word@host:5432/db").unwrap();
+        let password = password_in("postgresql://user:p4ss:word@host:5432/db").unwrap();
         assert_eq!(password.reveal(), "p4ss:word");
         assert!(password_in("sqlite:///tmp/a.db").is_none());
     }

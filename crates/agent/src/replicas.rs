@@ -126,7 +126,7 @@ impl Replicas {
 
     /// Takes all of them out of service, stops them, and waits for it.
     pub(crate) async fn stop_all(mut self) {
-        self.board.slots().values().for_each(|slot| slot.ask_to_stop());
+        self.board.slots().values().for_each(Slot::ask_to_stop);
         // Without listeners the measuring ends too.
         let (_, nothing) = watch::channel(Memory::default());
         self.memory = nothing;

@@ -4,6 +4,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use api::releases::DesiredReplica;
+use http::Uri;
 use rustix::process::Pid;
 use tokio::{sync::watch, time::Instant};
 use types::Secret;
@@ -12,7 +13,7 @@ use crate::{
     Node,
     environment::{self, TokenFile, Variables},
     folder::Scratch,
-    health,
+    health::Question,
     listener::{Listener, Listening},
     output::{Output, remove_log},
     process::{Launch, Process, in_words},
@@ -87,10 +88,12 @@ impl Keeper {
         };
         let process = &mut started.process;
         let (group, listener) = (process.group(), Listener::new(address, process.family()));
+        let (path, site) = (self.ready.manifest.run.health.clone(), started.site);
+        let question = Question { address, path, site };
         let outcome = tokio::select! {
             () = asked(&mut stop) => Ok(()),
             status = process.ended() => Err(in_words(status)),
-            problem = self.keep_answering(listener) => Err(problem),
+            problem = self.keep_answering(listener, question) => Err(problem),
             problem = self.keep_within_memory(group) => Err(problem),
             () = keep_token(started.token.as_mut(), &node) => Ok(()),
         };
@@ -120,6 +123,7 @@ impl Keeper {
             variables.extend(environment::home_of(node, instance).map_err(unstorable)?);
         }
         variables.extend(environment::of_address(address));
+        let site = environment::site(&variables);
         let output = Output::hiding(secrets);
         self.change(|slot| slot.starts(address, output.clone()));
         let launch = Launch {
@@ -132,7 +136,7 @@ impl Keeper {
         };
         let process = Process::launch(launch, &output).await;
         let process = process.map_err(|cause| format!("it cannot be started: {cause}"))?;
-        Ok(Started { process, token })
+        Ok(Started { process, site, token })
     }
 
     async fn own_variables(
@@ -154,12 +158,12 @@ impl Keeper {
 
     /// Returns, with what happened, when it does not answer its health check any more, or when
     /// somebody else listens where it should.
-    async fn keep_answering(&self, mut listener: Listener) -> String {
-        let (pace, path) = (self.node().pace, &self.ready.manifest.run.health);
+    async fn keep_answering(&self, mut listener: Listener, question: Question) -> String {
+        let (pace, path) = (self.node().pace, &question.path);
         let began = Instant::now();
         let mut wait = pace.look / 100;
         loop {
-            match self.look(&mut listener).await {
+            match self.look(&mut listener, &question).await {
                 Look::Well => break,
                 Look::Taken => return taken(listener.address),
                 Look::Unwell(why) if began.elapsed() > pace.start => {
@@ -174,7 +178,7 @@ impl Keeper {
         let mut missed = 0;
         loop {
             tokio::time::sleep(pace.look).await;
-            match self.look(&mut listener).await {
+            match self.look(&mut listener, &question).await {
                 Look::Well => missed = 0,
                 Look::Taken => return taken(listener.address),
                 Look::Unwell(why) => {
@@ -188,10 +192,10 @@ impl Keeper {
     }
 
     /// Asks it how it is. An answer counts only if it was the replica's own.
-    async fn look(&self, listener: &mut Listener) -> Look {
-        let (pace, path) = (self.node().pace, &self.ready.manifest.run.health);
-        let answer = health::ask(listener.address, path, pace.answer).await;
-        match (listener.look(&self.node().surveys).await, answer) {
+    async fn look(&self, listener: &mut Listener, question: &Question) -> Look {
+        let node = self.node();
+        let answer = question.ask(node.pace.answer).await;
+        match (listener.look(&node.surveys).await, answer) {
             (Ok(Listening::Other), _) => Look::Taken,
             (Ok(Listening::Replica), Ok(())) => Look::Well,
             (Ok(_), Err(why)) => Look::Unwell(why),
@@ -233,6 +237,8 @@ fn taken(address: SocketAddr) -> String {
 
 struct Started {
     process: Process,
+    /// Where its visitors come.
+    site: Uri,
     token: Option<TokenFile>,
 }
 

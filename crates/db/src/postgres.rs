@@ -121,7 +121,7 @@ impl Postgres {
     pub(crate) fn url(&self, name: &str, password: &Secret) -> Secret {
         let full = self.full(name);
         let (host, port) = (self.admin.get_host(), self.admin.get_port());
-        Secret::new(format!("postgres://{full}:{}@{host}:{port}/{full}", password.reveal()))
+        Secret::new(format!("postgresql://{full}:{}@{host}:{port}/{full}", password.reveal()))
     }
 }
 

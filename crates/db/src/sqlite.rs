@@ -75,7 +75,9 @@ impl Sqlite {
     }
 
     pub(crate) fn url(&self, name: &str) -> Secret {
-        Secret::new(format!("sqlite://{}", self.path(name).display()))
+        // A host is empty, then comes an absolute path: four slashes, as SQLAlchemy and Django's
+        // `dj-database-url` read it; with three they take it for a relative one.
+        Secret::new(format!("sqlite:///{}", self.path(name).display()))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::join::hex;
 
 /// What a service's program does.
 const SERVE: &str = r#"#!/usr/bin/env python3
-import http.server, json, os, signal, subprocess, sys, time
+import http.server, json, os, signal, subprocess, sys, time, urllib.parse
 mode = sys.argv[1]
 print("starting in mode", mode, flush=True)
 if mode == "crash":
@@ -34,6 +34,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             os._exit(3)
         if self.path == "/eat":
             memory.append(b"x" * (300 << 20))
+        site = urllib.parse.urlsplit(os.environ.get("PUBLIC_URL", ""))
+        came = (self.headers["Host"], self.headers["X-Forwarded-Proto"])
+        if mode == "picky" and came != (site.netloc, site.scheme):
+            return self.send_error(400)
         unwell = os.path.exists(os.environ["TMPDIR"] + "/unwell")
         body = {"pid": os.getpid(), "child": child.pid, "other": other.pid}
         body["environ"] = dict(os.environ)

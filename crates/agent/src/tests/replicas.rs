@@ -167,6 +167,17 @@ async fn a_replica_that_stops_answering_is_started_again() {
 }
 
 #[tokio::test]
+async fn a_replica_is_asked_as_a_visitor_of_its_instance_would_ask() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    let url = ("PUBLIC_URL".to_owned(), Secret::new("https://shop.example:8443"));
+    platform.change(|state| state.variables.extend([url]));
+    want(&platform, &Package::new("picky"), 1);
+    let agent = Agent::start(&platform, folder.path());
+    platform.replica(ReplicaState::Healthy, 1).await;
+    agent.stop().await;
+}
+
+#[tokio::test]
 async fn a_replica_that_never_starts_says_why() {
     let (platform, folder) = (Platform::new(), Folder::new());
     want(&platform, &Package::new("crash"), 1);
