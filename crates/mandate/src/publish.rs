@@ -203,8 +203,14 @@ pub(crate) async fn pack(gathered: Gathered) -> Result<Package, Failure> {
 pub(crate) struct Publisher(SigningKey);
 
 impl Publisher {
-    /// The key in the file at `path`, which only its owner may read; it is made if it is not there.
-    pub(crate) fn open(path: PathBuf) -> Result<Self, Failure> {
+    /// The key in the file at `path`, which only its owner may read. One that is not there is made
+    /// only if that was meant: a service takes no release from another key than its first one's.
+    pub(crate) fn open(path: PathBuf, may_make: bool) -> Result<Self, Failure> {
+        if !may_make && !path.exists() {
+            let sentence = format!("there is no publisher's key `{}`", path.display());
+            return Err(Failure::new(status::NOT_FOUND, sentence)
+                .hint("is the path right? `--new-key` makes a key there"));
+        }
         let fresh = || chassis::hex(&rand::random::<[u8; 32]>());
         let text = chassis::private_file(&path, fresh);
         let text = text.map_err(|cause| {

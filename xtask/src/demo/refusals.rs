@@ -97,7 +97,7 @@ pub(crate) async fn manifests(demo: &Demo) -> anyhow::Result<()> {
     refused(demo, &folder, "", 5, "reviews").await?;
     let key = demo.data.join("refused/stranger.key");
     let folder = PathBuf::from("services/store");
-    let stranger = format!("--key {}", key.display());
+    let stranger = format!("--new-key --key {}", key.display());
     refused(demo, &folder, &stranger, 3, "another key").await?;
     ensure!(
         demo.operator.ask("service list").await? == before,

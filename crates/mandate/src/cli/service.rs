@@ -41,6 +41,9 @@ enum ServiceVerb {
         /// `MANDATE_HOME` if absent, made at first use
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
+        /// Make the key that `--key` names
+        #[arg(long, requires = "key")]
+        new_key: bool,
     },
     /// Publish `prices.toml` of a folder on its own, without a release
     Prices {
@@ -54,7 +57,11 @@ enum ServiceVerb {
 impl Service {
     pub(super) async fn run(self, cx: &Context) -> Outcome {
         match self.verb {
-            ServiceVerb::Publish { dir, key } => publish(cx, dir, key).await,
+            ServiceVerb::Publish { dir, key, new_key } => {
+                let may_make = new_key || key.is_none();
+                let key = key.unwrap_or_else(|| cx.home().join("publisher.key"));
+                publish(cx, dir, (key, may_make)).await
+            }
             ServiceVerb::Prices { dir } => {
                 let texts = publish::Texts::read(&dir)?;
                 // What things are called belongs to a release, and comes with one.
@@ -80,10 +87,10 @@ impl Service {
     }
 }
 
-async fn publish(cx: &Context, dir: PathBuf, key: Option<PathBuf>) -> Outcome {
+async fn publish(cx: &Context, dir: PathBuf, (key, may_make): (PathBuf, bool)) -> Outcome {
     let mut progress = Progress::begin(cx);
     let texts = publish::Texts::read(&dir)?;
-    let publisher = Publisher::open(key.unwrap_or_else(|| cx.home().join("publisher.key")))?;
+    let publisher = Publisher::open(key, may_make)?;
     progress.say(&format!("{} is in order", publish::files(&dir)))?;
     if let Some(package) = &texts.manifest.package {
         progress.say(&format!("running `{}`", package.command.join(" ")))?;

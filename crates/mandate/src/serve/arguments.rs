@@ -64,7 +64,7 @@ pub(crate) struct UpArgs {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct AgentArgs {
     /// Where the platform is, such as `http://10.0.0.4:8080`
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = address)]
     pub(crate) join: String,
     /// What `mandate node token` gave; needed until the machine has joined
     #[arg(long, value_name = "TOKEN", env = "MANDATE_JOIN_TOKEN", hide_env_values = true)]
@@ -81,6 +81,18 @@ pub(crate) struct AgentArgs {
     /// The ports at which replicas listen, each at one of its own
     #[arg(long, value_name = "FIRST-LAST", default_value = REPLICA_PORTS)]
     pub(crate) replica_ports: PortRange,
+}
+
+fn address(text: &str) -> Result<String, String> {
+    let uri = text.parse::<http::Uri>().ok();
+    let fits = |uri: &http::Uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.host().is_some_and(|h| !h.is_empty())
+    };
+    match uri.filter(fits) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err("it is not an address such as `http://10.0.0.4:8080`".to_owned()),
+    }
 }
 
 /// None of those that a kernel gives to whoever does not mind which.

@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context as _;
 use axum::{Router, body::Body, extract::Request};
 use chassis::{House, Relay};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tower::ServiceExt as _;
 use types::{Secret, Site};
 
@@ -52,19 +52,32 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<()> {
     say_where(&args.data, first, here);
 
     let node = parts.contains(&Part::Agent).then(|| node(&args, &house, here)).transpose()?;
-    let node = async {
-        match node {
-            Some(node) => node.run(ended(ending.clone())).await,
-            None => Ok(()),
-        }
+    let node = async |answered| match node {
+        Some(node) => node.run(ended(answered)).await,
+        None => Ok(()),
     };
     let platform = platform(&args, &house, site);
     let answering =
         answer(&args, &house, Front { listener, platform, site, ending: ending.clone() });
-    let (served, worked) = tokio::join!(answering, node);
+    let (served, worked) = in_order(answering, node).await;
     drop(loops);
     house.close().await;
     served.and(worked)
+}
+
+/// Answers people, and keeps the node running until nobody is answered any more: replicas must not
+/// end under the requests that are still drained to them.
+async fn in_order<A, B>(
+    answering: impl Future<Output = A>,
+    node: impl AsyncFnOnce(watch::Receiver<bool>) -> B,
+) -> (A, B) {
+    let (sender, answered) = watch::channel(false);
+    let answering = async {
+        let served = answering.await;
+        sender.send_replace(true);
+        served
+    };
+    tokio::join!(answering, node(answered))
 }
 
 /// Until this process knows who may do what; both are here, so that is a matter of moments.
@@ -135,7 +148,7 @@ struct Front {
     listener: TcpListener,
     platform: Router,
     site: Site,
-    ending: tokio::sync::watch::Receiver<bool>,
+    ending: watch::Receiver<bool>,
 }
 
 /// Serves until the end: through the gateway if it stands here, else to the other processes.
@@ -185,4 +198,25 @@ fn node(args: &UpArgs, house: &House, here: SocketAddr) -> anyhow::Result<Node> 
         listen_ip: Ipv4Addr::LOCALHOST.into(),
         ports: args.replica_ports.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn replicas_end_when_nobody_is_answered_any_more() {
+        let done = std::sync::Mutex::new(Vec::new());
+        let note = |what| done.lock().unwrap().push(what);
+        let answering = async {
+            tokio::task::yield_now().await;
+            note("the last request is answered");
+        };
+        let node = async |answered| {
+            ended(answered).await;
+            note("replicas are stopped");
+        };
+        in_order(answering, node).await;
+        assert_eq!(*done.lock().unwrap(), ["the last request is answered", "replicas are stopped"]);
+    }
 }

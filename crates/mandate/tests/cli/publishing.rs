@@ -197,7 +197,11 @@ async fn the_same_files_are_the_same_package_with_the_same_signature() {
     let operator = Person::at(&platform);
     let key = operator.home.path().join("elsewhere").join("my.key");
     let publish = ["service", "publish", folder.text(), "--json", "--key", key.to_str().unwrap()];
-    let first: Release = operator.runs(&publish).await.json();
+    let typed_wrongly = operator.runs(&publish).await;
+    assert_eq!(typed_wrongly.status, 4);
+    assert!(typed_wrongly.err.contains("there is no publisher's key"), "{}", typed_wrongly.err);
+    assert!(!key.exists() && platform.asked().is_empty());
+    let first: Release = operator.runs(&[&publish[..], &["--new-key"]].concat()).await.json();
     folder.write("pages/b.html", "<p>b");
     let second: Release = operator.runs(&publish).await.json();
     assert_eq!(first.digest, second.digest);
