@@ -94,10 +94,11 @@ async fn add(
     at: Numbered<'_>,
     fresh: &[(u64, &[UsageEvent])],
 ) -> Result<(), Error> {
-    let mut sums: BTreeMap<(AccountId, Timestamp, InstanceId, &str), u64> = BTreeMap::new();
+    let mut sums: BTreeMap<(AccountId, Timestamp, InstanceId, &str), (u64, u64)> = BTreeMap::new();
     for event in fresh.iter().flat_map(|(_, run)| *run) {
         let key = (event.account, hour_of(event.at), event.instance, event.meter.as_str());
-        *sums.entry(key).or_default() += event.quantity;
+        let (quantity, events) = sums.entry(key).or_default();
+        (*quantity, *events) = (*quantity + event.quantity, *events + 1);
     }
     let mut revisions: BTreeMap<AccountId, u64> = BTreeMap::new();
     for (account, ..) in sums.keys() {
@@ -110,8 +111,8 @@ async fn add(
         let at = Numbered { first: *first, ..at };
         store::insert_events(tx, at, &numbered.collect::<Vec<_>>()).await?;
     }
-    for ((account, hour, instance, meter), quantity) in sums {
-        let sum = UsageSum { instance, meter: meter.to_owned(), hour, quantity };
+    for ((account, hour, instance, meter), (quantity, events)) in sums {
+        let sum = UsageSum { instance, meter: meter.to_owned(), hour, quantity, events };
         store::add_to_total(tx, account, &sum).await?;
     }
     Ok(())
