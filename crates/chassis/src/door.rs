@@ -34,8 +34,9 @@ use crate::{
 pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
 /// … and of somebody who has not said who they are, at most this long.
 const STRANGERS_BODY_BYTES_MAX: usize = 16 << 10;
-/// So much of a body that is too long is passed over, so that its sender hears why.
-const PASSED_OVER_BYTES_MAX: usize = 8 << 20;
+/// So much of a body that nobody wants is passed over, so that its sender hears why: the longest
+/// that is ever wanted.
+const PASSED_OVER_BYTES_MAX: usize = 256 << 20;
 /// Nobody may take longer to send a body.
 const BODY_TIME_MAX: Duration = Duration::from_mins(1);
 const REQUEST_ID: &str = "x-request-id";
@@ -150,9 +151,13 @@ where
         let (door, answer) = (Arc::clone(&door), answer.clone());
         async move {
             let id = request_id(request.headers(), &door.room);
-            let outcome = match enter::<S, O>(&door, id, &path, request, kind).await {
+            let (parts, mut body) = request.into_parts();
+            let outcome = match enter::<S, O>(&door, id, &path, (&parts, &mut body), kind).await {
                 Ok(entered) => answer(entered).await,
-                Err(problem) => Err(problem),
+                Err(problem) => {
+                    pass_over(&parts.headers, body).await;
+                    Err(problem)
+                }
             };
             finish(id, O::PERMISSION, outcome)
         }
@@ -169,7 +174,11 @@ pub(crate) fn answer_the_rest<S: Send + Sync + 'static>(
         let door = Arc::clone(door);
         move |request: Request| {
             let id = request_id(request.headers(), &door.room);
-            std::future::ready(finish(id, "none", Err(problem())))
+            async move {
+                let (parts, body) = request.into_parts();
+                pass_over(&parts.headers, body).await;
+                finish(id, "none", Err(problem()))
+            }
         }
     };
     let router = router.fallback(lost(|| Problem::not_found("operation")));
@@ -186,11 +195,10 @@ async fn enter<S, O: Operation>(
     door: &Door<S>,
     request: RequestId,
     path: &RawPathParams,
-    incoming: Request,
+    (parts, body): (&Parts, &mut Body),
     kind: BodyKind,
 ) -> Result<Entered<S, O>, Problem> {
     let room = door.room.clone();
-    let (parts, body) = incoming.into_parts();
     let guard = &room.furniture().guard;
     let caller = guard.authenticate(bearer(&parts.headers)?, O::COMPONENT)?;
     let path: Vec<(&str, &str)> = path.iter().collect();
@@ -205,7 +213,7 @@ async fn enter<S, O: Operation>(
         Some((body, size_max)) => read(body, size_max).await?,
         None => Bytes::new(),
     };
-    let repeat = repeat(&parts, &caller.principal, &operation, room.seal())?;
+    let repeat = repeat(parts, &caller.principal, &operation, room.seal())?;
     Ok(Entered { call: Call { room, caller, request, repeat }, operation, body })
 }
 
@@ -229,16 +237,14 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     }
 }
 
-async fn read(mut body: Body, size_max: usize) -> Result<Bytes, Problem> {
-    let reading = Limited::new(&mut body, size_max).collect();
+async fn read(body: &mut Body, size_max: usize) -> Result<Bytes, Problem> {
+    let reading = Limited::new(body, size_max).collect();
     let read = tokio::time::timeout(BODY_TIME_MAX, reading).await.map_err(|_| {
         Problem::invalid("body_too_slow", format!("the body did not come within {BODY_TIME_MAX:?}"))
     })?;
     match read {
         Ok(body) => Ok(body.to_bytes()),
         Err(cause) if cause.is::<LengthLimitError>() => {
-            // Whoever is still sending would not hear the answer.
-            let _ = tokio::time::timeout(BODY_TIME_MAX, pass_over(body)).await;
             let detail = format!("the body is longer than {size_max} bytes");
             Err(Problem::invalid("body_too_long", detail))
         }
@@ -246,16 +252,23 @@ async fn read(mut body: Body, size_max: usize) -> Result<Bytes, Problem> {
     }
 }
 
-/// Reads what is left of a body, within reason, and keeps none of it.
-async fn pass_over(mut body: Body) {
-    let mut left = PASSED_OVER_BYTES_MAX;
-    while let Some(Ok(frame)) = body.frame().await {
-        let length = frame.data_ref().map_or(0, Bytes::len);
-        left = left.saturating_sub(length);
-        if left == 0 {
-            break;
-        }
+/// Reads what is left of a body, within reason, and keeps none of it: whoever is still sending
+/// would not hear the answer. Who asked whether to send it hears it at once.
+async fn pass_over(headers: &HeaderMap, mut body: Body) {
+    if headers.contains_key(header::EXPECT) {
+        return;
     }
+    let passing = async {
+        let mut left = PASSED_OVER_BYTES_MAX;
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            left = left.saturating_sub(length);
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(BODY_TIME_MAX, passing).await;
 }
 
 fn repeat<O: Operation>(

@@ -94,6 +94,27 @@ stories! {
         };
         let long = world.visitor().call(register).await.unwrap_err();
         assert_eq!(long.code, "body_too_long");
+        // Who sends everything before they listen hears it too.
+        let directory = world.house.directory().clone();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let answer = move |request: axum::extract::Request| {
+            let directory = directory.clone();
+            async move { directory.answer(request).await }
+        };
+        let router = axum::Router::new().fallback(answer);
+        let serving = tokio::spawn(async move { axum::serve(listener, router).await });
+        for (line, status) in [
+            ("POST /identity/v1/accounts", " 400 "),
+            (UNASKED, " 401 "),
+            ("PUT /identity/v1/nothing", " 404 "),
+            ("DELETE /identity/v1/accounts", " 405 "),
+        ] {
+            let sent = tokio::task::spawn_blocking(move || send_all(address, line)).await.unwrap();
+            let answer = sent.unwrap_or_else(|cause| panic!("{line}: {cause}"));
+            assert!(answer.split("\r\n").next().unwrap().contains(status), "{line}: {answer}");
+        }
+        serving.abort();
         for (path, body) in [
             ("/identity/v1/accounts", "{"),
             ("/identity/v1/accounts", "[]"),
@@ -106,4 +127,24 @@ stories! {
             assert!(problem.request.is_some());
         }
     }
+}
+
+const UNASKED: &str = "PUT /releases/v1/packages/\
+    sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
+/// Sends 30 MiB, and then reads.
+fn send_all(address: std::net::SocketAddr, line: &str) -> std::io::Result<String> {
+    use std::io::{Read as _, Write as _};
+    const PART: usize = 8 << 10;
+    const PARTS: usize = 3_840;
+    let mut stream = std::net::TcpStream::connect(address)?;
+    let length = PART * PARTS;
+    write!(stream, "{line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n")?;
+    write!(stream, "Content-Length: {length}\r\n\r\n")?;
+    for _ in 0..PARTS {
+        stream.write_all(&[b'a'; PART])?;
+    }
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }
