@@ -185,9 +185,7 @@ async fn what_was_written_is_synced_while_billing_is_away() {
     let nobody: Option<std::sync::Arc<str>> = None;
     let away = api::Client::new(std::sync::Arc::new(Away), std::sync::Arc::new(nobody));
     let sending = tokio::spawn(send(std::sync::Arc::clone(&journal), away, "gateway/a".into()));
-    // Longer than a first failure may take, which closes a segment and syncs it.
-    tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
-    for number in 0..3 {
+    for number in 0..6 {
         journal.append(&[event(number)]).unwrap();
         assert!(journal.active().dirty);
         let synced = async {
@@ -195,7 +193,8 @@ async fn what_was_written_is_synced_while_billing_is_away() {
                 tokio::task::yield_now().await;
             }
         };
-        let waited = tokio::time::timeout(std::time::Duration::from_secs(2), synced).await;
+        // Busy machines take longer than half a second; billing is asked ever more rarely.
+        let waited = tokio::time::timeout(std::time::Duration::from_secs(5), synced).await;
         assert!(waited.is_ok(), "a power cut would take it");
     }
     sending.abort();
