@@ -46,7 +46,21 @@ fn layout(title: &str, refresh: bool, content: &Markup) -> Markup {
                 title { (title) }
                 style { (PreEscaped(style::SHEET)) }
             }
-            body { main { (content) } }
+            body {
+                header.banner { div { (mark()) "Mandate" } }
+                main { (content) }
+            }
+        }
+    }
+}
+
+/// The console's mark, in the page itself since nothing is loaded.
+fn mark() -> Markup {
+    html! {
+        svg width="22" height="22" viewBox="0 0 32 32" aria-hidden="true" {
+            rect width="32" height="32" rx="8" fill="#1f6f5c" {}
+            path d="M8 22.5V10.2c0-.6.8-.9 1.2-.4L16 17.6l6.8-7.8c.4-.5 1.2-.2 1.2.4v12.3" fill="none"
+                stroke="#fff" stroke-width="2.6" stroke-linecap="round" stroke-linejoin="round" {}
         }
     }
 }
@@ -68,9 +82,9 @@ fn problem_body(front: &Front, problem: &Problem) -> Markup {
         p.lead { (sentence(&problem.detail)) }
         @match problem.code.as_str() {
             "unknown_host" | "suspended" | "setup_needed" | "module_off" => {
-                p { a href=(front.console_url()) { "Go to the console" } }
+                p.way { a.button.quiet href=(front.console_url()) { "Go to the console" } }
             }
-            "sign_in" => p { a href="/.mandate/sign-in" { "Sign in" } },
+            "sign_in" => p.way { a.button href="/.mandate/sign-in" { "Sign in" } },
             _ => {}
         }
         @if let Some(request) = &problem.request {
@@ -98,10 +112,10 @@ fn sentence(detail: &str) -> Markup {
 /// The page to sign out at.
 pub(crate) fn sign_out(route: &Route) -> Markup {
     let content = html! {
-        h1 { "Sign out" }
-        p.lead { "at " strong { (route.host) } "?" }
+        h1 { "Sign out?" }
+        p.lead { "You leave " strong { (route.host) } ". At the console you stay signed in." }
         form method="post" action="/.mandate/sign-out" { button type="submit" { "Sign out" } }
-        p { a href="/" { "Stay" } }
+        p.way { a href="/" { "Stay" } }
     };
     layout("Sign out", false, &content)
 }

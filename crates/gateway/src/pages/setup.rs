@@ -27,12 +27,12 @@ pub(crate) fn setup_form(form: &SetupForm<'_>) -> Markup {
     let content = html! {
         h1 { @if failed { "The set-up did not succeed" } @else { "Set up your instance" } }
         @if let Some(problem) = &form.setup.problem { p.wrong role="alert" { (sentence(problem)) } }
-        @if failed { (steps(form.setup)) }
+        @if failed { div.card { (steps(form.setup)) } }
         @match &form.action {
             None => p.lead { "Open the set-up link that the order showed; it carries the key." },
             Some(action) => {
                 p.lead { "A few words, and it opens." }
-                form method="post" action=(action) {
+                form.card method="post" action=(action) {
                     @for field in &form.setup.fields {
                         (input(field, form.values.get(&field.name).map(String::as_str)))
                     }
@@ -80,7 +80,7 @@ pub(crate) fn progress(setup: &Setup) -> Markup {
     let content = html! {
         h1 { "Setting up" }
         p.lead { "This page follows along, and leads to your instance when it is open." }
-        (steps(setup))
+        div.card { (steps(setup)) }
     };
     layout("Setting up", true, &content)
 }
