@@ -307,3 +307,14 @@ async fn what_is_not_a_name_is_not_made() {
     let error = Engine::postgres("postgres://admin:hunter2@[").unwrap_err().to_string();
     assert!(!error.contains("hunter2"), "{error}");
 }
+
+#[test]
+fn where_a_database_is_stands_as_libraries_read_it() {
+    let files = Engine::sqlite("data").url("mine", &password());
+    let path = files.reveal().strip_prefix("sqlite:///").unwrap().to_owned();
+    assert!(path.starts_with('/') && path.ends_with("/data/mine.db"), "an absolute path: {path}");
+    let server = Engine::postgres("postgres://admin:hunter2@db.example:5432/postgres").unwrap();
+    let url = server.url("mine", &password());
+    assert!(url.reveal().starts_with("postgresql://mandate_mine:"), "{}", url.reveal());
+    assert!(url.reveal().ends_with("@db.example:5432/mandate_mine"), "{}", url.reveal());
+}

@@ -272,7 +272,7 @@ mod tests {
             stream.write_all(head.as_bytes()).await.unwrap();
             for _ in 0..pieces {
                 tokio::time::sleep(STEP).await;
-                stream.write_all(&[7; 64 << 10]).await.unwrap();
+                stream.write_all(&vec![7; 64 << 10]).await.unwrap();
             }
             std::future::pending::<()>().await;
         });
