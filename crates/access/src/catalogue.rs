@@ -1,7 +1,7 @@
 //! The catalogue: which permissions there are.
 
 use api::{
-    Asker, Empty, Problem,
+    Asker, Empty,
     access::{Catalogue, CatalogueEntry, ListPermissions, PutCatalogue},
     manifest::Level,
 };
@@ -12,37 +12,33 @@ use crate::{Error, State, store};
 
 const PERMISSIONS_MAX: usize = 200;
 
-pub(crate) async fn put_catalogue(
-    cx: &mut Write<State>,
-    op: PutCatalogue,
-) -> Result<Empty, Problem> {
+pub(crate) async fn put_catalogue(cx: &mut Write<State>, op: PutCatalogue) -> Result<Empty, Error> {
     if api::RESERVED.contains(&op.service.as_str()) {
-        return Err(Error::Reserved(op.service).into());
+        return Err(Error::Reserved(op.service));
     }
     if op.permissions.len() > PERMISSIONS_MAX {
-        return Err(Error::TooMany.into());
+        return Err(Error::TooMany);
     }
     let foreign = |entry: &&CatalogueEntry| entry.permission.service() != op.service.as_str();
     if let Some(entry) = op.permissions.iter().find(foreign) {
         let permission = entry.permission.clone();
-        return Err(Error::Namespace { service: op.service, permission }.into());
+        return Err(Error::Namespace { service: op.service, permission });
     }
     let catalogue = Catalogue { service: op.service, permissions: op.permissions };
     // First, since whoever writes to the feed waits for whoever did before: of two who replace the
     // same catalogue at once, the second must see what the first has put.
-    cx.put(&catalogue).await.map_err(Error::from)?;
+    cx.put(&catalogue).await?;
     let Catalogue { service, permissions } = &catalogue;
-    store::replace_catalogue(cx.tx(), service, permissions).await.map_err(Error::from)?;
+    store::replace_catalogue(cx.tx(), service, permissions).await?;
     Ok(Empty {})
 }
 
 pub(crate) async fn list_permissions(
     cx: Call<State>,
     op: ListPermissions,
-) -> Result<Page<CatalogueEntry>, Problem> {
+) -> Result<Page<CatalogueEntry>, Error> {
     let cursor = Cursor { after: op.after, limit: op.limit };
-    let mut entries =
-        store::catalogue(cx.db(), op.service.as_ref(), &cursor).await.map_err(Error::from)?;
+    let mut entries = store::catalogue(cx.db(), op.service.as_ref(), &cursor).await?;
     entries.extend(own(op.service.as_ref().map(types::Name::as_str), cursor.key()));
     entries.sort_by(|a, b| a.permission.as_str().cmp(b.permission.as_str()));
     entries.truncate(usize::try_from(cursor.rows()).unwrap_or(usize::MAX));

@@ -1,9 +1,6 @@
 //! Asking about decisions, and about who changed what.
 
-use api::{
-    Problem,
-    access::{AuditEntry, CheckPermission, Decision, ListAudit, Reason},
-};
+use api::access::{AuditEntry, CheckPermission, Decision, ListAudit, Reason};
 use chassis::Call;
 use types::{Cursor, Page};
 
@@ -13,9 +10,9 @@ use crate::{Error, State, grants::account_of, store};
 pub(crate) async fn check_permission(
     cx: Call<State>,
     op: CheckPermission,
-) -> Result<Decision, Problem> {
+) -> Result<Decision, Error> {
     if account_of(&op.on) != Some(op.account) {
-        return Err(Error::Elsewhere(op.on).into());
+        return Err(Error::Elsewhere(op.on));
     }
     let explained = cx.guard().explain(&op.principal, op.permission.as_str(), &op.on);
     let reason = |rule: policy::Reason| Reason { rule: rule.id, note: rule.note };
@@ -27,12 +24,9 @@ pub(crate) async fn check_permission(
     })
 }
 
-pub(crate) async fn list_audit(
-    cx: Call<State>,
-    op: ListAudit,
-) -> Result<Page<AuditEntry>, Problem> {
+pub(crate) async fn list_audit(cx: Call<State>, op: ListAudit) -> Result<Page<AuditEntry>, Error> {
     let cursor = Cursor { after: op.after, limit: op.limit };
-    let rows = store::audit(cx.db(), op.account, &cursor).await.map_err(Error::from)?;
+    let rows = store::audit(cx.db(), op.account, &cursor).await?;
     let page = Page::cut(rows, &cursor, |(id, _)| id.clone());
     let items = page.items.into_iter().map(|(_, entry)| entry).collect();
     Ok(Page { items, next: page.next })

@@ -24,8 +24,11 @@ pub(crate) enum Error {
     Missing,
     #[error("this is the account's last owner; make somebody else an owner first")]
     LastOwner,
-    #[error("access cannot work now; try again")]
+    #[error("the database failed")]
     Database(#[from] db::Error),
+    /// A peer refused, or the chassis did.
+    #[error(transparent)]
+    Refused(#[from] Problem),
 }
 
 impl From<Error> for Problem {
@@ -40,10 +43,8 @@ impl From<Error> for Problem {
             Error::Elsewhere(_) => Self::invalid("foreign_resource", detail),
             Error::Missing => Self::not_found("grant in this account"),
             Error::LastOwner => Self::conflict("last_owner", detail),
-            Error::Database(cause) => {
-                tracing::error!(cause = &cause as &dyn std::error::Error, "the database failed");
-                Self::unavailable(detail, 1)
-            }
+            Error::Database(cause) => chassis::database_failed("access", &cause),
+            Error::Refused(problem) => problem,
         }
     }
 }

@@ -30,12 +30,12 @@ pub fn component() -> Component<impl Send + Sync + 'static> {
     }];
     Component::new("access", MIGRATIONS, State)
         .writes::<PutCatalogue>(catalogue::put_catalogue)
-        .reads::<ListPermissions, _, _>(catalogue::list_permissions)
+        .reads::<ListPermissions>(catalogue::list_permissions)
         .writes::<PutGrant>(grants::put_grant)
         .writes::<CreateGrant>(grants::create_grant)
         .writes::<RevokeGrant>(grants::revoke_grant)
-        .reads::<ListGrants, _, _>(grants::list_grants)
-        .reads::<CheckPermission, _, _>(decisions::check_permission)
-        .reads::<ListAudit, _, _>(decisions::list_audit)
+        .reads::<ListGrants>(grants::list_grants)
+        .reads::<CheckPermission>(decisions::check_permission)
+        .reads::<ListAudit>(decisions::list_audit)
         .feeds::<Changes>()
 }

@@ -2,12 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use api::{
-    Problem,
-    billing::{
-        Bill, ExplainLine, GetBill, JOB_MILLISECONDS, LineExplanation, LineUsage, UsageEvent,
-        Verification, VerifyBill,
-    },
+use api::billing::{
+    Bill, ExplainLine, GetBill, JOB_MILLISECONDS, LineExplanation, LineUsage, UsageEvent,
+    Verification, VerifyBill,
 };
 use chassis::{Call, Room};
 use types::{AccountId, Amount, Money, Timestamp};
@@ -24,9 +21,9 @@ const USAGE_MAX: usize = 1_000;
 /// How many events are read at a time.
 const EVENTS_PER_READ: i64 = 5_000;
 
-pub(crate) async fn get_bill(cx: Call<State>, op: GetBill) -> Result<Bill, Problem> {
+pub(crate) async fn get_bill(cx: Call<State>, op: GetBill) -> Result<Bill, Error> {
     let (facts, _) = gather(&cx, op.account, op.month).await?;
-    let lines = model::rate(&facts).map_err(Error::from)?;
+    let lines = model::rate(&facts)?;
     let totals = model::totals(lines.iter().map(|rated| &rated.line.amount));
     Ok(Bill {
         account: op.account,
@@ -34,7 +31,7 @@ pub(crate) async fn get_bill(cx: Call<State>, op: GetBill) -> Result<Bill, Probl
         until: facts.until,
         draft: facts.until < facts.period.ends(),
         lines: lines.into_iter().map(|rated| rated.line).collect(),
-        totals: totals.map_err(Error::from)?,
+        totals: totals?,
     })
 }
 
@@ -62,9 +59,9 @@ async fn gather(
 pub(crate) async fn explain_line(
     cx: Call<State>,
     op: ExplainLine,
-) -> Result<LineExplanation, Problem> {
+) -> Result<LineExplanation, Error> {
     let (facts, _) = gather(&cx, op.account, op.month).await?;
-    let lines = model::rate(&facts).map_err(Error::from)?;
+    let lines = model::rate(&facts)?;
     let rated = lines.into_iter().find(|rated| rated.line.line == op.line);
     let Rated { line, exact, parts, source } = rated.ok_or(Error::Missing("line on this bill"))?;
     let (usage, usage_count) = match source {
@@ -80,7 +77,7 @@ pub(crate) async fn explain_line(
             (events.into_iter().map(line_usage).collect(), count)
         }
     };
-    let rounding = model::rounding(exact, line.amount).map_err(Error::from)?;
+    let rounding = model::rounding(exact, line.amount)?;
     Ok(LineExplanation { line, exact, rounding, parts, usage, usage_count })
 }
 
@@ -98,13 +95,13 @@ fn line_usage(event: UsageEvent) -> LineUsage {
     LineUsage { event: event.event, at: event.at, until: None, quantity, note: event.note }
 }
 
-pub(crate) async fn verify_bill(cx: Call<State>, op: VerifyBill) -> Result<Verification, Problem> {
+pub(crate) async fn verify_bill(cx: Call<State>, op: VerifyBill) -> Result<Verification, Error> {
     let (facts, revision) = gather(&cx, op.account, op.month).await?;
-    let billed = model::rate(&facts).map_err(Error::from)?;
+    let billed = model::rate(&facts)?;
     let billed = billed.into_iter().map(|rated| (rated.line.line, rated.line.amount)).collect();
     let (recomputed, events) = recompute(&cx, &facts, revision).await?;
     let lines = recompute::compare(billed, recomputed);
-    let totals = recompute::compare_totals(&lines).map_err(Error::from)?;
+    let totals = recompute::compare_totals(&lines)?;
     let agrees = lines.iter().all(|line| line.billed == line.recomputed)
         && totals.iter().all(|total| total.billed == total.recomputed);
     Ok(Verification { agrees, until: facts.until, events, lines, totals })

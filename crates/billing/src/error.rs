@@ -76,8 +76,11 @@ pub(crate) enum Error {
     Missing(&'static str),
     #[error("the bill cannot be computed: {0}")]
     Money(#[from] MoneyError),
-    #[error("billing cannot reach its database now; try again")]
+    #[error("the database failed")]
     Database(#[from] db::Error),
+    /// A peer refused, or the chassis did.
+    #[error(transparent)]
+    Refused(#[from] Problem),
 }
 
 impl From<Error> for Problem {
@@ -107,10 +110,8 @@ impl From<Error> for Problem {
                 tracing::error!(%cause, "a bill cannot be computed");
                 Self::new(api::Kind::Internal, "bill", detail)
             }
-            Error::Database(cause) => {
-                tracing::error!(cause = &cause as &dyn std::error::Error, "the database failed");
-                Self::unavailable(detail, 1)
-            }
+            Error::Database(cause) => chassis::database_failed("billing", &cause),
+            Error::Refused(problem) => problem,
         }
     }
 }

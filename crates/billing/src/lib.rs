@@ -58,11 +58,11 @@ pub fn component() -> Component<impl Send + Sync + 'static> {
     }];
     Component::new("billing", MIGRATIONS, State)
         .writes::<PutPriceBook>(prices::put_price_book)
-        .reads::<GetPriceBook, _, _>(prices::get_price_book)
+        .reads::<GetPriceBook>(prices::get_price_book)
         .writes::<PutSubscription>(subscriptions::put_subscription)
         .writes::<RecordUsage>(usage::record_usage)
-        .reads::<ListUsage, _, _>(usage::list_usage)
-        .reads::<GetBill, _, _>(bills::get_bill)
-        .reads::<ExplainLine, _, _>(bills::explain_line)
-        .reads::<VerifyBill, _, _>(bills::verify_bill)
+        .reads::<ListUsage>(usage::list_usage)
+        .reads::<GetBill>(bills::get_bill)
+        .reads::<ExplainLine>(bills::explain_line)
+        .reads::<VerifyBill>(bills::verify_bill)
 }

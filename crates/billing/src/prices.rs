@@ -1,7 +1,7 @@
 //! Price books.
 
 use api::{
-    Empty, Problem,
+    Empty,
     billing::{GetPriceBook, PutPriceBook},
     prices::PriceBook,
 };
@@ -17,17 +17,17 @@ const VERSIONS_MAX: usize = 200;
 pub(crate) async fn put_price_book(
     cx: &mut Write<State>,
     op: PutPriceBook,
-) -> Result<Empty, Problem> {
+) -> Result<Empty, Error> {
     let PutPriceBook { service, book, words } = op;
     if book.service != service {
-        return Err(Error::OtherService { path: service, book: book.service }.into());
+        return Err(Error::OtherService { path: service, book: book.service });
     }
     model::check_book(&book)?;
     let now = cx.now();
     put(cx.tx(), &book, now).await?;
     if let Some(words) = words {
         model::check_words(&words)?;
-        store::put_words(cx.tx(), &service, &words).await.map_err(Error::from)?;
+        store::put_words(cx.tx(), &service, &words).await?;
     }
     Ok(Empty {})
 }
@@ -63,10 +63,7 @@ async fn put(tx: &mut db::Tx, book: &PriceBook, now: Timestamp) -> Result<(), Er
     Ok(())
 }
 
-pub(crate) async fn get_price_book(
-    cx: Call<State>,
-    op: GetPriceBook,
-) -> Result<PriceBook, Problem> {
-    let book = store::book_at(cx.db(), &op.service, cx.now()).await.map_err(Error::from)?;
-    Ok(book.ok_or(Error::Missing("price book"))?)
+pub(crate) async fn get_price_book(cx: Call<State>, op: GetPriceBook) -> Result<PriceBook, Error> {
+    let book = store::book_at(cx.db(), &op.service, cx.now()).await?;
+    book.ok_or(Error::Missing("price book"))
 }

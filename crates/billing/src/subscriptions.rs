@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::{Empty, Problem, billing::PutSubscription};
+use api::{Empty, billing::PutSubscription};
 use chassis::Write;
 use types::Host;
 
@@ -21,12 +21,12 @@ const AHEAD_MAX: Duration = Duration::from_hours(24);
 pub(crate) async fn put_subscription(
     cx: &mut Write<State>,
     op: PutSubscription,
-) -> Result<Empty, Problem> {
+) -> Result<Empty, Error> {
     if op.since > cx.now().plus(AHEAD_MAX) {
-        return Err(Error::Ahead(op.since).into());
+        return Err(Error::Ahead(op.since));
     }
     if op.modules.len() > MODULES_MAX {
-        return Err(Error::TooManyTerms.into());
+        return Err(Error::TooManyTerms);
     }
     put(cx.tx(), op).await?;
     Ok(Empty {})

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use api::{
-    Problem,
-    billing::{ListUsage, RecordUsage, Recorded, UsageEvent},
-};
+use api::billing::{ListUsage, RecordUsage, Recorded, UsageEvent};
 use chassis::{Call, Write};
 use types::{AccountId, Cursor, InstanceId, Page, Principal, Timestamp};
 
@@ -20,7 +17,7 @@ const SOURCE_LENGTH_MAX: usize = 100;
 pub(crate) async fn record_usage(
     cx: &mut Write<State>,
     op: RecordUsage,
-) -> Result<Recorded, Problem> {
+) -> Result<Recorded, Error> {
     check_source(&cx.caller.principal, &op.source)?;
     let events = model::checked_events(op.first_sequence, op.epoch, op.events)?;
     let at = Numbered { source: &op.source, epoch: op.epoch, first: op.first_sequence };
@@ -89,16 +86,13 @@ async fn add(tx: &mut db::Tx, at: Numbered<'_>, fresh: &[UsageEvent]) -> Result<
     Ok(())
 }
 
-pub(crate) async fn list_usage(
-    cx: Call<State>,
-    op: ListUsage,
-) -> Result<Page<UsageEvent>, Problem> {
+pub(crate) async fn list_usage(cx: Call<State>, op: ListUsage) -> Result<Page<UsageEvent>, Error> {
     let key = match &op.after {
         Some(after) => after.parse()?,
         None => EventKey::before(Timestamp::from_micros(0)),
     };
     let cursor = Cursor { after: op.after, limit: op.limit };
     let events = store::events(cx.db(), op.account, op.instance, &key, cursor.rows()).await;
-    let page = Page::cut(events.map_err(Error::from)?, &cursor, |(key, _)| key.to_string());
+    let page = Page::cut(events?, &cursor, |(key, _)| key.to_string());
     Ok(Page { items: page.items.into_iter().map(|(_, event)| event).collect(), next: page.next })
 }

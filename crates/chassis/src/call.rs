@@ -90,7 +90,7 @@ impl<S> Room<S> {
 
     /// Begins a transaction on the component's own behalf.
     pub async fn begin(&self) -> Result<Write<S>, Problem> {
-        let tx = self.0.db.begin().await.map_err(|cause| unavailable(self.0.name, &cause))?;
+        let tx = self.0.db.begin().await.map_err(|cause| database_failed(self.0.name, &cause))?;
         let caller = Caller::component(self.0.name);
         Ok(Write {
             tx,
@@ -104,14 +104,16 @@ impl<S> Room<S> {
     }
 }
 
-/// A database that fails is worth a log line and another try, not a dead caller.
-pub(crate) fn unavailable(name: &str, cause: &db::Error) -> Problem {
-    tracing::error!(
-        component = name,
-        cause = cause as &dyn std::error::Error,
-        "the database does not answer"
-    );
-    Problem::unavailable(format!("{name} cannot reach its database now; try again"), 1)
+/// A database that failed, as a caller hears of it; the log says why. What may pass is worth another
+/// try; what stays wrong is not asked for again.
+pub fn database_failed(component: &str, cause: &db::Error) -> Problem {
+    let why = cause as &dyn std::error::Error;
+    tracing::error!(component, cause = why, "the database failed");
+    if cause.may_pass() {
+        Problem::unavailable(format!("{component} cannot reach its database now; try again"), 1)
+    } else {
+        Problem::internal()
+    }
 }
 
 /// A request that is being answered.
@@ -214,7 +216,7 @@ impl<S> Write<S> {
     /// Makes it so.
     pub async fn commit(self) -> Result<(), Problem> {
         let room = self.room.furniture();
-        self.tx.commit().await.map_err(|cause| unavailable(room.name, &cause))?;
+        self.tx.commit().await.map_err(|cause| database_failed(room.name, &cause))?;
         if let Some(revision) = self.revision {
             room.followers.advance(revision);
             if self.waits {

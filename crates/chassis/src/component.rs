@@ -30,21 +30,49 @@ pub struct Component<S> {
     served: BTreeSet<&'static str>,
 }
 
+/// A handler that is given no transaction: `async fn(Call<S>, O)`.
+pub trait CallHandler<S, O: Operation>: Send + Sync + 'static {
+    /// Why it refuses, in the component's own words.
+    type Error: Into<Problem> + 'static;
+    /// What the handler returns when called.
+    type Answer: Future<Output = Result<O::Reply, Self::Error>> + Send + 'static;
+    /// Calls it.
+    fn call(&self, call: Call<S>, operation: O) -> Self::Answer;
+}
+
+impl<S, O, F, A, E> CallHandler<S, O> for F
+where
+    O: Operation,
+    F: Fn(Call<S>, O) -> A + Send + Sync + 'static,
+    A: Future<Output = Result<O::Reply, E>> + Send + 'static,
+    E: Into<Problem> + 'static,
+{
+    type Error = E;
+    type Answer = A;
+    fn call(&self, call: Call<S>, operation: O) -> A {
+        self(call, operation)
+    }
+}
+
 /// A handler that answers within one transaction: `async fn(&mut Write<S>, O)`.
 pub trait WriteHandler<'a, S: 'static, O: Operation>: Send + Sync + 'static {
+    /// Why it refuses, in the component's own words.
+    type Error: Into<Problem>;
     /// What the handler returns when called.
-    type Answer: Future<Output = Result<O::Reply, Problem>> + Send + 'a;
+    type Answer: Future<Output = Result<O::Reply, Self::Error>> + Send + 'a;
     /// Calls it.
     fn call(&self, write: &'a mut Write<S>, operation: O) -> Self::Answer;
 }
 
-impl<'a, S, O, F, A> WriteHandler<'a, S, O> for F
+impl<'a, S, O, F, A, E> WriteHandler<'a, S, O> for F
 where
     S: 'static,
     O: Operation,
     F: Fn(&'a mut Write<S>, O) -> A + Send + Sync + 'static,
-    A: Future<Output = Result<O::Reply, Problem>> + Send + 'a,
+    A: Future<Output = Result<O::Reply, E>> + Send + 'a,
+    E: Into<Problem>,
 {
+    type Error = E;
     type Answer = A;
     fn call(&self, write: &'a mut Write<S>, operation: O) -> A {
         self(write, operation)
@@ -65,18 +93,21 @@ impl<S: Send + Sync + 'static> Component<S> {
         }
     }
 
-    /// Answers an operation that reads, or that begins its own transaction.
+    /// Answers an operation that changes nothing.
     #[must_use]
-    pub fn reads<O, F, A>(mut self, handler: F) -> Self
-    where
-        O: Operation,
-        F: Fn(Call<S>, O) -> A + Send + Sync + 'static,
-        A: Future<Output = Result<O::Reply, Problem>> + Send + 'static,
-    {
+    pub fn reads<O: Operation>(self, handler: impl CallHandler<S, O>) -> Self {
+        self.acts(handler)
+    }
+
+    /// Answers an operation that asks peers, waits, or begins transactions of its own.
+    #[must_use]
+    pub fn acts<O: Operation>(mut self, handler: impl CallHandler<S, O>) -> Self {
         self.served.insert(O::PERMISSION);
         let handler = Arc::new(handler);
         self.routes.push(Box::new(move |router, door| {
-            door::route::<S, O, _, _>(router, door, move |call, operation| handler(call, operation))
+            door::route::<S, O, _, _, _>(router, door, move |call, operation| {
+                handler.call(call, operation)
+            })
         }));
         self
     }
@@ -87,11 +118,11 @@ impl<S: Send + Sync + 'static> Component<S> {
         self.served.insert(O::PERMISSION);
         let handler = Arc::new(handler);
         self.routes.push(Box::new(move |router, door| {
-            door::route::<S, O, _, _>(router, door, move |call: Call<S>, operation| {
+            door::route::<S, O, _, _, Problem>(router, door, move |call: Call<S>, operation| {
                 let handler = Arc::clone(&handler);
                 async move {
                     let mut write = call.begin().await?;
-                    let reply = handler.call(&mut write, operation).await?;
+                    let reply = handler.call(&mut write, operation).await.map_err(Into::into)?;
                     write.finish(reply).await
                 }
             })
@@ -101,16 +132,17 @@ impl<S: Send + Sync + 'static> Component<S> {
 
     /// Answers an operation whose body is bytes, at most `size_max` of them.
     #[must_use]
-    pub fn takes_bytes<O, F, A>(mut self, size_max: usize, handler: F) -> Self
+    pub fn takes_bytes<O, F, A, E>(mut self, size_max: usize, handler: F) -> Self
     where
         O: Operation,
         F: Fn(Call<S>, O, Bytes) -> A + Send + Sync + 'static,
-        A: Future<Output = Result<O::Reply, Problem>> + Send + 'static,
+        A: Future<Output = Result<O::Reply, E>> + Send + 'static,
+        E: Into<Problem> + 'static,
     {
         self.served.insert(O::PERMISSION);
         let handler = Arc::new(handler);
         self.routes.push(Box::new(move |router, door| {
-            door::upload_route::<S, O, _, _>(
+            door::upload_route::<S, O, _, _, _>(
                 router,
                 door,
                 size_max,
@@ -122,16 +154,17 @@ impl<S: Send + Sync + 'static> Component<S> {
 
     /// Answers an operation with bytes.
     #[must_use]
-    pub fn gives_bytes<O, F, A>(mut self, handler: F) -> Self
+    pub fn gives_bytes<O, F, A, E>(mut self, handler: F) -> Self
     where
         O: Operation,
         F: Fn(Call<S>, O) -> A + Send + Sync + 'static,
-        A: Future<Output = Result<Bytes, Problem>> + Send + 'static,
+        A: Future<Output = Result<Bytes, E>> + Send + 'static,
+        E: Into<Problem> + 'static,
     {
         self.served.insert(O::PERMISSION);
         let handler = Arc::new(handler);
         self.routes.push(Box::new(move |router, door| {
-            door::download_route::<S, O, _, _>(router, door, move |call, operation| {
+            door::download_route::<S, O, _, _, _>(router, door, move |call, operation| {
                 handler(call, operation)
             })
         }));
@@ -141,28 +174,33 @@ impl<S: Send + Sync + 'static> Component<S> {
     /// Serves the component's change feed.
     #[must_use]
     pub fn feeds<F: Feed>(self) -> Self {
-        self.reads::<F::Follow, _, _>(door::follow_changes::<S, F>)
-            .reads::<F::Read, _, _>(door::read_snapshot::<S, F>)
+        self.reads::<F::Follow>(door::follow_changes::<S, F>)
+            .reads::<F::Read>(door::read_snapshot::<S, F>)
     }
 
     /// Runs `opening` once before anything is answered, at every start.
     #[must_use]
-    pub fn opens<F, A>(mut self, opening: F) -> Self
+    pub fn opens<F, A, E>(mut self, opening: F) -> Self
     where
         F: FnOnce(Room<S>) -> A + Send + 'static,
-        A: Future<Output = Result<(), Problem>> + Send + 'static,
+        A: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<Problem>,
     {
-        self.opening = Some(Box::new(move |room| Box::pin(opening(room))));
+        self.opening = Some(Box::new(move |room| {
+            let opening = opening(room);
+            Box::pin(async move { opening.await.map_err(Into::into) })
+        }));
         self
     }
 
     /// Keeps something true: `step` is run again and again, woken by every change in this
     /// component and by a timer; both take the same path.
     #[must_use]
-    pub fn keeps<F, A>(mut self, what: &'static str, step: F) -> Self
+    pub fn keeps<F, A, E>(mut self, what: &'static str, step: F) -> Self
     where
         F: Fn(Room<S>) -> A + Send + Sync + 'static,
-        A: Future<Output = Result<Next, Problem>> + Send + 'static,
+        A: Future<Output = Result<Next, E>> + Send + 'static,
+        E: Into<Problem> + 'static,
     {
         self.loops
             .push(Box::new(move |room, _| Box::pin(crate::reconcile::keep(room, what, step))));

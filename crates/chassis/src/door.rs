@@ -25,7 +25,7 @@ use types::{Principal, RequestId};
 
 use crate::{
     Caller, Room, Seal,
-    call::{Call, unavailable},
+    call::{Call, database_failed},
     feed,
     repeat::Repeat,
 };
@@ -60,12 +60,13 @@ enum BodyKind {
 }
 
 /// Adds the route of an operation with a JSON answer.
-pub(crate) fn route<S, O, F, A>(router: Router, door: &Arc<Door<S>>, handler: F) -> Router
+pub(crate) fn route<S, O, F, A, E>(router: Router, door: &Arc<Door<S>>, handler: F) -> Router
 where
     S: Send + Sync + 'static,
     O: Operation,
     F: Fn(Call<S>, O) -> A + Send + Sync + 'static,
-    A: Future<Output = Result<O::Reply, Problem>> + Send + 'static,
+    A: Future<Output = Result<O::Reply, E>> + Send + 'static,
+    E: Into<Problem> + 'static,
 {
     let handler = Arc::new(handler);
     add::<S, O, _, _>(router, door, BodyKind::Json, move |entered: Entered<S, O>| {
@@ -77,7 +78,7 @@ where
             };
             let reply = match earlier {
                 Some(reply) => reply,
-                None => handler(entered.call, entered.operation).await?,
+                None => handler(entered.call, entered.operation).await.map_err(Into::into)?,
             };
             json(StatusCode::OK, "application/json", &reply)
         }
@@ -85,7 +86,7 @@ where
 }
 
 /// Adds the route of an operation whose body is bytes.
-pub(crate) fn upload_route<S, O, F, A>(
+pub(crate) fn upload_route<S, O, F, A, E>(
     router: Router,
     door: &Arc<Door<S>>,
     size_max: usize,
@@ -95,31 +96,38 @@ where
     S: Send + Sync + 'static,
     O: Operation,
     F: Fn(Call<S>, O, Bytes) -> A + Send + Sync + 'static,
-    A: Future<Output = Result<O::Reply, Problem>> + Send + 'static,
+    A: Future<Output = Result<O::Reply, E>> + Send + 'static,
+    E: Into<Problem> + 'static,
 {
     let handler = Arc::new(handler);
     add::<S, O, _, _>(router, door, BodyKind::Bytes { size_max }, move |entered: Entered<S, O>| {
         let handler = Arc::clone(&handler);
         async move {
-            let reply = handler(entered.call, entered.operation, entered.body).await?;
+            let reply = handler(entered.call, entered.operation, entered.body).await;
+            let reply = reply.map_err(Into::into)?;
             json(StatusCode::OK, "application/json", &reply)
         }
     })
 }
 
 /// Adds the route of an operation that answers with bytes.
-pub(crate) fn download_route<S, O, F, A>(router: Router, door: &Arc<Door<S>>, handler: F) -> Router
+pub(crate) fn download_route<S, O, F, A, E>(
+    router: Router,
+    door: &Arc<Door<S>>,
+    handler: F,
+) -> Router
 where
     S: Send + Sync + 'static,
     O: Operation,
     F: Fn(Call<S>, O) -> A + Send + Sync + 'static,
-    A: Future<Output = Result<Bytes, Problem>> + Send + 'static,
+    A: Future<Output = Result<Bytes, E>> + Send + 'static,
+    E: Into<Problem> + 'static,
 {
     let handler = Arc::new(handler);
     add::<S, O, _, _>(router, door, BodyKind::Json, move |entered: Entered<S, O>| {
         let handler = Arc::clone(&handler);
         async move {
-            let content = handler(entered.call, entered.operation).await?;
+            let content = handler(entered.call, entered.operation).await.map_err(Into::into)?;
             Ok(([(header::CONTENT_TYPE, "application/octet-stream")], content).into_response())
         }
     })
@@ -316,7 +324,7 @@ pub(crate) async fn follow_changes<S, F: Feed>(
             "a follower's name must have 1 to 200 characters",
         ));
     }
-    let failed = |cause: db::Error| unavailable(F::COMPONENT, &cause);
+    let failed = |cause: db::Error| database_failed(F::COMPONENT, &cause);
     let followers = &call.room.furniture().followers;
     let lease = Duration::from_secs(lease_seconds.into());
     match followers.acknowledge(follower, applied, lease) {
@@ -342,5 +350,5 @@ pub(crate) async fn read_snapshot<S, F: Feed>(
     question: F::Read,
 ) -> Result<api::feed::Snapshot, Problem> {
     let snapshot = feed::snapshot(call.db(), F::page(&question)).await;
-    snapshot.map_err(|cause| unavailable(F::COMPONENT, &cause))
+    snapshot.map_err(|cause| database_failed(F::COMPONENT, &cause))
 }

@@ -12,7 +12,7 @@ use types::{Clock, Secret};
 
 use crate::{
     Component, Directory, Guard, KeyRing, Room, Seal, Signer,
-    call::{Furniture, unavailable},
+    call::{Furniture, database_failed},
     component::Task,
     door::{self, Door},
     feed::{self, Followers, LEASE_MAX},
@@ -117,7 +117,7 @@ impl House {
         let name = component.name;
         let missing = component.missing();
         assert!(missing.is_empty(), "nobody answers {missing:?}");
-        let failed = |cause: db::Error| unavailable(name, &cause);
+        let failed = |cause: db::Error| database_failed(name, &cause);
         let password = self.database_password(name);
         let migrations = [std::slice::from_ref(&FEED), component.migrations];
         let db = self.config.engine.open(name, &password, &migrations).await.map_err(failed)?;

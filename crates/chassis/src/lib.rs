@@ -21,8 +21,8 @@ mod relay;
 mod repeat;
 mod seal;
 
-pub use call::{Call, Room, Write};
-pub use component::{Component, WriteHandler};
+pub use call::{Call, Room, Write, database_failed};
+pub use component::{CallHandler, Component, WriteHandler};
 pub use directory::Directory;
 pub use door::problem_response;
 pub use feed::{Copy, Freshness, Update, follow};

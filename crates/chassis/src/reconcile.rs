@@ -22,10 +22,11 @@ const IDLE: Duration = Duration::from_secs(5);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// Runs `step` for as long as it is polled.
-pub(crate) async fn keep<S, F, A>(room: Room<S>, what: &'static str, step: F)
+pub(crate) async fn keep<S, F, A, E>(room: Room<S>, what: &'static str, step: F)
 where
     F: Fn(Room<S>) -> A,
-    A: Future<Output = Result<Next, Problem>>,
+    A: Future<Output = Result<Next, E>>,
+    E: Into<Problem>,
 {
     let mut pause = SOON;
     loop {
@@ -33,7 +34,7 @@ where
         let changed = room.changed();
         tokio::pin!(changed);
         changed.as_mut().enable();
-        let patience = match step(room.clone()).await {
+        let patience = match step(room.clone()).await.map_err(Into::into) {
             Ok(next) => {
                 pause = SOON;
                 match next {

@@ -9,7 +9,7 @@ use api::{Kind, Operation, Problem};
 use serde::{Serialize, de::DeserializeOwned};
 use types::{Digest, Principal, Secret, Timestamp};
 
-use crate::{Seal, call::unavailable};
+use crate::{Seal, call::database_failed};
 
 /// For how long an answer is kept.
 const KEPT: Duration = Duration::from_hours(24);
@@ -65,7 +65,7 @@ impl Repeat {
         .bind(&self.key)
         .optional(db, |row| Ok((row.get::<String>("fingerprint")?, row.get::<String>("reply")?)))
         .await
-        .map_err(|cause| unavailable(self.component, &cause))?;
+        .map_err(|cause| database_failed(self.component, &cause))?;
         match found {
             None => Ok(None),
             Some((fingerprint, reply)) if fingerprint == self.fingerprint => {
@@ -103,7 +103,7 @@ impl Repeat {
                     ..Problem::new(Kind::Conflict, "in_progress", detail)
                 };
             }
-            unavailable(self.component, &cause)
+            database_failed(self.component, &cause)
         };
         let text = serde_json::to_string(reply).map_err(|_| Problem::internal())?;
         db::query("delete from repeated_request where created < ?")

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use api::{
-    Problem,
     configurator::{Environment, GetEnvironment, InstanceState, ResolveHost, Tenant},
     manifest::FieldKind,
 };
@@ -20,8 +19,8 @@ use crate::{
 pub(crate) async fn get_environment(
     cx: Call<State>,
     op: GetEnvironment,
-) -> Result<Environment, Problem> {
-    let stored = store::instance(cx.db(), op.instance).await.map_err(Error::from)?;
+) -> Result<Environment, Error> {
+    let stored = store::instance(cx.db(), op.instance).await?;
     let stored = stored.ok_or(Error::Missing("instance"))?;
     let modules: Vec<&str> = stored.modules.iter().map(String::as_str).collect();
     let mut variables = BTreeMap::from([
@@ -35,13 +34,13 @@ pub(crate) async fn get_environment(
     Ok(Environment { account: stored.account, variables })
 }
 
-pub(crate) async fn resolve_host(cx: Call<State>, op: ResolveHost) -> Result<Tenant, Problem> {
-    let stored = store::instance_at(cx.db(), &op.host).await.map_err(Error::from)?;
+pub(crate) async fn resolve_host(cx: Call<State>, op: ResolveHost) -> Result<Tenant, Error> {
+    let stored = store::instance_at(cx.db(), &op.host).await?;
     // Another service's instance is as unknown as none.
     let stored = stored
         .filter(|stored| stored.service == op.service && stored.state != InstanceState::Creating)
         .ok_or(Error::Missing("host"))?;
-    let service = store::service(cx.db(), &op.service).await.map_err(Error::from)?;
+    let service = store::service(cx.db(), &op.service).await?;
     let manifest = service.ok_or_else(|| Error::NoService(op.service))?.manifest;
     let mut settings = settings(&cx, &stored)?;
     let passwords = manifest.setup.iter().filter(|(_, field)| field.kind == FieldKind::Password);

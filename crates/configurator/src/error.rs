@@ -27,8 +27,11 @@ pub(crate) enum Error {
     Creating,
     #[error("there is no such {0}")]
     Missing(&'static str),
-    #[error("the configurator cannot work now; try again")]
+    #[error("the database failed")]
     Database(#[from] db::Error),
+    /// A peer refused, or the chassis did.
+    #[error(transparent)]
+    Refused(#[from] Problem),
     #[error("the configurator cannot work now; the log says why")]
     Sealed(#[from] chassis::SealError),
 }
@@ -46,10 +49,8 @@ impl From<Error> for Problem {
             Error::SetupKey => Self::new(Kind::Denied, "setup_key", detail),
             Error::Creating => Self { retry_after: Some(1), ..Self::conflict("creating", detail) },
             Error::Missing(what) => Self::not_found(what),
-            Error::Database(cause) => {
-                tracing::error!(cause = &cause as &dyn std::error::Error, "the database failed");
-                Self::unavailable(detail, 1)
-            }
+            Error::Database(cause) => chassis::database_failed("configurator", &cause),
+            Error::Refused(problem) => problem,
             Error::Sealed(cause) => {
                 tracing::error!(%cause, "a secret does not open");
                 Self::internal()

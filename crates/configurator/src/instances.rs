@@ -1,7 +1,7 @@
 //! Instances: what each is, and what its gateway is told.
 
 use api::{
-    Empty, Problem,
+    Empty,
     configurator::{
         GetInstance, Instance, InstanceState, ListInstances, Maintenance, PutInstance, Route,
         SetMaintenance, SetSuspension,
@@ -20,28 +20,28 @@ const REASON_LENGTH_MAX: usize = 500;
 pub(crate) async fn put_instance(
     cx: &mut Write<State>,
     op: PutInstance,
-) -> Result<Instance, Problem> {
-    let service = store::service(cx.tx(), &op.service).await.map_err(Error::from)?;
+) -> Result<Instance, Error> {
+    let service = store::service(cx.tx(), &op.service).await?;
     let service = service.ok_or_else(|| Error::NoService(op.service.clone()))?;
     if !service.manifest.sizes.contains_key(&op.size) {
-        return Err(Error::Size { service: op.service, size: op.size }.into());
+        return Err(Error::Size { service: op.service, size: op.size });
     }
     service.manifest.check_modules(&op.modules).map_err(Error::Modules)?;
-    let known = store::instance(cx.tx(), op.instance).await.map_err(Error::from)?;
+    let known = store::instance(cx.tx(), op.instance).await?;
     let stored = match known {
         Some(known) => {
             let same =
                 (known.account, &known.service, &known.host) == (op.account, &op.service, &op.host);
             if !same {
-                return Err(Error::Fixed.into());
+                return Err(Error::Fixed);
             }
             Stored { modules: op.modules, size: op.size, ..known }
         }
         None => new(cx, op).await?,
     };
-    store::update_instance(cx.tx(), &stored).await.map_err(Error::from)?;
-    cx.put(&route(&stored)).await.map_err(Error::from)?;
-    Ok(shown(cx.state(), cx.seal(), &stored)?)
+    store::update_instance(cx.tx(), &stored).await?;
+    cx.put(&route(&stored)).await?;
+    shown(cx.state(), cx.seal(), &stored)
 }
 
 async fn new(cx: &mut Write<State>, op: PutInstance) -> Result<Stored, Error> {
@@ -126,17 +126,17 @@ pub(crate) async fn own(
     stored.filter(|stored| stored.account == account).ok_or(Error::Missing("instance"))
 }
 
-pub(crate) async fn get_instance(cx: Call<State>, op: GetInstance) -> Result<Instance, Problem> {
+pub(crate) async fn get_instance(cx: Call<State>, op: GetInstance) -> Result<Instance, Error> {
     let stored = own(cx.db(), op.account, op.instance).await?;
-    Ok(shown(cx.state(), cx.seal(), &stored)?)
+    shown(cx.state(), cx.seal(), &stored)
 }
 
 pub(crate) async fn list_instances(
     cx: Call<State>,
     op: ListInstances,
-) -> Result<Page<Instance>, Problem> {
+) -> Result<Page<Instance>, Error> {
     let cursor = Cursor { after: op.after, limit: op.limit };
-    let rows = store::instances(cx.db(), op.account, &cursor).await.map_err(Error::from)?;
+    let rows = store::instances(cx.db(), op.account, &cursor).await?;
     let page = Page::cut(rows, &cursor, |stored| stored.instance.to_string());
     let items = page.items.iter().map(|stored| shown(cx.state(), cx.seal(), stored));
     Ok(Page { items: items.collect::<Result<_, _>>()?, next: page.next })
@@ -145,11 +145,11 @@ pub(crate) async fn list_instances(
 pub(crate) async fn set_suspension(
     cx: &mut Write<State>,
     op: SetSuspension,
-) -> Result<Empty, Problem> {
+) -> Result<Empty, Error> {
     let stored = own(cx.tx(), op.account, op.instance).await?;
     let stored = Stored { suspended: op.reason.map(shortened), ..stored };
-    store::update_instance(cx.tx(), &stored).await.map_err(Error::from)?;
-    cx.put(&route(&stored)).await.map_err(Error::from)?;
+    store::update_instance(cx.tx(), &stored).await?;
+    cx.put(&route(&stored)).await?;
     cx.wait_for_copies();
     Ok(Empty {})
 }
@@ -157,11 +157,11 @@ pub(crate) async fn set_suspension(
 pub(crate) async fn set_maintenance(
     cx: &mut Write<State>,
     op: SetMaintenance,
-) -> Result<Maintenance, Problem> {
+) -> Result<Maintenance, Error> {
     let stored = own(cx.tx(), op.account, op.instance).await?;
     let stored = Stored { maintenance: op.reason.map(shortened), ..stored };
-    store::update_instance(cx.tx(), &stored).await.map_err(Error::from)?;
-    let revision = cx.put(&route(&stored)).await.map_err(Error::from)?;
+    store::update_instance(cx.tx(), &stored).await?;
+    let revision = cx.put(&route(&stored)).await?;
     cx.wait_for_copies();
     Ok(Maintenance { revision })
 }

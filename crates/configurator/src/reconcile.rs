@@ -1,7 +1,6 @@
 //! Making instances what they should be.
 
 use api::{
-    Problem,
     configurator::InstanceState,
     jobs::{GetJob, JobState, PutJob},
 };
@@ -19,15 +18,15 @@ const TIMEOUT_SECONDS: u32 = 900;
 const ATTEMPTS_MAX: u32 = 3;
 
 /// Makes the databases that are missing. A create that is repeated after a crash changes nothing.
-pub(crate) async fn create(room: Room<State>) -> Result<Next, Problem> {
+pub(crate) async fn create(room: Room<State>) -> Result<Next, Error> {
     let mut failed = None;
-    let creating = store::instances_in(room.db(), InstanceState::Creating).await;
-    for stored in creating.map_err(Error::from)? {
+    let creating = store::instances_in(room.db(), InstanceState::Creating).await?;
+    for stored in creating {
         let secret = password(&room, stored.instance);
         let made = room.state().engine.create(&stored.instance.to_string(), &secret).await;
         if let Err(cause) = made {
             tracing::error!(instance = %stored.instance, %cause, "the database cannot be made yet");
-            failed = Some(Problem::from(Error::from(cause)));
+            failed = Some(Error::from(cause));
             continue;
         }
         advance(&room, stored, InstanceState::AwaitingSetup, None).await?;
@@ -36,9 +35,8 @@ pub(crate) async fn create(room: Room<State>) -> Result<Next, Problem> {
 }
 
 /// Sees the set-up jobs through.
-pub(crate) async fn set_up(room: Room<State>) -> Result<Next, Problem> {
-    let setting_up = store::instances_in(room.db(), InstanceState::SettingUp).await;
-    let setting_up = setting_up.map_err(Error::from)?;
+pub(crate) async fn set_up(room: Room<State>) -> Result<Next, Error> {
+    let setting_up = store::instances_in(room.db(), InstanceState::SettingUp).await?;
     let (mut waiting, mut failed) = (false, None);
     for stored in setting_up {
         match set_one_up(&room, stored).await {
@@ -54,10 +52,10 @@ pub(crate) async fn set_up(room: Room<State>) -> Result<Next, Problem> {
 }
 
 /// Answers whether there is nothing left to wait for.
-async fn set_one_up(room: &Room<State>, stored: Stored) -> Result<bool, Problem> {
-    let service = store::service(room.db(), &stored.service).await.map_err(Error::from)?;
+async fn set_one_up(room: &Room<State>, stored: Stored) -> Result<bool, Error> {
+    let service = store::service(room.db(), &stored.service).await?;
     let service = service.ok_or_else(|| Error::NoService(stored.service.clone()))?;
-    let jobs = store::setup_jobs(room.db(), stored.instance).await.map_err(Error::from)?;
+    let jobs = store::setup_jobs(room.db(), stored.instance).await?;
     let mut before = None;
     for (position, job) in jobs.iter().enumerate() {
         let put = PutJob {
@@ -81,9 +79,7 @@ async fn set_one_up(room: &Room<State>, stored: Stored) -> Result<bool, Problem>
         };
         let seen = SetupJob { state: seen.state, output: seen.output, ..job.clone() };
         if seen != *job {
-            store::update_setup_job(room.db(), stored.instance, position, &seen)
-                .await
-                .map_err(Error::from)?;
+            store::update_setup_job(room.db(), stored.instance, position, &seen).await?;
         }
         match seen.state {
             JobState::Succeeded => {}
@@ -108,12 +104,12 @@ async fn advance(
     seen: Stored,
     state: InstanceState,
     problem: Option<String>,
-) -> Result<(), Problem> {
+) -> Result<(), Error> {
     let mut write = room.begin().await?;
-    let stored = store::instance(write.tx(), seen.instance).await.map_err(Error::from)?;
+    let stored = store::instance(write.tx(), seen.instance).await?;
     let Some(stored) = stored.filter(|stored| stored.state == seen.state) else { return Ok(()) };
     let stored = Stored { state, problem, ..stored };
-    store::update_instance(write.tx(), &stored).await.map_err(Error::from)?;
-    write.put(&route(&stored)).await.map_err(Error::from)?;
-    write.commit().await
+    store::update_instance(write.tx(), &stored).await?;
+    write.put(&route(&stored)).await?;
+    Ok(write.commit().await?)
 }

@@ -1,12 +1,12 @@
 //! What a service's instances need.
 
-use api::{Empty, Problem, configurator::PutService, manifest::Engine};
+use api::{Empty, configurator::PutService, manifest::Engine};
 use chassis::Write;
 use db::EngineKind;
 
 use crate::{Error, State, store};
 
-pub(crate) async fn put_service(cx: &mut Write<State>, op: PutService) -> Result<Empty, Problem> {
+pub(crate) async fn put_service(cx: &mut Write<State>, op: PutService) -> Result<Empty, Error> {
     let here = cx.state().engine.kind();
     if let Some(database) = &op.manifest.database {
         let name = |engine: &Engine| match engine {
@@ -17,9 +17,9 @@ pub(crate) async fn put_service(cx: &mut Write<State>, op: PutService) -> Result
         if !engines.contains(&here) {
             let engines: Vec<String> = engines.iter().map(ToString::to_string).collect();
             let engines = engines.join(", ");
-            return Err(Error::Engine { service: op.service, here, engines }.into());
+            return Err(Error::Engine { service: op.service, here, engines });
         }
     }
-    store::put_service(cx.tx(), &op).await.map_err(Error::from)?;
+    store::put_service(cx.tx(), &op).await?;
     Ok(Empty {})
 }

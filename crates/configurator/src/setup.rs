@@ -17,10 +17,10 @@ use crate::{
     store::{self, SetupJob, Stored},
 };
 
-pub(crate) async fn get_setup(cx: Call<State>, op: GetSetup) -> Result<Setup, Problem> {
+pub(crate) async fn get_setup(cx: Call<State>, op: GetSetup) -> Result<Setup, Error> {
     let stored = own(cx.db(), op.account, op.instance).await?;
     let manifest = manifest_of(cx.db(), &stored).await?;
-    let jobs = store::setup_jobs(cx.db(), op.instance).await.map_err(Error::from)?;
+    let jobs = store::setup_jobs(cx.db(), op.instance).await?;
     let mut setup = shown(&stored, &manifest, jobs, &BTreeMap::new());
     // A gateway shows the page to anybody who comes by: how far it is, but not what was printed.
     if !matches!(cx.caller.principal, Principal::User(_)) {
@@ -29,12 +29,12 @@ pub(crate) async fn get_setup(cx: Call<State>, op: GetSetup) -> Result<Setup, Pr
     Ok(setup)
 }
 
-pub(crate) async fn submit_setup(cx: &mut Write<State>, op: SubmitSetup) -> Result<Setup, Problem> {
+pub(crate) async fn submit_setup(cx: &mut Write<State>, op: SubmitSetup) -> Result<Setup, Error> {
     let stored = own(cx.tx(), op.account, op.instance).await?;
     check_key(cx, &stored, op.key)?;
     let manifest = manifest_of(cx.tx(), &stored).await?;
     let waits = match stored.state {
-        InstanceState::Creating => return Err(Error::Creating.into()),
+        InstanceState::Creating => return Err(Error::Creating),
         InstanceState::AwaitingSetup | InstanceState::Failed => true,
         // Sent twice: the first one counts.
         InstanceState::SettingUp | InstanceState::Open => false,
@@ -49,7 +49,7 @@ pub(crate) async fn submit_setup(cx: &mut Write<State>, op: SubmitSetup) -> Resu
             Err(problems) => wrong = problems,
         }
     }
-    let jobs = store::setup_jobs(cx.tx(), op.instance).await.map_err(Error::from)?;
+    let jobs = store::setup_jobs(cx.tx(), op.instance).await?;
     Ok(shown(&stored, &manifest, jobs, &wrong))
 }
 
@@ -73,12 +73,12 @@ async fn begin(
     stored: Stored,
     manifest: &Manifest,
     values: &BTreeMap<String, String>,
-) -> Result<Stored, Problem> {
+) -> Result<Stored, Error> {
     let text = serde_json::to_string(values).map_err(|_| Problem::internal())?;
     let settings = cx.seal().seal(&Secret::new(text), &settings_context(stored.instance));
     let attempt = stored.attempt + 1;
     let jobs = planned(stored.instance, attempt, manifest);
-    store::replace_setup_jobs(cx.tx(), stored.instance, &jobs).await.map_err(Error::from)?;
+    store::replace_setup_jobs(cx.tx(), stored.instance, &jobs).await?;
     let stored = Stored {
         state: InstanceState::SettingUp,
         settings: Some(settings),
@@ -86,8 +86,8 @@ async fn begin(
         attempt,
         ..stored
     };
-    store::update_instance(cx.tx(), &stored).await.map_err(Error::from)?;
-    cx.put(&route(&stored)).await.map_err(Error::from)?;
+    store::update_instance(cx.tx(), &stored).await?;
+    cx.put(&route(&stored)).await?;
     Ok(stored)
 }
 

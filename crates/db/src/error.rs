@@ -35,4 +35,49 @@ impl Error {
     pub fn is_unique(&self) -> bool {
         matches!(self, Self::Engine(sqlx::Error::Database(cause)) if cause.is_unique_violation())
     }
+
+    /// Whether the same may succeed later: the engine is away, busy or full. What is wrong with a
+    /// statement, a row or a document stays wrong.
+    pub fn may_pass(&self) -> bool {
+        let Self::Engine(cause) = self else { return false };
+        match cause {
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::BeginFailed => true,
+            sqlx::Error::Database(cause) => cause.code().is_some_and(|code| is_passing(&code)),
+            _ => false,
+        }
+    }
+}
+
+/// `PostgreSQL`'s classes of errors (connection, rollback, resources, lock, intervention, system),
+/// or `SQLite`'s result codes, whose low byte is busy, locked, out of memory, an IO error, full or
+/// cannot open.
+fn is_passing(code: &str) -> bool {
+    match code.parse::<u32>() {
+        Ok(number) if code.len() < 5 => matches!(number & 0xff, 5..=7 | 10 | 13 | 14),
+        _ => ["08", "40", "53", "55P03", "57", "58"].iter().any(|class| code.starts_with(class)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_told_from_what_stays_wrong() {
+        // SQLITE_BUSY, SQLITE_BUSY_SNAPSHOT, SQLITE_IOERR_WRITE, SQLITE_FULL; PostgreSQL's.
+        for code in ["5", "517", "778", "13", "08006", "40001", "53100", "57P01"] {
+            assert!(is_passing(code), "{code}");
+        }
+        // SQLITE_ERROR, SQLITE_CONSTRAINT_UNIQUE, SQLITE_CORRUPT; a column that is not there.
+        for code in ["1", "2067", "11", "23505", "42703", "22003", ""] {
+            assert!(!is_passing(code), "{code}");
+        }
+        assert!(!Error::Range.may_pass());
+        assert!(!Error::Engine(sqlx::Error::RowNotFound).may_pass());
+    }
 }

@@ -19,10 +19,10 @@ pub(crate) const OPERATOR: &str = "operator";
 pub(crate) async fn register_account(
     cx: Call<State>,
     op: RegisterAccount,
-) -> Result<Registered, Problem> {
+) -> Result<Registered, Error> {
     let title = op.title.trim().to_owned();
     if title.is_empty() || title.chars().count() > 100 {
-        return Err(Error::Title.into());
+        return Err(Error::Title);
     }
     let email = checked_email(&op.email)?;
     let hash = cx.state().passwords.hash(op.password).await?;
@@ -30,7 +30,7 @@ pub(crate) async fn register_account(
     let account = Account { account: AccountId::new(now), title, created: now };
     let user = User { user: UserId::new(now), account: Some(account.account), email, created: now };
     let mut write = cx.begin().await?;
-    store::insert_account(write.tx(), &account).await.map_err(Error::from)?;
+    store::insert_account(write.tx(), &account).await?;
     insert_person(write.tx(), &user, &hash, Some(OWNER)).await?;
     let registered = write.finish(Registered { account: account.account, user: user.user }).await?;
     // The reconciler would do it too; done here, the new owner can go on at once.
@@ -45,18 +45,15 @@ pub(crate) async fn grant_roles_now(room: &Room<State>) {
     }
 }
 
-pub(crate) async fn create_user(cx: Call<State>, op: CreateUser) -> Result<User, Problem> {
+pub(crate) async fn create_user(cx: Call<State>, op: CreateUser) -> Result<User, Error> {
     let email = checked_email(&op.email)?;
     let hash = cx.state().passwords.hash(op.password).await?;
     let now = cx.now();
     let user = User { user: UserId::new(now), account: Some(op.account), email, created: now };
     let mut write = cx.begin().await?;
-    store::account(write.tx(), op.account)
-        .await
-        .map_err(Error::from)?
-        .ok_or(Error::Missing("account"))?;
+    store::account(write.tx(), op.account).await?.ok_or(Error::Missing("account"))?;
     insert_person(write.tx(), &user, &hash, None).await?;
-    write.finish(user).await
+    Ok(write.finish(user).await?)
 }
 
 pub(crate) async fn insert_person(
@@ -70,29 +67,29 @@ pub(crate) async fn insert_person(
     })
 }
 
-pub(crate) async fn get_account(cx: Call<State>, op: GetAccount) -> Result<Account, Problem> {
-    let account = store::account(cx.db(), op.account).await.map_err(Error::from)?;
-    Ok(account.ok_or(Error::Missing("account"))?)
+pub(crate) async fn get_account(cx: Call<State>, op: GetAccount) -> Result<Account, Error> {
+    let account = store::account(cx.db(), op.account).await?;
+    account.ok_or(Error::Missing("account"))
 }
 
 pub(crate) async fn list_accounts(
     cx: Call<State>,
     op: ListAccounts,
-) -> Result<Page<Account>, Problem> {
+) -> Result<Page<Account>, Error> {
     let cursor = Cursor { after: op.after, limit: op.limit };
-    let accounts = store::accounts(cx.db(), &cursor).await.map_err(Error::from)?;
+    let accounts = store::accounts(cx.db(), &cursor).await?;
     Ok(Page::cut(accounts, &cursor, |account| account.account.to_string()))
 }
 
-pub(crate) async fn list_users(cx: Call<State>, op: ListUsers) -> Result<Page<User>, Problem> {
+pub(crate) async fn list_users(cx: Call<State>, op: ListUsers) -> Result<Page<User>, Error> {
     let cursor = Cursor { after: op.after, limit: op.limit };
-    let users = store::users(cx.db(), op.account, &cursor).await.map_err(Error::from)?;
+    let users = store::users(cx.db(), op.account, &cursor).await?;
     Ok(Page::cut(users, &cursor, |user| user.user.to_string()))
 }
 
 /// Tells access what owners and operators are to be granted, until it has been told.
-pub(crate) async fn grant_roles(room: Room<State>) -> Result<Next, Problem> {
-    for (user, role) in store::people_to_grant(room.db()).await.map_err(Error::from)? {
+pub(crate) async fn grant_roles(room: Room<State>) -> Result<Next, Error> {
+    for (user, role) in store::people_to_grant(room.db()).await? {
         let on = match (role.as_str(), user.account) {
             (OWNER, Some(account)) => Resource::Account(account),
             _ => Resource::Platform,
@@ -101,7 +98,7 @@ pub(crate) async fn grant_roles(room: Room<State>) -> Result<Next, Problem> {
         let grant = GrantId::named(&[&role, &user.user.to_string()]);
         let principal = Principal::User(user.user);
         room.peers().call(PutGrant { grant, principal, given, on }).await?;
-        store::set_granted(room.db(), user.user).await.map_err(Error::from)?;
+        store::set_granted(room.db(), user.user).await?;
     }
     Ok(Next::Idle)
 }

@@ -25,8 +25,11 @@ pub(crate) enum Error {
     Reserved(String),
     #[error("there is no such {0}")]
     Missing(&'static str),
-    #[error("identity cannot work now; try again")]
+    #[error("the database failed")]
     Database(#[from] db::Error),
+    /// A peer refused, or the chassis did.
+    #[error(transparent)]
+    Refused(#[from] Problem),
     #[error("identity cannot work now; the log says why")]
     Hashing,
 }
@@ -47,10 +50,8 @@ impl From<Error> for Problem {
                 Self { retry_after: Some(1), ..Self::new(Kind::Exhausted, "busy", detail) }
             }
             Error::Missing(what) => Self::not_found(what),
-            Error::Database(cause) => {
-                tracing::error!(cause = &cause as &dyn std::error::Error, "the database failed");
-                Self::unavailable(detail, 1)
-            }
+            Error::Database(cause) => chassis::database_failed("identity", &cause),
+            Error::Refused(problem) => problem,
             Error::Hashing => Self::internal(),
         }
     }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use api::{
-    Problem,
     http::token::Claims,
     identity::{
         CreateJoinToken, IssueServiceToken, IssuedToken, JoinNode, JoinToken, Joined, NodeKey,
@@ -23,34 +22,34 @@ const SERVICE_TOKEN: Duration = Duration::from_hours(1);
 pub(crate) async fn create_join_token(
     cx: &mut Write<State>,
     _: CreateJoinToken,
-) -> Result<JoinToken, Problem> {
+) -> Result<JoinToken, Error> {
     let token = random_secret();
     let expires = cx.now().plus(JOIN_TOKEN);
-    store::put_join_token(cx.tx(), &hash(&token), expires).await.map_err(Error::from)?;
+    store::put_join_token(cx.tx(), &hash(&token), expires).await?;
     Ok(JoinToken { token, expires })
 }
 
-pub(crate) async fn join_node(cx: &mut Write<State>, op: JoinNode) -> Result<Joined, Problem> {
+pub(crate) async fn join_node(cx: &mut Write<State>, op: JoinNode) -> Result<Joined, Error> {
     let hexadecimal =
         op.public_key.len() == 64 && op.public_key.bytes().all(|b| b.is_ascii_hexdigit());
     if !hexadecimal {
-        return Err(Error::PublicKey.into());
+        return Err(Error::PublicKey);
     }
     let public_key = op.public_key.to_lowercase();
-    let known = store::node_with_key(cx.tx(), &public_key).await.map_err(Error::from)?;
+    let known = store::node_with_key(cx.tx(), &public_key).await?;
     if let Some(node) = known {
         return Ok(Joined { node });
     }
     let (now, token) = (cx.now(), hash(&op.join_token));
-    let expires = store::join_token(cx.tx(), &token).await.map_err(Error::from)?;
+    let expires = store::join_token(cx.tx(), &token).await?;
     let expires = expires.filter(|expires| now < *expires).ok_or(Error::JoinToken)?;
     // An operator's token is for one machine; this machine's own, which never expires, stays.
     if expires < FOREVER {
-        store::delete_join_token(cx.tx(), &token).await.map_err(Error::from)?;
+        store::delete_join_token(cx.tx(), &token).await?;
     }
     let node = NodeKey { node: NodeId::new(now), name: op.name, public_key };
-    store::insert_node(cx.tx(), &node, now).await.map_err(Error::from)?;
-    cx.put(&node).await.map_err(Error::from)?;
+    store::insert_node(cx.tx(), &node, now).await?;
+    cx.put(&node).await?;
     cx.wait_for_copies();
     Ok(Joined { node: node.node })
 }
@@ -58,9 +57,9 @@ pub(crate) async fn join_node(cx: &mut Write<State>, op: JoinNode) -> Result<Joi
 pub(crate) async fn issue_service_token(
     cx: Call<State>,
     op: IssueServiceToken,
-) -> Result<IssuedToken, Problem> {
+) -> Result<IssuedToken, Error> {
     if api::RESERVED.contains(&op.service.as_str()) {
-        return Err(Error::Reserved(op.service.to_string()).into());
+        return Err(Error::Reserved(op.service.to_string()));
     }
     let now = cx.now();
     let expires = now.plus(SERVICE_TOKEN);

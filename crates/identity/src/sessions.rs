@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::{
-    Empty, Problem,
+    Empty,
     http::token::{Claims, EVERYONE},
     identity::{EndedSession, Me, SignIn, SignOut, SignedIn, WhoAmI},
 };
@@ -19,9 +19,9 @@ use crate::{
 /// For how long a session is good.
 const SESSION: Duration = Duration::from_hours(12);
 
-pub(crate) async fn sign_in(cx: Call<State>, op: SignIn) -> Result<SignedIn, Problem> {
+pub(crate) async fn sign_in(cx: Call<State>, op: SignIn) -> Result<SignedIn, Error> {
     let email = checked_email(&op.email).map_err(|_| Error::SignIn)?;
-    let found = store::person(cx.db(), &email).await.map_err(Error::from)?;
+    let found = store::person(cx.db(), &email).await?;
     let hash = found.as_ref().map(|person| person.hash.clone());
     let right = cx.state().passwords.is_right(op.password, hash).await?;
     let person = found.filter(|_| right).ok_or(Error::SignIn)?;
@@ -32,7 +32,7 @@ pub(crate) async fn sign_in(cx: Call<State>, op: SignIn) -> Result<SignedIn, Pro
     let user = person.user;
     let now = cx.now();
     let (session, expires) = (SessionId::new(now), now.plus(SESSION));
-    store::insert_session(cx.db(), session, user.user, expires).await.map_err(Error::from)?;
+    store::insert_session(cx.db(), session, user.user, expires).await?;
     let claims = Claims {
         sub: Principal::User(user.user),
         aud: EVERYONE.to_owned(),
@@ -45,35 +45,35 @@ pub(crate) async fn sign_in(cx: Call<State>, op: SignIn) -> Result<SignedIn, Pro
     Ok(SignedIn { token, session, user, expires })
 }
 
-pub(crate) async fn sign_out(cx: &mut Write<State>, op: SignOut) -> Result<Empty, Problem> {
+pub(crate) async fn sign_out(cx: &mut Write<State>, op: SignOut) -> Result<Empty, Error> {
     let Principal::User(user) = cx.caller.principal else {
-        return Err(Error::Missing("session").into());
+        return Err(Error::Missing("session"));
     };
-    let expires = store::delete_session(cx.tx(), op.session, user).await.map_err(Error::from)?;
+    let expires = store::delete_session(cx.tx(), op.session, user).await?;
     let expires = expires.ok_or(Error::Missing("session"))?;
     let ended = EndedSession { session: op.session, expires };
-    store::insert_ended(cx.tx(), &ended).await.map_err(Error::from)?;
-    cx.put(&ended).await.map_err(Error::from)?;
+    store::insert_ended(cx.tx(), &ended).await?;
+    cx.put(&ended).await?;
     cx.wait_for_copies();
     Ok(Empty {})
 }
 
-pub(crate) async fn who_am_i(cx: Call<State>, _: WhoAmI) -> Result<Me, Problem> {
+pub(crate) async fn who_am_i(cx: Call<State>, _: WhoAmI) -> Result<Me, Error> {
     let user = match cx.caller.principal {
-        Principal::User(user) => store::user(cx.db(), user).await.map_err(Error::from)?,
+        Principal::User(user) => store::user(cx.db(), user).await?,
         _ => None,
     };
     Ok(Me { principal: cx.caller.principal.clone(), user, session: cx.caller.session })
 }
 
 /// A session that has expired needs not be told of any longer.
-pub(crate) async fn forget_ended(room: Room<State>) -> Result<Next, Problem> {
+pub(crate) async fn forget_ended(room: Room<State>) -> Result<Next, Error> {
     let now = room.now();
-    store::delete_expired_sessions(room.db(), now).await.map_err(Error::from)?;
-    for session in store::ended_before(room.db(), now).await.map_err(Error::from)? {
+    store::delete_expired_sessions(room.db(), now).await?;
+    for session in store::ended_before(room.db(), now).await? {
         let mut write = room.begin().await?;
-        store::delete_ended(write.tx(), session).await.map_err(Error::from)?;
-        write.remove::<EndedSession>(&session.to_string()).await.map_err(Error::from)?;
+        store::delete_ended(write.tx(), session).await?;
+        write.remove::<EndedSession>(&session.to_string()).await?;
         write.commit().await?;
     }
     Ok(Next::Idle)

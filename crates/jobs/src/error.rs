@@ -18,8 +18,11 @@ pub(crate) enum Error {
     NoQueue(Name),
     #[error("there is no such job")]
     Missing,
-    #[error("the jobs cannot be reached now; try again")]
+    #[error("the database failed")]
     Database(#[from] db::Error),
+    /// A peer refused, or the chassis did.
+    #[error(transparent)]
+    Refused(#[from] Problem),
 }
 
 impl From<Error> for Problem {
@@ -32,10 +35,8 @@ impl From<Error> for Problem {
             Error::LeaseLost(_) => Self::conflict("lease_lost", detail),
             Error::NoQueue(_) => Self::not_found("queue"),
             Error::Missing => Self::not_found("job"),
-            Error::Database(cause) => {
-                tracing::error!(cause = &cause as &dyn std::error::Error, "the database failed");
-                Self::unavailable(detail, 1)
-            }
+            Error::Database(cause) => chassis::database_failed("jobs", &cause),
+            Error::Refused(problem) => problem,
         }
     }
 }

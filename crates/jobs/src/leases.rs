@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use api::{
-    Problem,
     billing::{JOB_MILLISECONDS, UsageEvent},
     jobs::{JobState, Lease, LeaseJobs, Leases, Outcome, ReportJob, Reported},
 };
@@ -22,7 +21,7 @@ const OUTPUT_BYTES_MAX: usize = 8 << 10;
 /// Between attempts; doubled after each.
 const PAUSE: Duration = Duration::from_secs(1);
 
-pub(crate) async fn lease_jobs(cx: Call<State>, op: LeaseJobs) -> Result<Leases, Problem> {
+pub(crate) async fn lease_jobs(cx: Call<State>, op: LeaseJobs) -> Result<Leases, Error> {
     let patience = Duration::from_millis(op.wait_millis.min(WAIT_MILLIS_MAX).into());
     let waiting = tokio::time::sleep(patience);
     tokio::pin!(waiting);
@@ -35,7 +34,7 @@ pub(crate) async fn lease_jobs(cx: Call<State>, op: LeaseJobs) -> Result<Leases,
         let mut write = cx.begin().await?;
         let leases = take(&mut write, &op).await?;
         if !leases.is_empty() {
-            return write.finish(Leases { leases }).await;
+            return Ok(write.finish(Leases { leases }).await?);
         }
         drop(write);
         tokio::select! {
@@ -46,10 +45,10 @@ pub(crate) async fn lease_jobs(cx: Call<State>, op: LeaseJobs) -> Result<Leases,
 }
 
 /// What the node should have and has not, it will never report.
-async fn take_back(cx: &Call<State>, op: &LeaseJobs) -> Result<(), Problem> {
+async fn take_back(cx: &Call<State>, op: &LeaseJobs) -> Result<(), Error> {
     let lost =
         |stored: &Stored| stored.job.node == Some(op.node) && !op.holding.contains(&stored.job.job);
-    let running = store::jobs_running(cx.db()).await.map_err(Error::from)?;
+    let running = store::jobs_running(cx.db()).await?;
     for seen in running.into_iter().filter(lost) {
         give_back_unless_changed(cx, &seen, |_| true).await?;
     }
@@ -61,17 +60,17 @@ async fn give_back_unless_changed(
     room: &Room<State>,
     seen: &Stored,
     lost: impl Fn(&Stored) -> bool,
-) -> Result<(), Problem> {
+) -> Result<(), Error> {
     let mut write = room.begin().await?;
     let now = write.now();
-    let stored = store::job_to_change(write.tx(), seen.job.job).await.map_err(Error::from)?;
+    let stored = store::job_to_change(write.tx(), seen.job.job).await?;
     let held = |stored: &Stored| {
         (stored.job.state, stored.token) == (JobState::Running, seen.token) && lost(stored)
     };
     let Some(mut stored) = stored.filter(held) else { return Ok(()) };
     give_back(&mut stored, now);
-    store::update_job(write.tx(), &stored).await.map_err(Error::from)?;
-    write.commit().await
+    store::update_job(write.tx(), &stored).await?;
+    Ok(write.commit().await?)
 }
 
 async fn take(write: &mut Write<State>, op: &LeaseJobs) -> Result<Vec<Lease>, Error> {
@@ -113,13 +112,13 @@ async fn lease(
     })
 }
 
-pub(crate) async fn report_job(cx: &mut Write<State>, op: ReportJob) -> Result<Reported, Problem> {
-    let stored = store::job_to_change(cx.tx(), op.job).await.map_err(Error::from)?;
+pub(crate) async fn report_job(cx: &mut Write<State>, op: ReportJob) -> Result<Reported, Error> {
+    let stored = store::job_to_change(cx.tx(), op.job).await?;
     let mut stored = stored.ok_or(Error::Missing)?;
     let held = (stored.job.state, stored.job.node, stored.token)
         == (JobState::Running, Some(op.node), op.token);
     if !held {
-        return Err(Error::LeaseLost(op.job).into());
+        return Err(Error::LeaseLost(op.job));
     }
     let now = cx.now();
     stored.job.output = end_of(&op.output);
@@ -133,10 +132,10 @@ pub(crate) async fn report_job(cx: &mut Write<State>, op: ReportJob) -> Result<R
         }
         Outcome::Failed => give_back(&mut stored, now),
     }
-    store::update_job(cx.tx(), &stored).await.map_err(Error::from)?;
+    store::update_job(cx.tx(), &stored).await?;
     if op.outcome != Outcome::Running {
         let event = usage_of(&stored, now);
-        store::append_usage(cx.tx(), &event).await.map_err(Error::from)?;
+        store::append_usage(cx.tx(), &event).await?;
     }
     Ok(Reported { state: stored.job.state })
 }
@@ -177,9 +176,9 @@ fn end_of(output: &str) -> String {
 
 /// A job whose worker is silent for too long is another worker's. What the lost attempt took is
 /// not billed: nobody knows how it went.
-pub(crate) async fn expire(room: Room<State>) -> Result<Next, Problem> {
+pub(crate) async fn expire(room: Room<State>) -> Result<Next, Error> {
     let now = room.now();
-    let running = store::jobs_running(room.db()).await.map_err(Error::from)?;
+    let running = store::jobs_running(room.db()).await?;
     let (expired, held): (Vec<_>, Vec<_>) =
         running.into_iter().partition(|stored| stored.lease_expires <= now);
     for seen in expired {

@@ -28,8 +28,11 @@ pub(crate) enum Error {
     Pending,
     #[error("there is no such {0}")]
     Missing(&'static str),
-    #[error("the provider cannot work now; try again")]
+    #[error("the database failed")]
     Database(#[from] db::Error),
+    /// A peer refused, or the chassis did.
+    #[error(transparent)]
+    Refused(#[from] Problem),
 }
 
 impl From<Error> for Problem {
@@ -47,10 +50,8 @@ impl From<Error> for Problem {
                 Self { retry_after: Some(1), ..Self::conflict("order_pending", detail) }
             }
             Error::Missing(what) => Self::not_found(what),
-            Error::Database(cause) => {
-                tracing::error!(cause = &cause as &dyn std::error::Error, "the database failed");
-                Self::unavailable(detail, 1)
-            }
+            Error::Database(cause) => chassis::database_failed("provider", &cause),
+            Error::Refused(problem) => problem,
         }
     }
 }

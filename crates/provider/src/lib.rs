@@ -39,12 +39,12 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
     }];
     Component::new("provider", MIGRATIONS, State { domain: config.domain })
         .writes::<PutOffer>(offers::put_offer)
-        .reads::<ListOffers, _, _>(offers::list_offers)
-        .reads::<GetOffer, _, _>(offers::get_offer)
+        .reads::<ListOffers>(offers::list_offers)
+        .reads::<GetOffer>(offers::get_offer)
         .writes::<PlaceOrder>(orders::place_order)
-        .reads::<GetOrder, _, _>(orders::get_order)
-        .reads::<ListOrders, _, _>(orders::list_orders)
+        .reads::<GetOrder>(orders::get_order)
+        .reads::<ListOrders>(orders::list_orders)
         .writes::<ChangeSubscription>(orders::change_subscription)
-        .reads::<SuspendInstance, _, _>(orders::suspend_instance)
+        .acts::<SuspendInstance>(orders::suspend_instance)
         .keeps("orders", reconcile::step)
 }

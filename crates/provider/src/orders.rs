@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use api::{
-    Empty, Problem,
+    Empty,
     configurator::SetSuspension,
     provider::{
         ChangeSubscription, GetOrder, ListOrders, Offer, Order, OrderPhase, PlaceOrder,
@@ -15,8 +15,8 @@ use types::{Cursor, Host, InstanceId, OrderId, Page};
 
 use crate::{Error, State, store};
 
-pub(crate) async fn place_order(cx: &mut Write<State>, op: PlaceOrder) -> Result<Order, Problem> {
-    let offer = store::offer(cx.tx(), &op.service).await.map_err(Error::from)?;
+pub(crate) async fn place_order(cx: &mut Write<State>, op: PlaceOrder) -> Result<Order, Error> {
+    let offer = store::offer(cx.tx(), &op.service).await?;
     let offer = offer.ok_or_else(|| Error::NoOffer(op.service.clone()))?;
     let plan = chosen_plan(&offer, op.plan)?;
     check(&offer, &op.modules, &op.size)?;
@@ -39,21 +39,20 @@ pub(crate) async fn place_order(cx: &mut Write<State>, op: PlaceOrder) -> Result
         problem: None,
         created: now,
     };
-    store::insert_order(cx.tx(), &order).await.map_err(Error::from)?;
+    store::insert_order(cx.tx(), &order).await?;
     Ok(order)
 }
 
 pub(crate) async fn change_subscription(
     cx: &mut Write<State>,
     op: ChangeSubscription,
-) -> Result<Order, Problem> {
-    let latest =
-        store::latest_order(cx.tx(), op.account, op.instance).await.map_err(Error::from)?;
+) -> Result<Order, Error> {
+    let latest = store::latest_order(cx.tx(), op.account, op.instance).await?;
     let latest = latest.ok_or(Error::Missing("instance"))?;
     if latest.phase != OrderPhase::Complete {
-        return Err(Error::Pending.into());
+        return Err(Error::Pending);
     }
-    let offer = store::offer(cx.tx(), &latest.service).await.map_err(Error::from)?;
+    let offer = store::offer(cx.tx(), &latest.service).await?;
     let offer = offer.ok_or_else(|| Error::NoOffer(latest.service.clone()))?;
     check(&offer, &op.modules, &op.size)?;
     let now = cx.now();
@@ -65,7 +64,7 @@ pub(crate) async fn change_subscription(
         created: now,
         ..latest
     };
-    store::insert_order(cx.tx(), &order).await.map_err(Error::from)?;
+    store::insert_order(cx.tx(), &order).await?;
     Ok(order)
 }
 
@@ -105,26 +104,23 @@ fn check_host(host: &Host, domain: &str) -> Result<(), Error> {
     if own { Err(Error::HostReserved(host.clone(), domain.to_owned())) } else { Ok(()) }
 }
 
-pub(crate) async fn get_order(cx: Call<State>, op: GetOrder) -> Result<Order, Problem> {
-    let order = store::order(cx.db(), op.account, op.order).await.map_err(Error::from)?;
-    Ok(order.ok_or(Error::Missing("order"))?)
+pub(crate) async fn get_order(cx: Call<State>, op: GetOrder) -> Result<Order, Error> {
+    let order = store::order(cx.db(), op.account, op.order).await?;
+    order.ok_or(Error::Missing("order"))
 }
 
-pub(crate) async fn list_orders(cx: Call<State>, op: ListOrders) -> Result<Page<Order>, Problem> {
+pub(crate) async fn list_orders(cx: Call<State>, op: ListOrders) -> Result<Page<Order>, Error> {
     let cursor = Cursor { after: op.after, limit: op.limit };
-    let orders = store::orders(cx.db(), op.account, &cursor).await.map_err(Error::from)?;
+    let orders = store::orders(cx.db(), op.account, &cursor).await?;
     Ok(Page::cut(orders, &cursor, |order| order.order.to_string()))
 }
 
 /// The configurator keeps it; the provider only knows whether there is such an instance.
-pub(crate) async fn suspend_instance(
-    cx: Call<State>,
-    op: SuspendInstance,
-) -> Result<Empty, Problem> {
-    let known = store::latest_order(cx.db(), op.account, op.instance).await.map_err(Error::from)?;
+pub(crate) async fn suspend_instance(cx: Call<State>, op: SuspendInstance) -> Result<Empty, Error> {
+    let known = store::latest_order(cx.db(), op.account, op.instance).await?;
     known.ok_or(Error::Missing("instance"))?;
     let SuspendInstance { account, instance, reason } = op;
-    cx.peers().call(SetSuspension { account, instance, reason }).await
+    Ok(cx.peers().call(SetSuspension { account, instance, reason }).await?)
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use chassis::{Next, Room};
 use crate::{Error, State, store};
 
 /// Takes every order that is under way one step further. One that fails holds up no other.
-pub(crate) async fn step(room: Room<State>) -> Result<Next, Problem> {
-    let orders = store::orders_under_way(room.db()).await.map_err(Error::from)?;
+pub(crate) async fn step(room: Room<State>) -> Result<Next, Error> {
+    let orders = store::orders_under_way(room.db()).await?;
     let (mut moved, mut waiting) = (false, None);
     for order in orders {
         let told = match order.phase {
@@ -29,19 +29,17 @@ pub(crate) async fn step(room: Room<State>) -> Result<Next, Problem> {
             Err(problem) => (OrderPhase::Failed, Some(problem.detail)),
         };
         let mut write = room.begin().await?;
-        store::set_phase(write.tx(), order.order, phase, problem.as_deref())
-            .await
-            .map_err(Error::from)?;
+        store::set_phase(write.tx(), order.order, phase, problem.as_deref()).await?;
         // What was refused before anything was made lets go of the host.
         if phase == OrderPhase::Failed && order.phase == OrderPhase::Placed {
-            store::release_host(write.tx(), &order).await.map_err(Error::from)?;
+            store::release_host(write.tx(), &order).await?;
         }
         write.commit().await?;
         moved = true;
     }
     match (moved, waiting) {
         (true, _) => Ok(Next::Now),
-        (false, Some(problem)) => Err(problem),
+        (false, Some(problem)) => Err(problem.into()),
         (false, None) => Ok(Next::Idle),
     }
 }

@@ -21,11 +21,11 @@ use crate::{
 /// Announces what has not been announced, one after the other: what is told last is what holds, so
 /// an older release of a service is never told after a newer one. One that fails holds up no other
 /// service.
-pub(crate) async fn step(room: Room<State>) -> Result<Next, Problem> {
+pub(crate) async fn step(room: Room<State>) -> Result<Next, Error> {
     let _turn = room.state().announcing.lock().await;
     let waiting = store::releases_in(room.db(), ReleasePhase::Announcing).await;
     let mut unreached = BTreeMap::new();
-    for stored in waiting.map_err(Error::from)? {
+    for stored in waiting? {
         let service = stored.release.service.clone();
         if unreached.contains_key(&service) {
             continue;
@@ -36,7 +36,7 @@ pub(crate) async fn step(room: Room<State>) -> Result<Next, Problem> {
             Err(problem) => settle(&room, stored, Some(problem.detail)).await?,
         }
     }
-    unreached.into_values().next().map_or(Ok(Next::Idle), Err)
+    unreached.into_values().next().map_or(Ok(Next::Idle), |problem| Err(problem.into()))
 }
 
 /// The offer comes last: what can be ordered can be made, decided about and billed.
@@ -68,21 +68,15 @@ fn permissions(stored: &Stored) -> Vec<CatalogueEntry> {
     stored.manifest.permissions.iter().filter_map(entry).collect()
 }
 
-async fn settle(
-    room: &Room<State>,
-    stored: Stored,
-    problem: Option<String>,
-) -> Result<(), Problem> {
+async fn settle(room: &Room<State>, stored: Stored, problem: Option<String>) -> Result<(), Error> {
     let phase = if problem.is_some() { ReleasePhase::Failed } else { ReleasePhase::Published };
     let mut write = room.begin().await?;
     let (service, digest) = (stored.release.service, stored.release.digest);
-    store::set_phase(write.tx(), &service, &digest, phase, problem.as_deref())
-        .await
-        .map_err(Error::from)?;
+    store::set_phase(write.tx(), &service, &digest, phase, problem.as_deref()).await?;
     if phase == ReleasePhase::Published {
-        store::set_current(write.tx(), &service, &digest).await.map_err(Error::from)?;
+        store::set_current(write.tx(), &service, &digest).await?;
         let manifest = stored.manifest;
-        write.put(&ServiceRelease { service, digest, manifest }).await.map_err(Error::from)?;
+        write.put(&ServiceRelease { service, digest, manifest }).await?;
     }
-    write.commit().await
+    Ok(write.commit().await?)
 }

@@ -30,8 +30,11 @@ pub(crate) enum Error {
     Report,
     #[error("there is no such service")]
     NoService,
-    #[error("releases cannot work now; try again")]
+    #[error("the database failed")]
     Database(#[from] db::Error),
+    /// A peer refused, or the chassis did.
+    #[error(transparent)]
+    Refused(#[from] Problem),
     #[error("the package store cannot be used")]
     Files(#[from] std::io::Error),
 }
@@ -51,10 +54,8 @@ impl From<Error> for Problem {
             Error::Starting => Self::unavailable(detail, 1),
             Error::Report => Self::invalid("report", detail),
             Error::NoService => Self::not_found("service"),
-            Error::Database(cause) => {
-                tracing::error!(cause = &cause as &dyn std::error::Error, "the database failed");
-                Self::unavailable(detail, 1)
-            }
+            Error::Database(cause) => chassis::database_failed("releases", &cause),
+            Error::Refused(problem) => problem,
             Error::Files(cause) => {
                 tracing::error!(%cause, "the package store failed");
                 Self::unavailable(detail, 5)

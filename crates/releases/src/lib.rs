@@ -59,13 +59,13 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         announcing: tokio::sync::Mutex::default(),
     };
     Component::new("releases", MIGRATIONS, state)
-        .takes_bytes::<PutPackage, _, _>(PACKAGE_BYTES_MAX, packages::put_package)
-        .gives_bytes::<GetPackage, _, _>(packages::get_package)
-        .reads::<PublishRelease, _, _>(publish::publish_release)
-        .reads::<ListReleases, _, _>(publish::list_releases)
-        .reads::<ListServices, _, _>(publish::list_services)
-        .reads::<ListNodes, _, _>(nodes::list_nodes)
-        .reads::<Heartbeat, _, _>(nodes::heartbeat)
+        .takes_bytes::<PutPackage, _, _, _>(PACKAGE_BYTES_MAX, packages::put_package)
+        .gives_bytes::<GetPackage, _, _, _>(packages::get_package)
+        .acts::<PublishRelease>(publish::publish_release)
+        .reads::<ListReleases>(publish::list_releases)
+        .reads::<ListServices>(publish::list_services)
+        .reads::<ListNodes>(nodes::list_nodes)
+        .acts::<Heartbeat>(nodes::heartbeat)
         .feeds::<Changes>()
         .follows::<configurator::Changes>(|room, update| {
             let mut routes = room.state().routes.write().expect("nobody panics while holding it");

@@ -2,9 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use api::{
-    Problem,
-    releases::{Desired, DesiredReplica, Heartbeat, ListNodes, Node, ReplicaAddress, ReplicaState},
+use api::releases::{
+    Desired, DesiredReplica, Heartbeat, ListNodes, Node, ReplicaAddress, ReplicaState,
 };
 use chassis::{Call, Next, Room, Write};
 use types::{AccountId, Cursor, Digest, InstanceId, NodeId, Page, ReplicaId};
@@ -21,9 +20,9 @@ const ALIVE: Duration = Duration::from_secs(15);
 const SEEN_AGAIN: Duration = Duration::from_secs(5);
 const WAIT_MILLIS_MAX: u32 = 5_000;
 
-pub(crate) async fn heartbeat(cx: Call<State>, op: Heartbeat) -> Result<Desired, Problem> {
+pub(crate) async fn heartbeat(cx: Call<State>, op: Heartbeat) -> Result<Desired, Error> {
     if op.releases.len() > 200 || op.replicas.len() > 2_000 {
-        return Err(Error::Report.into());
+        return Err(Error::Report);
     }
     let report = Node {
         node: op.node,
@@ -100,8 +99,8 @@ fn units(state: &State, services: &[store::Stored]) -> Result<Vec<Unit>, Error> 
     Ok(plan::units(services, routes.values().map(std::sync::Arc::as_ref)))
 }
 
-async fn take_report(cx: &Call<State>, report: &Node) -> Result<(), Problem> {
-    let known = store::node(cx.db(), report.node).await.map_err(Error::from)?;
+async fn take_report(cx: &Call<State>, report: &Node) -> Result<(), Error> {
+    let known = store::node(cx.db(), report.node).await?;
     let same = known.as_ref().is_some_and(|known| {
         (&known.name, &known.releases, &known.replicas)
             == (&report.name, &report.releases, &report.replicas)
@@ -113,9 +112,9 @@ async fn take_report(cx: &Call<State>, report: &Node) -> Result<(), Problem> {
     let owners = owners(cx.state())?;
     let planned = planned(cx, &services(cx).await?, report).await?;
     let mut write = cx.begin().await?;
-    store::put_node(write.tx(), report).await.map_err(Error::from)?;
+    store::put_node(write.tx(), report).await?;
     tell_gateways(&mut write, report, &planned, &owners).await?;
-    write.commit().await
+    Ok(write.commit().await?)
 }
 
 fn owners(state: &State) -> Result<BTreeMap<InstanceId, AccountId>, Error> {
@@ -166,30 +165,30 @@ async fn tell_gateways(
 }
 
 /// The replicas of a node that is not heard of any more are used by nobody.
-pub(crate) async fn forget_the_gone(room: Room<State>) -> Result<Next, Problem> {
+pub(crate) async fn forget_the_gone(room: Room<State>) -> Result<Next, Error> {
     let now = room.now();
     let cursor = Cursor { after: None, limit: Some(500) };
-    for node in store::nodes(room.db(), &cursor).await.map_err(Error::from)? {
+    for node in store::nodes(room.db(), &cursor).await? {
         if now.since(node.seen) < ALIVE {
             continue;
         }
         let mut write = room.begin().await?;
-        let told = store::replicas(write.tx(), node.node).await.map_err(Error::from)?;
+        let told = store::replicas(write.tx(), node.node).await?;
         if told.is_empty() {
             continue;
         }
         for (replica, _) in told {
-            store::delete_replica(write.tx(), replica).await.map_err(Error::from)?;
-            write.remove::<ReplicaAddress>(&replica.to_string()).await.map_err(Error::from)?;
+            store::delete_replica(write.tx(), replica).await?;
+            write.remove::<ReplicaAddress>(&replica.to_string()).await?;
         }
         write.commit().await?;
     }
     Ok(Next::Idle)
 }
 
-pub(crate) async fn list_nodes(cx: Call<State>, op: ListNodes) -> Result<Page<Node>, Problem> {
+pub(crate) async fn list_nodes(cx: Call<State>, op: ListNodes) -> Result<Page<Node>, Error> {
     let cursor = Cursor { after: op.after, limit: op.limit };
-    let mut nodes = store::nodes(cx.db(), &cursor).await.map_err(Error::from)?;
+    let mut nodes = store::nodes(cx.db(), &cursor).await?;
     let now = cx.now();
     for node in &mut nodes {
         node.alive = now.since(node.seen) < ALIVE;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use api::{
-    Empty, Problem,
+    Empty,
     releases::{GetPackage, PutPackage},
 };
 use bytes::Bytes;
@@ -31,7 +31,7 @@ pub(crate) async fn put_package(
     cx: Call<State>,
     op: PutPackage,
     body: Bytes,
-) -> Result<Empty, Problem> {
+) -> Result<Empty, Error> {
     let path = cx.state().path(&op.digest);
     let stored = blocking(move || {
         let found = Digest::of(&body);
@@ -55,8 +55,8 @@ pub(crate) async fn put_package(
     Ok(Empty {})
 }
 
-pub(crate) async fn get_package(cx: Call<State>, op: GetPackage) -> Result<Bytes, Problem> {
-    Ok(read(cx.state().path(&op.digest), op.digest).await?)
+pub(crate) async fn get_package(cx: Call<State>, op: GetPackage) -> Result<Bytes, Error> {
+    read(cx.state().path(&op.digest), op.digest).await
 }
 
 async fn read(path: PathBuf, digest: Digest) -> Result<Bytes, Error> {

@@ -1,7 +1,6 @@
 //! Publishing: checked in full, then announced.
 
 use api::{
-    Problem,
     manifest::Manifest,
     prices::PriceBook,
     releases::{
@@ -18,10 +17,7 @@ use crate::{
     store::{self, Stored},
 };
 
-pub(crate) async fn publish_release(
-    cx: Call<State>,
-    op: PublishRelease,
-) -> Result<Release, Problem> {
+pub(crate) async fn publish_release(cx: Call<State>, op: PublishRelease) -> Result<Release, Error> {
     check_signature(&op)?;
     let (manifest, prices) = checked(&op)?;
     let path = cx.state().path(&op.digest);
@@ -39,18 +35,18 @@ pub(crate) async fn publish_release(
     let mut write = cx.begin().await?;
     let release = &stored.release;
     let bound = store::bind_publisher(write.tx(), &release.service, &release.public_key).await;
-    if !bound.map_err(Error::from)? {
-        return Err(Error::OtherPublisher(release.service.clone()).into());
+    if !bound? {
+        return Err(Error::OtherPublisher(release.service.clone()));
     }
     // Published again, it is announced again: whatever was missed is told now.
-    store::put_release(write.tx(), &stored).await.map_err(Error::from)?;
+    store::put_release(write.tx(), &stored).await?;
     write.commit().await?;
     // The reconciler would do it too; done here, the publisher is told how it went.
     if let Err(problem) = announce::step(cx.room().clone()).await {
         tracing::warn!(%problem, "the announcement will be tried again");
     }
     let (service, digest) = (&stored.release.service, &stored.release.digest);
-    let now = store::release(cx.db(), service, digest).await.map_err(Error::from)?;
+    let now = store::release(cx.db(), service, digest).await?;
     Ok(now.ok_or(Error::NoService)?.release)
 }
 
@@ -78,19 +74,19 @@ fn checked(op: &PublishRelease) -> Result<(Manifest, PriceBook), Error> {
 pub(crate) async fn list_releases(
     cx: Call<State>,
     op: ListReleases,
-) -> Result<Page<Release>, Problem> {
+) -> Result<Page<Release>, Error> {
     let cursor = Cursor { after: op.after, limit: op.limit };
-    let releases = store::releases(cx.db(), &op.service, &cursor).await.map_err(Error::from)?;
+    let releases = store::releases(cx.db(), &op.service, &cursor).await?;
     Ok(Page::cut(releases, &cursor, |release| release.created.micros().to_string()))
 }
 
 pub(crate) async fn list_services(
     cx: Call<State>,
     op: ListServices,
-) -> Result<Page<ServiceSummary>, Problem> {
+) -> Result<Page<ServiceSummary>, Error> {
     let cursor = Cursor { after: op.after, limit: op.limit };
-    let services = store::services(cx.db(), &cursor).await.map_err(Error::from)?;
-    let nodes = store::nodes(cx.db(), &Cursor::default()).await.map_err(Error::from)?;
+    let services = store::services(cx.db(), &cursor).await?;
+    let nodes = store::nodes(cx.db(), &Cursor::default()).await?;
     let summary = |stored: Stored| {
         let digest = &stored.release.digest;
         let ready = nodes.iter().filter(|node| {
