@@ -1,7 +1,7 @@
 //! What can go wrong here, and what is said about it.
 
 use api::Problem;
-use types::{Grantable, Name, Permission, Resource};
+use types::{GrantId, Grantable, Name, Permission, Principal, Resource};
 
 /// Why access refuses.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +20,12 @@ pub(crate) enum Error {
     NotGrantable(Grantable),
     #[error("`{0}` is not in this account; grant on the account or on one of its instances")]
     Elsewhere(Resource),
+    #[error("there is no `{0}`; `mandate user list` shows an account's users")]
+    Nobody(Principal),
+    #[error("`{0}` cannot be granted this: grant to a user or, but for roles, a published service")]
+    NotForThem(Principal),
+    #[error("the grant `{0}` says something else; revoke it first, or take another id")]
+    Other(GrantId),
     #[error("there is no such grant in this account")]
     Missing,
     #[error("this is the account's last owner; make somebody else an owner first")]
@@ -41,6 +47,9 @@ impl From<Error> for Problem {
             Error::Unknown(_) => Self::invalid("unknown_permission", detail),
             Error::NotGrantable(_) => Self::invalid("not_grantable", detail),
             Error::Elsewhere(_) => Self::invalid("foreign_resource", detail),
+            Error::Nobody(_) => Self::invalid("unknown_principal", detail),
+            Error::NotForThem(_) => Self::invalid("not_grantable_to", detail),
+            Error::Other(_) => Self::conflict("grant_exists", detail),
             Error::Missing => Self::not_found("grant in this account"),
             Error::LastOwner => Self::conflict("last_owner", detail),
             Error::Database(cause) => chassis::database_failed("access", &cause),

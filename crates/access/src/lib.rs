@@ -10,6 +10,7 @@ mod decisions;
 mod error;
 mod grants;
 mod store;
+mod whom;
 
 use api::access::{
     Changes, CheckPermission, CreateGrant, ListAudit, ListGrants, ListPermissions, PutCatalogue,
@@ -24,16 +25,19 @@ pub(crate) struct State;
 
 /// The component.
 pub fn component() -> Component<impl Send + Sync + 'static> {
-    const MIGRATIONS: &[db::Migration] = &[db::Migration {
-        name: "access_0001",
-        sql: include_str!("../migrations/0001_access.sql"),
-    }];
+    const MIGRATIONS: &[db::Migration] = &[
+        db::Migration { name: "access_0001", sql: include_str!("../migrations/0001_access.sql") },
+        db::Migration {
+            name: "access_0002",
+            sql: include_str!("../migrations/0002_equal_grants.sql"),
+        },
+    ];
     Component::new("access", MIGRATIONS, State)
         .writes::<PutCatalogue>(catalogue::put_catalogue)
         .reads::<ListPermissions>(catalogue::list_permissions)
-        .writes::<PutGrant>(grants::put_grant)
-        .writes::<CreateGrant>(grants::create_grant)
-        .writes::<RevokeGrant>(grants::revoke_grant)
+        .acts::<PutGrant>(grants::put_grant)
+        .acts::<CreateGrant>(grants::create_grant)
+        .acts::<RevokeGrant>(grants::revoke_grant)
         .reads::<ListGrants>(grants::list_grants)
         .reads::<CheckPermission>(decisions::check_permission)
         .reads::<ListAudit>(decisions::list_audit)

@@ -14,20 +14,15 @@ fn owner(account: Option<AccountId>) -> String {
     account.map(|id| id.to_string()).unwrap_or_default()
 }
 
-/// Answers whether it says something new.
-pub(crate) async fn put_grant(
+/// Keeps it, unless there is one that says the same or has its id; answers whether it is new.
+pub(crate) async fn insert_grant(
     tx: &mut db::Tx,
     account: Option<AccountId>,
     grant: &Grant,
 ) -> Stored<bool> {
     db::query(
         "insert into access_grant (id, account, principal, given, resource, granted_by, created)
-         values (?, ?, ?, ?, ?, ?, ?)
-         on conflict (id) do update set account = excluded.account, principal = excluded.principal,
-         given = excluded.given, resource = excluded.resource, granted_by = excluded.granted_by,
-         created = excluded.created
-         where (access_grant.principal, access_grant.given, access_grant.resource)
-         <> (excluded.principal, excluded.given, excluded.resource)",
+         values (?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
     )
     .bind(grant.grant)
     .bind(owner(account))
@@ -60,6 +55,16 @@ pub(crate) async fn grant(
     db::query("select * from access_grant where id = ? and account = ?")
         .bind(id)
         .bind(owner(account))
+        .optional(on, read_grant)
+        .await
+}
+
+/// The grant that says the same.
+pub(crate) async fn equal_grant(on: impl On, to: &Grant) -> Stored<Option<Grant>> {
+    db::query("select * from access_grant where principal = ? and given = ? and resource = ?")
+        .bind(&to.principal)
+        .bind(&to.given)
+        .bind(&to.on)
         .optional(on, read_grant)
         .await
 }

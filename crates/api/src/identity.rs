@@ -10,13 +10,15 @@ operations! { "identity":
     /// Opens an account with its first user, who owns it.
     RegisterAccount POST "/v1/accounts" on platform by [public] -> Registered;
     /// Shows an account.
-    GetAccount GET "/v1/accounts/{account}" on account by [customer, operator] -> Account;
+    GetAccount GET "/v1/accounts/{account}" on account by [customer, operator, access] -> Account;
     /// Lists all accounts.
     ListAccounts GET "/v1/accounts" on platform by [operator] -> Page<Account>;
     /// Adds a user to an account. The user may do nothing until something is granted.
     CreateUser POST "/v1/accounts/{account}/users" on account by [customer] -> User;
     /// Lists the users of an account.
     ListUsers GET "/v1/accounts/{account}/users" on account by [customer, operator] -> Page<User>;
+    /// Shows a user.
+    GetUser GET "/v1/users/{user}" on platform by [operator, access] -> User;
     /// Proves who one is, and begins a session.
     SignIn POST "/v1/sessions" on platform by [public] -> SignedIn;
     /// Ends a session of one's own; when this returns its token is worth nothing anywhere.
@@ -122,6 +124,13 @@ pub struct ListUsers {
     /// How many at most, 1 to 500; 100 if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
+}
+
+/// Shows a user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GetUser {
+    /// Which one.
+    pub user: UserId,
 }
 
 /// Proves who one is.

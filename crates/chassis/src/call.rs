@@ -88,6 +88,14 @@ impl<S> Room<S> {
         self.0.followers.barrier(revision).await;
     }
 
+    /// Returns when every copy of the feed that is alive has applied all that is committed here.
+    pub async fn copies_have_all(&self) -> Result<(), Problem> {
+        let head = feed::head(self.db()).await;
+        let head = head.map_err(|cause| database_failed(self.0.name, &cause))?;
+        self.followed_to(head).await;
+        Ok(())
+    }
+
     /// Begins a transaction on the component's own behalf.
     pub async fn begin(&self) -> Result<Write<S>, Problem> {
         let tx = self.0.db.begin().await.map_err(|cause| database_failed(self.0.name, &cause))?;
@@ -214,24 +222,35 @@ impl<S> Write<S> {
     }
 
     /// Makes it so.
-    pub async fn commit(self) -> Result<(), Problem> {
+    pub async fn commit(mut self) -> Result<(), Problem> {
+        let awaited = self.awaited().await?;
         let room = self.room.furniture();
         self.tx.commit().await.map_err(|cause| database_failed(room.name, &cause))?;
         if let Some(revision) = self.revision {
             room.followers.advance(revision);
-            if self.waits {
-                room.followers.barrier(revision).await;
-            }
+        }
+        if let Some(revision) = awaited {
+            room.followers.barrier(revision).await;
         }
         self.room.nudge();
         Ok(())
     }
 
+    /// The revision that every living copy must have applied before the answer is given.
+    async fn awaited(&mut self) -> Result<Option<u64>, Problem> {
+        if !self.waits || self.revision.is_some() {
+            return Ok(self.revision.filter(|_| self.waits));
+        }
+        // What is asked for was there before: whoever wrote it may still be waiting for copies.
+        let head = feed::head(&mut self.tx).await;
+        head.map(Some).map_err(|cause| database_failed(self.room.furniture().name, &cause))
+    }
+
     /// Makes it so together with the answer, such that the same request again gets that answer.
     pub async fn finish<R: serde::Serialize + Sync>(mut self, reply: R) -> Result<R, Problem> {
         if let Some(repeat) = self.repeat.take() {
-            let now = self.now();
-            repeat.keep(&mut self.tx, &reply, now).await?;
+            let (now, awaited) = (self.now(), self.awaited().await?);
+            repeat.keep(&mut self.tx, &reply, awaited, now).await?;
         }
         self.commit().await?;
         Ok(reply)

@@ -77,7 +77,10 @@ where
                 None => None,
             };
             let reply = match earlier {
-                Some(reply) => reply,
+                Some((reply, awaited)) => {
+                    entered.call.followed_to(awaited.unwrap_or(0)).await;
+                    reply
+                }
                 None => handler(entered.call, entered.operation).await.map_err(Into::into)?,
             };
             json(StatusCode::OK, "application/json", &reply)

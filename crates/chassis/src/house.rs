@@ -43,8 +43,10 @@ pub struct House {
     databases: Mutex<Vec<db::Db>>,
 }
 
-const FEED: db::Migration =
-    db::Migration { name: "chassis_0001", sql: include_str!("../migrations/0001_chassis.sql") };
+const FEED: [db::Migration; 2] = [
+    db::Migration { name: "chassis_0001", sql: include_str!("../migrations/0001_chassis.sql") },
+    db::Migration { name: "chassis_0002", sql: include_str!("../migrations/0002_replays.sql") },
+];
 
 impl House {
     /// Opens the house; the first time, its master key is made.
@@ -119,7 +121,7 @@ impl House {
         assert!(missing.is_empty(), "nobody answers {missing:?}");
         let failed = |cause: db::Error| database_failed(name, &cause);
         let password = self.database_password(name);
-        let migrations = [std::slice::from_ref(&FEED), component.migrations];
+        let migrations = [FEED.as_slice(), component.migrations];
         let db = self.config.engine.open(name, &password, &migrations).await.map_err(failed)?;
         self.databases.lock().expect("nobody panics while holding it").push(db.clone());
         let known = feed::known_followers(&db).await.map_err(failed)?;

@@ -53,25 +53,32 @@ impl Repeat {
         })
     }
 
-    /// The answer that was given to this request before.
+    /// The answer that was given to this request before, with the revision that every copy must
+    /// have applied before it is given again.
     pub(crate) async fn earlier<R: DeserializeOwned>(
         &self,
         db: &db::Db,
-    ) -> Result<Option<R>, Problem> {
+    ) -> Result<Option<(R, Option<u64>)>, Problem> {
         let found = db::query(
-            "select fingerprint, reply from repeated_request where principal = ? and idempotency_key = ?",
+            "select fingerprint, reply, revision from repeated_request
+             where principal = ? and idempotency_key = ?",
         )
         .bind(&self.principal)
         .bind(&self.key)
-        .optional(db, |row| Ok((row.get::<String>("fingerprint")?, row.get::<String>("reply")?)))
+        .optional(db, |row| {
+            let kept = (row.get::<String>("fingerprint")?, row.get::<String>("reply")?);
+            Ok((kept, row.get::<Option<u64>>("revision")?))
+        })
         .await
         .map_err(|cause| database_failed(self.component, &cause))?;
         match found {
             None => Ok(None),
-            Some((fingerprint, reply)) if fingerprint == self.fingerprint => {
+            Some(((fingerprint, reply), revision)) if fingerprint == self.fingerprint => {
                 let opened = self.seal.open(&reply, &self.context());
                 let reply = opened.map_err(|_| Problem::internal())?;
-                serde_json::from_str(reply.reveal()).map(Some).map_err(|_| Problem::internal())
+                let reply =
+                    serde_json::from_str(reply.reveal()).map_err(|_| Problem::internal())?;
+                Ok(Some((reply, revision)))
             }
             Some(_) => Err(Problem::conflict(
                 "idempotency_key_reused",
@@ -93,6 +100,7 @@ impl Repeat {
         &self,
         tx: &mut db::Tx,
         reply: &R,
+        awaited: Option<u64>,
         now: Timestamp,
     ) -> Result<(), Problem> {
         let failed = |cause: db::Error| {
@@ -112,13 +120,15 @@ impl Repeat {
             .await
             .map_err(failed)?;
         db::query(
-            "insert into repeated_request (principal, idempotency_key, fingerprint, reply, created)
-             values (?, ?, ?, ?, ?)",
+            "insert into repeated_request
+             (principal, idempotency_key, fingerprint, reply, revision, created)
+             values (?, ?, ?, ?, ?, ?)",
         )
         .bind(&self.principal)
         .bind(&self.key)
         .bind(&self.fingerprint)
         .bind(self.seal.seal(&Secret::new(text), &self.context()))
+        .bind(awaited)
         .bind(now)
         .run(tx)
         .await

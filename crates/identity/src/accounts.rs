@@ -4,7 +4,8 @@ use api::{
     Problem,
     access::PutGrant,
     identity::{
-        Account, CreateUser, GetAccount, ListAccounts, ListUsers, RegisterAccount, Registered, User,
+        Account, CreateUser, GetAccount, GetUser, ListAccounts, ListUsers, RegisterAccount,
+        Registered, User,
     },
 };
 use chassis::{Call, Next, Room};
@@ -34,13 +35,13 @@ pub(crate) async fn register_account(
     insert_person(write.tx(), &user, &hash, Some(OWNER)).await?;
     let registered = write.finish(Registered { account: account.account, user: user.user }).await?;
     // The reconciler would do it too; done here, the new owner can go on at once.
-    grant_roles_now(cx.room()).await;
+    grant_role_now(cx.room(), &user, OWNER).await;
     Ok(registered)
 }
 
-/// Tells access without waiting for the reconciler, which tries again if it fails.
-pub(crate) async fn grant_roles_now(room: &Room<State>) {
-    if let Err(problem) = grant_roles(room.clone()).await {
+/// Tells access of one person without waiting for the reconciler, which tries again if it fails.
+pub(crate) async fn grant_role_now(room: &Room<State>, user: &User, role: &str) {
+    if let Err(problem) = grant_role(room, user, role).await {
         tracing::warn!(%problem, "a grant will be tried again");
     }
 }
@@ -81,26 +82,38 @@ pub(crate) async fn list_accounts(
     Ok(Page::cut(accounts, &cursor, |account| account.account.to_string()))
 }
 
+pub(crate) async fn get_user(cx: Call<State>, op: GetUser) -> Result<User, Error> {
+    store::user(cx.db(), op.user).await?.ok_or(Error::Missing("user"))
+}
+
 pub(crate) async fn list_users(cx: Call<State>, op: ListUsers) -> Result<Page<User>, Error> {
     let cursor = Cursor { after: op.after, limit: op.limit };
     let users = store::users(cx.db(), op.account, &cursor).await?;
     Ok(Page::cut(users, &cursor, |user| user.user.to_string()))
 }
 
-/// Tells access what owners and operators are to be granted, until it has been told.
+/// Tells access what owners and operators are to be granted, until it has been told. One whose
+/// grant fails holds nobody else up.
 pub(crate) async fn grant_roles(room: Room<State>) -> Result<Next, Error> {
+    let mut outcome = Ok(Next::Idle);
     for (user, role) in store::people_to_grant(room.db()).await? {
-        let on = match (role.as_str(), user.account) {
-            (OWNER, Some(account)) => Resource::Account(account),
-            _ => Resource::Platform,
-        };
-        let given: Grantable = role.parse().map_err(|_| Problem::internal())?;
-        let grant = GrantId::named(&[&role, &user.user.to_string()]);
-        let principal = Principal::User(user.user);
-        room.peers().call(PutGrant { grant, principal, given, on }).await?;
-        store::set_granted(room.db(), user.user).await?;
+        if let Err(cause) = grant_role(&room, &user, &role).await {
+            outcome = Err(cause);
+        }
     }
-    Ok(Next::Idle)
+    outcome
+}
+
+async fn grant_role(room: &Room<State>, user: &User, role: &str) -> Result<(), Error> {
+    let on = match (role, user.account) {
+        (OWNER, Some(account)) => Resource::Account(account),
+        _ => Resource::Platform,
+    };
+    let given: Grantable = role.parse().map_err(|_| Problem::internal())?;
+    let grant = GrantId::named(&[role, &user.user.to_string()]);
+    let principal = Principal::User(user.user);
+    room.peers().call(PutGrant { grant, principal, given, on }).await?;
+    Ok(store::set_granted(room.db(), user.user).await?)
 }
 
 /// The address in the form in which it is kept: trimmed and in lower case.

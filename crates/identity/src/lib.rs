@@ -17,8 +17,8 @@ mod store;
 use std::path::PathBuf;
 
 use api::identity::{
-    Changes, CreateJoinToken, CreateUser, GetAccount, IssueServiceToken, JoinNode, ListAccounts,
-    ListUsers, RegisterAccount, SignIn, SignOut, WhoAmI,
+    Changes, CreateJoinToken, CreateUser, GetAccount, GetUser, IssueServiceToken, JoinNode,
+    ListAccounts, ListUsers, RegisterAccount, SignIn, SignOut, WhoAmI,
 };
 use chassis::{Component, Signer};
 
@@ -50,9 +50,10 @@ pub fn component(config: Config, signer: Signer) -> Component<impl Send + Sync +
         .reads::<GetAccount>(accounts::get_account)
         .reads::<ListAccounts>(accounts::list_accounts)
         .acts::<CreateUser>(accounts::create_user)
+        .reads::<GetUser>(accounts::get_user)
         .reads::<ListUsers>(accounts::list_users)
         .acts::<SignIn>(sessions::sign_in)
-        .writes::<SignOut>(sessions::sign_out)
+        .acts::<SignOut>(sessions::sign_out)
         .reads::<WhoAmI>(sessions::who_am_i)
         .writes::<CreateJoinToken>(nodes::create_join_token)
         .writes::<JoinNode>(nodes::join_node)

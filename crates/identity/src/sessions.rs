@@ -12,7 +12,7 @@ use types::{Principal, Secret, SessionId};
 
 use crate::{
     Error, State,
-    accounts::{checked_email, grant_roles_now},
+    accounts::{checked_email, grant_role_now},
     store,
 };
 
@@ -25,9 +25,9 @@ pub(crate) async fn sign_in(cx: Call<State>, op: SignIn) -> Result<SignedIn, Err
     let hash = found.as_ref().map(|person| person.hash.clone());
     let right = cx.state().passwords.is_right(op.password, hash).await?;
     let person = found.filter(|_| right).ok_or(Error::SignIn)?;
-    if !person.granted {
+    if let Some(role) = &person.ungranted {
         // The reconciler is at it; done here, whoever has signed in can go on at once.
-        grant_roles_now(cx.room()).await;
+        grant_role_now(cx.room(), &person.user, role).await;
     }
     let user = person.user;
     let now = cx.now();
@@ -45,7 +45,20 @@ pub(crate) async fn sign_in(cx: Call<State>, op: SignIn) -> Result<SignedIn, Err
     Ok(SignedIn { token, session, user, expires })
 }
 
-pub(crate) async fn sign_out(cx: &mut Write<State>, op: SignOut) -> Result<Empty, Error> {
+pub(crate) async fn sign_out(cx: Call<State>, op: SignOut) -> Result<Empty, Error> {
+    let mut write = cx.begin().await?;
+    match end_session(&mut write, &op).await {
+        Ok(()) => Ok(write.finish(Empty {}).await?),
+        Err(refusal) => {
+            drop(write);
+            // Who asks again hears that it is gone: then it must be gone everywhere.
+            cx.copies_have_all().await?;
+            Err(refusal)
+        }
+    }
+}
+
+async fn end_session(cx: &mut Write<State>, op: &SignOut) -> Result<(), Error> {
     let Principal::User(user) = cx.caller.principal else {
         return Err(Error::Missing("session"));
     };
@@ -55,7 +68,7 @@ pub(crate) async fn sign_out(cx: &mut Write<State>, op: SignOut) -> Result<Empty
     store::insert_ended(cx.tx(), &ended).await?;
     cx.put(&ended).await?;
     cx.wait_for_copies();
-    Ok(Empty {})
+    Ok(())
 }
 
 pub(crate) async fn who_am_i(cx: Call<State>, _: WhoAmI) -> Result<Me, Error> {

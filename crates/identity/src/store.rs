@@ -80,8 +80,8 @@ pub(crate) async fn users(on: impl On, account: AccountId, cursor: &Cursor) -> S
 pub(crate) struct Person {
     pub(crate) user: User,
     pub(crate) hash: String,
-    /// Whether access has been told of their role.
-    pub(crate) granted: bool,
+    /// The role that access has not been told of yet.
+    pub(crate) ungranted: Option<String>,
 }
 
 pub(crate) async fn person(on: impl On, email: &str) -> Stored<Option<Person>> {
@@ -89,7 +89,8 @@ pub(crate) async fn person(on: impl On, email: &str) -> Stored<Option<Person>> {
         .bind(email)
         .optional(on, |row| {
             let (user, hash) = (read_user(row)?, row.get("password_hash")?);
-            Ok(Person { user, hash, granted: row.get("granted")? })
+            let (role, granted): (Option<String>, bool) = (row.get("role")?, row.get("granted")?);
+            Ok(Person { user, hash, ungranted: role.filter(|_| !granted) })
         })
         .await
 }

@@ -73,8 +73,8 @@ pub(crate) async fn known_followers(db: &db::Db) -> Result<Vec<String>, db::Erro
 }
 
 /// The newest revision.
-pub(crate) async fn head(db: &db::Db) -> Result<u64, db::Error> {
-    db::query("select revision from feed_head").one(db, |row| row.get("revision")).await
+pub(crate) async fn head(on: impl db::On) -> Result<u64, db::Error> {
+    db::query("select revision from feed_head").one(on, |row| row.get("revision")).await
 }
 
 fn change(row: &db::Row) -> Result<Change, db::Error> {

@@ -4,10 +4,16 @@ use std::time::Duration;
 
 use api::{
     Kind,
-    access::{CheckPermission, CreateGrant, ListAudit, ListGrants, ListPermissions, RevokeGrant},
+    access::{
+        CheckPermission, CreateGrant, ListAudit, ListGrants, ListPermissions, PutGrant, RevokeGrant,
+    },
+    configurator::PutInstance,
     identity::ListUsers,
 };
-use types::{Grantable, InstanceId, Permission, Principal, Resource, Timestamp};
+use types::{
+    AccountId, GrantId, Grantable, InstanceId, NodeId, Permission, Principal, Resource, Timestamp,
+    UserId,
+};
 
 use crate::world::{Person, World};
 
@@ -29,6 +35,21 @@ async fn grant(
     by.client.call(CreateGrant { account, principal, given, on }).await
 }
 
+/// An instance of the service `forum` that is the person's.
+async fn instance(world: &World, of: &Person, name: &str) -> Resource {
+    let (account, instance) = (of.account, InstanceId::named(&[name]));
+    let put = PutInstance {
+        account,
+        instance,
+        service: "forum".parse().unwrap(),
+        host: format!("{name}.localhost").parse().unwrap(),
+        modules: std::collections::BTreeSet::new(),
+        size: "small".into(),
+    };
+    world.component("provider").call(put).await.unwrap();
+    Resource::Instance(account, instance)
+}
+
 fn allowed(world: &World, person: &Person, what: &str, on: &Resource) -> bool {
     let caller = chassis::Caller {
         principal: person.principal(),
@@ -42,7 +63,7 @@ stories! {
     async fn a_grant_and_a_revocation_hold_when_the_call_returns(world: &World) {
         world.publish("forum", "first").await;
         let (ada, ben) = (world.sign_up("ada").await, world.sign_up("ben").await);
-        let on = Resource::Instance(ada.account, InstanceId::new(Timestamp::from_micros(1)));
+        let on = instance(world, &ada, "one").await;
         assert!(allowed(world, &ada, "forum.addUsers", &on), "the owner may");
         assert!(!allowed(world, &ben, "forum.addUsers", &on));
         for _ in 0..5 {
@@ -58,8 +79,7 @@ stories! {
     async fn a_grant_says_on_what(world: &World) {
         world.publish("forum", "first").await;
         let (ada, ben) = (world.sign_up("ada").await, world.sign_up("ben").await);
-        let instance = |n| Resource::Instance(ada.account, InstanceId::new(Timestamp::from_micros(n)));
-        let (one, two) = (instance(1), instance(1_000_000));
+        let (one, two) = (instance(world, &ada, "one").await, instance(world, &ada, "two").await);
         grant(&ada, &ben, "forum.*", one.clone()).await.unwrap();
         assert!(allowed(world, &ben, "forum.removeUsers", &one));
         assert!(!allowed(world, &ben, "forum.removeUsers", &two));
@@ -88,6 +108,79 @@ stories! {
             on: own,
         });
         assert_eq!(by_ben.await.unwrap_err().kind, Kind::Denied);
+    }
+
+    async fn a_grant_is_for_somebody_who_is_there(world: &World) {
+        world.publish("forum", "first").await;
+        let ada = world.sign_up("ada").await;
+        let on = Resource::Account(ada.account);
+        let nobody = Principal::User(UserId::new(Timestamp::from_micros(1)));
+        let node = Principal::Node(NodeId::new(Timestamp::from_micros(1)));
+        let service = |name: &str| Principal::Service(name.parse().unwrap());
+        for (principal, what, code) in [
+            (nobody.clone(), "owner", "unknown_principal"),
+            (nobody, "forum.addUsers", "unknown_principal"),
+            (service("chess"), "forum.addUsers", "unknown_principal"),
+            (service("forum"), "owner", "not_grantable_to"),
+            (service("billing"), "forum.addUsers", "not_grantable_to"),
+            (Principal::Visitor, "owner", "not_grantable_to"),
+            (Principal::Visitor, "forum.addUsers", "not_grantable_to"),
+            (node, "owner", "not_grantable_to"),
+        ] {
+            let (account, given, on) = (ada.account, given(what), on.clone());
+            let create = CreateGrant { account, principal: principal.clone(), given, on };
+            let refused = ada.client.call(create.clone()).await.unwrap_err();
+            assert_eq!((refused.kind, refused.code.as_str()), (Kind::Invalid, code), "{refused}");
+            let CreateGrant { principal, given, on, .. } = create;
+            let put = PutGrant { grant: GrantId::named(&[what]), principal, given, on };
+            let refused = world.operator().await.call(put).await.unwrap_err();
+            assert_eq!(refused.code, code, "{refused}");
+        }
+        let (account, given) = (ada.account, given("forum.addUsers"));
+        let create = CreateGrant { account, principal: service("forum"), given, on };
+        ada.client.call(create).await.unwrap();
+    }
+
+    async fn a_grant_is_on_something_of_the_accounts(world: &World) {
+        world.publish("forum", "first").await;
+        let (ada, ben) = (world.sign_up("ada").await, world.sign_up("ben").await);
+        let Resource::Instance(_, foreign) = instance(world, &ben, "ben").await else { return };
+        for none in [foreign, InstanceId::named(&["none"])] {
+            let on = Resource::Instance(ada.account, none);
+            let refused = grant(&ada, &ben, "forum.addUsers", on).await.unwrap_err();
+            assert_eq!(refused.code, "foreign_resource", "{refused}");
+        }
+        let nowhere = AccountId::new(Timestamp::from_micros(1));
+        let (principal, given) = (ada.principal(), given("owner"));
+        let on = Resource::Account(nowhere);
+        let create = CreateGrant { account: nowhere, principal, given, on };
+        let refused = world.operator().await.call(create).await.unwrap_err();
+        assert_eq!(refused.code, "foreign_resource", "{refused}");
+    }
+
+    async fn a_grant_is_there_once_and_revoked_at_once(world: &World) {
+        world.publish("forum", "first").await;
+        let (ada, ben) = (world.sign_up("ada").await, world.sign_up("ben").await);
+        let on = Resource::Account(ada.account);
+        let make = || grant(&ada, &ben, "forum.addUsers", on.clone());
+        let (first, again, third) = tokio::join!(make(), make(), make());
+        let first = first.unwrap();
+        assert_eq!((&again.unwrap(), &third.unwrap()), (&first, &first));
+        let put = PutGrant {
+            grant: GrantId::named(&["another"]),
+            principal: ben.principal(),
+            given: given("forum.addUsers"),
+            on: on.clone(),
+        };
+        let operator = world.operator().await;
+        assert_eq!(operator.call(put.clone()).await.unwrap(), first);
+        let (account, grant) = (ada.account, first.grant);
+        ada.client.call(RevokeGrant { account, grant }).await.unwrap();
+        assert!(!allowed(world, &ben, "forum.addUsers", &on));
+        let second = operator.call(put.clone()).await.unwrap();
+        let other = PutGrant { given: given("forum.removeUsers"), ..put };
+        let refused = operator.call(other).await.unwrap_err();
+        assert_eq!(refused.code, "grant_exists", "{second:?} would be lost: {refused}");
     }
 
     async fn a_stranger_cannot_revoke_by_a_foreign_id(world: &World) {

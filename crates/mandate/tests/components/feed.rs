@@ -12,10 +12,25 @@ use types::Resource;
 
 use crate::world::Person;
 
-async fn grant(ada: &Person) -> Grant {
+/// Far longer than an answer takes, and far shorter than a lease.
+const PATIENCE: Duration = Duration::from_millis(700);
+
+/// The `n`th of what one customer can grant another.
+fn creation(ada: &Person, n: usize) -> CreateGrant {
+    let mut listings = api::listings().into_iter();
+    let nth = listings.by_ref().filter(|own| own.askers.contains(&api::Asker::Customer)).nth(n);
     let (account, principal) = (ada.account, ada.principal());
-    let (given, on) = ("access.listGrants".parse().unwrap(), Resource::Account(account));
-    ada.client.call(CreateGrant { account, principal, given, on }).await.unwrap()
+    let (given, on) = (nth.unwrap().permission.parse().unwrap(), Resource::Account(account));
+    CreateGrant { account, principal, given, on }
+}
+
+async fn grant(ada: &Person, n: usize) -> Grant {
+    ada.client.call(creation(ada, n)).await.unwrap()
+}
+
+/// A copy that has applied `applied` and says so.
+fn alive(applied: u64) -> FollowChanges {
+    FollowChanges { follower: "alive".into(), applied, lease_seconds: 10, wait_millis: 0 }
 }
 
 async fn follow(client: &Client, applied: u64) -> api::feed::Changes {
@@ -29,7 +44,7 @@ stories! {
         let ada = world.sign_up("ada").await;
         let reader = world.component("gateway");
         let before = follow(&reader, 0).await.head;
-        let grants = (0..20).map(|_| grant(&ada));
+        let grants = (0..20).map(|n| grant(&ada, n));
         let grants: Vec<Grant> = futures(grants).await;
         let after = follow(&reader, before).await;
         assert_eq!(after.head, before + 20);
@@ -45,8 +60,8 @@ stories! {
     async fn a_snapshot_and_the_changes_after_it_are_everything(world: &World) {
         let ada = world.sign_up("ada").await;
         let reader = world.component("gateway");
-        let kept = grant(&ada).await;
-        let gone = grant(&ada).await;
+        let kept = grant(&ada, 0).await;
+        let gone = grant(&ada, 1).await;
         let snapshot = reader.call(ReadSnapshot { after: None }).await.unwrap();
         let account = ada.account;
         ada.client.call(RevokeGrant { account, grant: gone.grant }).await.unwrap();
@@ -72,23 +87,39 @@ stories! {
         let ada = world.sign_up("ada").await;
         let reader = world.component("console");
         let head = follow(&reader, 0).await.head;
-        let alive = FollowChanges {
-            follower: "alive".into(),
-            applied: head,
-            lease_seconds: 10,
-            wait_millis: 0,
-        };
-        reader.call(alive.clone()).await.unwrap();
+        reader.call(alive(head)).await.unwrap();
         let begun = Instant::now();
-        let granting = grant(&ada);
+        let granting = grant(&ada, 0);
         let acknowledging = async {
             tokio::time::sleep(Duration::from_millis(300)).await;
-            reader.call(FollowChanges { applied: head + 1, ..alive }).await.unwrap();
+            reader.call(alive(head + 1)).await.unwrap();
         };
         tokio::join!(granting, acknowledging);
         let waited = begun.elapsed();
         assert!(waited >= Duration::from_millis(300), "{waited:?}: it had not been acknowledged");
         assert!(waited < Duration::from_secs(5), "{waited:?}: its lease had not to run out");
+    }
+
+    async fn who_asks_again_is_not_answered_before_the_copies_have_it(world: &World) {
+        let ada = world.sign_up("ada").await;
+        let reader = world.component("console");
+        let head = follow(&reader, 0).await.head;
+        reader.call(alive(head)).await.unwrap();
+        let create = || ada.client.call_once(creation(&ada, 0), "key");
+        // Whoever asked gave up; what they asked for was done all the same.
+        assert!(tokio::time::timeout(PATIENCE, create()).await.is_err());
+        assert_eq!(follow(&reader, head).await.changes.len(), 1);
+        assert!(tokio::time::timeout(PATIENCE, create()).await.is_err(), "the same key");
+        let equal = grant(&ada, 0);
+        assert!(tokio::time::timeout(PATIENCE, equal).await.is_err(), "an equal grant");
+        reader.call(alive(head + 1)).await.unwrap();
+        let granted = create().await.unwrap().grant;
+
+        let revoke = || ada.client.call(RevokeGrant { account: ada.account, grant: granted });
+        assert!(tokio::time::timeout(PATIENCE, revoke()).await.is_err());
+        assert!(tokio::time::timeout(PATIENCE, revoke()).await.is_err(), "it is still in a copy");
+        reader.call(alive(head + 2)).await.unwrap();
+        assert_eq!(revoke().await.unwrap_err().kind, api::Kind::NotFound);
     }
 }
 

@@ -31,6 +31,18 @@ stories! {
         assert_eq!(users.unwrap().items.len(), 1);
     }
 
+    async fn who_registers_waits_for_nobody_elses_grant(world: &World) {
+        let password = world.house.database_password("identity");
+        let db = world.engine.open("identity", &password, &[]).await.unwrap();
+        let insert = "insert into person (id, email, password_hash, role, granted, created)
+            values ('user_0', 'nobody', '', 'a role that access refuses', ?, 0)";
+        db::query(insert).bind(false).run(&db).await.unwrap();
+        let ada = world.sign_up("ada").await;
+        let users = ListUsers { account: ada.account, after: None, limit: None };
+        ada.client.call(users).await.unwrap();
+        db.close().await;
+    }
+
     async fn what_cannot_be_meant_is_refused_in_words(world: &World) {
         let visitor = world.visitor();
         for (email, password, code) in [
