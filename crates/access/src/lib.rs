@@ -13,8 +13,8 @@ mod store;
 mod whom;
 
 use api::access::{
-    Changes, CheckPermission, CreateGrant, ListAudit, ListGrants, ListPermissions, PutCatalogue,
-    PutGrant, RevokeGrant,
+    Changes, CheckPermission, CreateGrant, ListAudit, ListGrants, ListPermissions,
+    ListPlatformGrants, PutCatalogue, PutGrant, RevokeGrant, RevokePlatformGrant,
 };
 use chassis::Component;
 
@@ -31,11 +31,14 @@ pub fn component() -> Component<impl Send + Sync + 'static> {
             name: "access_0002",
             sql: include_str!("../migrations/0002_equal_grants.sql"),
         },
+        db::Migration { name: "access_0003", sql: include_str!("../migrations/0003_roles.sql") },
     ];
     Component::new("access", MIGRATIONS, State)
         .writes::<PutCatalogue>(catalogue::put_catalogue)
         .reads::<ListPermissions>(catalogue::list_permissions)
         .acts::<PutGrant>(grants::put_grant)
+        .reads::<ListPlatformGrants>(grants::list_platform_grants)
+        .acts::<RevokePlatformGrant>(grants::revoke_platform_grant)
         .acts::<CreateGrant>(grants::create_grant)
         .acts::<RevokeGrant>(grants::revoke_grant)
         .reads::<ListGrants>(grants::list_grants)

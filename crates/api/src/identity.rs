@@ -23,12 +23,22 @@ operations! { "identity":
     SignIn POST "/v1/sessions" on platform by [public] -> SignedIn;
     /// Ends a session of one's own; when this returns its token is worth nothing anywhere.
     SignOut DELETE "/v1/sessions/{session}" on platform by [anyone] -> Empty;
+    /// Chooses a new password, and ends every session of one's own.
+    ChangePassword PUT "/v1/me/password" on platform by [anyone] -> Empty;
+    /// Has a link sent to an address, with which whoever reads it can choose a new password once.
+    /// The answer does not say whether anybody has that address.
+    RequestPasswordReset POST "/v1/password-resets" on platform by [public] -> Empty;
+    /// Chooses a new password with what such a link carries, and ends every session of that user.
+    ResetPassword POST "/v1/passwords" on platform by [public] -> Empty;
     /// Says who is calling.
     WhoAmI GET "/v1/me" on platform by [anyone] -> Me;
     /// Makes a token with which one machine may join as a node.
     CreateJoinToken POST "/v1/join-tokens" on platform by [operator] -> JoinToken;
     /// Makes a machine a node: from then on it signs its own tokens with its key.
     JoinNode POST "/v1/nodes" on platform by [public] -> Joined;
+    /// Takes a node's key from it; when this returns, what it or its services sign is worth
+    /// nothing anywhere.
+    RemoveNode DELETE "/v1/nodes/{node}" on node by [operator] -> Empty;
     /// Gives a node a token for a published service that it runs.
     IssueServiceToken POST "/v1/nodes/{node}/services/{service}/tokens" on node by [agent] -> IssuedToken;
     /// Asks for the changes after a revision, and acknowledges it.
@@ -162,6 +172,31 @@ pub struct SignOut {
     pub session: SessionId,
 }
 
+/// Chooses a new password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChangePassword {
+    /// The password until now.
+    pub password: Secret,
+    /// The new one, 10 to 200 characters.
+    pub new_password: Secret,
+}
+
+/// Has a link sent with which to choose a new password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RequestPasswordReset {
+    /// The e-mail address by which the user signs in.
+    pub email: String,
+}
+
+/// Chooses a new password with what the link carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ResetPassword {
+    /// What follows `token=` in the link; it is good once.
+    pub token: Secret,
+    /// The new password, 10 to 200 characters.
+    pub new_password: Secret,
+}
+
 /// Says who is calling.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WhoAmI {}
@@ -208,6 +243,13 @@ pub struct JoinNode {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Joined {
     /// As which node.
+    pub node: NodeId,
+}
+
+/// Takes a node's key from it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RemoveNode {
+    /// Which node.
     pub node: NodeId,
 }
 

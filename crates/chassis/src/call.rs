@@ -147,6 +147,23 @@ impl<S> Call<S> {
         &self.room
     }
 
+    /// Ends `write` with what it came to. A refusal too is given only when every copy has what is
+    /// committed: who is told that something is gone may rely on its being gone everywhere.
+    pub async fn settle<R, E>(&self, write: Write<S>, outcome: Result<R, E>) -> Result<R, E>
+    where
+        R: serde::Serialize + Sync,
+        E: From<Problem>,
+    {
+        match outcome {
+            Ok(reply) => Ok(write.finish(reply).await?),
+            Err(refusal) => {
+                drop(write);
+                self.copies_have_all().await?;
+                Err(refusal)
+            }
+        }
+    }
+
     /// Begins the transaction that answers this request; end it with [`Write::finish`].
     pub async fn begin(&self) -> Result<Write<S>, Problem> {
         let write = self.room.begin().await?;

@@ -16,7 +16,7 @@ use crate::{
     component::Task,
     door::{self, Door},
     feed::{self, Followers, LEASE_MAX},
-    seal::{hex, private_file, random_bytes},
+    seal::key_file,
 };
 
 /// What a house is built from.
@@ -51,7 +51,7 @@ const FEED: [db::Migration; 2] = [
 impl House {
     /// Opens the house; the first time, its master key is made.
     pub fn open(config: HouseConfig) -> Result<Self, crate::SealError> {
-        let master = private_file(&config.data.join("master.key"), || hex(&random_bytes::<32>()))?;
+        let master = key_file(&config.data.join("master.key"))?;
         let keys = KeyRing::open(&config.data.join("keys"))?;
         let guard = Guard::new(keys.clone(), Arc::clone(&config.clock));
         Ok(Self {

@@ -31,4 +31,4 @@ pub use house::{House, HouseConfig};
 pub use keys::{KeyRing, Signer};
 pub use reconcile::Next;
 pub use relay::Relay;
-pub use seal::{Seal, SealError, hex, private_file, random_secret, unhex};
+pub use seal::{Seal, SealError, hex, private_file, random_secret, replace_private_file, unhex};

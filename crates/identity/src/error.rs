@@ -11,6 +11,12 @@ pub(crate) enum Error {
     EmailTaken(String),
     #[error("a password must have 10 to 200 characters")]
     Password,
+    #[error("the password until now is another one")]
+    OldPassword,
+    #[error("the link for a new password was used or has expired; ask for another one")]
+    ResetToken,
+    #[error("`operator.txt` has no line `password: …`: remove it, and start again")]
+    OperatorFile,
     #[error("a title must have 1 to 100 characters")]
     Title,
     #[error("the e-mail address or the password is wrong")]
@@ -40,6 +46,12 @@ impl From<Error> for Problem {
         match error {
             Error::Email(_) => Self::invalid("email", detail),
             Error::Password => Self::invalid("password", detail),
+            Error::OldPassword => Self::invalid("password_wrong", detail),
+            Error::ResetToken => Self::invalid("reset_token_refused", detail),
+            Error::OperatorFile => {
+                tracing::error!("{detail}");
+                Self::internal()
+            }
             Error::Title => Self::invalid("title", detail),
             Error::PublicKey => Self::invalid("public_key", detail),
             Error::Reserved(_) => Self::invalid("service_reserved", detail),
@@ -55,4 +67,10 @@ impl From<Error> for Problem {
             Error::Hashing => Self::internal(),
         }
     }
+}
+
+/// A file of ours could not be read or written.
+pub(crate) fn file_failed(cause: &chassis::SealError) -> Error {
+    tracing::error!(cause = cause as &dyn std::error::Error, "a file cannot be kept");
+    Problem::internal().into()
 }

@@ -9,43 +9,65 @@
 mod accounts;
 mod bootstrap;
 mod error;
+mod mail;
 mod nodes;
 mod passwords;
+mod resets;
 mod sessions;
 mod store;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use api::identity::{
-    Changes, CreateJoinToken, CreateUser, GetAccount, GetUser, IssueServiceToken, JoinNode,
-    ListAccounts, ListUsers, RegisterAccount, SignIn, SignOut, WhoAmI,
+    ChangePassword, Changes, CreateJoinToken, CreateUser, GetAccount, GetUser, IssueServiceToken,
+    JoinNode, ListAccounts, ListUsers, RegisterAccount, RemoveNode, RequestPasswordReset,
+    ResetPassword, SignIn, SignOut, WhoAmI,
 };
 use chassis::{Component, Signer};
 
 pub(crate) use error::Error;
+pub use mail::{Mail, MailError};
 use passwords::Passwords;
+use tokio::sync::Semaphore;
 
 /// What identity needs to know.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where the first start leaves the operator's sign-in and the local join token.
     pub data: PathBuf,
+    /// How letters are sent.
+    pub mail: Mail,
+    /// Where the console is, for links in letters: `http://console.localhost:8080`.
+    pub console_url: String,
 }
 
+/// So many letters are on their way at once.
+const LETTERS_MAX: usize = 16;
+
 pub(crate) struct State {
+    config: Config,
+    /// Room for letters on their way.
+    sending: Arc<Semaphore>,
     signer: Signer,
     passwords: Passwords,
 }
 
 /// The component; `signer` is its own key, which speaks for people.
 pub fn component(config: Config, signer: Signer) -> Component<impl Send + Sync + 'static> {
-    const MIGRATIONS: &[db::Migration] = &[db::Migration {
-        name: "identity_0001",
-        sql: include_str!("../migrations/0001_identity.sql"),
-    }];
-    let state = State { signer, passwords: Passwords::new() };
+    const MIGRATIONS: &[db::Migration] = &[
+        db::Migration {
+            name: "identity_0001",
+            sql: include_str!("../migrations/0001_identity.sql"),
+        },
+        db::Migration {
+            name: "identity_0002",
+            sql: include_str!("../migrations/0002_secrets.sql"),
+        },
+    ];
+    let sending = Arc::new(Semaphore::new(LETTERS_MAX));
+    let state = State { config, sending, signer, passwords: Passwords::new() };
     Component::new("identity", MIGRATIONS, state)
-        .opens(move |room| bootstrap::open(room, config))
+        .opens(bootstrap::open)
         .acts::<RegisterAccount>(accounts::register_account)
         .reads::<GetAccount>(accounts::get_account)
         .reads::<ListAccounts>(accounts::list_accounts)
@@ -54,11 +76,17 @@ pub fn component(config: Config, signer: Signer) -> Component<impl Send + Sync +
         .reads::<ListUsers>(accounts::list_users)
         .acts::<SignIn>(sessions::sign_in)
         .acts::<SignOut>(sessions::sign_out)
+        .acts::<ChangePassword>(resets::change_password)
+        .acts::<RequestPasswordReset>(resets::request_reset)
+        .acts::<ResetPassword>(resets::reset_password)
         .reads::<WhoAmI>(sessions::who_am_i)
         .writes::<CreateJoinToken>(nodes::create_join_token)
         .writes::<JoinNode>(nodes::join_node)
+        .acts::<RemoveNode>(nodes::remove_node)
         .acts::<IssueServiceToken>(nodes::issue_service_token)
         .feeds::<Changes>()
         .keeps("grants of owners and operators", accounts::grant_roles)
+        .keeps("the local join token", nodes::renew_local_token)
+        .keeps("links for new passwords", resets::forget_resets)
         .keeps("ended sessions", sessions::forget_ended)
 }

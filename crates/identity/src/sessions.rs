@@ -13,6 +13,7 @@ use types::{Principal, Secret, SessionId};
 use crate::{
     Error, State,
     accounts::{checked_email, grant_role_now},
+    resets::end,
     store,
 };
 
@@ -32,7 +33,12 @@ pub(crate) async fn sign_in(cx: Call<State>, op: SignIn) -> Result<SignedIn, Err
     let user = person.user;
     let now = cx.now();
     let (session, expires) = (SessionId::new(now), now.plus(SESSION));
-    store::insert_session(cx.db(), session, user.user, expires).await?;
+    let mut write = cx.begin().await?;
+    // Whoever chooses a new password ends the sessions that there are: none may begin meanwhile.
+    if !store::hold_password(write.tx(), user.user, &person.hash).await? {
+        return Err(Error::SignIn);
+    }
+    store::insert_session(write.tx(), session, user.user, expires).await?;
     let claims = Claims {
         sub: Principal::User(user.user),
         aud: EVERYONE.to_owned(),
@@ -40,35 +46,27 @@ pub(crate) async fn sign_in(cx: Call<State>, op: SignIn) -> Result<SignedIn, Err
         exp: expires.micros().div_euclid(1_000_000),
         sid: Some(session),
         account: user.account,
+        node: None,
     };
     let token = Secret::new(cx.state().signer.sign(&claims));
-    Ok(SignedIn { token, session, user, expires })
+    Ok(write.finish(SignedIn { token, session, user, expires }).await?)
 }
 
 pub(crate) async fn sign_out(cx: Call<State>, op: SignOut) -> Result<Empty, Error> {
     let mut write = cx.begin().await?;
-    match end_session(&mut write, &op).await {
-        Ok(()) => Ok(write.finish(Empty {}).await?),
-        Err(refusal) => {
-            drop(write);
-            // Who asks again hears that it is gone: then it must be gone everywhere.
-            cx.copies_have_all().await?;
-            Err(refusal)
-        }
-    }
+    let ended = end_session(&mut write, &op).await;
+    cx.settle(write, ended).await
 }
 
-async fn end_session(cx: &mut Write<State>, op: &SignOut) -> Result<(), Error> {
+async fn end_session(cx: &mut Write<State>, op: &SignOut) -> Result<Empty, Error> {
     let Principal::User(user) = cx.caller.principal else {
         return Err(Error::Missing("session"));
     };
     let expires = store::delete_session(cx.tx(), op.session, user).await?;
     let expires = expires.ok_or(Error::Missing("session"))?;
     let ended = EndedSession { session: op.session, expires };
-    store::insert_ended(cx.tx(), &ended).await?;
-    cx.put(&ended).await?;
-    cx.wait_for_copies();
-    Ok(())
+    end(cx, &ended).await?;
+    Ok(Empty {})
 }
 
 pub(crate) async fn who_am_i(cx: Call<State>, _: WhoAmI) -> Result<Me, Error> {

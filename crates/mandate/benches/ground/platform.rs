@@ -54,7 +54,9 @@ impl Platform {
             engine: engine.clone(),
             clock: Arc::new(SystemClock),
         })?;
-        let identity = identity::Config { data: data.to_owned() };
+        let mail = identity::Mail::new(data.join("mail"), "mandate@localhost", None)?;
+        let console_url = String::new();
+        let identity = identity::Config { data: data.to_owned(), mail, console_url };
         house.mount(identity::component(identity, house.signer("identity")?)).await?;
         house.mount(access::component()).await?;
         house.mount(provider::component(provider::Config { domain: "localhost".into() })).await?;

@@ -40,6 +40,13 @@ pub(crate) struct UpArgs {
     /// `gateway` is where services ask whose host a request is for
     #[arg(long = "peer", value_name = "PART=URL")]
     pub(crate) peers: Vec<Peer>,
+    /// The mail server that links for new passwords are sent by, smtps://USER:PASSWORD@HOST:465 or
+    /// smtp://HOST:587?tls=required; without one letters are written into the folder `mail`
+    #[arg(long, value_name = "URL", env = "MANDATE_SMTP", hide_env_values = true)]
+    pub(crate) smtp: Option<String>,
+    /// Whom letters are from; by default `mandate@` and the domain
+    #[arg(long, value_name = "ADDRESS", env = "MANDATE_MAIL_FROM")]
+    pub(crate) mail_from: Option<String>,
     /// The process's name among those of this installation; by default its parts' names
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
@@ -147,6 +154,15 @@ impl UpArgs {
             }
             self.parts().into_iter().map(Part::name).collect::<Vec<_>>().join("-")
         })
+    }
+
+    /// What identity is told.
+    pub(crate) fn identity(&self, public_port: u16) -> anyhow::Result<identity::Config> {
+        let from = self.mail_from.clone().unwrap_or_else(|| format!("mandate@{}", self.domain));
+        let mail = identity::Mail::new(self.data.join("mail"), &from, self.smtp.as_deref())?;
+        let port = if public_port == 80 { String::new() } else { format!(":{public_port}") };
+        let console_url = format!("http://console.{}{port}", self.domain);
+        Ok(identity::Config { data: self.data.clone(), mail, console_url })
     }
 
     /// Where a part is that is not in this process.

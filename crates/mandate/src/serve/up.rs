@@ -40,7 +40,8 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<()> {
     let engine = engine(&args)?;
     let house = Arc::new(open(&args, engine.clone())?);
     let domain = args.domain.as_str();
-    let settings = Settings { data: &args.data, domain, public_port, engine: &engine };
+    let identity = args.identity(public_port).context("letters cannot be sent")?;
+    let settings = Settings { data: &args.data, domain, public_port, engine: &engine, identity };
     Box::pin(furnish(&house, &parts, settings)).await.context("a component cannot start")?;
     // Agents ask as themselves; the process's own copies are asked for as one of its parts.
     let speaker = parts.iter().copied().find(|part| *part != Part::Agent);

@@ -5,7 +5,8 @@ use std::time::Duration;
 use api::{
     Kind,
     access::{
-        CheckPermission, CreateGrant, ListAudit, ListGrants, ListPermissions, PutGrant, RevokeGrant,
+        CheckPermission, CreateGrant, ListAudit, ListGrants, ListPermissions, ListPlatformGrants,
+        PutGrant, RevokeGrant, RevokePlatformGrant,
     },
     configurator::PutInstance,
     identity::ListUsers,
@@ -181,6 +182,28 @@ stories! {
         let other = PutGrant { given: given("forum.removeUsers"), ..put };
         let refused = operator.call(other).await.unwrap_err();
         assert_eq!(refused.code, "grant_exists", "{second:?} would be lost: {refused}");
+    }
+
+    async fn what_is_granted_on_the_platform_can_be_taken_back(world: &World) {
+        let (ada, operator) = (world.sign_up("ada").await, world.operator().await);
+        let list = || ListPlatformGrants { after: None, limit: None };
+        let before = operator.call(list()).await.unwrap().items;
+        assert_eq!(before.len(), 1, "the operator's own");
+        let last = RevokePlatformGrant { grant: before[0].grant };
+        assert_eq!(operator.call(last.clone()).await.unwrap_err().code, "last_operator");
+        let put = PutGrant {
+            grant: GrantId::named(&["ada"]),
+            principal: ada.principal(),
+            given: given("operator"),
+            on: Resource::Platform,
+        };
+        let granted = operator.call(put).await.unwrap();
+        assert_eq!(ada.client.call(list()).await.unwrap().items.len(), 2);
+        let through_account = RevokeGrant { account: ada.account, grant: granted.grant };
+        assert_eq!(operator.call(through_account).await.unwrap_err().kind, Kind::NotFound);
+        operator.call(RevokePlatformGrant { grant: granted.grant }).await.unwrap();
+        assert_eq!(ada.client.call(list()).await.unwrap_err().kind, Kind::Denied);
+        assert_eq!(ada.client.call(last).await.unwrap_err().kind, Kind::Denied);
     }
 
     async fn a_stranger_cannot_revoke_by_a_foreign_id(world: &World) {

@@ -4,14 +4,30 @@ use std::time::Duration;
 
 use api::{
     Kind,
+    configurator::ResolveHost,
+    http::token::Claims,
     identity::{
-        CreateJoinToken, CreateUser, IssueServiceToken, JoinNode, ListAccounts, ListUsers,
-        RegisterAccount, SignOut, WhoAmI,
+        ChangePassword, CreateJoinToken, CreateUser, IssueServiceToken, JoinNode, ListAccounts,
+        ListUsers, RegisterAccount, RemoveNode, RequestPasswordReset, ResetPassword, SignOut,
+        WhoAmI,
     },
 };
-use types::{Clock as _, Digest, Secret};
+use types::{Clock as _, Digest, NodeId, Principal, Secret, Timestamp};
 
-use crate::world::PASSWORD;
+use crate::world::{PASSWORD, World, eventually, until};
+
+/// What stands in the letters that the world has sent.
+fn letters(world: &World) -> Vec<String> {
+    let files = std::fs::read_dir(world.data.join("mail")).into_iter().flatten();
+    files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect()
+}
+
+/// The token of the link in the one letter.
+async fn sent_token(world: &World) -> Secret {
+    let sent = eventually("a letter", async || letters(world), |all| !all.is_empty()).await;
+    let after = sent[0].split_once("/reset-password?token=").unwrap().1;
+    Secret::new(after.split_whitespace().next().unwrap())
+}
 
 fn register(email: &str, password: &str) -> RegisterAccount {
     RegisterAccount {
@@ -129,6 +145,166 @@ stories! {
         let refused = ben.call(list).await.unwrap_err();
         assert_eq!(refused.kind, Kind::Denied);
         assert!(refused.detail.contains("identity.listUsers"), "{refused}");
+    }
+
+    async fn a_token_of_the_future_is_refused(world: &World) {
+        let signer = world.house.signer("billing").unwrap();
+        let now = world.clock.now().micros() / 1_000_000;
+        let claims = |iat: i64| Claims {
+            sub: Principal::Service("billing".parse().unwrap()),
+            aud: "identity".into(),
+            iat,
+            exp: iat + 300,
+            sid: None,
+            account: None,
+            node: None,
+        };
+        let ask = |iat: i64| {
+            let client = world.visitor().with_token(Some(&signer.sign(&claims(iat))));
+            async move { client.call(WhoAmI {}).await }
+        };
+        ask(now).await.unwrap();
+        ask(now + 50).await.unwrap();
+        for ahead in [100, 3_600, 10 * 365 * 24 * 3_600] {
+            assert_eq!(ask(now + ahead).await.unwrap_err().code, "token_of_the_future");
+        }
+    }
+
+    async fn who_changes_their_password_ends_their_sessions(world: &World) {
+        let ada = world.sign_up("ada").await;
+        let other = world.sign_in_again(&ada, "ada").await;
+        let change = |old: &str, new: &str| ChangePassword {
+            password: Secret::new(old),
+            new_password: Secret::new(new),
+        };
+        let wrong = ada.client.call(change("not the password", "a new password")).await;
+        assert_eq!(wrong.unwrap_err().code, "password_wrong");
+        let short = ada.client.call(change(PASSWORD, "short")).await.unwrap_err();
+        assert_eq!(short.code, "password");
+        other.client.call(WhoAmI {}).await.unwrap();
+        ada.client.call(change(PASSWORD, "a new password")).await.unwrap();
+        for session in [&ada, &other] {
+            assert_eq!(session.client.call(WhoAmI {}).await.unwrap_err().code, "session_ended");
+        }
+        assert!(world.sign_in("ada@example.com", PASSWORD).await.is_err());
+        world.sign_in("ada@example.com", "a new password").await.unwrap();
+        let file = world.data.join("operator.txt");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let old = text.lines().find_map(|line| line.strip_prefix("password: ")).unwrap();
+        world.operator().await.call(change(old, "the operator's own")).await.unwrap();
+        assert!(!file.exists(), "it tells a password that is none any more");
+        world.sign_in("operator@localhost", "the operator's own").await.unwrap();
+    }
+
+    async fn a_link_chooses_a_new_password_once(world: &World) {
+        let ada = world.sign_up("ada").await;
+        let visitor = world.visitor();
+        let request = |email: &str| RequestPasswordReset { email: email.into() };
+        visitor.call(request("eve@example.com")).await.unwrap();
+        visitor.call(request("ada@example.com")).await.unwrap();
+        let token = sent_token(world).await;
+        let letter = letters(world).remove(0);
+        assert!(letter.contains("To: ada@example.com"), "{letter}");
+        assert!(letter.contains("http://console.localhost:8080/reset-password?token="), "{letter}");
+        let reset = |token: &Secret| ResetPassword {
+            token: token.clone(),
+            new_password: Secret::new("a new password"),
+        };
+        let guess = visitor.call(reset(&Secret::new("guess"))).await.unwrap_err();
+        assert_eq!(guess.code, "reset_token_refused");
+        let (one, two) = tokio::join!(visitor.call(reset(&token)), visitor.call(reset(&token)));
+        assert!(one.is_ok() != two.is_ok(), "a link is good once: {one:?} {two:?}");
+        assert_eq!(ada.client.call(WhoAmI {}).await.unwrap_err().code, "session_ended");
+        assert!(world.sign_in("ada@example.com", PASSWORD).await.is_err());
+        world.sign_in("ada@example.com", "a new password").await.unwrap();
+    }
+
+    async fn a_link_expires_and_there_are_few_of_them(world: &World) {
+        world.sign_up("ada").await;
+        let request = || RequestPasswordReset { email: "ada@example.com".into() };
+        world.visitor().call(request()).await.unwrap();
+        let token = sent_token(world).await;
+        for _ in 0..4 {
+            world.visitor().call(request()).await.unwrap();
+        }
+        until("three letters", async || letters(world).len() == 3).await;
+        world.clock.advance(Duration::from_mins(31));
+        let reset = ResetPassword { token, new_password: Secret::new("a new password") };
+        let late = world.visitor().call(reset).await.unwrap_err();
+        assert_eq!(late.code, "reset_token_refused");
+        world.visitor().call(request()).await.unwrap();
+        until("one more letter, and only one", async || letters(world).len() == 4).await;
+    }
+
+    async fn an_operators_file_that_was_removed_stays_away(world: &World) {
+        let file = world.data.join("operator.txt");
+        std::fs::remove_file(&file).unwrap();
+        let again = chassis::House::open(chassis::HouseConfig {
+            name: "again".into(),
+            data: world.data.clone(),
+            engine: world.engine.clone(),
+            clock: world.house.clock(),
+        })
+        .unwrap();
+        let mail = identity::Mail::new(world.data.join("mail"), "m@example.com", None).unwrap();
+        let (data, console_url) = (world.data.clone(), String::new());
+        let config = identity::Config { data, mail, console_url };
+        let signer = again.signer("identity").unwrap();
+        again.mount(identity::component(config, signer)).await.unwrap();
+        assert!(!file.exists(), "its password would be wrong");
+        again.close().await;
+    }
+
+    async fn a_join_token_is_for_one_of_those_that_come_at_once(world: &World) {
+        let token = world.operator().await.call(CreateJoinToken {}).await.unwrap().token;
+        let joins = ["a", "b", "c", "d", "e", "f"].map(|key| {
+            let (join_token, public_key) = (token.clone(), key.repeat(64));
+            let join = JoinNode { join_token, name: "machine".parse().unwrap(), public_key };
+            let visitor = world.visitor();
+            async move { visitor.call(join).await }
+        });
+        let joined = futures_util::future::join_all(joins).await;
+        assert_eq!(joined.iter().filter(|joined| joined.is_ok()).count(), 1, "{joined:?}");
+    }
+
+    async fn the_local_join_token_is_for_one_machine_and_an_hour(world: &World) {
+        let read = || std::fs::read_to_string(world.data.join("join-token")).unwrap();
+        let join = |token: &str, key: &str| {
+            let (join_token, public_key) = (Secret::new(token.trim()), key.repeat(64));
+            let join = JoinNode { join_token, name: "m".parse().unwrap(), public_key };
+            let visitor = world.visitor();
+            async move { visitor.call(join).await }
+        };
+        let first = read();
+        join(&first, "a").await.unwrap();
+        assert_eq!(join(&first, "b").await.unwrap_err().code, "join_token_refused");
+        until("another token", async || read() != first).await;
+        let second = read();
+        world.clock.advance(Duration::from_mins(61));
+        assert_eq!(join(&second, "b").await.unwrap_err().code, "join_token_refused");
+        until("a fresh token", async || read() != second).await;
+        join(&read(), "b").await.unwrap();
+    }
+
+    async fn a_node_that_was_removed_is_nobody(world: &World) {
+        let (node, client) = world.node("one").await;
+        let (_, other) = world.node("two").await;
+        let issue = || IssueServiceToken { node, service: "forum".parse().unwrap() };
+        let token = client.call(issue()).await.unwrap().token;
+        let service = world.visitor().with_token(Some(token.reveal()));
+        let (service_name, host) = ("forum".parse().unwrap(), "a.localhost".parse().unwrap());
+        let resolve = ResolveHost { service: service_name, host };
+        assert_eq!(service.call(resolve.clone()).await.unwrap_err().kind, Kind::NotFound);
+        let operator = world.operator().await;
+        assert_eq!(other.call(RemoveNode { node }).await.unwrap_err().kind, Kind::Denied);
+        operator.call(RemoveNode { node }).await.unwrap();
+        assert_eq!(client.call(issue()).await.unwrap_err().kind, Kind::Unauthenticated);
+        let refused = service.call(resolve).await.unwrap_err();
+        assert_eq!((refused.kind, refused.code.as_str()), (Kind::Unauthenticated, "node_unknown"));
+        assert_eq!(operator.call(RemoveNode { node }).await.unwrap_err().kind, Kind::NotFound);
+        let unknown = RemoveNode { node: NodeId::new(Timestamp::from_micros(1)) };
+        assert_eq!(operator.call(unknown).await.unwrap_err().kind, Kind::NotFound);
+        other.call(WhoAmI {}).await.unwrap();
     }
 
     async fn lists_come_in_pages(world: &World) {

@@ -264,7 +264,15 @@ impl World {
 
     pub(crate) fn token(&self, sub: Principal, sid: Option<SessionId>, life: i64) -> String {
         let iat = SystemClock.now().micros() / 1_000_000;
-        let claims = Claims { sub, aud: EVERYONE.into(), iat, exp: iat + life, sid, account: None };
+        let claims = Claims {
+            sub,
+            aud: EVERYONE.into(),
+            iat,
+            exp: iat + life,
+            sid,
+            account: None,
+            node: None,
+        };
         self.identity.sign(&claims)
     }
 
