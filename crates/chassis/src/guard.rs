@@ -302,6 +302,8 @@ fn apply_access(policies: &mut Policies, update: &Update) {
         };
         let rule = Rule::of_grant(&key, &grant.principal, &grant.given, &grant.on);
         if let Err(cause) = policies.put_rule(rule) {
+            // Not what it said before either.
+            policies.remove_rule(&key);
             tracing::error!(grant = key, %cause, "a grant cannot be read and grants nothing");
         }
     }
