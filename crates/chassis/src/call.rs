@@ -1,6 +1,6 @@
 //! What a handler holds: the room it stands in, who is calling, and, if it writes, a transaction.
 
-use std::{ops::Deref, sync::Arc};
+use std::{net::IpAddr, ops::Deref, sync::Arc};
 
 use api::{Client, Problem, feed::Document};
 use tokio::sync::Notify;
@@ -131,6 +131,8 @@ pub struct Call<S> {
     pub caller: Caller,
     /// The request's id.
     pub request: RequestId,
+    /// From which address the request comes, as the gateway has seen it.
+    pub from: Option<IpAddr>,
     pub(crate) repeat: Option<Repeat>,
 }
 

@@ -3,12 +3,12 @@
 //! Who is it? What is asked, of what? May they? Was it asked before? Then the handler, and an
 //! answer or a problem.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, net::IpAddr, sync::Arc, time::Duration};
 
 use api::{
     Kind, Operation, Problem,
     feed::Feed,
-    http::{decode, token::TOKEN_BYTES_MAX},
+    http::{FORWARDED_FOR, decode, token::TOKEN_BYTES_MAX},
 };
 use axum::{
     Router,
@@ -206,7 +206,14 @@ async fn enter<S, O: Operation>(
         None => Bytes::new(),
     };
     let repeat = repeat(&parts, &caller.principal, &operation, room.seal())?;
-    Ok(Entered { call: Call { room, caller, request, repeat }, operation, body })
+    let from = from(&parts.headers);
+    Ok(Entered { call: Call { room, caller, request, from, repeat }, operation, body })
+}
+
+/// The visitor's address: the gateway writes it over whatever a visitor says, and the console
+/// passes it on.
+fn from(headers: &HeaderMap) -> Option<IpAddr> {
+    headers.get(FORWARDED_FOR)?.to_str().ok()?.parse().ok()
 }
 
 /// What strangers send is held before anything is known of them, so there is little room for it.

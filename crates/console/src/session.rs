@@ -5,7 +5,7 @@
 
 use api::{
     Client, Kind, Problem,
-    http::token::TOKEN_BYTES_MAX,
+    http::{FORWARDED_FOR, token::TOKEN_BYTES_MAX},
     identity::{User, WhoAmI},
 };
 use axum::{
@@ -95,7 +95,8 @@ pub(crate) async fn frame(
     let visit = cookie(request.headers(), VISIT).filter(|visit| visit.len() == 32);
     let is_new = visit.is_none();
     let visit = visit.unwrap_or_else(random_hex);
-    let visitor = match recognise(&console, token.as_deref(), &visit).await {
+    let client = console.client.with_address(request.headers().get(FORWARDED_FOR));
+    let visitor = match recognise(client, token.as_deref(), &visit).await {
         Ok(visitor) => visitor,
         Err(problem) => {
             return layout::document(None, "/", &failure::page(&problem)).into_response();
@@ -134,20 +135,16 @@ impl Place {
 }
 
 /// A token that is worth nothing any more makes a visitor, not an error.
-async fn recognise(
-    console: &Console,
-    token: Option<&str>,
-    visit: &str,
-) -> Result<Visitor, Problem> {
+async fn recognise(client: Client, token: Option<&str>, visit: &str) -> Result<Visitor, Problem> {
     let nobody = Visitor {
-        client: console.client.clone(),
+        client: client.clone(),
         form_token: form_token(visit),
         user: None,
         is_expired: token.is_some(),
         session: None,
     };
     let Some(token) = token else { return Ok(nobody) };
-    let client = console.client.with_token(Some(token));
+    let client = client.with_token(Some(token));
     match client.call(WhoAmI {}).await {
         Err(problem) if problem.is_transient() => Err(problem),
         Ok(me) if me.user.is_some() => {

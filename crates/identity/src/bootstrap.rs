@@ -6,7 +6,7 @@ use api::identity::User;
 use chassis::{Room, private_file, random_secret};
 use types::{Secret, UserId};
 
-use crate::{Error, State, accounts, error::file_failed, nodes, store};
+use crate::{Error, State, accounts, error::file_failed, nodes, passwords::For, store};
 
 const EMAIL: &str = "operator@localhost";
 
@@ -25,7 +25,7 @@ async fn make_operator(room: &Room<State>) -> Result<(), Error> {
     let sign_in = private_file(&file(room), make).map_err(|cause| file_failed(&cause))?;
     let password = sign_in.lines().find_map(|line| line.strip_prefix("password: "));
     let password = Secret::new(password.ok_or(Error::OperatorFile)?);
-    let hash = room.state().passwords.hash(password).await?;
+    let hash = room.state().passwords.hash(password, For::Known).await?;
     let now = room.now();
     let operator =
         User { user: UserId::new(now), account: None, email: EMAIL.into(), created: now };

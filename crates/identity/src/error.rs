@@ -1,5 +1,7 @@
 //! What can go wrong here, and what is said about it.
 
+use std::time::Duration;
+
 use api::{Kind, Problem};
 
 /// Why identity refuses.
@@ -21,6 +23,8 @@ pub(crate) enum Error {
     Title,
     #[error("the e-mail address or the password is wrong")]
     SignIn,
+    #[error("too many wrong passwords; wait {} s", seconds(*.0))]
+    TooOften(Duration),
     #[error("too many people are signing in at this moment; try again")]
     Busy,
     #[error("the join token is not known or has expired; ask the operator for a new one")]
@@ -58,6 +62,10 @@ impl From<Error> for Problem {
             Error::EmailTaken(_) => Self::conflict("email_taken", detail),
             Error::SignIn => Self::new(Kind::Unauthenticated, "sign_in_refused", detail),
             Error::JoinToken => Self::new(Kind::Unauthenticated, "join_token_refused", detail),
+            Error::TooOften(pause) => Self {
+                retry_after: Some(seconds(pause)),
+                ..Self::new(Kind::Exhausted, "too_many_tries", detail)
+            },
             Error::Busy => {
                 Self { retry_after: Some(1), ..Self::new(Kind::Exhausted, "busy", detail) }
             }
@@ -67,6 +75,11 @@ impl From<Error> for Problem {
             Error::Hashing => Self::internal(),
         }
     }
+}
+
+/// Whole seconds, at least one.
+fn seconds(pause: Duration) -> u32 {
+    u32::try_from(pause.as_millis().div_ceil(1_000).max(1)).unwrap_or(u32::MAX)
 }
 
 /// A file of ours could not be read or written.

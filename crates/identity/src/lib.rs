@@ -9,6 +9,7 @@
 mod accounts;
 mod bootstrap;
 mod error;
+mod limits;
 mod mail;
 mod nodes;
 mod passwords;
@@ -26,6 +27,7 @@ use api::identity::{
 use chassis::{Component, Signer};
 
 pub(crate) use error::Error;
+use limits::Limits;
 pub use mail::{Mail, MailError};
 use passwords::Passwords;
 use tokio::sync::Semaphore;
@@ -50,6 +52,7 @@ pub(crate) struct State {
     sending: Arc<Semaphore>,
     signer: Signer,
     passwords: Passwords,
+    limits: Limits,
 }
 
 /// The component; `signer` is its own key, which speaks for people.
@@ -65,7 +68,8 @@ pub fn component(config: Config, signer: Signer) -> Component<impl Send + Sync +
         },
     ];
     let sending = Arc::new(Semaphore::new(LETTERS_MAX));
-    let state = State { config, sending, signer, passwords: Passwords::new() };
+    let state =
+        State { config, sending, signer, passwords: Passwords::new(), limits: Limits::default() };
     Component::new("identity", MIGRATIONS, state)
         .opens(bootstrap::open)
         .acts::<RegisterAccount>(accounts::register_account)

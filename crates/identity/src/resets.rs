@@ -17,6 +17,8 @@ use crate::{
     bootstrap,
     mail::Letter,
     nodes::hash,
+    passwords::For,
+    sessions::proven,
     store::{self, Reset},
 };
 
@@ -30,11 +32,9 @@ pub(crate) async fn change_password(cx: Call<State>, op: ChangePassword) -> Resu
         return Err(Error::Missing("user"));
     };
     let person = store::person_with_id(cx.db(), user).await?.ok_or(Error::Missing("user"))?;
-    let passwords = &cx.state().passwords;
-    if !passwords.is_right(op.password, Some(person.hash)).await? {
-        return Err(Error::OldPassword);
-    }
-    let hash = passwords.hash(op.new_password).await?;
+    // Who has taken somebody's session may guess no more than who signs in.
+    let person = proven(&cx, &person.user.email, op.password).await?.ok_or(Error::OldPassword)?;
+    let hash = cx.state().passwords.hash(op.new_password, For::Known).await?;
     let mut write = cx.begin().await?;
     set_password(&mut write, user, &hash).await?;
     let done = write.finish(Empty {}).await?;
@@ -120,7 +120,7 @@ pub(crate) async fn reset_password(cx: Call<State>, op: ResetPassword) -> Result
     // Before the hashing, so that guesses cost us nothing.
     let user = store::reset(cx.db(), &token, cx.now()).await?.ok_or(Error::ResetToken)?;
     let person = store::person_with_id(cx.db(), user).await?.ok_or(Error::ResetToken)?;
-    let hash = cx.state().passwords.hash(op.new_password).await?;
+    let hash = cx.state().passwords.hash(op.new_password, For::Known).await?;
     let mut write = cx.begin().await?;
     if !store::use_reset(write.tx(), &token).await? {
         return Err(Error::ResetToken);

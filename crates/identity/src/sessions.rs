@@ -13,8 +13,9 @@ use types::{Principal, Secret, SessionId};
 use crate::{
     Error, State,
     accounts::{checked_email, grant_role_now},
+    passwords::For,
     resets::end,
-    store,
+    store::{self, Person},
 };
 
 /// For how long a session is good.
@@ -22,10 +23,7 @@ const SESSION: Duration = Duration::from_hours(12);
 
 pub(crate) async fn sign_in(cx: Call<State>, op: SignIn) -> Result<SignedIn, Error> {
     let email = checked_email(&op.email).map_err(|_| Error::SignIn)?;
-    let found = store::person(cx.db(), &email).await?;
-    let hash = found.as_ref().map(|person| person.hash.clone());
-    let right = cx.state().passwords.is_right(op.password, hash).await?;
-    let person = found.filter(|_| right).ok_or(Error::SignIn)?;
+    let person = proven(&cx, &email, op.password).await?.ok_or(Error::SignIn)?;
     if let Some(role) = &person.ungranted {
         // The reconciler is at it; done here, whoever has signed in can go on at once.
         grant_role_now(cx.room(), &person.user, role).await;
@@ -50,6 +48,31 @@ pub(crate) async fn sign_in(cx: Call<State>, op: SignIn) -> Result<SignedIn, Err
     };
     let token = Secret::new(cx.state().signer.sign(&claims));
     Ok(write.finish(SignedIn { token, session, user, expires }).await?)
+}
+
+/// Whoever has that address, if the password is theirs and has not been guessed at too often.
+pub(crate) async fn proven(
+    cx: &Call<State>,
+    email: &str,
+    password: Secret,
+) -> Result<Option<Person>, Error> {
+    let State { limits, passwords, .. } = cx.state();
+    let made = limits.begin(cx.from, email, cx.now()).map_err(Error::TooOften)?;
+    let whose = if made.is_known { For::Known } else { For::Stranger(cx.from) };
+    let found = store::person(cx.db(), email).await?;
+    let hash = found.as_ref().map(|person| person.hash.clone());
+    match passwords.is_right(password, hash, whose).await {
+        Ok(true) => {
+            limits.take_back(&made, true, cx.now());
+            Ok(found)
+        }
+        Ok(false) => Ok(None),
+        Err(cause) => {
+            // Nothing was learnt by it.
+            limits.take_back(&made, false, cx.now());
+            Err(cause)
+        }
+    }
 }
 
 pub(crate) async fn sign_out(cx: Call<State>, op: SignOut) -> Result<Empty, Error> {

@@ -9,7 +9,8 @@ pub(crate) mod resolve;
 
 use std::sync::Arc;
 
-use http::{Request, Response};
+use api::http::FORWARDED_FOR;
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use tower::ServiceExt as _;
 
@@ -68,6 +69,10 @@ async fn ask_platform(front: &Front, visit: &mut Visit, body: Incoming) -> Respo
     let mut request = Request::new(Body::new(body));
     std::mem::swap(request.method_mut(), &mut visit.head.method);
     std::mem::swap(request.headers_mut(), &mut visit.head.headers);
+    // Where a visitor is, we have seen: what they say of it themselves does not count.
+    if let Ok(peer) = HeaderValue::try_from(visit.peer.to_canonical().to_string()) {
+        request.headers_mut().insert(FORWARDED_FOR, peer);
+    }
     // What stands in the audit trail is our name for a request, not a visitor's.
     answer::sign_headers(request.headers_mut(), visit.id);
     let target = visit.head.uri.path_and_query().cloned();

@@ -8,8 +8,8 @@ use api::{
     http::token::Claims,
     identity::{
         ChangePassword, CreateJoinToken, CreateUser, IssueServiceToken, JoinNode, ListAccounts,
-        ListUsers, RegisterAccount, RemoveNode, RequestPasswordReset, ResetPassword, SignOut,
-        WhoAmI,
+        ListUsers, RegisterAccount, RemoveNode, RequestPasswordReset, ResetPassword, SignIn,
+        SignOut, WhoAmI,
     },
 };
 use types::{Clock as _, Digest, NodeId, Principal, Secret, Timestamp};
@@ -111,6 +111,38 @@ stories! {
         let stranger = world.sign_in("eve@example.com", "not the password").await.unwrap_err();
         assert_eq!(wrong.kind, Kind::Unauthenticated);
         assert_eq!((wrong.code, wrong.detail), (stranger.code, stranger.detail));
+    }
+
+    async fn wrong_guesses_are_slowed_and_nobody_else_is(world: &World) {
+        for name in ["ada", "ben", "cem", "dan"] {
+            world.sign_up(name).await;
+        }
+        let attempt = async |address: &str, email: &str, password: &str| {
+            let client = world.visitor().with_address(Some(&address.parse().unwrap()));
+            client.call(SignIn { email: email.into(), password: Secret::new(password) }).await
+        };
+        let everything_at_once = async {
+            let wrong = (0..200).map(async |n| {
+                let email = format!("{}@example.com", if n % 2 == 0 { "ada" } else { "nobody" });
+                attempt("192.0.2.1", &email, "a wild guess").await.unwrap_err()
+            });
+            futures_util::future::join_all(wrong).await
+        };
+        let others = async {
+            for (address, name) in [("192.0.2.2", "ben"), ("192.0.2.3", "cem"), ("192.0.2.4", "dan")] {
+                attempt(address, &format!("{name}@example.com"), PASSWORD).await.unwrap();
+            }
+        };
+        let (wrong, ()) = tokio::join!(everything_at_once, others);
+        let refused = wrong.iter().filter(|problem| problem.kind == Kind::Unauthenticated).count();
+        assert_eq!(refused, 10, "five guesses are free for each");
+        let slowed = wrong.iter().find(|problem| problem.kind == Kind::Exhausted).unwrap();
+        assert_eq!((slowed.code.as_str(), slowed.retry_after), ("too_many_tries", Some(1)));
+        let right = attempt("192.0.2.1", "ada@example.com", PASSWORD).await.unwrap_err();
+        assert_eq!(right.code, "too_many_tries", "a guesser must not learn that it was right");
+        attempt("192.0.2.5", "ada@example.com", PASSWORD).await.unwrap();
+        world.clock.advance(Duration::from_secs(2));
+        attempt("192.0.2.1", "ada@example.com", PASSWORD).await.unwrap();
     }
 
     async fn a_session_that_was_ended_is_worth_nothing_when_the_call_returns(world: &World) {

@@ -122,6 +122,7 @@ impl World {
             client,
             guard,
             platform: axum::Router::new()
+                .route("/from", axum::routing::get(said_to_be_from))
                 .fallback(|uri: http::Uri| async move { format!("platform {uri}") }),
         })
         .unwrap();
@@ -449,3 +450,8 @@ title = "Small"
 cpu = 0.5
 memory = "256MiB"
 "#;
+
+/// What the platform is told of where a visitor is.
+async fn said_to_be_from(headers: http::HeaderMap) -> String {
+    format!("{:?}", headers.get_all("x-forwarded-for").iter().collect::<Vec<_>>())
+}
