@@ -26,6 +26,8 @@ pub(crate) enum Error {
     NotForThem(Principal),
     #[error("the grant `{0}` says something else; revoke it first, or take another id")]
     Other(GrantId),
+    #[error("this account has {0} grants, as many as it may have; revoke some that are not needed")]
+    Quota(u64),
     #[error("there is no such grant here")]
     Missing,
     #[error("this is the last {0}; make somebody else one first")]
@@ -47,6 +49,7 @@ impl From<Error> for Problem {
             Error::Unknown(_) => Self::invalid("unknown_permission", detail),
             Error::NotGrantable(_) => Self::invalid("not_grantable", detail),
             Error::Elsewhere(_) => Self::invalid("foreign_resource", detail),
+            Error::Quota(_) => Self::conflict("grants_used_up", detail),
             Error::Nobody(_) => Self::invalid("unknown_principal", detail),
             Error::NotForThem(_) => Self::invalid("not_grantable_to", detail),
             Error::Other(_) => Self::conflict("grant_exists", detail),

@@ -66,6 +66,13 @@ async fn keep(cx: &mut Write<State>, grant: Grant, action: &str) -> Result<Grant
         return kept.ok_or(Error::Other(grant.grant));
     }
     cx.put(&grant).await?;
+    // Counted while this transaction has the feed, so that many at once are not too many.
+    if let Some(account) = account.filter(|_| !is_identity(&grant.granted_by)) {
+        let most = cx.state().grants_max;
+        if store::count_grants(cx.tx(), account).await? > most {
+            return Err(Error::Quota(most));
+        }
+    }
     let detail = format!("`{}` to {}", grant.given, grant.principal);
     audit(cx, account, action, &grant.on, detail).await?;
     Ok(grant)

@@ -83,6 +83,13 @@ pub(crate) async fn delete_grant(on: impl On, id: GrantId) -> Stored<()> {
     db::query("delete from access_grant where id = ?").bind(id).run(on).await.map(drop)
 }
 
+pub(crate) async fn count_grants(tx: &mut db::Tx, account: AccountId) -> Stored<u64> {
+    db::query("select count(*) as n from access_grant where account = ?")
+        .bind(account)
+        .one(tx, |row| row.get("n"))
+        .await
+}
+
 pub(crate) async fn grants(
     on: impl On,
     account: Option<AccountId>,

@@ -52,7 +52,12 @@ pub(crate) async fn create_user(cx: Call<State>, op: CreateUser) -> Result<User,
     let now = cx.now();
     let user = User { user: UserId::new(now), account: Some(op.account), email, created: now };
     let mut write = cx.begin().await?;
-    store::account(write.tx(), op.account).await?.ok_or(Error::Missing("account"))?;
+    let users =
+        store::count_users(write.tx(), op.account).await?.ok_or(Error::Missing("account"))?;
+    let most = cx.state().config.users_max;
+    if users >= most {
+        return Err(Error::Quota(most));
+    }
     insert_person(write.tx(), &user, &hash, None).await?;
     Ok(write.finish(user).await?)
 }

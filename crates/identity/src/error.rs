@@ -19,6 +19,8 @@ pub(crate) enum Error {
     ResetToken,
     #[error("`operator.txt` has no line `password: …`: remove it, and start again")]
     OperatorFile,
+    #[error("this account has {0} users, as many as it may have; ask those who run the platform")]
+    Quota(u64),
     #[error("a title must have 1 to 100 characters")]
     Title,
     #[error("the e-mail address or the password is wrong")]
@@ -56,6 +58,7 @@ impl From<Error> for Problem {
                 tracing::error!("{detail}");
                 Self::internal()
             }
+            Error::Quota(_) => Self::conflict("users_used_up", detail),
             Error::Title => Self::invalid("title", detail),
             Error::PublicKey => Self::invalid("public_key", detail),
             Error::Reserved(_) => Self::invalid("service_reserved", detail),

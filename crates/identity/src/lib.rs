@@ -39,6 +39,8 @@ pub struct Config {
     pub data: PathBuf,
     /// How letters are sent.
     pub mail: Mail,
+    /// How many users an account may have.
+    pub users_max: u64,
     /// Where the console is, for links in letters: `http://console.localhost:8080`.
     pub console_url: String,
 }

@@ -24,6 +24,23 @@ pub(crate) async fn account(on: impl On, id: AccountId) -> Stored<Option<Account
     db::query("select * from account where id = ?").bind(id).optional(on, read_account).await
 }
 
+/// How many users the account has; they stay as many until the transaction ends. `None` if there is
+/// no such account.
+pub(crate) async fn count_users(tx: &mut db::Tx, account: AccountId) -> Stored<Option<u64>> {
+    let found = db::query("select id from account where id = ? /*for update*/")
+        .bind(account)
+        .optional(&mut *tx, |row| row.get::<AccountId>("id"))
+        .await?;
+    if found.is_none() {
+        return Ok(None);
+    }
+    db::query("select count(*) as n from person where account = ?")
+        .bind(account)
+        .one(tx, |row| row.get("n"))
+        .await
+        .map(Some)
+}
+
 pub(crate) async fn accounts(on: impl On, cursor: &Cursor) -> Stored<Vec<Account>> {
     db::query("select * from account where id > ? order by id limit ?")
         .bind(cursor.key())

@@ -47,6 +47,12 @@ pub(crate) struct UpArgs {
     /// Whom letters are from; by default `mandate@` and the domain
     #[arg(long, value_name = "ADDRESS", env = "MANDATE_MAIL_FROM")]
     pub(crate) mail_from: Option<String>,
+    /// How many users an account may have
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub(crate) users_per_account: u64,
+    /// How many grants an account may have
+    #[arg(long, value_name = "N", default_value_t = 5_000)]
+    pub(crate) grants_per_account: u64,
     /// The process's name among those of this installation; by default its parts' names
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
@@ -162,7 +168,8 @@ impl UpArgs {
         let mail = identity::Mail::new(self.data.join("mail"), &from, self.smtp.as_deref())?;
         let port = if public_port == 80 { String::new() } else { format!(":{public_port}") };
         let console_url = format!("http://console.{}{port}", self.domain);
-        Ok(identity::Config { data: self.data.clone(), mail, console_url })
+        let (data, users_max) = (self.data.clone(), self.users_per_account);
+        Ok(identity::Config { data, mail, users_max, console_url })
     }
 
     /// Where a part is that is not in this process.

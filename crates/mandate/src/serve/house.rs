@@ -41,7 +41,7 @@ pub(crate) async fn furnish(
     parts: &BTreeSet<Part>,
     settings: Settings<'_>,
 ) -> anyhow::Result<()> {
-    let Settings { data, domain, public_port, engine, identity } = settings;
+    let Settings { data, domain, public_port, engine, identity, access } = settings;
     let has = |part| parts.contains(&part);
     let people = async {
         if has(Part::Identity) {
@@ -72,7 +72,7 @@ pub(crate) async fn furnish(
     };
     let others = async {
         if has(Part::Access) {
-            house.mount(access::component()).await?;
+            house.mount(access::component(access)).await?;
         }
         if has(Part::Billing) {
             house.mount(billing::component()).await?;
@@ -93,4 +93,5 @@ pub(crate) struct Settings<'a> {
     pub(crate) public_port: u16,
     pub(crate) engine: &'a db::Engine,
     pub(crate) identity: identity::Config,
+    pub(crate) access: access::Config,
 }

@@ -14,7 +14,7 @@ use api::{
 };
 use types::{Clock as _, Digest, NodeId, Principal, Secret, Timestamp};
 
-use crate::world::{PASSWORD, World, eventually, until};
+use crate::world::{PASSWORD, USERS_MAX, World, eventually, until};
 
 /// What stands in the letters that the world has sent.
 fn letters(world: &World) -> Vec<String> {
@@ -57,6 +57,21 @@ stories! {
         let users = ListUsers { account: ada.account, after: None, limit: None };
         ada.client.call(users).await.unwrap();
         db.close().await;
+    }
+
+    async fn an_account_has_so_many_users_and_no_more(world: &World) {
+        let ada = world.sign_up("ada").await;
+        let create = async |n: u64| {
+            let (account, email) = (ada.account, format!("{n}@example.com"));
+            ada.client.call(CreateUser { account, email, password: Secret::new(PASSWORD) }).await
+        };
+        let made = futures_util::future::join_all((0..USERS_MAX + 2).map(create)).await;
+        let refused: Vec<_> = made.into_iter().filter_map(Result::err).collect();
+        assert_eq!(refused.len(), 3, "the owner is one of them");
+        assert_eq!((refused[0].kind, refused[0].code.as_str()), (Kind::Conflict, "users_used_up"));
+        assert!(refused[0].detail.contains(&format!("{USERS_MAX} users")), "{}", refused[0]);
+        let list = ListUsers { account: ada.account, after: None, limit: None };
+        assert_eq!(ada.client.call(list).await.unwrap().items.len() as u64, USERS_MAX);
     }
 
     async fn what_cannot_be_meant_is_refused_in_words(world: &World) {
@@ -280,7 +295,7 @@ stories! {
         .unwrap();
         let mail = identity::Mail::new(world.data.join("mail"), "m@example.com", None).unwrap();
         let (data, console_url) = (world.data.clone(), String::new());
-        let config = identity::Config { data, mail, console_url };
+        let config = identity::Config { data, mail, users_max: 9, console_url };
         let signer = again.signer("identity").unwrap();
         again.mount(identity::component(config, signer)).await.unwrap();
         assert!(!file.exists(), "its password would be wrong");

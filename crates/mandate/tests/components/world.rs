@@ -51,6 +51,10 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 pub(crate) const MANIFEST: &str = include_str!("service.toml");
 pub(crate) const PRICES: &str = include_str!("prices.toml");
 
+/// So many users and grants an account may have.
+pub(crate) const USERS_MAX: u64 = 4;
+pub(crate) const GRANTS_MAX: u64 = 22;
+
 pub(crate) struct World {
     pub(crate) house: House,
     pub(crate) clock: Arc<ManualClock>,
@@ -94,14 +98,16 @@ impl World {
         .unwrap();
         let mail = identity::Mail::new(data.join("mail"), "mandate@example.com", None).unwrap();
         let console_url = "http://console.localhost:8080".to_owned();
-        let identity = identity::Config { data: data.clone(), mail, console_url };
+        let identity =
+            identity::Config { data: data.clone(), mail, users_max: USERS_MAX, console_url };
+        let access = access::Config { grants_max: GRANTS_MAX };
         let configurator = configurator::Config { engine: engine.clone(), public_port: 8080 };
         let releases = releases::Config { packages: data.join("packages"), engine: kind };
         let provider = provider::Config { domain: "localhost".into() };
         let signer = house.signer("identity").unwrap();
         let (one, two, three, four, five, six, seven) = tokio::join!(
             async { house.mount(identity::component(identity, signer)).await.map(drop) },
-            async { house.mount(access::component()).await.map(drop) },
+            async { house.mount(access::component(access)).await.map(drop) },
             async { house.mount(provider::component(provider)).await.map(drop) },
             async { house.mount(configurator::component(configurator)).await.map(drop) },
             async { house.mount(billing::component()).await.map(drop) },
