@@ -10,6 +10,7 @@ use crate::{
     Caller, Seal,
     feed::{self, Followers},
     guard::Guard,
+    lease::Lease,
     repeat::Repeat,
 };
 
@@ -25,6 +26,7 @@ pub(crate) struct Furniture<S> {
     pub(crate) seal: Seal,
     pub(crate) guard: Guard,
     pub(crate) followers: Followers,
+    pub(crate) lease: Lease,
     pub(crate) changed: Notify,
 }
 
@@ -98,6 +100,10 @@ impl<S> Room<S> {
 
     /// Begins a transaction on the component's own behalf.
     pub async fn begin(&self) -> Result<Write<S>, Problem> {
+        if !self.0.lease.holds() {
+            let detail = format!("this process does not own the database of {}", self.0.name);
+            return Err(Problem::unavailable(detail, 1));
+        }
         let tx = self.0.db.begin().await.map_err(|cause| database_failed(self.0.name, &cause))?;
         let caller = Caller::component(self.0.name);
         Ok(Write {

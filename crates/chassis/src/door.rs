@@ -26,7 +26,7 @@ use types::{Principal, RequestId};
 use crate::{
     Caller, Room, Seal,
     call::{Call, database_failed},
-    feed,
+    feed::{self, Refused},
     repeat::Repeat,
 };
 
@@ -337,21 +337,33 @@ pub(crate) async fn follow_changes<S, F: Feed>(
     let failed = |cause: db::Error| database_failed(F::COMPONENT, &cause);
     let followers = &call.room.furniture().followers;
     let lease = Duration::from_secs(lease_seconds.into());
-    match followers.acknowledge(follower, applied, lease) {
-        None => {
-            let detail = "too many copies follow this feed; stop some of them";
-            return Err(Problem {
-                retry_after: Some(5),
-                ..Problem::new(Kind::Exhausted, "followers", detail)
-            });
-        }
-        Some(true) => {
-            feed::remember_follower(call.db(), follower).await.map_err(failed)?;
-        }
-        Some(false) => {}
+    // Remembered first: one that is not is not answered, and asks again.
+    if !followers.knows(follower).map_err(|why| not_followed(follower, why))? {
+        feed::remember_follower(call.db(), follower).await.map_err(failed)?;
     }
+    followers.acknowledge(follower, applied, lease).map_err(|why| not_followed(follower, why))?;
     followers.news(applied, Duration::from_millis(u64::from(wait_millis.min(5_000)))).await;
     feed::changes(call.db(), applied).await.map_err(failed)
+}
+
+fn not_followed(follower: &str, why: Refused) -> Problem {
+    match why {
+        Refused::Full => Problem {
+            retry_after: Some(5),
+            ..Problem::new(
+                Kind::Exhausted,
+                "followers",
+                "too many copies follow this feed; stop some of them",
+            )
+        },
+        Refused::Taken => Problem::conflict(
+            "follower_taken",
+            format!(
+                "another process has the name that `{follower}` follows under: \
+                 give one of the two another `--name`"
+            ),
+        ),
+    }
 }
 
 /// Answers with a page of the component's feed as it stands.

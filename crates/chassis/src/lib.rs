@@ -16,10 +16,13 @@ mod feed;
 mod guard;
 mod house;
 mod keys;
+mod lease;
+mod process;
 mod reconcile;
 mod relay;
 mod repeat;
 mod seal;
+mod store;
 
 pub use call::{Call, Room, Write, database_failed};
 pub use component::{CallHandler, Component, WriteHandler};

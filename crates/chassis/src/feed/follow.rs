@@ -16,6 +16,7 @@ use api::{
 use tokio::time::Instant;
 
 use super::followers::LEASE_MAX;
+use crate::process;
 
 const LEASE_SECONDS: u32 = 10;
 const WAIT_MILLIS: u32 = 3_000;
@@ -95,6 +96,7 @@ pub async fn follow<F: Feed>(
     freshness: Freshness,
     mut apply: impl FnMut(Update) + Send,
 ) {
+    let follower = format!("{follower}#{}", process::this());
     let mut pause = PAUSE_MIN;
     let mut started = false;
     // The first question is answered at once, since nothing may be relied on before.

@@ -130,6 +130,17 @@ impl World {
         std::fs::remove_dir_all(&self.data).unwrap();
     }
 
+    /// Another process on the same data, as far as one process can be two.
+    pub(crate) fn another_house(&self, name: &str) -> House {
+        let config = HouseConfig {
+            name: name.into(),
+            data: self.data.clone(),
+            engine: self.engine.clone(),
+            clock: self.house.clock(),
+        };
+        House::open(config).unwrap()
+    }
+
     /// The platform as a component sees it.
     pub(crate) fn component(&self, name: &'static str) -> Client {
         self.house.client(name).unwrap()
