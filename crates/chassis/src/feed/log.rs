@@ -127,9 +127,8 @@ pub(crate) async fn snapshot(db: &db::Db, after: Option<&str>) -> Result<Snapsho
     let (topic, name) = after.and_then(|after| after.split_once(':')).unwrap_or(("", ""));
     let documents = db::query(
         "select revision, topic, name, body from feed_document
-         where topic > ? or (topic = ? and name > ?) order by topic, name limit ?",
+         where (topic, name) > (?, ?) order by topic, name limit ?",
     )
-    .bind(topic)
     .bind(topic)
     .bind(name)
     .bind(PAGE)
