@@ -26,10 +26,12 @@ pub(crate) enum Error {
     NotForThem(Principal),
     #[error("the grant `{0}` says something else; revoke it first, or take another id")]
     Other(GrantId),
-    #[error("there is no such grant in this account")]
+    #[error("this account has {0} grants, as many as it may have; revoke some that are not needed")]
+    Quota(u64),
+    #[error("there is no such grant here")]
     Missing,
-    #[error("this is the account's last owner; make somebody else an owner first")]
-    LastOwner,
+    #[error("this is the last {0}; make somebody else one first")]
+    LastOne(Grantable),
     #[error("the database failed")]
     Database(#[from] db::Error),
     /// A peer refused, or the chassis did.
@@ -47,11 +49,12 @@ impl From<Error> for Problem {
             Error::Unknown(_) => Self::invalid("unknown_permission", detail),
             Error::NotGrantable(_) => Self::invalid("not_grantable", detail),
             Error::Elsewhere(_) => Self::invalid("foreign_resource", detail),
+            Error::Quota(_) => Self::conflict("grants_used_up", detail),
             Error::Nobody(_) => Self::invalid("unknown_principal", detail),
             Error::NotForThem(_) => Self::invalid("not_grantable_to", detail),
             Error::Other(_) => Self::conflict("grant_exists", detail),
-            Error::Missing => Self::not_found("grant in this account"),
-            Error::LastOwner => Self::conflict("last_owner", detail),
+            Error::Missing => Self::not_found("grant here"),
+            Error::LastOne(role) => Self::conflict(&format!("last_{role}"), detail),
             Error::Database(cause) => chassis::database_failed("access", &cause),
             Error::Refused(problem) => problem,
         }

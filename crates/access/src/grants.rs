@@ -2,7 +2,10 @@
 
 use api::{
     Problem,
-    access::{AuditEntry, CreateGrant, Grant, ListGrants, PutGrant, RevokeGrant, Revoked},
+    access::{
+        AuditEntry, CreateGrant, Grant, ListGrants, ListPlatformGrants, PutGrant, RevokeGrant,
+        RevokePlatformGrant, Revoked,
+    },
 };
 use chassis::{Call, Write};
 use types::{AccountId, Cursor, GrantId, Grantable, Page, Principal, Resource};
@@ -63,6 +66,13 @@ async fn keep(cx: &mut Write<State>, grant: Grant, action: &str) -> Result<Grant
         return kept.ok_or(Error::Other(grant.grant));
     }
     cx.put(&grant).await?;
+    // Counted while this transaction has the feed, so that many at once are not too many.
+    if let Some(account) = account.filter(|_| !is_identity(&grant.granted_by)) {
+        let most = cx.state().grants_max;
+        if store::count_grants(cx.tx(), account).await? > most {
+            return Err(Error::Quota(most));
+        }
+    }
     let detail = format!("`{}` to {}", grant.given, grant.principal);
     audit(cx, account, action, &grant.on, detail).await?;
     Ok(grant)
@@ -70,36 +80,61 @@ async fn keep(cx: &mut Write<State>, grant: Grant, action: &str) -> Result<Grant
 
 pub(crate) async fn revoke_grant(cx: Call<State>, op: RevokeGrant) -> Result<Revoked, Error> {
     let mut write = cx.begin().await?;
-    match revoke(&mut write, &op).await {
-        Ok(revoked) => Ok(write.finish(revoked).await?),
-        Err(refusal) => {
-            drop(write);
-            // Who asks again hears that it is gone: then it must be gone everywhere.
-            cx.copies_have_all().await?;
-            Err(refusal)
-        }
-    }
+    let revoked = revoke(&mut write, Some(op.account), op.grant).await;
+    cx.settle(write, revoked).await
 }
 
-async fn revoke(cx: &mut Write<State>, op: &RevokeGrant) -> Result<Revoked, Error> {
-    let account = Some(op.account);
-    let grant = store::grant(cx.tx(), account, op.grant).await?.ok_or(Error::Missing)?;
-    store::delete_grant(cx.tx(), op.grant).await?;
-    let revision = cx.remove::<Grant>(&op.grant.to_string()).await?;
+pub(crate) async fn revoke_platform_grant(
+    cx: Call<State>,
+    op: RevokePlatformGrant,
+) -> Result<Revoked, Error> {
+    let mut write = cx.begin().await?;
+    let revoked = revoke(&mut write, None, op.grant).await;
+    cx.settle(write, revoked).await
+}
+
+async fn revoke(
+    cx: &mut Write<State>,
+    account: Option<AccountId>,
+    id: GrantId,
+) -> Result<Revoked, Error> {
+    let grant = store::grant(cx.tx(), account, id).await?.ok_or(Error::Missing)?;
+    store::delete_grant(cx.tx(), id).await?;
+    let revision = cx.remove::<Grant>(&id.to_string()).await?;
     // Counted while this transaction has the feed, so that two owners cannot revoke each other.
-    let was_owner = grant.given == Grantable::Owner && grant.on == Resource::Account(op.account);
-    if was_owner && !store::has_owner(cx.tx(), op.account).await? {
-        return Err(Error::LastOwner);
+    if is_role(&grant) && !store::is_given(cx.tx(), &grant.given, &grant.on).await? {
+        return Err(Error::LastOne(grant.given));
     }
     cx.wait_for_copies();
     let detail = format!("`{}` from {}", grant.given, grant.principal);
-    audit(cx, account, "access.revokeGrant", &grant.on, detail).await?;
+    let action = if account.is_some() { "access.revokeGrant" } else { REVOKE_PLATFORM_GRANT };
+    audit(cx, account, action, &grant.on, detail).await?;
     Ok(Revoked { revision })
+}
+
+const REVOKE_PLATFORM_GRANT: &str = "access.revokePlatformGrant";
+
+/// Whether it makes somebody the owner of an account or an operator of the platform: neither can
+/// be without one.
+fn is_role(grant: &Grant) -> bool {
+    matches!(
+        (&grant.given, &grant.on),
+        (Grantable::Owner, Resource::Account(_)) | (Grantable::Operator, Resource::Platform)
+    )
 }
 
 pub(crate) async fn list_grants(cx: Call<State>, op: ListGrants) -> Result<Page<Grant>, Error> {
     let cursor = Cursor { after: op.after, limit: op.limit };
-    let grants = store::grants(cx.db(), op.account, &cursor).await?;
+    let grants = store::grants(cx.db(), Some(op.account), &cursor).await?;
+    Ok(Page::cut(grants, &cursor, |grant| grant.grant.to_string()))
+}
+
+pub(crate) async fn list_platform_grants(
+    cx: Call<State>,
+    op: ListPlatformGrants,
+) -> Result<Page<Grant>, Error> {
+    let cursor = Cursor { after: op.after, limit: op.limit };
+    let grants = store::grants(cx.db(), None, &cursor).await?;
     Ok(Page::cut(grants, &cursor, |grant| grant.grant.to_string()))
 }
 

@@ -13,29 +13,41 @@ mod store;
 mod whom;
 
 use api::access::{
-    Changes, CheckPermission, CreateGrant, ListAudit, ListGrants, ListPermissions, PutCatalogue,
-    PutGrant, RevokeGrant,
+    Changes, CheckPermission, CreateGrant, ListAudit, ListGrants, ListPermissions,
+    ListPlatformGrants, PutCatalogue, PutGrant, RevokeGrant, RevokePlatformGrant,
 };
 use chassis::Component;
 
 pub(crate) use error::Error;
 
-/// Access keeps nothing in memory.
-pub(crate) struct State;
+/// What access needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// How many grants an account may have.
+    pub grants_max: u64,
+}
+
+/// What is the same for every request.
+pub(crate) struct State {
+    grants_max: u64,
+}
 
 /// The component.
-pub fn component() -> Component<impl Send + Sync + 'static> {
+pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
     const MIGRATIONS: &[db::Migration] = &[
         db::Migration { name: "access_0001", sql: include_str!("../migrations/0001_access.sql") },
         db::Migration {
             name: "access_0002",
             sql: include_str!("../migrations/0002_equal_grants.sql"),
         },
+        db::Migration { name: "access_0003", sql: include_str!("../migrations/0003_roles.sql") },
     ];
-    Component::new("access", MIGRATIONS, State)
+    Component::new("access", MIGRATIONS, State { grants_max: config.grants_max })
         .writes::<PutCatalogue>(catalogue::put_catalogue)
         .reads::<ListPermissions>(catalogue::list_permissions)
         .acts::<PutGrant>(grants::put_grant)
+        .reads::<ListPlatformGrants>(grants::list_platform_grants)
+        .acts::<RevokePlatformGrant>(grants::revoke_platform_grant)
         .acts::<CreateGrant>(grants::create_grant)
         .acts::<RevokeGrant>(grants::revoke_grant)
         .reads::<ListGrants>(grants::list_grants)

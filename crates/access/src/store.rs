@@ -69,26 +69,34 @@ pub(crate) async fn equal_grant(on: impl On, to: &Grant) -> Stored<Option<Grant>
         .await
 }
 
-/// Whether anybody owns the whole account.
-pub(crate) async fn has_owner(tx: &mut db::Tx, account: AccountId) -> Stored<bool> {
-    db::query(
-        "select id from access_grant where account = ? and given = ? and resource = ? limit 1",
-    )
-    .bind(account)
-    .bind(Grantable::Owner)
-    .bind(Resource::Account(account))
-    .optional(tx, |row| row.get::<GrantId>("id"))
-    .await
-    .map(|found| found.is_some())
+/// Whether anybody has that on this.
+pub(crate) async fn is_given(tx: &mut db::Tx, given: &Grantable, on: &Resource) -> Stored<bool> {
+    db::query("select id from access_grant where given = ? and resource = ? limit 1")
+        .bind(given)
+        .bind(on)
+        .optional(tx, |row| row.get::<GrantId>("id"))
+        .await
+        .map(|found| found.is_some())
 }
 
 pub(crate) async fn delete_grant(on: impl On, id: GrantId) -> Stored<()> {
     db::query("delete from access_grant where id = ?").bind(id).run(on).await.map(drop)
 }
 
-pub(crate) async fn grants(on: impl On, account: AccountId, cursor: &Cursor) -> Stored<Vec<Grant>> {
-    db::query("select * from access_grant where account = ? and id > ? order by id limit ?")
+pub(crate) async fn count_grants(tx: &mut db::Tx, account: AccountId) -> Stored<u64> {
+    db::query("select count(*) as n from access_grant where account = ?")
         .bind(account)
+        .one(tx, |row| row.get("n"))
+        .await
+}
+
+pub(crate) async fn grants(
+    on: impl On,
+    account: Option<AccountId>,
+    cursor: &Cursor,
+) -> Stored<Vec<Grant>> {
+    db::query("select * from access_grant where account = ? and id > ? order by id limit ?")
+        .bind(owner(account))
         .bind(cursor.key())
         .bind(cursor.rows())
         .all(on, read_grant)

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    fmt::Write as _,
     sync::{Arc, RwLock},
     time::Duration,
 };
@@ -48,6 +47,7 @@ impl Signer {
             exp: seconds.saturating_add(TOKEN_LIFE.as_secs().cast_signed()),
             sid: None,
             account: None,
+            node: None,
         };
         sign(&self.node.to_string(), &self.key, &claims)
     }
@@ -94,7 +94,7 @@ async fn ask(
         let operation = JoinNode {
             join_token: config.join_token.clone(),
             name: config.name.clone(),
-            public_key: hex(key.verifying_key().as_bytes()),
+            public_key: const_hex::encode(key.verifying_key().as_bytes()),
         };
         match client.call(operation).await {
             Ok(joined) => {
@@ -127,28 +127,11 @@ fn known_node(folder: &Folder) -> Result<Option<NodeId>, Error> {
 fn private_key(folder: &Folder) -> Result<SigningKey, Error> {
     let path = folder.key();
     if let Some(text) = read_text(&path).map_err(Error::folder(&path))? {
-        let seed = unhex(text.trim()).ok_or(Error::Unreadable(path))?;
+        let seed = const_hex::decode_to_array(text.trim());
+        let seed = seed.map_err(|_| Error::Unreadable(path))?;
         return Ok(SigningKey::from_bytes(&seed));
     }
     let seed: [u8; 32] = rand::random();
-    write_lasting(&path, &hex(&seed)).map_err(Error::folder(&path))?;
+    write_lasting(&path, &const_hex::encode(seed)).map_err(Error::folder(&path))?;
     Ok(SigningKey::from_bytes(&seed))
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-pub(crate) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    if text.len() != 2 * N || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut bytes = [0; N];
-    for (place, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * place..2 * place + 2], 16).ok()?;
-    }
-    Some(bytes)
 }

@@ -13,7 +13,6 @@ use types::{Digest, Name};
 
 use crate::{
     folder::Scratch,
-    join::unhex,
     unpack::{Limits, UnpackError, unpack},
 };
 
@@ -82,9 +81,11 @@ pub(crate) fn verify(release: &DesiredRelease, package: &[u8]) -> Result<(), Pac
     if found != release.digest {
         return Err(PackageError::Digest(found));
     }
-    let key = unhex(&release.public_key).ok_or(PackageError::Signature)?;
+    let key =
+        const_hex::decode_to_array(&release.public_key).map_err(|_| PackageError::Signature)?;
     let key = VerifyingKey::from_bytes(&key).map_err(|_| PackageError::Signature)?;
-    let signature = unhex(&release.signature).ok_or(PackageError::Signature)?;
+    let signature =
+        const_hex::decode_to_array(&release.signature).map_err(|_| PackageError::Signature)?;
     let text = signed_text(&release.service, &release.digest);
     key.verify_strict(text.as_bytes(), &Signature::from_bytes(&signature))
         .map_err(|_| PackageError::Signature)

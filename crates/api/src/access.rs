@@ -16,6 +16,10 @@ operations! { "access":
     ListPermissions GET "/v1/permissions" on platform by [anyone] -> Page<CatalogueEntry>;
     /// Puts a grant under an id of the caller's choice.
     PutGrant PUT "/v1/grants/{grant}" on platform by [identity, operator] -> Grant;
+    /// Lists the grants that are in no account: those on the platform, on services and on nodes.
+    ListPlatformGrants GET "/v1/grants" on platform by [operator] -> Page<Grant>;
+    /// Takes back a grant that is in no account. When this returns, everybody has applied it.
+    RevokePlatformGrant DELETE "/v1/grants/{grant}" on platform by [operator] -> Revoked;
     /// Lets somebody do something with an account or an instance of it.
     CreateGrant POST "/v1/accounts/{account}/grants" on account by [customer, operator] -> Grant;
     /// Takes a grant back. When this returns, everybody who decides has applied it.
@@ -79,6 +83,24 @@ pub struct PutGrant {
     pub given: Grantable,
     /// On what.
     pub on: Resource,
+}
+
+/// Lists the grants that are in no account.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListPlatformGrants {
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// How many at most, 1 to 500; 100 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// Takes back a grant that is in no account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RevokePlatformGrant {
+    /// Which grant.
+    pub grant: GrantId,
 }
 
 /// Lets somebody do something.

@@ -31,12 +31,22 @@ operations! { "identity":
     RedeemSignInCode POST "/v1/sign-in-codes/redemption" on platform by [gateway] -> SignedIn;
     /// Ends a session that was begun at an instance's host.
     EndSession PUT "/v1/users/{user}/sessions/{session}/end" on platform by [gateway] -> Empty;
+    /// Chooses a new password, and ends every session of one's own.
+    ChangePassword PUT "/v1/me/password" on platform by [anyone] -> Empty;
+    /// Has a link sent to an address, with which whoever reads it can choose a new password once.
+    /// The answer does not say whether anybody has that address.
+    RequestPasswordReset POST "/v1/password-resets" on platform by [public] -> Empty;
+    /// Chooses a new password with what such a link carries, and ends every session of that user.
+    ResetPassword POST "/v1/passwords" on platform by [public] -> Empty;
     /// Says who is calling.
     WhoAmI GET "/v1/me" on platform by [anyone] -> Me;
     /// Makes a token with which one machine may join as a node.
     CreateJoinToken POST "/v1/join-tokens" on platform by [operator] -> JoinToken;
     /// Makes a machine a node: from then on it signs its own tokens with its key.
     JoinNode POST "/v1/nodes" on platform by [public] -> Joined;
+    /// Takes a node's key from it; when this returns, what it or its services sign is worth
+    /// nothing anywhere.
+    RemoveNode DELETE "/v1/nodes/{node}" on node by [operator] -> Empty;
     /// Gives a node a token for a published service that it runs.
     IssueServiceToken POST "/v1/nodes/{node}/services/{service}/tokens" on node by [agent] -> IssuedToken;
     /// Asks for the changes after a revision, and acknowledges it.
@@ -214,6 +224,31 @@ pub fn host_audience(host: &Host) -> String {
     format!("host:{host}")
 }
 
+/// Chooses a new password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChangePassword {
+    /// The password until now.
+    pub password: Secret,
+    /// The new one, 10 to 200 characters.
+    pub new_password: Secret,
+}
+
+/// Has a link sent with which to choose a new password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RequestPasswordReset {
+    /// The e-mail address by which the user signs in.
+    pub email: String,
+}
+
+/// Chooses a new password with what the link carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ResetPassword {
+    /// What follows `token=` in the link; it is good once.
+    pub token: Secret,
+    /// The new password, 10 to 200 characters.
+    pub new_password: Secret,
+}
+
 /// Says who is calling.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WhoAmI {}
@@ -260,6 +295,13 @@ pub struct JoinNode {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Joined {
     /// As which node.
+    pub node: NodeId,
+}
+
+/// Takes a node's key from it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RemoveNode {
+    /// Which node.
     pub node: NodeId,
 }
 

@@ -1,6 +1,6 @@
 //! What a handler holds: the room it stands in, who is calling, and, if it writes, a transaction.
 
-use std::{ops::Deref, sync::Arc};
+use std::{net::IpAddr, ops::Deref, sync::Arc};
 
 use api::{Client, Problem, feed::Document};
 use tokio::sync::Notify;
@@ -10,6 +10,7 @@ use crate::{
     Caller, Seal,
     feed::{self, Followers},
     guard::Guard,
+    lease::Lease,
     repeat::Repeat,
 };
 
@@ -25,6 +26,7 @@ pub(crate) struct Furniture<S> {
     pub(crate) seal: Seal,
     pub(crate) guard: Guard,
     pub(crate) followers: Followers,
+    pub(crate) lease: Lease,
     pub(crate) changed: Notify,
 }
 
@@ -98,6 +100,10 @@ impl<S> Room<S> {
 
     /// Begins a transaction on the component's own behalf.
     pub async fn begin(&self) -> Result<Write<S>, Problem> {
+        if !self.0.lease.holds() {
+            let detail = format!("this process does not own the database of {}", self.0.name);
+            return Err(Problem::unavailable(detail, 1));
+        }
         let tx = self.0.db.begin().await.map_err(|cause| database_failed(self.0.name, &cause))?;
         let caller = Caller::component(self.0.name);
         Ok(Write {
@@ -131,6 +137,8 @@ pub struct Call<S> {
     pub caller: Caller,
     /// The request's id.
     pub request: RequestId,
+    /// From which address the request comes, as the gateway has seen it.
+    pub from: Option<IpAddr>,
     pub(crate) repeat: Option<Repeat>,
 }
 
@@ -145,6 +153,23 @@ impl<S> Call<S> {
     /// The room, for work that outlives the call.
     pub fn room(&self) -> &Room<S> {
         &self.room
+    }
+
+    /// Ends `write` with what it came to. A refusal too is given only when every copy has what is
+    /// committed: who is told that something is gone may rely on its being gone everywhere.
+    pub async fn settle<R, E>(&self, write: Write<S>, outcome: Result<R, E>) -> Result<R, E>
+    where
+        R: serde::Serialize + Sync,
+        E: From<Problem>,
+    {
+        match outcome {
+            Ok(reply) => Ok(write.finish(reply).await?),
+            Err(refusal) => {
+                drop(write);
+                self.copies_have_all().await?;
+                Err(refusal)
+            }
+        }
     }
 
     /// Begins the transaction that answers this request; end it with [`Write::finish`].

@@ -3,12 +3,12 @@
 //! Who is it? What is asked, of what? May they? Was it asked before? Then the handler, and an
 //! answer or a problem.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, net::IpAddr, sync::Arc, time::Duration};
 
 use api::{
     Kind, Operation, Problem,
     feed::Feed,
-    http::{decode, token::TOKEN_BYTES_MAX},
+    http::{FORWARDED_FOR, decode, token::TOKEN_BYTES_MAX},
 };
 use axum::{
     Router,
@@ -26,7 +26,7 @@ use types::{Principal, RequestId};
 use crate::{
     Caller, Room, Seal,
     call::{Call, database_failed},
-    feed,
+    feed::{self, Refused},
     repeat::Repeat,
 };
 
@@ -214,7 +214,14 @@ async fn enter<S, O: Operation>(
         None => Bytes::new(),
     };
     let repeat = repeat(parts, &caller.principal, &operation, room.seal())?;
-    Ok(Entered { call: Call { room, caller, request, repeat }, operation, body })
+    let from = from(&parts.headers);
+    Ok(Entered { call: Call { room, caller, request, from, repeat }, operation, body })
+}
+
+/// The visitor's address: the gateway writes it over whatever a visitor says, and the console
+/// passes it on.
+fn from(headers: &HeaderMap) -> Option<IpAddr> {
+    headers.get(FORWARDED_FOR)?.to_str().ok()?.parse().ok()
 }
 
 /// What strangers send is held before anything is known of them, so there is little room for it.
@@ -343,21 +350,33 @@ pub(crate) async fn follow_changes<S, F: Feed>(
     let failed = |cause: db::Error| database_failed(F::COMPONENT, &cause);
     let followers = &call.room.furniture().followers;
     let lease = Duration::from_secs(lease_seconds.into());
-    match followers.acknowledge(follower, applied, lease) {
-        None => {
-            let detail = "too many copies follow this feed; stop some of them";
-            return Err(Problem {
-                retry_after: Some(5),
-                ..Problem::new(Kind::Exhausted, "followers", detail)
-            });
-        }
-        Some(true) => {
-            feed::remember_follower(call.db(), follower).await.map_err(failed)?;
-        }
-        Some(false) => {}
+    // Remembered first: one that is not is not answered, and asks again.
+    if !followers.knows(follower).map_err(|why| not_followed(follower, why))? {
+        feed::remember_follower(call.db(), follower).await.map_err(failed)?;
     }
+    followers.acknowledge(follower, applied, lease).map_err(|why| not_followed(follower, why))?;
     followers.news(applied, Duration::from_millis(u64::from(wait_millis.min(5_000)))).await;
     feed::changes(call.db(), applied).await.map_err(failed)
+}
+
+fn not_followed(follower: &str, why: Refused) -> Problem {
+    match why {
+        Refused::Full => Problem {
+            retry_after: Some(5),
+            ..Problem::new(
+                Kind::Exhausted,
+                "followers",
+                "too many copies follow this feed; stop some of them",
+            )
+        },
+        Refused::Taken => Problem::conflict(
+            "follower_taken",
+            format!(
+                "another process has the name that `{follower}` follows under: \
+                 give one of the two another `--name`"
+            ),
+        ),
+    }
 }
 
 /// Answers with a page of the component's feed as it stands.

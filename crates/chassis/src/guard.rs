@@ -75,7 +75,7 @@ struct Known {
 struct Verified {
     claims: Claims,
     caller: Caller,
-    /// Whose key signed it, for nodes: a node that is gone is refused.
+    /// Whose key signed it, or to which it was given: what a node that is gone had is refused.
     node: Option<NodeId>,
 }
 
@@ -140,6 +140,10 @@ impl Guard {
         if !claims.is_valid_at(self.0.clock.now()) {
             return Err(refuse("token_expired", "the token has expired; sign in again"));
         }
+        if claims.is_of_the_future(self.0.clock.now()) {
+            let detail = "the token was made in the future: set the clocks of the machines right";
+            return Err(refuse("token_of_the_future", detail));
+        }
         if claims.aud != audience && claims.aud != EVERYONE {
             return Err(refuse("token_not_for_us", "the token was made for another component"));
         }
@@ -165,7 +169,7 @@ impl Guard {
         if !may_speak_for(&kid, &claims) {
             return Err(refuse(format!("`{kid}` may not speak for `{}`", claims.sub)));
         }
-        let node = kid.parse().ok();
+        let node = kid.parse().ok().or(claims.node);
         let (principal, account, session) = (claims.sub.clone(), claims.account, claims.sid);
         let caller = Caller { principal, account, session };
         let verified = Arc::new(Verified { claims, caller, node });
@@ -298,6 +302,8 @@ fn apply_access(policies: &mut Policies, update: &Update) {
         };
         let rule = Rule::of_grant(&key, &grant.principal, &grant.given, &grant.on);
         if let Err(cause) = policies.put_rule(rule) {
+            // Not what it said before either.
+            policies.remove_rule(&key);
             tracing::error!(grant = key, %cause, "a grant cannot be read and grants nothing");
         }
     }

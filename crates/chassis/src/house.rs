@@ -16,7 +16,10 @@ use crate::{
     component::Task,
     door::{self, Door},
     feed::{self, Followers, LEASE_MAX},
-    seal::{hex, private_file, random_bytes},
+    lease::Lease,
+    process,
+    seal::key_file,
+    store,
 };
 
 /// What a house is built from.
@@ -43,15 +46,16 @@ pub struct House {
     databases: Mutex<Vec<db::Db>>,
 }
 
-const FEED: [db::Migration; 2] = [
+const FEED: [db::Migration; 3] = [
     db::Migration { name: "chassis_0001", sql: include_str!("../migrations/0001_chassis.sql") },
     db::Migration { name: "chassis_0002", sql: include_str!("../migrations/0002_replays.sql") },
+    db::Migration { name: "chassis_0003", sql: include_str!("../migrations/0003_owner.sql") },
 ];
 
 impl House {
     /// Opens the house; the first time, its master key is made.
     pub fn open(config: HouseConfig) -> Result<Self, crate::SealError> {
-        let master = private_file(&config.data.join("master.key"), || hex(&random_bytes::<32>()))?;
+        let master = key_file(&config.data.join("master.key"))?;
         let keys = KeyRing::open(&config.data.join("keys"))?;
         let guard = Guard::new(keys.clone(), Arc::clone(&config.clock));
         Ok(Self {
@@ -124,7 +128,8 @@ impl House {
         let migrations = [FEED.as_slice(), component.migrations];
         let db = self.config.engine.open(name, &password, &migrations).await.map_err(failed)?;
         self.databases.lock().expect("nobody panics while holding it").push(db.clone());
-        let known = feed::known_followers(&db).await.map_err(failed)?;
+        let lease = Lease::take(&db, name, process::this()).await?;
+        let known = feed::living_followers(&db).await.map_err(failed)?;
         let head = feed::head(&db).await.map_err(failed)?;
         let peers = self.client(name).map_err(|cause| {
             tracing::error!(%cause, "no key");
@@ -139,6 +144,7 @@ impl House {
             seal: Seal::derive(&self.master, name),
             guard: self.guard.clone(),
             followers: Followers::new(head, known, LEASE_MAX),
+            lease: lease.clone(),
             changed: Notify::new(),
         });
         if let Some(opening) = component.opening {
@@ -151,7 +157,14 @@ impl House {
         self.directory.add_local(name, answering);
         let house = self.config.name.as_str();
         let loops = component.loops.into_iter().map(|start| start(room.clone(), house));
-        self.waiting.lock().expect("nobody panics while holding it").extend(loops);
+        let mut waiting = self.waiting.lock().expect("nobody panics while holding it");
+        waiting.extend(loops);
+        let (db, followers) = (room.db().clone(), room.clone());
+        waiting.push(Box::pin(lease.keep(db, name, process::this())));
+        waiting.push(Box::pin(async move {
+            feed::forget_the_gone(followers.db(), &followers.furniture().followers).await;
+        }));
+        drop(waiting);
         Ok(room)
     }
 
@@ -173,6 +186,10 @@ impl House {
         let databases =
             std::mem::take(&mut *self.databases.lock().expect("nobody panics while holding it"));
         for database in databases {
+            // Whoever comes next need not find out that this process has ended.
+            if let Err(cause) = store::give_back(&database, process::this()).await {
+                tracing::warn!(%cause, "a database's lease was not given back");
+            }
             database.close().await;
         }
     }

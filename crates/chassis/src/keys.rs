@@ -19,7 +19,7 @@ use ed25519_dalek::{SigningKey, VerifyingKey};
 use tokio::time::Instant;
 use types::{Clock, Principal, Timestamp};
 
-use crate::seal::{SealError, hex, private_file, random_bytes, unhex};
+use crate::seal::{SealError, hex, key_file, unhex};
 
 /// How long a component's token is good for; a new one is made at half of that.
 const TOKEN_LIFE: Duration = Duration::from_mins(5);
@@ -48,7 +48,7 @@ impl KeyRing {
     /// The component's own key; made, and its public half put on the ring, if there is none.
     pub fn signer(&self, name: &'static str, clock: Arc<dyn Clock>) -> Result<Signer, SealError> {
         let path = self.0.folder.join(format!("{name}.key"));
-        let text = private_file(&path, || hex(&random_bytes::<32>()))?;
+        let text = key_file(&path)?;
         let seed: [u8; 32] = unhex(&text).ok_or_else(|| SealError::unreadable(&path))?;
         let key = SigningKey::from_bytes(&seed);
         let public = self.0.folder.join(format!("{name}.pub"));
@@ -132,6 +132,7 @@ impl Credentials for Signer {
             exp: seconds + life,
             sid: None,
             account: None,
+            node: None,
         };
         let token: Arc<str> = self.sign(&claims).into();
         let mut tokens = self.tokens.write().expect("nobody panics while holding it");

@@ -1,8 +1,9 @@
 //! Keeping something true.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, panic::AssertUnwindSafe, time::Duration};
 
 use api::Problem;
+use futures_util::FutureExt as _;
 
 use crate::Room;
 
@@ -17,6 +18,21 @@ pub enum Next {
     In(Duration),
     /// All is as it should be, until something changes.
     Idle,
+}
+
+/// What a step comes to. One that panics has failed, and is tried again like any other: what it was
+/// to keep true would otherwise be nobody's matter any more.
+async fn attempt<E: Into<Problem>>(
+    step: impl Future<Output = Result<Next, E>>,
+) -> Result<Next, Problem> {
+    // The step is gone after a panic, and what it shares is a transaction's or behind a lock.
+    match AssertUnwindSafe(step).catch_unwind().await {
+        Ok(outcome) => outcome.map_err(Into::into),
+        Err(_) => {
+            tracing::error!("a step panicked");
+            Err(Problem::internal())
+        }
+    }
 }
 
 const SOON: Duration = Duration::from_millis(100);
@@ -36,7 +52,7 @@ where
         let changed = room.changed();
         tokio::pin!(changed);
         changed.as_mut().enable();
-        let patience = match step(room.clone()).await.map_err(Into::into) {
+        let patience = match attempt(step(room.clone())).await {
             Ok(next) => {
                 pause = SOON;
                 match next {
@@ -55,5 +71,18 @@ where
             }
         };
         let _ = tokio::time::timeout(patience, changed).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_step_that_panics_has_failed_and_is_tried_again() {
+        let panics =
+            async { if true { panic!("on purpose") } else { Ok::<_, Problem>(Next::Idle) } };
+        assert_eq!(attempt(panics).await.unwrap_err().kind, api::Kind::Internal);
+        assert_eq!(attempt(async { Ok::<_, Problem>(Next::Now) }).await.unwrap(), Next::Now);
     }
 }

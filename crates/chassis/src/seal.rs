@@ -101,6 +101,15 @@ fn expand(key: &[u8], purpose: &str) -> [u8; 32] {
     bytes
 }
 
+/// The key in the file at `path`, 32 bytes as hexadecimal digits; made if there is none.
+pub(crate) fn key_file(path: &Path) -> Result<String, SealError> {
+    let text = private_file(path, || hex(&random_bytes::<32>()))?;
+    match unhex::<32>(&text) {
+        Some(_) => Ok(text),
+        None => Err(SealError::unreadable(path)),
+    }
+}
+
 /// What the 0600 file at `path` holds; if there is none it is written first, whole or not at all.
 pub fn private_file(path: &Path, make: impl FnOnce() -> String) -> Result<String, SealError> {
     let failed = |cause| SealError::file(path, cause);
@@ -109,19 +118,7 @@ pub fn private_file(path: &Path, make: impl FnOnce() -> String) -> Result<String
         Err(cause) if cause.kind() == ErrorKind::NotFound => {}
         Err(cause) => return Err(failed(cause)),
     }
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(failed)?;
-    }
-    let fresh = path.with_extension(format!("new{}", std::process::id()));
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&fresh)
-        .map_err(failed)?;
-    file.write_all(format!("{}\n", make()).as_bytes()).map_err(failed)?;
-    file.sync_all().map_err(failed)?;
+    let fresh = written_beside(path, &make()).map_err(failed)?;
     // A link fails where a rename would replace, so of two processes that start at once one wins.
     let linked = fs::hard_link(&fresh, path);
     fs::remove_file(&fresh).map_err(failed)?;
@@ -132,6 +129,26 @@ pub fn private_file(path: &Path, make: impl FnOnce() -> String) -> Result<String
     let mut text = String::new();
     fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text)).map_err(failed)?;
     Ok(text.trim().to_owned())
+}
+
+/// Puts `text` into the 0600 file at `path`, in place of what it held.
+pub fn replace_private_file(path: &Path, text: &str) -> Result<(), SealError> {
+    let failed = |cause| SealError::file(path, cause);
+    let fresh = written_beside(path, text).map_err(failed)?;
+    fs::rename(&fresh, path).map_err(failed)
+}
+
+/// A new 0600 file next to `path` that holds `text`.
+fn written_beside(path: &Path, text: &str) -> std::io::Result<PathBuf> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let fresh = path.with_extension(format!("new{}", std::process::id()));
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    file.write_all(format!("{text}\n").as_bytes())?;
+    file.sync_all()?;
+    Ok(fresh)
 }
 
 /// Bytes that nobody can guess.
@@ -146,23 +163,13 @@ pub fn random_secret() -> Secret {
 
 /// Lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    const_hex::encode(bytes)
 }
 
-/// The `N` bytes that `text` is in hexadecimal digits.
+/// The `N` bytes that `text` is in hexadecimal digits, and in nothing else.
 pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    if text.len() != 2 * N || !text.is_ascii() {
-        return None;
-    }
-    for (place, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * place..2 * place + 2], 16).ok()?;
-    }
-    Some(bytes)
+    // The library would also take a `0x` in front.
+    (text.len() == 2 * N).then(|| const_hex::decode_to_array(text).ok()).flatten()
 }
 
 #[cfg(test)]
@@ -181,9 +188,25 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_is_empty_or_short_is_refused() {
+        let folder = std::env::temp_dir().join(format!("mandate-keys-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("master.key");
+        let made = key_file(&path).unwrap();
+        assert_eq!(key_file(&path).unwrap(), made);
+        for wrong in ["", "\n", "secret", &made[..62], &"-".repeat(64)] {
+            fs::write(&path, wrong).unwrap();
+            assert!(matches!(key_file(&path), Err(SealError::Unreadable(_))), "{wrong:?}");
+        }
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
     fn hexadecimal_digits_read_back() {
         assert_eq!(unhex::<3>(&hex(&[0, 15, 255])), Some([0, 15, 255]));
         assert_eq!(unhex::<3>("00ff"), None);
         assert_eq!(unhex::<1>("é"), None);
+        assert_eq!(unhex::<1>("+f"), None, "a sign is no digit");
+        assert_eq!((unhex::<1>("0x"), unhex::<1>("0xff")), (None, None));
     }
 }

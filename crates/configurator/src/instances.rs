@@ -1,14 +1,14 @@
 //! Instances: what each is, and what its gateway is told.
 
 use api::{
-    Empty,
+    Empty, Operation as _,
     configurator::{
         GetInstance, Instance, InstanceState, ListInstances, Maintenance, PutInstance, Route,
-        SetMaintenance, SetSuspension,
+        SetMaintenance, SetSuspension, SubmitSetup,
     },
 };
 use chassis::{Call, Seal, Write, random_secret};
-use types::{AccountId, Cursor, InstanceId, Page};
+use types::{AccountId, Cursor, InstanceId, Page, Resource};
 
 use crate::{
     Error, State,
@@ -41,7 +41,7 @@ pub(crate) async fn put_instance(
     };
     store::update_instance(cx.tx(), &stored).await?;
     cx.put(&route(&stored)).await?;
-    shown(cx.state(), cx.seal(), &stored)
+    shown(cx.state(), cx.seal(), &stored, false)
 }
 
 /// An instance stays whose and what it is, and where.
@@ -98,11 +98,11 @@ pub(crate) fn route(stored: &Stored) -> Route {
     }
 }
 
-/// What a customer may know.
-fn shown(state: &State, seal: &Seal, stored: &Stored) -> Result<Instance, Error> {
+/// What a customer may know. The link with the set-up key is for whoever may set it up.
+fn shown(state: &State, seal: &Seal, stored: &Stored, may_set_up: bool) -> Result<Instance, Error> {
     let url = state.url(&stored.host);
     let waits = matches!(stored.state, InstanceState::AwaitingSetup | InstanceState::Failed);
-    let setup_url = if waits {
+    let setup_url = if waits && may_set_up {
         let key = seal.open(&stored.setup_key, &key_context(stored.instance))?;
         Some(format!("{url}/.mandate/setup?key={}", key.reveal()))
     } else {
@@ -137,7 +137,12 @@ pub(crate) async fn own(
 
 pub(crate) async fn get_instance(cx: Call<State>, op: GetInstance) -> Result<Instance, Error> {
     let stored = own(cx.db(), op.account, op.instance).await?;
-    shown(cx.state(), cx.seal(), &stored)
+    shown(cx.state(), cx.seal(), &stored, may_set_up(&cx, &stored))
+}
+
+fn may_set_up(cx: &Call<State>, stored: &Stored) -> bool {
+    let on = Resource::Instance(stored.account, stored.instance);
+    cx.guard().authorize(&cx.caller, SubmitSetup::PERMISSION, &on).is_ok()
 }
 
 pub(crate) async fn list_instances(
@@ -147,7 +152,8 @@ pub(crate) async fn list_instances(
     let cursor = Cursor { after: op.after, limit: op.limit };
     let rows = store::instances(cx.db(), op.account, &cursor).await?;
     let page = Page::cut(rows, &cursor, |stored| stored.instance.to_string());
-    let items = page.items.iter().map(|stored| shown(cx.state(), cx.seal(), stored));
+    let one = |stored| shown(cx.state(), cx.seal(), stored, may_set_up(&cx, stored));
+    let items = page.items.iter().map(one);
     Ok(Page { items: items.collect::<Result<_, _>>()?, next: page.next })
 }
 

@@ -111,7 +111,7 @@ fn banner(visitor: Option<&Visitor>, path: &str) -> Markup {
                     nav aria-label="Pages" { (links(&places(visitor), path)) }
                     div.who {
                         @if let Some(user) = user {
-                            span.soft title=(user.user) { (user.email) }
+                            a.soft href="/password" title="Change your password" { (user.email) }
                             (sign_out(visitor))
                         } @else {
                             a href="/sign-in" { "Sign in" }
@@ -163,6 +163,7 @@ fn places(visitor: &Visitor) -> Vec<Place> {
             ("queues", "Queues"),
             ("work", "Jobs"),
             ("accounts", "Accounts"),
+            ("grants", "Operators"),
         ]
         .map(|(page, title)| (format!("/operate/{page}"), title))
         .to_vec(),

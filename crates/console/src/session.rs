@@ -10,7 +10,7 @@
 
 use api::{
     Client, Kind, Problem,
-    http::token::TOKEN_BYTES_MAX,
+    http::{FORWARDED_FOR, token::TOKEN_BYTES_MAX},
     identity::{User, WhoAmI},
 };
 use axum::{
@@ -107,7 +107,8 @@ pub(crate) async fn frame(
     if is_new {
         visits.push(random_hex());
     }
-    let visitor = match recognise(&console, &tokens, &visits).await {
+    let client = console.client.with_address(request.headers().get(FORWARDED_FOR));
+    let visitor = match recognise(&client, &tokens, &visits).await {
         Ok(visitor) => visitor,
         Err(problem) => {
             return layout::document(None, "/", &failure::page(&problem)).into_response();
@@ -157,13 +158,13 @@ impl Place {
 
 /// A token that is worth nothing any more makes a visitor, not an error.
 async fn recognise(
-    console: &Console,
+    client: &Client,
     tokens: &[String],
     visits: &[String],
 ) -> Result<Visitor, Problem> {
     let mut found: Option<Visitor> = None;
     for token in tokens {
-        let client = console.client.with_token(Some(token));
+        let client = client.with_token(Some(token));
         match client.call(WhoAmI {}).await {
             Err(problem) if problem.is_transient() => return Err(problem),
             Ok(me) if me.user.is_some() => {
@@ -180,7 +181,7 @@ async fn recognise(
     }
     let form_tokens: Vec<_> = visits.iter().map(|visit| form_token(visit)).collect();
     Ok(found.unwrap_or_else(|| Visitor {
-        client: console.client.clone(),
+        client: client.clone(),
         form_token: form_tokens.first().cloned().unwrap_or_default(),
         form_tokens,
         user: None,

@@ -11,7 +11,7 @@ use api::{
 use chassis::{Call, Next, Room};
 use types::{AccountId, Cursor, GrantId, Grantable, Page, Principal, Resource, UserId};
 
-use crate::{Error, State, store};
+use crate::{Error, State, passwords::For, store};
 
 /// What access is to grant a person.
 pub(crate) const OWNER: &str = "owner";
@@ -26,7 +26,7 @@ pub(crate) async fn register_account(
         return Err(Error::Title);
     }
     let email = checked_email(&op.email)?;
-    let hash = cx.state().passwords.hash(op.password).await?;
+    let hash = cx.state().passwords.hash(op.password, For::Stranger(cx.from)).await?;
     let now = cx.now();
     let account = Account { account: AccountId::new(now), title, created: now };
     let user = User { user: UserId::new(now), account: Some(account.account), email, created: now };
@@ -48,11 +48,16 @@ pub(crate) async fn grant_role_now(room: &Room<State>, user: &User, role: &str) 
 
 pub(crate) async fn create_user(cx: Call<State>, op: CreateUser) -> Result<User, Error> {
     let email = checked_email(&op.email)?;
-    let hash = cx.state().passwords.hash(op.password).await?;
+    let hash = cx.state().passwords.hash(op.password, For::Known).await?;
     let now = cx.now();
     let user = User { user: UserId::new(now), account: Some(op.account), email, created: now };
     let mut write = cx.begin().await?;
-    store::account(write.tx(), op.account).await?.ok_or(Error::Missing("account"))?;
+    let users =
+        store::count_users(write.tx(), op.account).await?.ok_or(Error::Missing("account"))?;
+    let most = cx.state().config.users_max;
+    if users >= most {
+        return Err(Error::Quota(most));
+    }
     insert_person(write.tx(), &user, &hash, None).await?;
     Ok(write.finish(user).await?)
 }

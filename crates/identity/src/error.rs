@@ -1,5 +1,7 @@
 //! What can go wrong here, and what is said about it.
 
+use std::time::Duration;
+
 use api::{Kind, Problem};
 
 /// Why identity refuses.
@@ -11,12 +13,22 @@ pub(crate) enum Error {
     EmailTaken(String),
     #[error("a password must have 10 to 200 characters")]
     Password,
+    #[error("the password until now is another one")]
+    OldPassword,
+    #[error("the link for a new password was used or has expired; ask for another one")]
+    ResetToken,
+    #[error("`operator.txt` has no line `password: …`: remove it, and start again")]
+    OperatorFile,
+    #[error("this account has {0} users, as many as it may have; ask those who run the platform")]
+    Quota(u64),
     #[error("a title must have 1 to 100 characters")]
     Title,
     #[error("the e-mail address or the password is wrong")]
     SignIn,
     #[error("the sign-in was not finished in time or in another browser; sign in again")]
     SignInCode,
+    #[error("too many wrong passwords; wait {} s", seconds(*.0))]
+    TooOften(Duration),
     #[error("too many people are signing in at this moment; try again")]
     Busy,
     #[error("the join token is not known or has expired; ask the operator for a new one")]
@@ -42,6 +54,13 @@ impl From<Error> for Problem {
         match error {
             Error::Email(_) => Self::invalid("email", detail),
             Error::Password => Self::invalid("password", detail),
+            Error::OldPassword => Self::invalid("password_wrong", detail),
+            Error::ResetToken => Self::invalid("reset_token_refused", detail),
+            Error::OperatorFile => {
+                tracing::error!("{detail}");
+                Self::internal()
+            }
+            Error::Quota(_) => Self::conflict("users_used_up", detail),
             Error::Title => Self::invalid("title", detail),
             Error::PublicKey => Self::invalid("public_key", detail),
             Error::Reserved(_) => Self::invalid("service_reserved", detail),
@@ -49,6 +68,10 @@ impl From<Error> for Problem {
             Error::SignIn => Self::new(Kind::Unauthenticated, "sign_in_refused", detail),
             Error::SignInCode => Self::new(Kind::Unauthenticated, "sign_in_code_refused", detail),
             Error::JoinToken => Self::new(Kind::Unauthenticated, "join_token_refused", detail),
+            Error::TooOften(pause) => Self {
+                retry_after: Some(seconds(pause)),
+                ..Self::new(Kind::Exhausted, "too_many_tries", detail)
+            },
             Error::Busy => {
                 Self { retry_after: Some(1), ..Self::new(Kind::Exhausted, "busy", detail) }
             }
@@ -58,4 +81,15 @@ impl From<Error> for Problem {
             Error::Hashing => Self::internal(),
         }
     }
+}
+
+/// Whole seconds, at least one.
+fn seconds(pause: Duration) -> u32 {
+    u32::try_from(pause.as_millis().div_ceil(1_000).max(1)).unwrap_or(u32::MAX)
+}
+
+/// A file of ours could not be read or written.
+pub(crate) fn file_failed(cause: &chassis::SealError) -> Error {
+    tracing::error!(cause = cause as &dyn std::error::Error, "a file cannot be kept");
+    Problem::internal().into()
 }

@@ -12,33 +12,52 @@ mod accounts;
 mod bootstrap;
 mod codes;
 mod error;
+mod limits;
+mod mail;
 mod nodes;
 mod passwords;
+mod resets;
 mod sessions;
 mod store;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use api::identity::{
-    Changes, CreateJoinToken, CreateSignInCode, CreateUser, EndSession, GetAccount, GetUser,
-    IssueServiceToken, JoinNode, ListAccounts, ListUsers, RedeemSignInCode, RegisterAccount,
-    SignIn, SignOut, WhoAmI,
+    ChangePassword, Changes, CreateJoinToken, CreateSignInCode, CreateUser, EndSession, GetAccount,
+    GetUser, IssueServiceToken, JoinNode, ListAccounts, ListUsers, RedeemSignInCode,
+    RegisterAccount, RemoveNode, RequestPasswordReset, ResetPassword, SignIn, SignOut, WhoAmI,
 };
 use chassis::{Component, Signer};
 
 pub(crate) use error::Error;
+use limits::Limits;
+pub use mail::{Mail, MailError};
 use passwords::Passwords;
+use tokio::sync::Semaphore;
 
 /// What identity needs to know.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where the first start leaves the operator's sign-in and the local join token.
     pub data: PathBuf,
+    /// How letters are sent.
+    pub mail: Mail,
+    /// How many users an account may have.
+    pub users_max: u64,
+    /// Where the console is, for links in letters: `http://console.localhost:8080`.
+    pub console_url: String,
 }
 
+/// So many letters are on their way at once.
+const LETTERS_MAX: usize = 16;
+
 pub(crate) struct State {
+    config: Config,
+    /// Room for letters on their way.
+    sending: Arc<Semaphore>,
     signer: Signer,
     passwords: Passwords,
+    limits: Limits,
 }
 
 /// The component; `signer` is its own key, which speaks for people.
@@ -49,13 +68,19 @@ pub fn component(config: Config, signer: Signer) -> Component<impl Send + Sync +
             sql: include_str!("../migrations/0001_identity.sql"),
         },
         db::Migration {
+            name: "identity_0002",
+            sql: include_str!("../migrations/0002_secrets.sql"),
+        },
+        db::Migration {
             name: "identity_0010",
             sql: include_str!("../migrations/0010_sign_in_code.sql"),
         },
     ];
-    let state = State { signer, passwords: Passwords::new() };
+    let sending = Arc::new(Semaphore::new(LETTERS_MAX));
+    let state =
+        State { config, sending, signer, passwords: Passwords::new(), limits: Limits::default() };
     Component::new("identity", MIGRATIONS, state)
-        .opens(move |room| bootstrap::open(room, config))
+        .opens(bootstrap::open)
         .acts::<RegisterAccount>(accounts::register_account)
         .reads::<GetAccount>(accounts::get_account)
         .reads::<ListAccounts>(accounts::list_accounts)
@@ -67,12 +92,18 @@ pub fn component(config: Config, signer: Signer) -> Component<impl Send + Sync +
         .writes::<CreateSignInCode>(codes::create_sign_in_code)
         .writes::<RedeemSignInCode>(codes::redeem_sign_in_code)
         .writes::<EndSession>(codes::end_session)
+        .acts::<ChangePassword>(resets::change_password)
+        .acts::<RequestPasswordReset>(resets::request_reset)
+        .acts::<ResetPassword>(resets::reset_password)
         .reads::<WhoAmI>(sessions::who_am_i)
         .writes::<CreateJoinToken>(nodes::create_join_token)
         .writes::<JoinNode>(nodes::join_node)
+        .acts::<RemoveNode>(nodes::remove_node)
         .acts::<IssueServiceToken>(nodes::issue_service_token)
         .feeds::<Changes>()
         .keeps("grants of owners and operators", accounts::grant_roles)
         .keeps("codes to sign in with", codes::forget_codes)
+        .keeps("the local join token", nodes::renew_local_token)
+        .keeps("links for new passwords", resets::forget_resets)
         .keeps("ended sessions", sessions::forget_ended)
 }

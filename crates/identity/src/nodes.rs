@@ -3,19 +3,21 @@
 use std::time::Duration;
 
 use api::{
+    Empty,
     http::token::Claims,
     identity::{
         CreateJoinToken, IssueServiceToken, IssuedToken, JoinNode, JoinToken, Joined, NodeKey,
+        RemoveNode,
     },
 };
-use chassis::{Call, Write, random_secret};
+use chassis::{Call, Next, Room, Write, random_secret, replace_private_file};
 use types::{Digest, NodeId, Principal, Secret, Timestamp};
 
-use crate::{Error, State, store};
+use crate::{Error, State, error::file_failed, store};
 
 const JOIN_TOKEN: Duration = Duration::from_hours(1);
-/// When this machine's own join token expires.
-pub(crate) const FOREVER: Timestamp = Timestamp::from_micros(i64::MAX);
+/// Where this machine finds a token of its own.
+const LOCAL_TOKEN: &str = "join-token";
 /// A service's token is renewed by the agent well before.
 const SERVICE_TOKEN: Duration = Duration::from_hours(1);
 
@@ -41,17 +43,46 @@ pub(crate) async fn join_node(cx: &mut Write<State>, op: JoinNode) -> Result<Joi
         return Ok(Joined { node });
     }
     let (now, token) = (cx.now(), hash(&op.join_token));
-    let expires = store::join_token(cx.tx(), &token).await?;
-    let expires = expires.filter(|expires| now < *expires).ok_or(Error::JoinToken)?;
-    // An operator's token is for one machine; this machine's own, which never expires, stays.
-    if expires < FOREVER {
-        store::delete_join_token(cx.tx(), &token).await?;
+    if !store::use_join_token(cx.tx(), &token, now).await? {
+        return Err(Error::JoinToken);
     }
     let node = NodeKey { node: NodeId::new(now), name: op.name, public_key };
     store::insert_node(cx.tx(), &node, now).await?;
     cx.put(&node).await?;
     cx.wait_for_copies();
     Ok(Joined { node: node.node })
+}
+
+pub(crate) async fn remove_node(cx: Call<State>, op: RemoveNode) -> Result<Empty, Error> {
+    let mut write = cx.begin().await?;
+    let removed = forget_node(&mut write, op.node).await;
+    cx.settle(write, removed).await
+}
+
+async fn forget_node(cx: &mut Write<State>, node: NodeId) -> Result<Empty, Error> {
+    if !store::delete_node(cx.tx(), node).await? {
+        return Err(Error::Missing("node"));
+    }
+    cx.remove::<NodeKey>(&node.to_string()).await?;
+    cx.wait_for_copies();
+    Ok(Empty {})
+}
+
+/// Keeps a token for one more machine of this installation in a file. Like every other it is good
+/// for an hour and for one machine, so it is renewed when it was used or is half through.
+pub(crate) async fn renew_local_token(room: Room<State>) -> Result<Next, Error> {
+    let now = room.now();
+    store::delete_expired_join_tokens(room.db(), now).await?;
+    let path = room.state().config.data.join(LOCAL_TOKEN);
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    let expires = store::join_token(room.db(), &hash(&Secret::new(kept.trim()))).await?;
+    if expires.is_some_and(|expires| now.plus(JOIN_TOKEN / 2) < expires) {
+        return Ok(Next::Idle);
+    }
+    let token = random_secret();
+    store::put_join_token(room.db(), &hash(&token), now.plus(JOIN_TOKEN)).await?;
+    replace_private_file(&path, token.reveal()).map_err(|cause| file_failed(&cause))?;
+    Ok(Next::Idle)
 }
 
 pub(crate) async fn issue_service_token(
@@ -71,6 +102,7 @@ pub(crate) async fn issue_service_token(
         exp: seconds(expires),
         sid: None,
         account: None,
+        node: Some(op.node),
     };
     Ok(IssuedToken { token: Secret::new(cx.state().signer.sign(&claims)), expires })
 }

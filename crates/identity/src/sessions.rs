@@ -13,7 +13,9 @@ use types::{Principal, Secret, SessionId};
 use crate::{
     Error, State,
     accounts::{checked_email, grant_role_now},
-    store,
+    passwords::For,
+    resets::end,
+    store::{self, Person},
 };
 
 /// For how long a session is good.
@@ -21,10 +23,7 @@ const SESSION: Duration = Duration::from_hours(12);
 
 pub(crate) async fn sign_in(cx: Call<State>, op: SignIn) -> Result<SignedIn, Error> {
     let email = checked_email(&op.email).map_err(|_| Error::SignIn)?;
-    let found = store::person(cx.db(), &email).await?;
-    let hash = found.as_ref().map(|person| person.hash.clone());
-    let right = cx.state().passwords.is_right(op.password, hash).await?;
-    let person = found.filter(|_| right).ok_or(Error::SignIn)?;
+    let person = proven(&cx, &email, op.password).await?.ok_or(Error::SignIn)?;
     if let Some(role) = &person.ungranted {
         // The reconciler is at it; done here, whoever has signed in can go on at once.
         grant_role_now(cx.room(), &person.user, role).await;
@@ -32,7 +31,12 @@ pub(crate) async fn sign_in(cx: Call<State>, op: SignIn) -> Result<SignedIn, Err
     let user = person.user;
     let now = cx.now();
     let (session, expires) = (SessionId::new(now), now.plus(SESSION));
-    store::insert_session(cx.db(), session, user.user, expires).await?;
+    let mut write = cx.begin().await?;
+    // Whoever chooses a new password ends the sessions that there are: none may begin meanwhile.
+    if !store::hold_password(write.tx(), user.user, &person.hash).await? {
+        return Err(Error::SignIn);
+    }
+    store::insert_session(write.tx(), session, user.user, expires).await?;
     let claims = Claims {
         sub: Principal::User(user.user),
         aud: EVERYONE.to_owned(),
@@ -40,35 +44,52 @@ pub(crate) async fn sign_in(cx: Call<State>, op: SignIn) -> Result<SignedIn, Err
         exp: expires.micros().div_euclid(1_000_000),
         sid: Some(session),
         account: user.account,
+        node: None,
     };
     let token = Secret::new(cx.state().signer.sign(&claims));
-    Ok(SignedIn { token, session, user, expires })
+    Ok(write.finish(SignedIn { token, session, user, expires }).await?)
 }
 
-pub(crate) async fn sign_out(cx: Call<State>, op: SignOut) -> Result<Empty, Error> {
-    let mut write = cx.begin().await?;
-    match end_session(&mut write, &op).await {
-        Ok(()) => Ok(write.finish(Empty {}).await?),
-        Err(refusal) => {
-            drop(write);
-            // Who asks again hears that it is gone: then it must be gone everywhere.
-            cx.copies_have_all().await?;
-            Err(refusal)
+/// Whoever has that address, if the password is theirs and has not been guessed at too often.
+pub(crate) async fn proven(
+    cx: &Call<State>,
+    email: &str,
+    password: Secret,
+) -> Result<Option<Person>, Error> {
+    let State { limits, passwords, .. } = cx.state();
+    let made = limits.begin(cx.from, email, cx.now()).map_err(Error::TooOften)?;
+    let whose = if made.is_known { For::Known } else { For::Stranger(cx.from) };
+    let found = store::person(cx.db(), email).await?;
+    let hash = found.as_ref().map(|person| person.hash.clone());
+    match passwords.is_right(password, hash, whose).await {
+        Ok(true) => {
+            limits.take_back(&made, true, cx.now());
+            Ok(found)
+        }
+        Ok(false) => Ok(None),
+        Err(cause) => {
+            // Nothing was learnt by it.
+            limits.take_back(&made, false, cx.now());
+            Err(cause)
         }
     }
 }
 
-async fn end_session(cx: &mut Write<State>, op: &SignOut) -> Result<(), Error> {
+pub(crate) async fn sign_out(cx: Call<State>, op: SignOut) -> Result<Empty, Error> {
+    let mut write = cx.begin().await?;
+    let ended = end_session(&mut write, &op).await;
+    cx.settle(write, ended).await
+}
+
+async fn end_session(cx: &mut Write<State>, op: &SignOut) -> Result<Empty, Error> {
     let Principal::User(user) = cx.caller.principal else {
         return Err(Error::Missing("session"));
     };
     let expires = store::delete_session(cx.tx(), op.session, user).await?;
     let expires = expires.ok_or(Error::Missing("session"))?;
     let ended = EndedSession { session: op.session, expires };
-    store::insert_ended(cx.tx(), &ended).await?;
-    cx.put(&ended).await?;
-    cx.wait_for_copies();
-    Ok(())
+    end(cx, &ended).await?;
+    Ok(Empty {})
 }
 
 pub(crate) async fn who_am_i(cx: Call<State>, _: WhoAmI) -> Result<Me, Error> {

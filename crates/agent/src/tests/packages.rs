@@ -9,7 +9,6 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use types::{Digest, InstanceId, ReplicaId};
 
 use super::platform::Platform;
-use crate::join::hex;
 
 /// What a service's program does.
 const SERVE: &str = r#"#!/usr/bin/env python3
@@ -128,8 +127,8 @@ pub(super) fn signed(service: &str, manifest: &str, bytes: &[u8]) -> DesiredRele
     let signature = key.sign(signed_text(&service, &digest).as_bytes());
     DesiredRelease {
         manifest: Manifest::parse("mandate.toml", manifest).unwrap(),
-        public_key: hex(key.verifying_key().as_bytes()),
-        signature: hex(&signature.to_bytes()),
+        public_key: const_hex::encode(key.verifying_key().as_bytes()),
+        signature: const_hex::encode(&signature.to_bytes()),
         digest,
         service,
     }

@@ -20,8 +20,6 @@ use http::{Method, Request, Response};
 use tokio::sync::watch;
 use types::{Digest, NodeId, Principal, Secret, SystemClock};
 
-use crate::join::unhex;
-
 type Want = Box<dyn Fn(&Heartbeat) -> Desired + Send + Sync>;
 
 pub(super) struct Platform {
@@ -213,7 +211,8 @@ impl Platform {
         if op.join_token.reveal() != "join" {
             return Err(Problem::new(Kind::Unauthenticated, "join_token_refused", "no"));
         }
-        let key = VerifyingKey::from_bytes(&unhex(&op.public_key).unwrap()).unwrap();
+        let key =
+            VerifyingKey::from_bytes(&const_hex::decode_to_array(&op.public_key).unwrap()).unwrap();
         let node = NodeId::named(&[&op.public_key]);
         self.change(|state| {
             state.joins += 1;

@@ -56,7 +56,11 @@ impl Credentials for Option<Arc<str>> {
 pub struct Client {
     transport: Arc<dyn Transport>,
     credentials: Arc<dyn Credentials>,
+    address: Option<HeaderValue>,
 }
+
+/// The header that tells from which address a request comes; the gateway writes it.
+pub const FORWARDED_FOR: &str = "x-forwarded-for";
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,14 +71,20 @@ impl fmt::Debug for Client {
 impl Client {
     /// A client that asks through `transport` with `credentials`.
     pub fn new(transport: Arc<dyn Transport>, credentials: Arc<dyn Credentials>) -> Self {
-        Self { transport, credentials }
+        Self { transport, credentials, address: None }
     }
 
     /// The same way to everybody, but asking as whoever holds `token`.
     #[must_use]
     pub fn with_token(&self, token: Option<&str>) -> Self {
         let token: Option<Arc<str>> = token.map(Into::into);
-        Self { transport: Arc::clone(&self.transport), credentials: Arc::new(token) }
+        Self { credentials: Arc::new(token), ..self.clone() }
+    }
+
+    /// The same client, for somebody at the address that the gateway has seen.
+    #[must_use]
+    pub fn with_address(&self, address: Option<&HeaderValue>) -> Self {
+        Self { address: address.cloned(), ..self.clone() }
     }
 
     /// Asks for `operation`, once.
@@ -139,6 +149,9 @@ impl Client {
             let value = HeaderValue::try_from(format!("Bearer {token}"))
                 .map_err(|_| Problem::invalid("token", "the token is not visible ASCII"))?;
             request.headers_mut().insert(header::AUTHORIZATION, value);
+        }
+        if let Some(address) = &self.address {
+            request.headers_mut().insert(FORWARDED_FOR, address.clone());
         }
         let response = self
             .transport

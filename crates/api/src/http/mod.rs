@@ -8,7 +8,7 @@ mod problem;
 pub mod token;
 mod wire;
 
-pub use client::{Client, Credentials, Remote, Sending, Transport, TransportError};
+pub use client::{Client, Credentials, FORWARDED_FOR, Remote, Sending, Transport, TransportError};
 pub use openapi::openapi;
 pub use operation::{Asker, Empty, Listing, Operation, lower_first_after};
 pub use problem::{Kind, Problem};

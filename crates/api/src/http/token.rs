@@ -4,13 +4,18 @@
 //! one algorithm and the header must be ours to the byte but for the key's name, so nothing that a
 //! caller writes can choose how it is checked.
 
+use std::time::Duration;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
-use types::{AccountId, Principal, SessionId, Timestamp};
+use types::{AccountId, NodeId, Principal, SessionId, Timestamp};
 
 /// No token is longer; a longer one is not read.
 pub const TOKEN_BYTES_MAX: usize = 2_048;
+
+/// So much may the clock of who signs be ahead of the clock of who checks.
+const CLOCKS_DIFFER_MAX: Duration = Duration::from_mins(1);
 
 /// The audience of people's tokens: every component.
 pub const EVERYONE: &str = "mandate";
@@ -32,12 +37,22 @@ pub struct Claims {
     /// The account that a user belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<AccountId>,
+    /// The node that it was given to; once that is gone, the token is worth nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeId>,
 }
 
 impl Claims {
     /// Whether the token may still be shown at `now`.
     pub fn is_valid_at(&self, now: Timestamp) -> bool {
         now.micros() < self.exp.saturating_mul(1_000_000)
+    }
+
+    /// Whether the token was made later than `now`, by more than clocks of machines may differ.
+    /// Such a one could be good for ever.
+    pub fn is_of_the_future(&self, now: Timestamp) -> bool {
+        let latest = now.plus(CLOCKS_DIFFER_MAX).micros();
+        self.iat.saturating_mul(1_000_000) > latest
     }
 }
 
@@ -118,7 +133,7 @@ mod tests {
 
     fn claims() -> Claims {
         let sub = Principal::Service("billing".parse().unwrap());
-        Claims { sub, aud: "jobs".into(), iat: 1, exp: 2, sid: None, account: None }
+        Claims { sub, aud: "jobs".into(), iat: 1, exp: 2, sid: None, account: None, node: None }
     }
 
     fn key() -> SigningKey {

@@ -16,6 +16,7 @@ use api::{
 use tokio::time::Instant;
 
 use super::followers::LEASE_MAX;
+use crate::process;
 
 const LEASE_SECONDS: u32 = 10;
 const WAIT_MILLIS: u32 = 3_000;
@@ -33,7 +34,8 @@ pub enum Update {
 
 impl Update {
     /// The documents of topic `D` that were put (with their content) or removed, in order.
-    /// One that cannot be read is logged and passed over, since the writer may be newer.
+    /// One that cannot be read is none any more: what stood in its place is no longer true, and what
+    /// is not known decides nothing.
     pub fn of<D: Document>(&self) -> Vec<(String, Option<D>)> {
         let (Self::Reset(changes) | Self::Changes(changes)) = self;
         let mut documents = Vec::new();
@@ -42,7 +44,9 @@ impl Update {
             match body {
                 Ok(body) => documents.push((change.key.clone(), body)),
                 Err(cause) => {
-                    tracing::error!(topic = D::TOPIC, key = change.key, %cause, "unreadable document");
+                    let key = change.key.clone();
+                    tracing::error!(topic = D::TOPIC, key, %cause, "a document cannot be read and counts as removed");
+                    documents.push((key, None));
                 }
             }
         }
@@ -92,6 +96,7 @@ pub async fn follow<F: Feed>(
     freshness: Freshness,
     mut apply: impl FnMut(Update) + Send,
 ) {
+    let follower = format!("{follower}#{}", process::this());
     let mut pause = PAUSE_MIN;
     let mut started = false;
     // The first question is answered at once, since nothing may be relied on before.
@@ -207,5 +212,33 @@ impl<D: Document> Copy<D> {
     /// All documents, in no order.
     pub fn values(&self) -> impl Iterator<Item = &Arc<D>> {
         self.0.values()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use api::access::Grant;
+    use serde_json::json;
+
+    use super::*;
+
+    fn change(revision: u64, given: &str) -> Change {
+        let grant = types::GrantId::named(&["one"]).to_string();
+        let body = json!({
+            "grant": grant, "principal": "service/forum", "given": given, "on": "platform",
+            "granted_by": "service/identity", "created": "2026-12-01T00:00:00Z",
+        });
+        Change { revision, topic: "grant".into(), key: grant, body: Some(body) }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_gone() {
+        let mut copy = Copy::<Grant>::default();
+        copy.apply(&Update::Changes(vec![change(1, "forum.addUsers")]));
+        assert_eq!(copy.values().count(), 1);
+        copy.apply(&Update::Changes(vec![change(2, "a form of a later release")]));
+        assert_eq!(copy.values().count(), 0, "what was granted before is not granted any more");
+        copy.apply(&Update::Reset(vec![change(3, "{}"), change(4, "forum.*")]));
+        assert_eq!(copy.values().count(), 1);
     }
 }

@@ -4,6 +4,9 @@ use std::{collections::HashMap, sync::Mutex, time::Duration};
 
 use tokio::{sync::watch, time::Instant};
 
+use super::log;
+use crate::process;
+
 /// A lease may not be longer, so a copy that is gone holds nobody up for longer.
 pub(crate) const LEASE_MAX: Duration = Duration::from_secs(10);
 const FOLLOWERS_MAX: usize = 1_000;
@@ -16,10 +19,29 @@ pub(crate) struct Followers {
     head: watch::Sender<u64>,
 }
 
-#[derive(Clone, Copy)]
 struct Place {
+    /// Which process's copy it is.
+    process: String,
     applied: u64,
     expires: Instant,
+}
+
+impl Place {
+    /// Whether it can be given to `process`: it is its own already, or nobody's any more.
+    fn is_free_for(&self, process: &str) -> bool {
+        let is_gone = self.expires <= Instant::now() || process::is_dead(&self.process);
+        // Those without a process are from before there were any.
+        is_gone || self.process == process || self.process.is_empty()
+    }
+}
+
+/// Why a copy may not follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// There are too many.
+    Full,
+    /// Another process has the name.
+    Taken,
 }
 
 impl Followers {
@@ -27,9 +49,12 @@ impl Followers {
     /// until then they may still be deciding by what they have.
     pub(crate) fn new(head: u64, known: Vec<String>, lease: Duration) -> Self {
         let expires = Instant::now() + lease;
-        let places = known.into_iter().map(|name| (name, Place { applied: 0, expires })).collect();
+        let place = |follower: String| {
+            let (name, process) = process::of_copy(&follower);
+            (name.to_owned(), Place { process: process.to_owned(), applied: 0, expires })
+        };
         Self {
-            places: Mutex::new(places),
+            places: Mutex::new(known.into_iter().map(place).collect()),
             moved: watch::Sender::new(0),
             head: watch::Sender::new(head),
         }
@@ -39,21 +64,55 @@ impl Followers {
         self.places.lock().expect("nobody panics while holding it")
     }
 
-    /// A copy says how far it is and keeps its lease. Answers whether it was unknown, or that
-    /// there is no room for another.
-    pub(crate) fn acknowledge(&self, name: &str, applied: u64, lease: Duration) -> Option<bool> {
+    /// Whether the copy is known; if it is not, whether it may become so.
+    pub(crate) fn knows(&self, follower: &str) -> Result<bool, Refused> {
+        let (name, process) = process::of_copy(follower);
+        let places = self.places();
+        match places.get(name) {
+            Some(place) if place.process == process => Ok(true),
+            Some(place) if place.is_free_for(process) => Ok(false),
+            Some(_) => Err(Refused::Taken),
+            None if places.len() >= FOLLOWERS_MAX => Err(Refused::Full),
+            None => Ok(false),
+        }
+    }
+
+    /// A copy says how far it is and keeps its lease.
+    pub(crate) fn acknowledge(
+        &self,
+        follower: &str,
+        applied: u64,
+        lease: Duration,
+    ) -> Result<(), Refused> {
+        let (name, process) = process::of_copy(follower);
         let expires = Instant::now() + lease.min(LEASE_MAX);
         let mut places = self.places();
-        if !places.contains_key(name) && places.len() >= FOLLOWERS_MAX {
-            places.retain(|_, place| place.expires > Instant::now());
-            if places.len() >= FOLLOWERS_MAX {
-                return None;
-            }
+        if places.get(name).is_some_and(|place| !place.is_free_for(process)) {
+            return Err(Refused::Taken);
         }
-        let new = places.insert(name.to_owned(), Place { applied, expires }).is_none();
+        places.insert(name.to_owned(), Place { process: process.to_owned(), applied, expires });
         drop(places);
         self.moved.send_modify(|count| *count += 1);
-        Some(new)
+        Ok(())
+    }
+
+    /// Forgets those whose leases have run out, and says who they were.
+    pub(crate) fn forget_the_gone(&self) -> Vec<String> {
+        let now = Instant::now();
+        let mut gone = Vec::new();
+        self.places().retain(|name, place| {
+            let stays = place.expires > now;
+            if !stays {
+                let full = if place.process.is_empty() {
+                    String::new()
+                } else {
+                    format!("#{}", place.process)
+                };
+                gone.push(format!("{name}{full}"));
+            }
+            stays
+        });
+        gone
     }
 
     /// The feed has come to `revision`.
@@ -90,6 +149,23 @@ impl Followers {
     }
 }
 
+/// Forgets the copies that are gone, again and again, so that no restart waits for them.
+pub(crate) async fn forget_the_gone(db: &db::Db, followers: &Followers) {
+    loop {
+        tokio::time::sleep(2 * LEASE_MAX).await;
+        for follower in followers.forget_the_gone() {
+            let mut done = log::forget_follower(db, &follower).await;
+            // It may have come back meanwhile.
+            if followers.knows(&follower) == Ok(true) {
+                done = log::remember_follower(db, &follower).await;
+            }
+            if let Err(cause) = done {
+                tracing::warn!(follower, %cause, "a copy that is gone is still waited for");
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,20 +177,48 @@ mod tests {
     #[tokio::test]
     async fn a_barrier_waits_for_the_living_only() {
         let followers = Followers::new(0, vec![], LEASE);
-        followers.acknowledge("alive", 0, LEASE_MAX);
+        followers.acknowledge("alive", 0, LEASE_MAX).unwrap();
         let waiting = followers.barrier(7);
         tokio::pin!(waiting);
         tokio::select! {
             () = &mut waiting => panic!("it had not been acknowledged"),
             () = tokio::task::yield_now() => {}
         }
-        followers.acknowledge("alive", 7, LEASE_MAX);
+        followers.acknowledge("alive", 7, LEASE_MAX).unwrap();
         waiting.await;
-        followers.acknowledge("dead", 0, LEASE);
+        followers.acknowledge("dead", 0, LEASE).unwrap();
         let begun = Instant::now();
         followers.barrier(7).await;
         assert!(begun.elapsed() + TICK >= LEASE, "its lease had to run out");
         followers.barrier(7).await;
+    }
+
+    #[tokio::test]
+    async fn a_name_is_one_process_until_that_is_gone() {
+        let followers = Followers::new(0, vec![], LEASE);
+        let this = format!("gateway#{}", process::this());
+        let dead = this.rsplit_once('.').unwrap().0.to_owned() + ".1";
+        followers.acknowledge(&dead, 0, LEASE_MAX).unwrap();
+        followers.acknowledge(&this, 5, LEASE_MAX).unwrap();
+        followers.barrier(5).await;
+        let other = "gateway#another-machine.1.1";
+        assert_eq!(followers.knows(other), Err(Refused::Taken));
+        assert_eq!(followers.acknowledge(other, 9, LEASE_MAX), Err(Refused::Taken));
+        followers.acknowledge(&this, 5, LEASE).unwrap();
+        tokio::time::sleep(LEASE).await;
+        assert_eq!(followers.knows(other), Ok(false));
+        followers.acknowledge(other, 9, LEASE_MAX).unwrap();
+        assert_eq!(followers.knows(&this), Err(Refused::Taken));
+    }
+
+    #[tokio::test]
+    async fn whoever_is_gone_is_forgotten() {
+        let followers = Followers::new(0, vec!["old".into(), "main#m.1.1".into()], LEASE);
+        assert!(followers.forget_the_gone().is_empty());
+        followers.acknowledge("main#m.1.1", 0, LEASE_MAX).unwrap();
+        tokio::time::sleep(LEASE).await;
+        assert_eq!(followers.forget_the_gone(), ["old"]);
+        assert_eq!(followers.knows("main#m.1.1"), Ok(true));
     }
 
     #[tokio::test]

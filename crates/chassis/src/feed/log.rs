@@ -2,6 +2,8 @@
 
 use api::feed::{Change, Changes, Snapshot};
 
+use crate::process;
+
 /// How many of the last changes are kept; a copy that is further behind reads a snapshot.
 const LOG_LENGTH: i64 = 10_000;
 const CHANGES_MAX: i64 = 1_000;
@@ -67,9 +69,20 @@ pub(crate) async fn remember_follower(db: &db::Db, follower: &str) -> Result<(),
         .map(drop)
 }
 
-/// The names of all followers there ever were.
-pub(crate) async fn known_followers(db: &db::Db) -> Result<Vec<String>, db::Error> {
-    db::query("select follower from feed_follower").all(db, |row| row.get("follower")).await
+/// The names of all followers that may be alive; those that are dead for certain are forgotten.
+pub(crate) async fn living_followers(db: &db::Db) -> Result<Vec<String>, db::Error> {
+    let known: Vec<String> =
+        db::query("select follower from feed_follower").all(db, |row| row.get("follower")).await?;
+    let is_dead = |follower: &String| process::is_dead(process::of_copy(follower).1);
+    let (dead, living): (Vec<_>, Vec<_>) = known.into_iter().partition(is_dead);
+    for follower in dead {
+        forget_follower(db, &follower).await?;
+    }
+    Ok(living)
+}
+
+pub(crate) async fn forget_follower(db: &db::Db, follower: &str) -> Result<(), db::Error> {
+    db::query("delete from feed_follower where follower = ?").bind(follower).run(db).await.map(drop)
 }
 
 /// The newest revision.
@@ -114,9 +127,8 @@ pub(crate) async fn snapshot(db: &db::Db, after: Option<&str>) -> Result<Snapsho
     let (topic, name) = after.and_then(|after| after.split_once(':')).unwrap_or(("", ""));
     let documents = db::query(
         "select revision, topic, name, body from feed_document
-         where topic > ? or (topic = ? and name > ?) order by topic, name limit ?",
+         where (topic, name) > (?, ?) order by topic, name limit ?",
     )
-    .bind(topic)
     .bind(topic)
     .bind(name)
     .bind(PAGE)

@@ -5,5 +5,5 @@ mod followers;
 mod log;
 
 pub use follow::{Copy, Freshness, Update, follow};
-pub(crate) use followers::{Followers, LEASE_MAX};
-pub(crate) use log::{append, changes, head, known_followers, remember_follower, snapshot};
+pub(crate) use followers::{Followers, LEASE_MAX, Refused, forget_the_gone};
+pub(crate) use log::{append, changes, head, living_followers, remember_follower, snapshot};

@@ -74,8 +74,10 @@ fn signing_in(visitor: &Visitor, next: &str, draft: &Draft) -> Page {
         }
         button { "Sign in" }
     };
-    let other =
-        html! { "No account yet? " a href=(with_next("/register", next)) { "Open one" } "." };
+    let other = html! {
+        "No account yet? " a href=(with_next("/register", next)) { "Open one" } ". "
+        a href="/forgot-password" { "Forgot your password?" }
+    };
     let form = html! {
         @if let Some(host) = enter::host_in(next) { p.soft { "to go on at " strong { (host) } } }
         (form(&visitor.form_token, "/sign-in", fields))
@@ -137,7 +139,7 @@ fn with_next(path: &str, next: &str) -> String {
     if next == "/" { path.into() } else { paths::with_query(path, &[("next", next)]) }
 }
 
-fn email_field(fields: &Fields, is_first: bool) -> Markup {
+pub(crate) fn email_field(fields: &Fields, is_first: bool) -> Markup {
     html! {
         label.field { span { "E-mail" }
             input type="email" name="email" value=(fields.get("email")) required maxlength="254"
@@ -146,7 +148,7 @@ fn email_field(fields: &Fields, is_first: bool) -> Markup {
     }
 }
 
-fn entrance(title: &str, form: Markup, other: Markup, draft: &Draft) -> Page {
+pub(crate) fn entrance(title: &str, form: Markup, other: Markup, draft: &Draft) -> Page {
     let body = html! {
         section.narrow {
             h1 { (title) }

@@ -13,7 +13,9 @@ mod instance;
 mod instances;
 mod jobs;
 mod nodes;
+mod operators;
 mod orders;
+mod password;
 mod queues;
 mod releases;
 mod users;
@@ -34,12 +36,18 @@ pub(crate) fn router() -> Router<Console> {
         .route("/sign-out", post(entry::sign_out))
         .route("/enter", get(enter::show).post(enter::go_on))
         .route("/register", get(entry::register_page).post(entry::register))
+        .route("/forgot-password", get(password::forgot_page).post(password::forgot))
+        .route("/reset-password", get(password::reset_page).post(password::reset))
+        .route("/password", get(password::change_page).post(password::change))
         .route("/catalogue", get(catalogue::list))
         .route("/catalogue/{service}", get(catalogue::show).post(catalogue::order))
         .merge(of_accounts())
         .route("/operate/services", get(releases::services))
         .route("/operate/services/{service}", get(releases::show))
         .route("/operate/nodes", get(nodes::list))
+        .route("/operate/nodes/{node}/removal", post(nodes::remove))
+        .route("/operate/grants", get(operators::list))
+        .route("/operate/grants/{grant}/revocation", post(operators::revoke))
         .route("/operate/queues", get(queues::list))
         .route("/operate/queues/{service}", post(queues::set))
         .route("/operate/work", get(jobs::list))

@@ -1,11 +1,19 @@
 //! The nodes, what each has and what it runs.
 
-use api::releases::{ListNodes, Node, ReplicaReport, ReplicaState};
-use axum::extract::Query;
+use api::{
+    identity::RemoveNode,
+    releases::{ListNodes, Node, ReplicaReport, ReplicaState},
+};
+use axum::{
+    extract::{Path, Query},
+    response::{IntoResponse as _, Redirect},
+};
 use maud::{Markup, html};
+use types::NodeId;
 
 use crate::{
-    failure::Shown,
+    failure::{Answer, Shown},
+    form::form,
     layout::{self, Page},
     pages::{Paging, ROWS, releases},
     session::Person,
@@ -22,7 +30,7 @@ pub(crate) async fn list(person: Person, Query(Paging { after }): Query<Paging>)
         @if page.items.is_empty() {
             (layout::nothing("No machine has joined yet. `mandate agent --join` does it."))
         }
-        @for node in &page.items { (card(node)) }
+        @for node in &page.items { (card(&person, node)) }
         (layout::more("/operate/nodes", page.next.as_deref()))
     };
     Ok(Page::new("Nodes", layout::live("/operate/nodes", is_going, content)).going(is_going))
@@ -34,7 +42,14 @@ fn is_going(node: &Node) -> bool {
     node.alive && (replicas || busy)
 }
 
-fn card(node: &Node) -> Markup {
+/// The node is gone from there on, wherever its key was known.
+pub(crate) async fn remove(person: Person, Path(node): Path<NodeId>) -> Answer {
+    person.client.call(RemoveNode { node }).await?;
+    Ok(Redirect::to("/operate/nodes").into_response())
+}
+
+fn card(person: &Person, node: &Node) -> Markup {
+    let removal = format!("/operate/nodes/{}/removal", node.node);
     html! {
         section.card {
             h2.heading {
@@ -51,6 +66,9 @@ fn card(node: &Node) -> Markup {
                 @let title = format!("{} {}", report.service, report.digest.short());
                 (releases::report_row(&title, report))
             } }
+            (form(&person.form_token, &removal, html! {
+                button.link.danger { "Take its key from it" }
+            }))
         }
     }
 }

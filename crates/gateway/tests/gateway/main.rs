@@ -1,8 +1,8 @@
 //! A real gateway with real applications behind it, told as stories.
 
 mod careless;
-mod early;
 mod django;
+mod early;
 mod hostile;
 mod pages;
 mod proxied;

@@ -55,6 +55,14 @@ async fn hosts_lead_to_the_platform_to_an_instance_or_nowhere() {
 }
 
 #[tokio::test]
+async fn the_platform_hears_where_a_visitor_is_from_us_alone() {
+    let world = World::with_forum().await.0;
+    let lines = [("X-Forwarded-For", "10.0.0.1"), ("x-forwarded-for", "10.0.0.2, 10.0.0.3")];
+    let answer = world.ask("GET /from", "localhost", &lines, "").await;
+    assert_eq!(answer.body, r#"["127.0.0.1"]"#);
+}
+
+#[tokio::test]
 async fn an_instance_that_is_closed_says_why() {
     let (world, upstream) = World::with_forum().await;
     let open = world.instance("forum.localhost");

@@ -54,9 +54,12 @@ impl Platform {
             engine: engine.clone(),
             clock: Arc::new(SystemClock),
         })?;
-        let identity = identity::Config { data: data.to_owned() };
+        let mail = identity::Mail::new(data.join("mail"), "mandate@localhost", None)?;
+        let console_url = String::new();
+        let identity =
+            identity::Config { data: data.to_owned(), mail, users_max: 1_000, console_url };
         house.mount(identity::component(identity, house.signer("identity")?)).await?;
-        house.mount(access::component()).await?;
+        house.mount(access::component(access::Config { grants_max: 5_000 })).await?;
         house.mount(provider::component(provider::Config { domain: "localhost".into() })).await?;
         house.mount(billing::component()).await?;
         house.mount(jobs::component()).await?;

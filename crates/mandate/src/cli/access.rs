@@ -2,7 +2,7 @@
 
 use api::access::{
     AuditEntry, CatalogueEntry, CheckPermission, CreateGrant, Decision, ListAudit, ListGrants,
-    ListPermissions, PutGrant, RevokeGrant,
+    ListPermissions, ListPlatformGrants, PutGrant, RevokeGrant, RevokePlatformGrant,
 };
 use clap::Args;
 use types::{Clock as _, GrantId, Grantable, Name, Permission, Principal, Resource, SystemClock};
@@ -56,7 +56,8 @@ impl Grant {
                 ("what", Some(grant.given.to_string())),
                 ("on", Some(grant.on.to_string())),
             ]);
-            format!("{text}\n\n`mandate revoke {}` takes it back.", grant.grant)
+            let platform = if account.is_none() { " --platform" } else { "" };
+            format!("{text}\n\n`mandate revoke {}{platform}` takes it back.", grant.grant)
         })
     }
 }
@@ -77,14 +78,22 @@ async fn somebody(cx: &Context, text: &str) -> Result<Principal, Failure> {
 pub(crate) struct Revoke {
     /// Which grant; `mandate grants` shows them
     grant: GrantId,
+    /// One that is in no account but on the platform, a service or a node; for operators
+    #[arg(long, conflicts_with = "account")]
+    platform: bool,
     #[command(flatten)]
     whose: Whose,
 }
 
 impl Revoke {
     pub(super) async fn run(self, cx: &Context) -> Outcome {
-        let account = cx.account(self.whose.account).await?;
-        let revoked = cx.ask(RevokeGrant { account, grant: self.grant }).await?;
+        let grant = self.grant;
+        let revoked = if self.platform {
+            cx.ask(RevokePlatformGrant { grant }).await?
+        } else {
+            let account = cx.account(self.whose.account).await?;
+            cx.ask(RevokeGrant { account, grant }).await?
+        };
         cx.show(&revoked, |_| format!("Revoked {}, everywhere.", self.grant))
     }
 }
@@ -92,6 +101,9 @@ impl Revoke {
 /// List who may do what
 #[derive(Debug, Args)]
 pub(crate) struct Grants {
+    /// Those that are in no account but on the platform, a service or a node; for operators
+    #[arg(long, conflicts_with = "account")]
+    platform: bool,
     #[command(flatten)]
     whose: Whose,
     #[command(flatten)]
@@ -100,9 +112,13 @@ pub(crate) struct Grants {
 
 impl Grants {
     pub(super) async fn run(self, cx: &Context) -> Outcome {
-        let account = cx.account(self.whose.account).await?;
-        let page = |after, limit| ListGrants { account, after, limit };
-        let grants = cx.list(self.limit.limit, page).await?;
+        let limit = self.limit.limit;
+        let grants = if self.platform {
+            cx.list(limit, |after, limit| ListPlatformGrants { after, limit }).await?
+        } else {
+            let account = cx.account(self.whose.account).await?;
+            cx.list(limit, |after, limit| ListGrants { account, after, limit }).await?
+        };
         let empty = "No grant; `mandate grant PRINCIPAL WHAT --on RESOURCE` makes one.";
         cx.show_list(&grants, empty, |grants| {
             let headings = ["GRANT", "TO", "WHAT", "ON", "SINCE"];

@@ -76,7 +76,7 @@ impl SignIn {
     }
 }
 
-fn keep(cx: &Context, signed_in: SignedIn) -> Outcome {
+pub(super) fn keep(cx: &Context, signed_in: SignedIn) -> Outcome {
     let SignedIn { token, session: id, user, expires } = signed_in;
     let (user, account) = (user.user, user.account);
     let session = Session { url: cx.url().to_owned(), token, id, user, account, expires };

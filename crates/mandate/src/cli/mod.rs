@@ -16,6 +16,7 @@ mod output;
 mod password;
 mod progress;
 mod reference;
+mod reset;
 mod service;
 mod session;
 mod setup;
@@ -67,6 +68,8 @@ enum Command {
     SignIn(With<account::SignIn>),
     /// End the session
     SignOut(With<account::SignOut>),
+    /// Passwords: change one's own, or choose a new one by a link
+    Password(With<reset::Password>),
     /// Say who is signed in
     Whoami(With<account::Whoami>),
     /// Accounts: list them, show one
@@ -101,7 +104,7 @@ enum Command {
     Service(With<service::Service>),
     /// The releases of a service
     Release(With<service::Release>),
-    /// The machines: list them, let one join
+    /// The machines: list them, let one join, remove one
     Node(With<node::Node>),
     /// Where jobs wait, one queue for each service
     Queue(With<job::Queue>),
@@ -141,6 +144,7 @@ async fn run(arguments: Arguments) -> Outcome {
         Command::Register(with) => over!(with),
         Command::SignIn(with) => over!(with),
         Command::SignOut(with) => over!(with),
+        Command::Password(with) => over!(with),
         Command::Whoami(with) => over!(with),
         Command::Account(with) => over!(with),
         Command::User(with) => over!(with),

@@ -1,10 +1,11 @@
 //! Nodes.
 
 use api::{
-    identity::CreateJoinToken,
+    identity::{CreateJoinToken, RemoveNode},
     releases::{self, ListNodes, ReleaseState, ReplicaState},
 };
 use clap::{Args, Subcommand};
+use types::NodeId;
 
 use super::{
     Outcome,
@@ -12,7 +13,7 @@ use super::{
     output::{Limit, Table, moment, word},
 };
 
-/// The machines: list them, let one join
+/// The machines: list them, let one join, remove one
 #[derive(Debug, Args)]
 pub(crate) struct Node {
     #[command(subcommand)]
@@ -31,6 +32,11 @@ enum NodeVerb {
     },
     /// Make a token with which one machine may join
     Token,
+    /// Take a machine's key from it; it can join again with a new token
+    Remove {
+        /// Which node; `mandate node list` shows them
+        node: NodeId,
+    },
 }
 
 impl Node {
@@ -44,6 +50,11 @@ impl Node {
                     shown.join("\n\n")
                 })
             }
+            NodeVerb::Remove { node } => cx.show(&cx.ask(RemoveNode { node }).await?, |_| {
+                format!(
+                    "{node} is no node any more. Stop the agent there and remove its data folder."
+                )
+            }),
             NodeVerb::Token => cx.show(&cx.ask(CreateJoinToken {}).await?, |join| {
                 let (url, token) = (cx.url(), join.token.reveal());
                 let until = moment(join.expires);

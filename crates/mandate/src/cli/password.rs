@@ -33,14 +33,16 @@ impl PasswordSource {
 
     /// A password that is chosen now: who types it, types it twice.
     pub(crate) fn chosen(&self) -> Result<Secret, Failure> {
-        if let Some(given) = self.given()? {
-            return Ok(given);
-        }
-        let password = prompt("Password (10 to 200 characters)")?;
-        if prompt("The same again")? == password {
-            Ok(password)
-        } else {
-            Err(Failure::new(status::USAGE, "the two passwords differ; try again"))
+        self.given()?.map_or_else(typed_twice, Ok)
+    }
+
+    /// The password in the place of one that is known: `MANDATE_NEW_PASSWORD`, the next line of
+    /// standard input, or typed twice.
+    pub(crate) fn new(&self) -> Result<Secret, Failure> {
+        match variable("MANDATE_NEW_PASSWORD") {
+            _ if self.password_stdin => line(),
+            Some(given) => Ok(Secret::new(given)),
+            None => typed_twice(),
         }
     }
 
@@ -49,6 +51,15 @@ impl PasswordSource {
             return line().map(Some);
         }
         Ok(variable("MANDATE_PASSWORD").map(Secret::new))
+    }
+}
+
+fn typed_twice() -> Result<Secret, Failure> {
+    let password = prompt("New password (10 to 200 characters)")?;
+    if prompt("The same again")? == password {
+        Ok(password)
+    } else {
+        Err(Failure::new(status::USAGE, "the two passwords differ; try again"))
     }
 }
 

@@ -52,6 +52,19 @@ pub(crate) struct UpArgs {
     /// `gateway` is where services ask whose host a request is for
     #[arg(long = "peer", value_name = "PART=URL")]
     pub(crate) peers: Vec<Peer>,
+    /// The mail server that links for new passwords are sent by, smtps://USER:PASSWORD@HOST:465 or
+    /// smtp://HOST:587?tls=required; without one letters are written into the folder `mail`
+    #[arg(long, value_name = "URL", env = "MANDATE_SMTP", hide_env_values = true)]
+    pub(crate) smtp: Option<String>,
+    /// Whom letters are from; by default `mandate@` and the domain
+    #[arg(long, value_name = "ADDRESS", env = "MANDATE_MAIL_FROM")]
+    pub(crate) mail_from: Option<String>,
+    /// How many users an account may have
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub(crate) users_per_account: u64,
+    /// How many grants an account may have
+    #[arg(long, value_name = "N", default_value_t = 5_000)]
+    pub(crate) grants_per_account: u64,
     /// The process's name among those of this installation; by default its parts' names
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
@@ -244,6 +257,16 @@ impl UpArgs {
             }
             self.parts().into_iter().map(Part::name).collect::<Vec<_>>().join("-")
         })
+    }
+
+    /// What identity is told.
+    pub(crate) fn identity(&self, site: Site) -> anyhow::Result<identity::Config> {
+        let from = self.mail_from.clone().unwrap_or_else(|| format!("mandate@{}", self.domain()));
+        let mail = identity::Mail::new(self.data.join("mail"), &from, self.smtp.as_deref())?;
+        let (scheme, port) = (site.scheme(), site.port_suffix());
+        let console_url = format!("{scheme}://console.{}{port}", self.domain());
+        let (data, users_max) = (self.data.clone(), self.users_per_account);
+        Ok(identity::Config { data, mail, users_max, console_url })
     }
 
     /// Where a part is that is not in this process.

@@ -41,12 +41,11 @@ pub(crate) async fn furnish(
     parts: &BTreeSet<Part>,
     settings: Settings<'_>,
 ) -> anyhow::Result<()> {
-    let Settings { data, domain, site, engine } = settings;
+    let Settings { data, domain, site, engine, identity, access } = settings;
     let has = |part| parts.contains(&part);
-    let identity = async {
+    let people = async {
         if has(Part::Identity) {
-            let config = identity::Config { data: data.to_owned() };
-            house.mount(identity::component(config, house.signer("identity")?)).await?;
+            house.mount(identity::component(identity, house.signer("identity")?)).await?;
         }
         anyhow::Ok(())
     };
@@ -73,7 +72,7 @@ pub(crate) async fn furnish(
     };
     let others = async {
         if has(Part::Access) {
-            house.mount(access::component()).await?;
+            house.mount(access::component(access)).await?;
         }
         if has(Part::Billing) {
             house.mount(billing::component()).await?;
@@ -83,7 +82,7 @@ pub(crate) async fn furnish(
         }
         anyhow::Ok(())
     };
-    tokio::try_join!(identity, configurator, releases, provider, others)?;
+    tokio::try_join!(people, configurator, releases, provider, others)?;
     Ok(())
 }
 
@@ -93,4 +92,6 @@ pub(crate) struct Settings<'a> {
     pub(crate) domain: &'a str,
     pub(crate) site: Site,
     pub(crate) engine: &'a db::Engine,
+    pub(crate) identity: identity::Config,
+    pub(crate) access: access::Config,
 }

@@ -41,7 +41,10 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<()> {
     let engine = engine(&args)?;
     let house = Arc::new(open(&args, engine.clone())?);
     let domain = args.domain();
-    let settings = Settings { data: &args.data, domain, site, engine: &engine };
+    let identity = args.identity(site).context("letters cannot be sent")?;
+    let access = access::Config { grants_max: args.grants_per_account };
+    let data = &args.data;
+    let settings = Settings { data, domain, site, engine: &engine, identity, access };
     Box::pin(furnish(&house, &parts, settings)).await.context("a component cannot start")?;
     // Agents ask as themselves; the process's own copies are asked for as one of its parts.
     let speaker = parts.iter().copied().find(|part| *part != Part::Agent);

@@ -5,9 +5,10 @@ use std::time::Duration;
 use api::{
     Kind,
     access::{
-        CheckPermission, CreateGrant, ListAudit, ListGrants, ListPermissions, PutGrant, RevokeGrant,
+        CheckPermission, CreateGrant, ListAudit, ListGrants, ListPermissions, ListPlatformGrants,
+        PutGrant, RevokeGrant, RevokePlatformGrant,
     },
-    configurator::PutInstance,
+    configurator::{GetInstance, Instance, InstanceState, ListInstances, PutInstance},
     identity::ListUsers,
 };
 use types::{
@@ -15,7 +16,7 @@ use types::{
     UserId,
 };
 
-use crate::world::{Person, World};
+use crate::world::{GRANTS_MAX, Person, World, eventually};
 
 fn permission(text: &str) -> Permission {
     text.parse().unwrap()
@@ -183,6 +184,73 @@ stories! {
         assert_eq!(refused.code, "grant_exists", "{second:?} would be lost: {refused}");
     }
 
+    async fn an_account_has_so_many_grants_and_no_more(world: &World) {
+        let ada = world.sign_up("ada").await;
+        let own = |listing: &api::Listing| listing.askers.contains(&api::Asker::Customer);
+        let all: Vec<_> = api::listings().into_iter().filter(own).collect();
+        let on = Resource::Account(ada.account);
+        let make = async |listing: &api::Listing| {
+            grant(&ada, &ada, listing.permission, on.clone()).await
+        };
+        let most = usize::try_from(GRANTS_MAX).unwrap();
+        assert!(all.len() >= most, "there is more to grant than may be");
+        let made = futures_util::future::join_all(all.iter().map(make)).await;
+        let refused: Vec<_> = made.iter().filter_map(|made| made.as_ref().err()).collect();
+        assert_eq!(refused.len(), all.len() + 1 - most, "the owner's own is one");
+        assert_eq!((refused[0].kind, refused[0].code.as_str()), (Kind::Conflict, "grants_used_up"));
+        let granted = made.iter().find_map(|made| made.as_ref().ok()).unwrap();
+        let again = grant(&ada, &ada, granted.given.to_string().as_str(), on.clone()).await;
+        assert_eq!(&again.unwrap(), granted, "what is there already is no more");
+        let (account, id) = (ada.account, granted.grant);
+        ada.client.call(RevokeGrant { account, grant: id }).await.unwrap();
+        grant(&ada, &ada, granted.given.to_string().as_str(), on).await.unwrap();
+    }
+
+    async fn the_set_up_key_is_for_whoever_may_set_up(world: &World) {
+        world.publish("forum", "first").await;
+        let (ada, ben) = (world.sign_up("ada").await, world.sign_up("ben").await);
+        let on = instance(world, &ada, "one").await;
+        let Resource::Instance(account, instance) = on.clone() else { unreachable!() };
+        for what in ["configurator.getInstance", "configurator.listInstances"] {
+            grant(&ada, &ben, what, Resource::Account(account)).await.unwrap();
+        }
+        let show = async |person: &Person| {
+            let list = ListInstances { account, after: None, limit: None };
+            let shown = person.client.call(GetInstance { account, instance }).await.unwrap();
+            let listed = person.client.call(list).await.unwrap().items.remove(0);
+            assert_eq!(shown, listed);
+            shown
+        };
+        let waits = |shown: &Instance| shown.state == InstanceState::AwaitingSetup;
+        let own = eventually("it waits for its set-up", async || show(&ada).await, waits).await;
+        assert!(own.setup_url.unwrap().contains("key="));
+        assert_eq!(show(&ben).await.setup_url, None, "who may only read");
+        grant(&ada, &ben, "configurator.submitSetup", on).await.unwrap();
+        assert!(show(&ben).await.setup_url.is_some());
+    }
+
+    async fn what_is_granted_on_the_platform_can_be_taken_back(world: &World) {
+        let (ada, operator) = (world.sign_up("ada").await, world.operator().await);
+        let list = || ListPlatformGrants { after: None, limit: None };
+        let before = operator.call(list()).await.unwrap().items;
+        assert_eq!(before.len(), 1, "the operator's own");
+        let last = RevokePlatformGrant { grant: before[0].grant };
+        assert_eq!(operator.call(last.clone()).await.unwrap_err().code, "last_operator");
+        let put = PutGrant {
+            grant: GrantId::named(&["ada"]),
+            principal: ada.principal(),
+            given: given("operator"),
+            on: Resource::Platform,
+        };
+        let granted = operator.call(put).await.unwrap();
+        assert_eq!(ada.client.call(list()).await.unwrap().items.len(), 2);
+        let through_account = RevokeGrant { account: ada.account, grant: granted.grant };
+        assert_eq!(operator.call(through_account).await.unwrap_err().kind, Kind::NotFound);
+        operator.call(RevokePlatformGrant { grant: granted.grant }).await.unwrap();
+        assert_eq!(ada.client.call(list()).await.unwrap_err().kind, Kind::Denied);
+        assert_eq!(ada.client.call(last).await.unwrap_err().kind, Kind::Denied);
+    }
+
     async fn a_stranger_cannot_revoke_by_a_foreign_id(world: &World) {
         world.publish("forum", "first").await;
         let (ada, ben) = (world.sign_up("ada").await, world.sign_up("ben").await);
@@ -278,7 +346,7 @@ stories! {
             clock: world.house.clock(),
         })
         .unwrap();
-        second.mount(access::component()).await.unwrap();
+        second.mount(access::component(access::Config { grants_max: 9 })).await.unwrap();
         let guard = second.guard().clone();
         let _loops = {
             let transport = std::sync::Arc::new(world.house.directory().clone());

@@ -6,11 +6,12 @@ use api::{
     Client,
     access::{CreateGrant, FollowChanges, Grant, ReadSnapshot, RevokeGrant},
     feed::Document as _,
+    jobs::SetQueue,
 };
 use tokio::time::Instant;
 use types::Resource;
 
-use crate::world::Person;
+use crate::world::{Person, until};
 
 /// Far longer than an answer takes, and far shorter than a lease.
 const PATIENCE: Duration = Duration::from_millis(700);
@@ -98,6 +99,73 @@ stories! {
         let waited = begun.elapsed();
         assert!(waited >= Duration::from_millis(300), "{waited:?}: it had not been acknowledged");
         assert!(waited < Duration::from_secs(5), "{waited:?}: its lease had not to run out");
+    }
+
+    async fn a_name_is_one_process_for_as_long_as_that_lives(world: &World) {
+        let reader = world.component("console");
+        let ask = async |process: &str, lease_seconds: u32| {
+            let follower = format!("door.guard#{process}");
+            reader.call(FollowChanges { follower, applied: 0, lease_seconds, wait_millis: 0 }).await
+        };
+        ask("machine-a.1.1", 10).await.unwrap();
+        let taken = ask("machine-b.1.1", 10).await.unwrap_err();
+        assert_eq!((taken.kind, taken.code.as_str()), (api::Kind::Conflict, "follower_taken"));
+        ask("machine-a.1.1", 0).await.unwrap();
+        ask("machine-b.1.1", 10).await.unwrap();
+        assert_eq!(ask("machine-a.1.1", 10).await.unwrap_err().code, "follower_taken");
+    }
+
+    async fn a_database_belongs_to_one_process_at_a_time(world: &World) {
+        let password = world.house.database_password("jobs");
+        let db = world.engine.open("jobs", &password, &[]).await.unwrap();
+        let this: String =
+            db::query("select process from owner").one(&db, |row| row.get("process")).await.unwrap();
+        let dead = format!("{}.1", this.rsplit_once('.').unwrap().0);
+        let own = async |process: &str| {
+            db::query("update owner set process = ?").bind(process).run(&db).await.unwrap();
+        };
+        let second = async || {
+            let house = world.another_house("second");
+            let mounted = house.mount(jobs::component()).await.map(drop);
+            house.close().await;
+            mounted
+        };
+        let follower = "main.old#".to_owned() + &dead;
+        let known = db::query("insert into feed_follower (follower) values (?)").bind(&follower);
+        known.run(&db).await.unwrap();
+        own(&dead).await;
+        let begun = Instant::now();
+        second().await.unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(10), "whoever is dead is not waited for");
+        let left = db::query("select follower from feed_follower where follower = ?");
+        let left = left.bind(&follower).optional(&db, |_| Ok(())).await.unwrap();
+        assert!(left.is_none(), "nor is a copy of theirs");
+
+        db::query("insert into owner (only_row, process, beat) values (1, 'else', 0)
+            on conflict (only_row) do update set process = excluded.process")
+            .run(&db)
+            .await
+            .unwrap();
+        own("another-machine.1.1").await;
+        let beating = async {
+            loop {
+                let beat = "update owner set beat = beat + 1 where process = 'another-machine.1.1'";
+                db::query(beat).run(&db).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        let refused = tokio::select! {
+            refused = second() => refused.unwrap_err(),
+            () = beating => return,
+        };
+        assert_eq!(refused.code, "component_runs_already", "{refused}");
+        let operator = world.operator().await;
+        let pause = || SetQueue { service: "forum".parse().unwrap(), paused: true };
+        until("the former owner writes no more", async || {
+            operator.call(pause()).await.is_err_and(|refused| refused.status == 503)
+        })
+        .await;
+        db.close().await;
     }
 
     async fn who_asks_again_is_not_answered_before_the_copies_have_it(world: &World) {

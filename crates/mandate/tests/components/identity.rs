@@ -4,15 +4,31 @@ use std::time::Duration;
 
 use api::{
     Kind,
+    configurator::ResolveHost,
+    http::token::Claims,
     identity::{
-        CreateJoinToken, CreateSignInCode, CreateUser, EndSession, IssueServiceToken, JoinNode,
-        ListAccounts, ListUsers, RedeemSignInCode, RegisterAccount, SignInCode, SignOut, WhoAmI,
+        ChangePassword, CreateJoinToken, CreateSignInCode, CreateUser, EndSession,
+        IssueServiceToken, JoinNode, ListAccounts, ListUsers, RedeemSignInCode, RegisterAccount,
+        RemoveNode, RequestPasswordReset, ResetPassword, SignIn, SignInCode, SignOut, WhoAmI,
         host_audience,
     },
 };
-use types::{Clock as _, Digest, Host, Secret};
+use types::{Clock as _, Digest, Host, NodeId, Principal, Secret, Timestamp};
 
-use crate::world::PASSWORD;
+use crate::world::{PASSWORD, USERS_MAX, World, eventually, until};
+
+/// What stands in the letters that the world has sent.
+fn letters(world: &World) -> Vec<String> {
+    let files = std::fs::read_dir(world.data.join("mail")).into_iter().flatten();
+    files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect()
+}
+
+/// The token of the link in the one letter.
+async fn sent_token(world: &World) -> Secret {
+    let sent = eventually("a letter", async || letters(world), |all| !all.is_empty()).await;
+    let after = sent[0].split_once("/reset-password?token=").unwrap().1;
+    Secret::new(after.split_whitespace().next().unwrap())
+}
 
 fn register(email: &str, password: &str) -> RegisterAccount {
     RegisterAccount {
@@ -101,6 +117,21 @@ stories! {
         db.close().await;
     }
 
+    async fn an_account_has_so_many_users_and_no_more(world: &World) {
+        let ada = world.sign_up("ada").await;
+        let create = async |n: u64| {
+            let (account, email) = (ada.account, format!("{n}@example.com"));
+            ada.client.call(CreateUser { account, email, password: Secret::new(PASSWORD) }).await
+        };
+        let made = futures_util::future::join_all((0..USERS_MAX + 2).map(create)).await;
+        let refused: Vec<_> = made.into_iter().filter_map(Result::err).collect();
+        assert_eq!(refused.len(), 3, "the owner is one of them");
+        assert_eq!((refused[0].kind, refused[0].code.as_str()), (Kind::Conflict, "users_used_up"));
+        assert!(refused[0].detail.contains(&format!("{USERS_MAX} users")), "{}", refused[0]);
+        let list = ListUsers { account: ada.account, after: None, limit: None };
+        assert_eq!(ada.client.call(list).await.unwrap().items.len() as u64, USERS_MAX);
+    }
+
     async fn what_cannot_be_meant_is_refused_in_words(world: &World) {
         let visitor = world.visitor();
         for (email, password, code) in [
@@ -155,6 +186,38 @@ stories! {
         assert_eq!((wrong.code, wrong.detail), (stranger.code, stranger.detail));
     }
 
+    async fn wrong_guesses_are_slowed_and_nobody_else_is(world: &World) {
+        for name in ["ada", "ben", "cem", "dan"] {
+            world.sign_up(name).await;
+        }
+        let attempt = async |address: &str, email: &str, password: &str| {
+            let client = world.visitor().with_address(Some(&address.parse().unwrap()));
+            client.call(SignIn { email: email.into(), password: Secret::new(password) }).await
+        };
+        let everything_at_once = async {
+            let wrong = (0..200).map(async |n| {
+                let email = format!("{}@example.com", if n % 2 == 0 { "ada" } else { "nobody" });
+                attempt("192.0.2.1", &email, "a wild guess").await.unwrap_err()
+            });
+            futures_util::future::join_all(wrong).await
+        };
+        let others = async {
+            for (address, name) in [("192.0.2.2", "ben"), ("192.0.2.3", "cem"), ("192.0.2.4", "dan")] {
+                attempt(address, &format!("{name}@example.com"), PASSWORD).await.unwrap();
+            }
+        };
+        let (wrong, ()) = tokio::join!(everything_at_once, others);
+        let refused = wrong.iter().filter(|problem| problem.kind == Kind::Unauthenticated).count();
+        assert_eq!(refused, 10, "five guesses are free for each");
+        let slowed = wrong.iter().find(|problem| problem.kind == Kind::Exhausted).unwrap();
+        assert_eq!((slowed.code.as_str(), slowed.retry_after), ("too_many_tries", Some(1)));
+        let right = attempt("192.0.2.1", "ada@example.com", PASSWORD).await.unwrap_err();
+        assert_eq!(right.code, "too_many_tries", "a guesser must not learn that it was right");
+        attempt("192.0.2.5", "ada@example.com", PASSWORD).await.unwrap();
+        world.clock.advance(Duration::from_secs(2));
+        attempt("192.0.2.1", "ada@example.com", PASSWORD).await.unwrap();
+    }
+
     async fn a_session_that_was_ended_is_worth_nothing_when_the_call_returns(world: &World) {
         let ada = world.sign_up("ada").await;
         let eve = world.sign_up("eve").await;
@@ -187,6 +250,166 @@ stories! {
         let refused = ben.call(list).await.unwrap_err();
         assert_eq!(refused.kind, Kind::Denied);
         assert!(refused.detail.contains("identity.listUsers"), "{refused}");
+    }
+
+    async fn a_token_of_the_future_is_refused(world: &World) {
+        let signer = world.house.signer("billing").unwrap();
+        let now = world.clock.now().micros() / 1_000_000;
+        let claims = |iat: i64| Claims {
+            sub: Principal::Service("billing".parse().unwrap()),
+            aud: "identity".into(),
+            iat,
+            exp: iat + 300,
+            sid: None,
+            account: None,
+            node: None,
+        };
+        let ask = |iat: i64| {
+            let client = world.visitor().with_token(Some(&signer.sign(&claims(iat))));
+            async move { client.call(WhoAmI {}).await }
+        };
+        ask(now).await.unwrap();
+        ask(now + 50).await.unwrap();
+        for ahead in [100, 3_600, 10 * 365 * 24 * 3_600] {
+            assert_eq!(ask(now + ahead).await.unwrap_err().code, "token_of_the_future");
+        }
+    }
+
+    async fn who_changes_their_password_ends_their_sessions(world: &World) {
+        let ada = world.sign_up("ada").await;
+        let other = world.sign_in_again(&ada, "ada").await;
+        let change = |old: &str, new: &str| ChangePassword {
+            password: Secret::new(old),
+            new_password: Secret::new(new),
+        };
+        let wrong = ada.client.call(change("not the password", "a new password")).await;
+        assert_eq!(wrong.unwrap_err().code, "password_wrong");
+        let short = ada.client.call(change(PASSWORD, "short")).await.unwrap_err();
+        assert_eq!(short.code, "password");
+        other.client.call(WhoAmI {}).await.unwrap();
+        ada.client.call(change(PASSWORD, "a new password")).await.unwrap();
+        for session in [&ada, &other] {
+            assert_eq!(session.client.call(WhoAmI {}).await.unwrap_err().code, "session_ended");
+        }
+        assert!(world.sign_in("ada@example.com", PASSWORD).await.is_err());
+        world.sign_in("ada@example.com", "a new password").await.unwrap();
+        let file = world.data.join("operator.txt");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let old = text.lines().find_map(|line| line.strip_prefix("password: ")).unwrap();
+        world.operator().await.call(change(old, "the operator's own")).await.unwrap();
+        assert!(!file.exists(), "it tells a password that is none any more");
+        world.sign_in("operator@localhost", "the operator's own").await.unwrap();
+    }
+
+    async fn a_link_chooses_a_new_password_once(world: &World) {
+        let ada = world.sign_up("ada").await;
+        let visitor = world.visitor();
+        let request = |email: &str| RequestPasswordReset { email: email.into() };
+        visitor.call(request("eve@example.com")).await.unwrap();
+        visitor.call(request("ada@example.com")).await.unwrap();
+        let token = sent_token(world).await;
+        let letter = letters(world).remove(0);
+        assert!(letter.contains("To: ada@example.com"), "{letter}");
+        assert!(letter.contains("http://console.localhost:8080/reset-password?token="), "{letter}");
+        let reset = |token: &Secret| ResetPassword {
+            token: token.clone(),
+            new_password: Secret::new("a new password"),
+        };
+        let guess = visitor.call(reset(&Secret::new("guess"))).await.unwrap_err();
+        assert_eq!(guess.code, "reset_token_refused");
+        let (one, two) = tokio::join!(visitor.call(reset(&token)), visitor.call(reset(&token)));
+        assert!(one.is_ok() != two.is_ok(), "a link is good once: {one:?} {two:?}");
+        assert_eq!(ada.client.call(WhoAmI {}).await.unwrap_err().code, "session_ended");
+        assert!(world.sign_in("ada@example.com", PASSWORD).await.is_err());
+        world.sign_in("ada@example.com", "a new password").await.unwrap();
+    }
+
+    async fn a_link_expires_and_there_are_few_of_them(world: &World) {
+        world.sign_up("ada").await;
+        let request = || RequestPasswordReset { email: "ada@example.com".into() };
+        world.visitor().call(request()).await.unwrap();
+        let token = sent_token(world).await;
+        for _ in 0..4 {
+            world.visitor().call(request()).await.unwrap();
+        }
+        until("three letters", async || letters(world).len() == 3).await;
+        world.clock.advance(Duration::from_mins(31));
+        let reset = ResetPassword { token, new_password: Secret::new("a new password") };
+        let late = world.visitor().call(reset).await.unwrap_err();
+        assert_eq!(late.code, "reset_token_refused");
+        world.visitor().call(request()).await.unwrap();
+        until("one more letter, and only one", async || letters(world).len() == 4).await;
+    }
+
+    async fn an_operators_file_that_was_removed_stays_away(world: &World) {
+        let file = world.data.join("operator.txt");
+        std::fs::remove_file(&file).unwrap();
+        let again = chassis::House::open(chassis::HouseConfig {
+            name: "again".into(),
+            data: world.data.clone(),
+            engine: world.engine.clone(),
+            clock: world.house.clock(),
+        })
+        .unwrap();
+        let mail = identity::Mail::new(world.data.join("mail"), "m@example.com", None).unwrap();
+        let (data, console_url) = (world.data.clone(), String::new());
+        let config = identity::Config { data, mail, users_max: 9, console_url };
+        let signer = again.signer("identity").unwrap();
+        again.mount(identity::component(config, signer)).await.unwrap();
+        assert!(!file.exists(), "its password would be wrong");
+        again.close().await;
+    }
+
+    async fn a_join_token_is_for_one_of_those_that_come_at_once(world: &World) {
+        let token = world.operator().await.call(CreateJoinToken {}).await.unwrap().token;
+        let joins = ["a", "b", "c", "d", "e", "f"].map(|key| {
+            let (join_token, public_key) = (token.clone(), key.repeat(64));
+            let join = JoinNode { join_token, name: "machine".parse().unwrap(), public_key };
+            let visitor = world.visitor();
+            async move { visitor.call(join).await }
+        });
+        let joined = futures_util::future::join_all(joins).await;
+        assert_eq!(joined.iter().filter(|joined| joined.is_ok()).count(), 1, "{joined:?}");
+    }
+
+    async fn the_local_join_token_is_for_one_machine_and_an_hour(world: &World) {
+        let read = || std::fs::read_to_string(world.data.join("join-token")).unwrap();
+        let join = |token: &str, key: &str| {
+            let (join_token, public_key) = (Secret::new(token.trim()), key.repeat(64));
+            let join = JoinNode { join_token, name: "m".parse().unwrap(), public_key };
+            let visitor = world.visitor();
+            async move { visitor.call(join).await }
+        };
+        let first = read();
+        join(&first, "a").await.unwrap();
+        assert_eq!(join(&first, "b").await.unwrap_err().code, "join_token_refused");
+        until("another token", async || read() != first).await;
+        let second = read();
+        world.clock.advance(Duration::from_mins(61));
+        assert_eq!(join(&second, "b").await.unwrap_err().code, "join_token_refused");
+        until("a fresh token", async || read() != second).await;
+        join(&read(), "b").await.unwrap();
+    }
+
+    async fn a_node_that_was_removed_is_nobody(world: &World) {
+        let (node, client) = world.node("one").await;
+        let (_, other) = world.node("two").await;
+        let issue = || IssueServiceToken { node, service: "forum".parse().unwrap() };
+        let token = client.call(issue()).await.unwrap().token;
+        let service = world.visitor().with_token(Some(token.reveal()));
+        let (service_name, host) = ("forum".parse().unwrap(), "a.localhost".parse().unwrap());
+        let resolve = ResolveHost { service: service_name, host };
+        assert_eq!(service.call(resolve.clone()).await.unwrap_err().kind, Kind::NotFound);
+        let operator = world.operator().await;
+        assert_eq!(other.call(RemoveNode { node }).await.unwrap_err().kind, Kind::Denied);
+        operator.call(RemoveNode { node }).await.unwrap();
+        assert_eq!(client.call(issue()).await.unwrap_err().kind, Kind::Unauthenticated);
+        let refused = service.call(resolve).await.unwrap_err();
+        assert_eq!((refused.kind, refused.code.as_str()), (Kind::Unauthenticated, "node_unknown"));
+        assert_eq!(operator.call(RemoveNode { node }).await.unwrap_err().kind, Kind::NotFound);
+        let unknown = RemoveNode { node: NodeId::new(Timestamp::from_micros(1)) };
+        assert_eq!(operator.call(unknown).await.unwrap_err().kind, Kind::NotFound);
+        other.call(WhoAmI {}).await.unwrap();
     }
 
     async fn lists_come_in_pages(world: &World) {

@@ -1,63 +1,177 @@
 //! Who may do what: every operation, asked by everybody. A new operation shows up in the snapshot.
 
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 
 use api::{
-    Kind,
+    Client, Kind, Listing,
+    http::token::{Claims, EVERYONE},
     identity::{CreateUser, RegisterAccount},
 };
-use chassis::Caller;
-use types::{AccountId, InstanceId, Name, NodeId, Principal, Resource, Secret, Timestamp, UserId};
+use bytes::Bytes;
+use http::Request;
+use schemars::SchemaGenerator;
+use serde_json::{Value, json};
+use types::{
+    AccountId, Clock as _, InstanceId, NodeId, Principal, Resource, Secret, Timestamp, UserId,
+};
 
-use crate::world::PASSWORD;
+use crate::world::{MANIFEST, PASSWORD, PRICES};
 
-fn caller(principal: Principal) -> Caller {
-    Caller { principal, account: None, session: None }
+/// Who asks what of whom: the platform's answers to requests as they come over the network.
+struct Asking {
+    generator: SchemaGenerator,
+    values: BTreeMap<&'static str, Value>,
 }
 
-/// The resource that an operation of this kind is asked about.
-fn resource(on: &str, account: AccountId, node: NodeId) -> Resource {
-    match on {
-        "platform" => Resource::Platform,
-        "account" => Resource::Account(account),
-        "instance" => Resource::Instance(account, InstanceId::new(Timestamp::from_micros(1))),
-        "service" => Resource::Service("forum".parse().unwrap()),
-        "node" => Resource::Node(node),
-        other => panic!("`{other}` is a new kind of resource: say here what it is"),
+impl Asking {
+    fn new(account: AccountId, node: NodeId) -> Self {
+        let manifest = MANIFEST.replace("NAME", "forum");
+        let manifest = api::manifest::Manifest::parse("mandate.toml", &manifest).unwrap();
+        let prices = PRICES.replace("NAME", "forum");
+        let prices = api::prices::PriceBook::parse("prices.toml", &prices).unwrap();
+        let moment = Timestamp::from_micros(1);
+        let digest = types::Digest::of(b"");
+        // What a field of that name looks like; every other one is what its schema says.
+        let values = BTreeMap::from([
+            ("account", json!(account)),
+            ("node", json!(node)),
+            ("instance", json!(InstanceId::new(moment))),
+            ("user", json!(UserId::new(moment))),
+            ("session", json!(types::SessionId::new(moment))),
+            ("grant", json!(types::GrantId::new(moment))),
+            ("order", json!(types::OrderId::new(moment))),
+            ("job", json!(types::JobId::new(moment))),
+            ("after_job", json!(null)),
+            ("service", json!("forum")),
+            ("host", json!("a.localhost")),
+            ("name", json!("machine")),
+            ("principal", json!("visitor")),
+            ("permission", json!("forum.addUsers")),
+            ("given", json!("forum.*")),
+            ("on", json!(Resource::Account(account))),
+            ("digest", json!(digest)),
+            ("release", json!(digest)),
+            ("manifest", json!(manifest)),
+            ("prices", json!(prices)),
+            ("book", json!(prices)),
+        ]);
+        Self { generator: SchemaGenerator::default(), values }
+    }
+
+    /// A request that can be read: every field that has to be there is there.
+    fn request(&mut self, listing: &Listing) -> Request<Bytes> {
+        let schema = (listing.fields)(&mut self.generator);
+        let Value::Object(mut fields) = self.value(schema.as_value()) else {
+            panic!("{} has no fields", listing.permission)
+        };
+        let fill = |segment: &str| match segment.strip_prefix('{') {
+            None => segment.to_owned(),
+            Some(name) => match fields.remove(name.trim_end_matches('}')).unwrap() {
+                Value::String(text) => text,
+                other => other.to_string(),
+            },
+        };
+        let path: Vec<String> = listing.path.split('/').map(fill).collect();
+        let target = format!("/{}{}", listing.component, path.join("/"));
+        let request = Request::builder().method(listing.method);
+        if matches!(listing.method, "GET" | "DELETE") {
+            let text = |value: &Value| value.as_str().map_or(value.to_string(), str::to_owned);
+            let query = fields.iter().map(|(name, value)| format!("{name}={}", text(value)));
+            let query = query.collect::<Vec<_>>().join("&");
+            return request.uri(format!("{target}?{query}")).body(Bytes::new()).unwrap();
+        }
+        request.uri(target).body(Value::Object(fields).to_string().into()).unwrap()
+    }
+
+    /// The least that the schema allows.
+    fn value(&self, schema: &Value) -> Value {
+        let schema = match schema["$ref"].as_str().and_then(|name| name.rsplit('/').next()) {
+            Some(name) => &self.generator.definitions()[name].clone(),
+            None => schema,
+        };
+        if let Some(one) = schema["enum"].get(0).or(schema.get("const")) {
+            return one.clone();
+        }
+        if let Some(one) = schema["oneOf"].get(0).or(schema["anyOf"].get(0)) {
+            return self.value(one);
+        }
+        match schema["type"].as_str().or(schema["type"][0].as_str()) {
+            Some("object") => {
+                let required = schema["required"].as_array().into_iter().flatten();
+                let field = |name: &Value| {
+                    let name = name.as_str().unwrap();
+                    let schema = &schema["properties"][name];
+                    // What is sent as a text is not yet what the text says.
+                    let is_text = schema["type"] == "string";
+                    let known = self.values.get(name).filter(|value| !is_text || value.is_string());
+                    (name.to_owned(), known.cloned().unwrap_or_else(|| self.value(schema)))
+                };
+                Value::Object(required.map(field).collect())
+            }
+            Some("array") => json!([]),
+            Some("integer" | "number") => json!(0),
+            Some("boolean") => json!(false),
+            _ if schema["format"] == "date-time" => json!(Timestamp::from_micros(1)),
+            _ => json!("x"),
+        }
+    }
+}
+
+/// Whether whoever the client is was let in to `listing`. What comes of it is another matter.
+async fn may(client: &Client, listing: &Listing, request: Request<Bytes>) -> bool {
+    match client.send(listing.component, request).await {
+        Ok(_) => true,
+        Err(problem) if problem.code == "invalid_request" => {
+            panic!("say above how {} is asked: {problem}", listing.permission)
+        }
+        // The node that is removed last asks on.
+        Err(problem) => !matches!(problem.code.as_str(), "denied" | "sign_in" | "node_unknown"),
     }
 }
 
 stories! {
     async fn every_operation_is_asked_by_everybody(world: &World) {
         let (ada, eve) = (world.sign_up("ada").await, world.sign_up("eve").await);
-        let (node, _) = world.node("one").await;
-        let (other, _) = world.node("two").await;
-        let operator = world.operator().await.call(api::identity::WhoAmI {}).await.unwrap();
-        let nobody = UserId::new(Timestamp::from_micros(1));
-        let service = |name: &str| Principal::Service(name.parse::<Name>().unwrap());
+        let (node, one) = world.node("one").await;
+        let (_, other) = world.node("two").await;
+        let signer = world.house.signer("identity").unwrap();
+        let now = world.clock.now().micros() / 1_000_000;
+        let signed = |sub: Principal| {
+            let sid = Some(types::SessionId::named(&["nobody"]));
+            let (aud, account) = (EVERYONE.to_owned(), None);
+            let claims = Claims { sub, aud, iat: now, exp: now + 60, sid, account, node: None };
+            world.visitor().with_token(Some(&signer.sign(&claims)))
+        };
+        let service = |name: &str| signed(Principal::Service(name.parse().unwrap()));
         let mut askers = vec![
-            ("visitor", Principal::Visitor),
-            ("user", Principal::User(nobody)),
-            ("stranger", eve.principal()),
-            ("owner", ada.principal()),
-            ("operator", operator.principal),
-            ("its-node", Principal::Node(node)),
-            ("other-node", Principal::Node(other)),
+            ("visitor", world.visitor()),
+            ("user", signed(Principal::User(UserId::new(Timestamp::from_micros(1))))),
+            ("stranger", eve.client.clone()),
+            ("owner", ada.client.clone()),
+            ("operator", world.operator().await),
+            ("its-node", one),
+            ("other-node", other),
             ("forum", service("forum")),
             ("store", service("store")),
         ];
-        askers.extend(api::PRINCIPALS.map(|name| (name, service(name))));
-        let mut table = String::new();
-        for listing in api::listings() {
-            let on = resource(listing.on, ada.account, node);
-            let may = askers.iter().filter(|(_, principal)| {
-                let caller = caller(principal.clone());
-                world.house.guard().authorize(&caller, listing.permission, &on).is_ok()
-            });
-            let may: Vec<_> = may.map(|(name, _)| *name).collect();
-            let may = may.join(" ");
-            writeln!(table, "{:<32} on {:<9} {may}", listing.permission, listing.on).unwrap();
+        askers.extend(api::PRINCIPALS.map(|name| (name, world.component(name))));
+        let mut asking = Asking::new(ada.account, node);
+        let mut table = BTreeMap::new();
+        let mut listings: Vec<_> = api::listings().into_iter().enumerate().collect();
+        // Last, since after it the node is nobody.
+        listings.sort_by_key(|(_, listing)| listing.permission == "identity.removeNode");
+        for (place, listing) in listings {
+            let request = asking.request(&listing);
+            let mut names = Vec::new();
+            for (name, client) in &askers {
+                if may(client, &listing, request.clone()).await {
+                    names.push(*name);
+                }
+            }
+            let names = names.join(" ");
+            table.insert(place, format!("{:<32} on {:<9} {names}", listing.permission, listing.on));
         }
+        let table = table.into_values().collect::<Vec<_>>().join("\n") + "\n";
         insta::with_settings!({ prepend_module_to_snapshot => false }, {
             insta::assert_snapshot!("who_may_do_what", table);
         });

@@ -51,6 +51,10 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 pub(crate) const MANIFEST: &str = include_str!("service.toml");
 pub(crate) const PRICES: &str = include_str!("prices.toml");
 
+/// So many users and grants an account may have.
+pub(crate) const USERS_MAX: u64 = 4;
+pub(crate) const GRANTS_MAX: u64 = 22;
+
 pub(crate) struct World {
     pub(crate) house: House,
     pub(crate) clock: Arc<ManualClock>,
@@ -92,7 +96,11 @@ impl World {
             clock: Arc::<ManualClock>::clone(&clock),
         })
         .unwrap();
-        let identity = identity::Config { data: data.clone() };
+        let mail = identity::Mail::new(data.join("mail"), "mandate@example.com", None).unwrap();
+        let console_url = "http://console.localhost:8080".to_owned();
+        let identity =
+            identity::Config { data: data.clone(), mail, users_max: USERS_MAX, console_url };
+        let access = access::Config { grants_max: GRANTS_MAX };
         let configurator =
             configurator::Config { engine: engine.clone(), site: types::Site::http(8080) };
         let releases = releases::Config { packages: data.join("packages"), engine: kind };
@@ -100,7 +108,7 @@ impl World {
         let signer = house.signer("identity").unwrap();
         let (one, two, three, four, five, six, seven) = tokio::join!(
             async { house.mount(identity::component(identity, signer)).await.map(drop) },
-            async { house.mount(access::component()).await.map(drop) },
+            async { house.mount(access::component(access)).await.map(drop) },
             async { house.mount(provider::component(provider)).await.map(drop) },
             async { house.mount(configurator::component(configurator)).await.map(drop) },
             async { house.mount(billing::component()).await.map(drop) },
@@ -121,6 +129,17 @@ impl World {
         self.loops.shutdown().await;
         self.house.close().await;
         std::fs::remove_dir_all(&self.data).unwrap();
+    }
+
+    /// Another process on the same data, as far as one process can be two.
+    pub(crate) fn another_house(&self, name: &str) -> House {
+        let config = HouseConfig {
+            name: name.into(),
+            data: self.data.clone(),
+            engine: self.engine.clone(),
+            clock: self.house.clock(),
+        };
+        House::open(config).unwrap()
     }
 
     /// The platform as a component sees it.
@@ -186,17 +205,21 @@ impl World {
 
     /// A machine that has joined, and the platform as it sees it.
     pub(crate) async fn node(&self, name: &str) -> (NodeId, Client) {
-        let join_token = std::fs::read_to_string(self.data.join("join-token")).unwrap();
         let key = SigningKey::from_bytes(&seed(name));
-        let joined = self
-            .visitor()
-            .call(JoinNode {
+        let join = async || {
+            // The token in the file is for one machine, and soon there is another one.
+            let join_token = std::fs::read_to_string(self.data.join("join-token")).unwrap();
+            let join = JoinNode {
                 join_token: Secret::new(join_token.trim()),
                 name: name.parse().unwrap(),
                 public_key: chassis::hex(key.verifying_key().as_bytes()),
-            })
-            .await
-            .unwrap();
+            };
+            self.visitor().call(join).await
+        };
+        let is_known = |joined: &Result<_, Problem>| {
+            !joined.as_ref().is_err_and(|refused| refused.code == "join_token_refused")
+        };
+        let joined = eventually("a token for one more machine", join, is_known).await.unwrap();
         let credentials =
             NodeCredentials { node: joined.node, key, clock: Arc::clone(&self.clock) };
         let transport = Arc::new(self.house.directory().clone());
@@ -310,6 +333,7 @@ impl api::Credentials for NodeCredentials {
             exp: seconds + 60,
             sid: None,
             account: None,
+            node: None,
         };
         Some(token::sign(&self.node.to_string(), &self.key, &claims).into())
     }

@@ -142,16 +142,16 @@ impl World {
             clock,
             client,
             guard,
-            platform: axum::Router::new().fallback(
-                |uri: http::Uri, headers: http::HeaderMap| async move {
+            platform: axum::Router::new()
+                .route("/from", axum::routing::get(said_to_be_from))
+                .fallback(|uri: http::Uri, headers: http::HeaderMap| async move {
                     let said = |name: &str| headers[name].to_str().unwrap_or("").to_owned();
                     let (scheme, address) = (said("x-forwarded-proto"), said("x-forwarded-for"));
                     if uri.path() == "/seen" {
                         return format!("proto={scheme} for={address}");
                     }
                     format!("platform {uri}")
-                },
-            ),
+                }),
         })
         .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -298,7 +298,15 @@ impl World {
 
     pub(crate) fn token(&self, sub: Principal, sid: Option<SessionId>, life: i64) -> String {
         let iat = SystemClock.now().micros() / 1_000_000;
-        let claims = Claims { sub, aud: EVERYONE.into(), iat, exp: iat + life, sid, account: None };
+        let claims = Claims {
+            sub,
+            aud: EVERYONE.into(),
+            iat,
+            exp: iat + life,
+            sid,
+            account: None,
+            node: None,
+        };
         self.identity.sign(&claims)
     }
 
@@ -506,3 +514,8 @@ title = "Small"
 cpu = 0.5
 memory = "256MiB"
 "#;
+
+/// What the platform is told of where a visitor is.
+async fn said_to_be_from(headers: http::HeaderMap) -> String {
+    format!("{:?}", headers.get_all("x-forwarded-for").iter().collect::<Vec<_>>())
+}
