@@ -26,13 +26,14 @@ async fn attempt<E: Into<Problem>>(
     step: impl Future<Output = Result<Next, E>>,
 ) -> Result<Next, Problem> {
     // The step is gone after a panic, and what it shares is a transaction's or behind a lock.
-    match AssertUnwindSafe(step).catch_unwind().await {
-        Ok(outcome) => outcome.map_err(Into::into),
-        Err(_) => {
+    let outcome = AssertUnwindSafe(step).catch_unwind().await;
+    outcome.map_or_else(
+        |_| {
             tracing::error!("a step panicked");
             Err(Problem::internal())
-        }
-    }
+        },
+        |outcome| outcome.map_err(Into::into),
+    )
 }
 
 const SOON: Duration = Duration::from_millis(100);

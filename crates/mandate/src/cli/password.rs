@@ -38,7 +38,7 @@ impl PasswordSource {
 
     /// The password in the place of one that is known: `MANDATE_NEW_PASSWORD`, the next line of
     /// standard input, or typed twice.
-    pub(crate) fn new(&self) -> Result<Secret, Failure> {
+    pub(crate) fn fresh(&self) -> Result<Secret, Failure> {
         match variable("MANDATE_NEW_PASSWORD") {
             _ if self.password_stdin => line(),
             Some(given) => Ok(Secret::new(given)),

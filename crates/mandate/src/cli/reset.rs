@@ -60,7 +60,7 @@ async fn change(cx: &Context, source: &PasswordSource) -> Outcome {
     let email = me.map(|user| user.email).ok_or_else(|| {
         Failure::new(status::USAGE, "only a person has a password; sign in first")
     })?;
-    let (password, new_password) = (source.known()?, source.new()?);
+    let (password, new_password) = (source.known()?, source.fresh()?);
     cx.ask(ChangePassword { password, new_password: new_password.clone() }).await?;
     if cx.session().is_some() {
         session::remove(cx.home())?;

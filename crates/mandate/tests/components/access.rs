@@ -189,12 +189,12 @@ stories! {
         let own = |listing: &api::Listing| listing.askers.contains(&api::Asker::Customer);
         let all: Vec<_> = api::listings().into_iter().filter(own).collect();
         let on = Resource::Account(ada.account);
-        let make = async |listing: &api::Listing| {
+        let ask = async |listing: &api::Listing| {
             grant(&ada, &ada, listing.permission, on.clone()).await
         };
         let most = usize::try_from(GRANTS_MAX).unwrap();
         assert!(all.len() >= most, "there is more to grant than may be");
-        let made = futures_util::future::join_all(all.iter().map(make)).await;
+        let made = futures_util::future::join_all(all.iter().map(ask)).await;
         let refused: Vec<_> = made.iter().filter_map(|made| made.as_ref().err()).collect();
         assert_eq!(refused.len(), all.len() + 1 - most, "the owner's own is one");
         assert_eq!((refused[0].kind, refused[0].code.as_str()), (Kind::Conflict, "grants_used_up"));
@@ -234,8 +234,8 @@ stories! {
         let list = || ListPlatformGrants { after: None, limit: None };
         let before = operator.call(list()).await.unwrap().items;
         assert_eq!(before.len(), 1, "the operator's own");
-        let last = RevokePlatformGrant { grant: before[0].grant };
-        assert_eq!(operator.call(last.clone()).await.unwrap_err().code, "last_operator");
+        let only = RevokePlatformGrant { grant: before[0].grant };
+        assert_eq!(operator.call(only.clone()).await.unwrap_err().code, "last_operator");
         let put = PutGrant {
             grant: GrantId::named(&["ada"]),
             principal: ada.principal(),
@@ -248,7 +248,7 @@ stories! {
         assert_eq!(operator.call(through_account).await.unwrap_err().kind, Kind::NotFound);
         operator.call(RevokePlatformGrant { grant: granted.grant }).await.unwrap();
         assert_eq!(ada.client.call(list()).await.unwrap_err().kind, Kind::Denied);
-        assert_eq!(ada.client.call(last).await.unwrap_err().kind, Kind::Denied);
+        assert_eq!(ada.client.call(only).await.unwrap_err().kind, Kind::Denied);
     }
 
     async fn a_stranger_cannot_revoke_by_a_foreign_id(world: &World) {

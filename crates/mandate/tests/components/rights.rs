@@ -134,13 +134,13 @@ stories! {
         let (ada, eve) = (world.sign_up("ada").await, world.sign_up("eve").await);
         let (node, one) = world.node("one").await;
         let (_, other) = world.node("two").await;
-        let signer = world.house.signer("identity").unwrap();
+        let key = world.house.signer("identity").unwrap();
         let now = world.clock.now().micros() / 1_000_000;
         let signed = |sub: Principal| {
             let sid = Some(types::SessionId::named(&["nobody"]));
             let (aud, account) = (EVERYONE.to_owned(), None);
             let claims = Claims { sub, aud, iat: now, exp: now + 60, sid, account, node: None };
-            world.visitor().with_token(Some(&signer.sign(&claims)))
+            world.visitor().with_token(Some(&key.sign(&claims)))
         };
         let service = |name: &str| signed(Principal::Service(name.parse().unwrap()));
         let mut askers = vec![
