@@ -1,7 +1,7 @@
 #!/bin/sh
-# On SQLite the standard library is enough; PostgreSQL needs its driver.
+# What the shop needs, in an environment of its own.
 set -eu
 cd "$(dirname "$0")"
-[ "${DATABASE_ENGINE:-sqlite}" = postgres ] || exit 0
 python3 -m venv .venv
 .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+.venv/bin/python -m compileall -q store migrations gunicorn.conf.py

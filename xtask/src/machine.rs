@@ -23,7 +23,7 @@ pub(crate) const COMPILER: Need =
 /// Runs the store.
 pub(crate) const PYTHON: Need =
     Need { what: "Python 3.11 or later", packages: &["python3"], present: || python(RECENT) };
-/// Makes the virtual environment that the store's tests run in.
+/// Makes the virtual environments that the services in Python run in.
 pub(crate) const PYTHON_VENV: Need = Need {
     what: "Python's `venv`",
     packages: &["python3-venv"],
@@ -69,6 +69,15 @@ pub(crate) fn postgres() -> Option<PathBuf> {
     let found =
         versions.filter_map(|entry| Some((version(&entry.path())?, entry.path().join("bin"))));
     found.filter(|(_, bin)| bin.join("postgres").exists()).max().map(|(_, bin)| bin)
+}
+
+/// Tells a program, and the nodes that it starts, where `pip` may keep what it has fetched: a build
+/// hook has a new home each time.
+pub(crate) fn tell_pip(command: &mut Command) -> anyhow::Result<()> {
+    if std::env::var_os("PIP_CACHE_DIR").is_none() {
+        command.env("PIP_CACHE_DIR", std::path::absolute("target/xtask/pip")?);
+    }
+    Ok(())
 }
 
 /// Whether this program runs as root.

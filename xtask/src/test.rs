@@ -115,6 +115,7 @@ async fn tests(options: &Options, postgres: &Postgres) -> anyhow::Result<Tally> 
         some => command.args(some.iter().flat_map(|name| ["--package", name])),
     };
     postgres.tell(&mut command);
+    machine::tell_pip(&mut command)?;
     command.stdout(Stdio::piped());
     let mut cargo = tally::Cargo::default();
     let status = process::follow(command, |line| cargo.read(line)).await?;

@@ -1,39 +1,52 @@
 """What the environment says."""
 
 import os
-from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+SETUP = ("shop_name", "currency", "contact_email", "sample")
 
 
-class ConfigError(Exception):
-    """A variable is missing or wrong; the message says which, and what it should be."""
+def from_environment(environment=os.environ):
+    url = database_url(environment.get("DATABASE_URL", ""))
+    modules = environment.get("MODULES", "").split(",")
+    setup = {name: environment.get(f"SETUP_{name.upper()}", "").strip() for name in SETUP}
+    return {
+        "SQLALCHEMY_DATABASE_URI": url,
+        "SQLALCHEMY_ENGINE_OPTIONS": engine_options(url),
+        # Without one the shop makes one and keeps it in its database.
+        "SECRET_KEY": environment.get("SECRET_KEY"),
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "SESSION_COOKIE_SECURE": environment.get("PUBLIC_URL", "").startswith("https:"),
+        "PERMANENT_SESSION_LIFETIME": timedelta(days=30),
+        "WTF_CSRF_TIME_LIMIT": None,  # as long as the session
+        "MAX_CONTENT_LENGTH": 1 << 20,
+        "SEND_FILE_MAX_AGE_DEFAULT": 300,
+        "MODULES": frozenset(name.strip() for name in modules if name.strip()),
+        "SETUP": {name: value for name, value in setup.items() if value},
+    }
 
 
-@dataclass(frozen=True)
-class Config:
-    database_url: str
-    host: str = "127.0.0.1"
-    port: int = 8000
-    public_url: str = ""
-    modules: frozenset = frozenset()
-    setup: dict = None  # the set-up form's fields that were filled in, by lower-case name
+def database_url(text):
+    """What SQLAlchemy takes for what hosts write."""
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise RuntimeError(
+            "DATABASE_URL is missing or no address: set it to `sqlite:////path/to/file.db` or"
+            " `postgresql://user:password@host:port/database`") from None
+    if url.drivername in ("postgres", "postgresql"):
+        return url.set(drivername="postgresql+psycopg")
+    if url.drivername != "sqlite" or not url.database:
+        raise RuntimeError(f"DATABASE_URL begins with `{url.drivername}`: use a file of `sqlite`,"
+                           " or `postgresql`")
+    # Some write an absolute path with three slashes; the shop knows no other.
+    return url.set(database="/" + url.database.lstrip("/"))
 
-    @classmethod
-    def from_environment(cls, environment=os.environ):
-        if not environment.get("DATABASE_URL"):
-            raise ConfigError("DATABASE_URL is missing: set it to `sqlite:///path` or `postgres://…`")
-        port = environment.get("PORT", "8000")
-        if not port.isdecimal() or int(port) > 65535:
-            raise ConfigError(f"PORT is `{port}`: set it to a number up to 65535")
-        modules = environment.get("MODULES", "").split(",")
-        return cls(
-            database_url=environment["DATABASE_URL"],
-            host=environment.get("HOST", "127.0.0.1"),
-            port=int(port),
-            public_url=environment.get("PUBLIC_URL", "").rstrip("/"),
-            modules=frozenset(name.strip() for name in modules if name.strip()),
-            setup={
-                name.removeprefix("SETUP_").lower(): value.strip()
-                for name, value in environment.items()
-                if name.startswith("SETUP_") and value.strip()
-            },
-        )
+
+def engine_options(url):
+    if url.drivername == "sqlite":
+        return {"connect_args": {"timeout": 15}}
+    return {"pool_pre_ping": True, "pool_size": 8, "connect_args": {"connect_timeout": 15}}

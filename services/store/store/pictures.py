@@ -1,6 +1,6 @@
 """Pictures of products, drawn as inline SVG: a motif and a hue make one."""
 
-from store.html import Html
+from markupsafe import Markup
 
 # `{d}` dark, `{m}` middle, `{l}` light, `{w}` nearly white: shades of the product's hue.
 MOTIFS = {
@@ -45,7 +45,7 @@ def picture(motif, hue):
     shades = {"d": (42, 30), "m": (46, 52), "l": (54, 68), "w": (60, 93)}
     colours = {name: f"hsl({hue},{s}%,{l}%)" for name, (s, l) in shades.items()}
     drawing = MOTIFS.get(motif, MOTIFS["bag"]).format(**colours)
-    return Html(
+    return Markup(
         f'<svg class="picture" viewBox="0 0 200 200" aria-hidden="true"><rect width="200" height="200"'
         f' fill="hsl({hue},38%,91%)"/><circle cx="100" cy="100" r="78" fill="hsl({hue},44%,85%)"/>'
         f'<ellipse cx="100" cy="160" rx="52" ry="6" fill="hsl({hue},30%,70%)"/>{drawing}</svg>'

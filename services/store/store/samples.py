@@ -1,7 +1,11 @@
 """What a new shop starts with."""
 
+import click
+from flask import current_app
+from sqlalchemy.exc import IntegrityError
+
 from store import shop
-from store.config import ConfigError
+from store.models import Coupon, Setting, db
 
 COLUMNS = ("name", "summary", "description", "price", "stock", "picture", "hue")
 SAMPLES = {
@@ -29,23 +33,23 @@ SAMPLES = {
 }
 
 
-def seed(database, config):
+def seed():
     """Writes the settings and, once, the sample products; a second run changes nothing."""
-    sample = config.setup.get("sample", "home")
+    setup = current_app.config["SETUP"]
+    sample = setup.get("sample", "home")
     if sample not in SAMPLES:
-        known = ", ".join(SAMPLES)
-        raise ConfigError(f"SETUP_SAMPLE is `{sample}`: choose one of {known}")
-    with database.write() as tx:
+        raise click.ClickException(f"SETUP_SAMPLE is `{sample}`: choose one of {', '.join(SAMPLES)}")
+    try:
         # The row is the lock: of two seeds at once the second waits here, then finds it written.
-        if not tx.run("INSERT INTO settings (name, value) VALUES ('sample', ?)"
-                      " ON CONFLICT (name) DO NOTHING", sample):
-            return "seeded before: nothing to do"
-        for name, value in config.setup.items():
-            if name in ("shop_name", "currency", "contact_email"):
-                tx.run("INSERT INTO settings (name, value) VALUES (?, ?)", name, value)
-        for row in SAMPLES[sample]:
-            fields = dict(zip(COLUMNS, row)) | {"shown": 1}
-            shop.add_product(tx, fields, fields.pop("stock"))
-        if SAMPLES[sample]:
-            shop.add_coupon(tx, {"code": "WELCOME10", "percent": "10", "uses_max": "1000"})
+        db.session.add(Setting(name="sample", value=sample))
+        db.session.flush()
+    except IntegrityError:
+        return "seeded before: nothing to do"
+    db.session.add_all(Setting(name=name, value=value) for name, value in setup.items()
+                       if name != "sample")
+    for row in SAMPLES[sample]:
+        shop.add_product(**dict(zip(COLUMNS, row)), shown=True)
+    if SAMPLES[sample]:
+        db.session.add(Coupon(code="WELCOME10", percent=10, uses_max=1000))
+    db.session.commit()
     return f"seeded with {len(SAMPLES[sample])} products"

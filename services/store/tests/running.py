@@ -7,85 +7,67 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
-import uuid
+import threading
+from contextlib import closing, contextmanager
 from pathlib import Path
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 FOLDER = Path(__file__).parent.parent
 SETUP = {"SETUP_SHOP_NAME": "Mira & Sons", "SETUP_CURRENCY": "EUR", "SETUP_SAMPLE": "home"}
 
 
-class SqliteScratch:
-    """A database file in a folder that goes away."""
-
-    def __init__(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.url = f"sqlite://{self.folder.name}/shop.db"
-
-    def drop(self):
-        self.folder.cleanup()
-
-
-class PostgresScratch:
-    """A database of its own on the server that TEST_POSTGRES_URL names."""
-
-    def __init__(self):
-        self.server = os.environ["TEST_POSTGRES_URL"]
-        self.name = f"store_test_{uuid.uuid4().hex}"
-        self.url = urlsplit(self.server)._replace(path=f"/{self.name}").geturl()
-        self.run(f"CREATE DATABASE {self.name}")
-
-    def run(self, sql):
-        import psycopg
-
-        with psycopg.connect(self.server, autocommit=True) as connection:
-            connection.execute(sql)
-
-    def drop(self):
-        self.run(f"DROP DATABASE {self.name} WITH (FORCE)")
-
-
 class Shop:
     """Commands run to their end; the server runs until it is stopped."""
 
-    def __init__(self, scratch, **more):
-        # This interpreter, rather than `./run`: it is the one that has psycopg.
+    def __init__(self, url, **more):
+        # This interpreter, rather than the one that `build.sh` makes.
         self.environment = os.environ | SETUP | {
-            "DATABASE_URL": scratch.url, "PORT": "0", "MODULES": "coupons,reviews"} | more
+            "PYTHON": sys.executable, "DATABASE_URL": url, "PORT": "0",
+            "MODULES": "coupons,reviews"} | more
         self.process = None
 
-    def start(self, command, *arguments, **options):
+    def start(self, *arguments):
         return subprocess.Popen(
-            [sys.executable, "-B", "-m", "store", command, *arguments], cwd=FOLDER, text=True,
-            env=self.environment, stdout=subprocess.PIPE, **options)
+            ["./run", *arguments], cwd=FOLDER, text=True, env=self.environment,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def command(self, *arguments):
-        with self.start(*arguments, stderr=subprocess.PIPE) as process:
+        with self.start(*arguments) as process:
             out, err = process.communicate(timeout=60)
         if process.returncode:
             raise RuntimeError(err)
         return out.strip()
 
     def serve(self):
-        self.log = tempfile.TemporaryFile("w+")
-        self.process = self.start("serve", stderr=self.log)
-        line = self.process.stdout.readline()
-        if "listening" not in line:
-            self.log.seek(0)
-            raise RuntimeError(f"the shop did not start: {self.log.read()}")
-        self.port = int(line.rsplit(":", 1)[1])
+        self.process, said = self.start("serve"), []
+        for line in self.process.stderr:
+            said.append(line)
+            if found := re.search(r"Listening at: http://127\.0\.0\.1:(\d+)", line):
+                self.port = int(found[1])
+                break
+        else:
+            raise RuntimeError(f"the shop did not start: {''.join(said)}")
+        # Read on, so that it never waits for us.
+        self.reader = threading.Thread(target=lambda: said.extend(self.process.stderr))
+        self.reader.start()
         return self
 
     def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(timeout=60)
-        self.process.stdout.close()
-        self.log.close()
+        if not self.process:
+            return None
+        process, self.process = self.process, None
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(timeout=60)
+        self.reader.join()
+        process.stdout.close()
+        process.stderr.close()
         return code
 
+    @contextmanager
     def customer(self):
-        return Customer(self.port)
+        customer = Customer(self.port)
+        with closing(customer.connection):
+            yield customer
 
 
 class Answer:
@@ -103,13 +85,21 @@ class Customer:
     def __init__(self, port):
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         self.cookie = ""
+        self.token = None
 
     def ask(self, method, path, body=None, **headers):
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         if self.cookie:
             headers["Cookie"] = self.cookie
-        self.connection.request(method, path, body, headers)
-        answer = Answer(self.connection.getresponse())
+        try:
+            self.connection.request(method, path, body, headers)
+            response = self.connection.getresponse()
+        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+            # It was idle for longer than the server keeps it.
+            self.connection.close()
+            self.connection.request(method, path, body, headers)
+            response = self.connection.getresponse()
+        answer = Answer(response)
         if cookie := answer.headers.get("Set-Cookie"):
             self.cookie = cookie.partition(";")[0]
         return answer
@@ -117,8 +107,16 @@ class Customer:
     def get(self, path):
         return self.ask("GET", path)
 
+    def csrf_token(self):
+        """What a form of this visitor's carries."""
+        if not self.token:
+            page = self.get("/admin/coupons").text
+            self.token = re.search(r'name="csrf_token"[^>]* value="([^"]+)"', page)[1]
+        return self.token
+
     def post(self, path, **form):
         kind = "application/x-www-form-urlencoded"
+        form = {"csrf_token": self.csrf_token()} | form
         return self.ask("POST", path, urlencode(form), Content_Type=kind)
 
     def post_json(self, path, value):
@@ -126,7 +124,7 @@ class Customer:
 
     def checkout_form(self, **more):
         """The checkout form as a browser would fill it in."""
-        token = re.search(r'name="order" value="(\w+)"', self.get("/checkout").text)[1]
+        token = re.search(r'name="order"[^>]* value="(\w+)"', self.get("/checkout").text)[1]
         return {"order": token, "name": "Ada", "email": "ada@example.org",
                 "address": "12 St James Square"} | more
 

@@ -90,7 +90,7 @@ impl Demo {
 
 /// Runs every step, then stays up unless it shall not.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    machine::ensure(&[&machine::COMPILER, &machine::PYTHON]).await?;
+    machine::ensure(&[&machine::COMPILER, &machine::PYTHON, &machine::PYTHON_VENV]).await?;
     let story = Story::begin();
     story::chapter("The programs");
     programs::build(&["build", "--package", "mandate"]).await?;

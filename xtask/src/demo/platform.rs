@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{Demo, person::PROGRAM};
-use crate::process::Group;
+use crate::{machine, process::Group};
 
 /// How long the platform may take to begin.
 const START_LONGEST: Duration = Duration::from_mins(1);
@@ -46,6 +46,7 @@ impl Platform {
         let mut command = Command::new(PROGRAM);
         command.arg("up").arg("--data").arg(data).args(["--port", &port.to_string()]);
         command.env("NO_COLOR", "1");
+        machine::tell_pip(&mut command)?;
         command.stdout(Stdio::piped()).stderr(File::create(&log)?);
         let mut group = Group::start(command, Signal::TERM, STOP_LONGEST)?;
         let output = BufReader::new(group.pipe().expect("its output is piped"));

@@ -1,4 +1,4 @@
-//! The store's own tests: Python, in a virtual environment that has PostgreSQL's driver.
+//! The store's own tests: Python, in a virtual environment that has what the store needs.
 
 use std::{
     path::{Path, PathBuf},
@@ -7,30 +7,35 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 
-use super::tally::{Tally, Unittest};
-use crate::{postgres::Postgres, process};
+use super::tally::{Pytest, Tally};
+use crate::{machine, postgres::Postgres, process};
 
 /// Where the virtual environment is kept.
 const ENVIRONMENT: &str = "target/xtask/store-venv";
 
 /// Runs them on both engines.
 pub(crate) async fn tests(folder: &Path, postgres: &Postgres) -> anyhow::Result<Tally> {
-    let python = environment(&folder.join("requirements.txt")).await?;
+    let python = environment(folder).await?;
     let mut command = Command::new(python);
-    command.args(["-B", "-m", "unittest"]).current_dir(folder);
+    command.args(["-B", "-m", "pytest", "-q"]).current_dir(folder);
     postgres.tell(&mut command);
-    command.stderr(Stdio::piped());
-    let mut unittest = Unittest::default();
-    let status = process::follow(command, |line| unittest.read(line)).await?;
-    Ok(unittest.tally(status.success()))
+    command.stdout(Stdio::piped());
+    let mut pytest = Pytest::default();
+    let status = process::follow(command, |line| pytest.read(line)).await?;
+    Ok(pytest.tally(status.success()))
 }
 
 /// The Python of an environment with what is required, made anew when that has changed.
-async fn environment(requirements: &Path) -> anyhow::Result<PathBuf> {
+async fn environment(store: &Path) -> anyhow::Result<PathBuf> {
     let folder = std::path::absolute(ENVIRONMENT)?;
     let python = folder.join("bin/python");
-    let wanted = std::fs::read_to_string(requirements)
-        .with_context(|| format!("`{}` cannot be read", requirements.display()))?;
+    // The second names the first.
+    let requirements = ["requirements.txt", "tests/requirements.txt"].map(|name| store.join(name));
+    let mut wanted = String::new();
+    for path in &requirements {
+        wanted += &std::fs::read_to_string(path)
+            .with_context(|| format!("`{}` cannot be read", path.display()))?;
+    }
     let stamp = folder.join("requirements.txt");
     if std::fs::read_to_string(&stamp).is_ok_and(|made| made == wanted) {
         return Ok(python);
@@ -39,7 +44,8 @@ async fn environment(requirements: &Path) -> anyhow::Result<PathBuf> {
     run(venv.args(["-m", "venv", "--clear"]).arg(&folder)).await?;
     let mut pip = Command::new(&python);
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
-    run(pip.arg(requirements)).await?;
+    machine::tell_pip(&mut pip)?;
+    run(pip.arg(&requirements[1])).await?;
     // Last, so that an environment that was half made is made again.
     std::fs::write(stamp, wanted)?;
     Ok(python)

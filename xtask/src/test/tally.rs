@@ -93,38 +93,32 @@ fn number_before(text: &str, what: &str) -> u32 {
     part.and_then(|number| number.trim().parse().ok()).unwrap_or(0)
 }
 
-/// Reads what Python's `unittest` prints on standard error.
+/// Reads the last line that `pytest` prints: `1 failed, 5 passed, 2 skipped in 11.56s`.
 #[derive(Default)]
-pub(crate) struct Unittest {
-    ran: u32,
-    failed: u32,
-    ignored: u32,
-}
+pub(crate) struct Pytest(Tally);
 
-impl Unittest {
+impl Pytest {
     /// Takes note of a line.
     pub(crate) fn read(&mut self, line: &str) {
-        if let Some(number) = line.strip_prefix("Ran ").and_then(|line| line.split(' ').next()) {
-            self.ran = number.parse().unwrap_or(0);
-        } else if line.starts_with("OK") || line.starts_with("FAILED (") {
-            let details = line.split_once('(').map_or("", |(_, details)| details);
-            for detail in details.trim_end_matches(')').split(", ") {
-                let Some((what, number)) = detail.split_once('=') else { continue };
-                let number = number.parse().unwrap_or(0);
-                match what {
-                    "failures" | "errors" | "unexpected successes" => self.failed += number,
-                    "skipped" => self.ignored += number,
-                    _ => {}
-                }
+        let Some((counts, _)) = line.trim_matches(['=', ' ']).rsplit_once(" in ") else { return };
+        let mut sum = Tally::default();
+        for part in counts.split(", ") {
+            let count = part.split_once(' ');
+            let count = count.and_then(|(number, what)| Some((number.parse().ok()?, what)));
+            match count {
+                Some((number, "passed")) => sum.passed = number,
+                Some((number, "failed" | "error" | "errors")) => sum.failed += number,
+                Some((number, "skipped" | "xfailed")) => sum.ignored += number,
+                Some((_, "warning" | "warnings")) => {}
+                _ => return,
             }
         }
+        self.0 = sum;
     }
 
     /// The sum, once the output has ended.
     pub(crate) fn tally(self, succeeded: bool) -> Tally {
-        let passed = self.ran.saturating_sub(self.failed + self.ignored);
-        let sum = Tally { passed, failed: self.failed, ignored: self.ignored };
-        sum.of_program(succeeded)
+        self.0.of_program(succeeded)
     }
 }
 
@@ -138,10 +132,10 @@ mod tests {
         cargo.tally(succeeded)
     }
 
-    fn unittest(text: &str, succeeded: bool) -> Tally {
-        let mut unittest = Unittest::default();
-        text.lines().for_each(|line| unittest.read(line));
-        unittest.tally(succeeded)
+    fn pytest(text: &str, succeeded: bool) -> Tally {
+        let mut pytest = Pytest::default();
+        text.lines().for_each(|line| pytest.read(line));
+        pytest.tally(succeeded)
     }
 
     const GOOD: &str = "running 12 tests\ntest a ... ok\n\n\
@@ -174,12 +168,13 @@ mod tests {
     }
 
     #[test]
-    fn unittest_is_read() {
+    fn pytest_is_read() {
         let sum = |passed, failed, ignored| Tally { passed, failed, ignored };
-        assert_eq!(unittest("...\nRan 40 tests in 12.1s\n\nOK\n", true), sum(40, 0, 0));
-        assert_eq!(unittest("Ran 40 tests in 1s\n\nOK (skipped=2)\n", true), sum(38, 0, 2));
-        let bad = "Ran 40 tests in 1s\n\nFAILED (failures=1, errors=2, skipped=3)\n";
-        assert_eq!(unittest(bad, false), sum(34, 3, 3));
-        assert_eq!(unittest("Traceback …\n", false), sum(0, 1, 0));
+        assert_eq!(pytest("..F\n40 passed in 12.10s (0:00:12)\n", true), sum(40, 0, 0));
+        let bad = "== 3 failed, 34 passed, 2 skipped, 1 warning, 1 error in 1.2s ==\n";
+        assert_eq!(pytest(bad, false), sum(34, 4, 2));
+        let chatty = "2 passed in 0.1s\nFAILED test_a.py::test - what came in late\n";
+        assert_eq!(pytest(chatty, true), sum(2, 0, 0));
+        assert_eq!(pytest("ImportError\n", false), sum(0, 1, 0));
     }
 }
