@@ -15,6 +15,7 @@ mod maintenance;
 mod permissions;
 mod refusals;
 mod restart;
+mod shop;
 mod world;
 
 use db::EngineKind::{self, Postgres, Sqlite};
