@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 mod bill;
+mod calendar;
 mod interfaces;
 mod isolation;
 mod main_job;
@@ -57,4 +58,11 @@ async fn in_ten_processes_on_sqlite() {
 #[tokio::test]
 async fn in_ten_processes_on_postgres() {
     Box::pin(all_is_told(Apart, Postgres)).await;
+}
+
+#[tokio::test]
+async fn a_calendar_server_that_is_not_ours_serves_two_customers() {
+    let world = World::start(Together, Sqlite).await;
+    Box::pin(calendar::story(&world)).await;
+    world.end().await;
 }
