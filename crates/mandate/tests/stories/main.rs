@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 mod bill;
+mod by_hand;
 mod calendar;
 mod interfaces;
 mod isolation;
@@ -65,4 +66,9 @@ async fn a_calendar_server_that_is_not_ours_serves_two_customers() {
     let world = World::start(Together, Sqlite).await;
     Box::pin(calendar::story(&world)).await;
     world.end().await;
+}
+
+#[tokio::test]
+async fn what_the_readme_says_to_do_by_hand_works() {
+    Box::pin(by_hand::story()).await;
 }
