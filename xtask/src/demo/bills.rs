@@ -17,9 +17,15 @@ const METERED_LONGEST: Duration = Duration::from_mins(1);
 /// What must be on the bill.
 const KINDS: [&str; 5] = ["plan", "size", "module", "meter", "jobs"];
 
+/// How many posts the bill has so far: an earlier run's.
+pub(crate) async fn posts(demo: &Demo) -> anyhow::Result<i64> {
+    let bill = demo.ada.ask("bill show").await?;
+    lines(&bill).iter().find(|line| is_posts(line)).map_or(Ok(0), quantity)
+}
+
 /// Shows the draft, walks into a line, and has the bill recomputed.
-pub(crate) async fn show(demo: &Demo) -> anyhow::Result<()> {
-    let (bill, posts) = metered(demo).await?;
+pub(crate) async fn show(demo: &Demo, written: i64) -> anyhow::Result<()> {
+    let (bill, posts) = metered(demo, written).await?;
     let total = check_sum(&bill)?;
     demo.story.done(format!(
         "{} lines: plan, size, two modules, what was metered, and jobs; together {total}",
@@ -31,10 +37,8 @@ pub(crate) async fn show(demo: &Demo) -> anyhow::Result<()> {
     let explained = demo.ada.ask(&format!("bill explain {name}")).await?;
     ensure!(number(&explained, "/usage_count")? > 0, "no usage stands behind {name}: {explained}");
     let rate = text(&explained, "/parts/0/rate")?;
-    let event = text(&explained, "/usage/0/event")?;
-    demo.story.done(format!(
-        "`mandate bill explain {name}`: rate {rate}, and the requests, {event} first"
-    ));
+    let note = text(&explained, "/usage/0/note")?;
+    demo.story.done(format!("`mandate bill explain {name}`: rate {rate}, and what for: {note}"));
     story::quote(&demo.ada.read(&format!("bill explain {name} --usage 3")).await?);
     let verified = demo.ada.ask("bill verify").await?;
     ensure!(verified["agrees"] == true, "the recomputation disagrees: {verified}");
@@ -45,28 +49,36 @@ pub(crate) async fn show(demo: &Demo) -> anyhow::Result<()> {
 }
 
 /// The bill, once everything that was used is on it, and its line of posts.
-async fn metered(demo: &Demo) -> anyhow::Result<(Value, Value)> {
+async fn metered(demo: &Demo, written: i64) -> anyhow::Result<(Value, Value)> {
     let mut last = Value::Null;
     let complete = until(METERED_LONGEST, async || {
         let bill = demo.ada.ask("bill show").await?;
         let kinds =
             |kind: &&str| lines(&bill).iter().any(|line| used(line) && line["kind"] == **kind);
-        let posts = lines(&bill).iter().find(|line| used(line) && is_posts(line));
-        let complete = KINDS.iter().all(kinds).then_some(posts).flatten().cloned();
+        let posts = lines(&bill).iter().find(|line| used(line) && is_posts(line)).cloned();
+        let counted = posts.as_ref().map_or(Ok(0), quantity)?;
+        ensure!(counted <= written, "{counted} posts are counted and {written} were written");
+        let complete = KINDS.iter().all(kinds) && counted == written;
         last = bill;
-        Ok(complete)
+        Ok(posts.filter(|_| complete))
     });
     let posts = complete.await?;
-    let posts = posts.with_context(|| format!("the bill of {BAKERY} lacks something: {last}"))?;
+    let posts = posts.with_context(|| {
+        format!("the bill of {BAKERY} lacks something, or its {written} posts: {last}")
+    })?;
     Ok((last, posts))
 }
 
 /// A post costs a quarter.
 fn check_posts(line: &Value) -> anyhow::Result<()> {
-    let posts: i64 = text(line, "/quantity")?.parse().context("posts are counted")?;
+    let posts = quantity(line)?;
     let cents = number(line, "/amount/minor")?;
     ensure!(cents == 25 * posts, "{posts} posts cost {cents} cents, not 25 each");
     Ok(())
+}
+
+fn quantity(line: &Value) -> anyhow::Result<i64> {
+    text(line, "/quantity")?.parse().context("posts are counted")
 }
 
 fn is_posts(line: &Value) -> bool {

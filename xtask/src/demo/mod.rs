@@ -14,7 +14,7 @@ mod visitors;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
 use crate::{machine, programs};
 use browser::Browser;
@@ -107,6 +107,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     if options.exit {
         let story = Story::begin();
         let status = platform.stop().context("`mandate up` cannot be waited for")?;
+        ensure!(status.success(), "`mandate up` did not stop as it should ({status})");
         story.done(format!("`mandate up` stopped ({status})"));
         return Ok(ExitCode::SUCCESS);
     }
@@ -121,13 +122,14 @@ async fn chapters(demo: &Demo) -> anyhow::Result<()> {
     story::chapter("3, 4, 5  A customer takes a forum and sets it up");
     orders::bakery(demo).await?;
     story::chapter("6  Visitors come, and another customer");
+    let before = bills::posts(demo).await?;
     visitors::bakery(demo).await?;
     orders::club(demo).await?;
     visitors::apart(demo).await?;
     story::chapter("7  Permissions");
     permissions::show(demo).await?;
     story::chapter("8  The bill");
-    bills::show(demo).await?;
+    bills::show(demo, before + 1).await?;
     story::chapter("9  What is refused, and how");
     refusals::hosts(demo).await?;
     refusals::orders(demo).await?;

@@ -17,7 +17,7 @@ const ENVIRONMENT: &str = "target/xtask/store-venv";
 pub(crate) async fn tests(folder: &Path, postgres: &Postgres) -> anyhow::Result<Tally> {
     let python = environment(folder).await?;
     let mut command = Command::new(python);
-    command.args(["-B", "-m", "pytest", "-q"]).current_dir(folder);
+    command.args(["-u", "-B", "-m", "pytest", "-v"]).current_dir(folder);
     postgres.tell(&mut command);
     command.stdout(Stdio::piped());
     let mut pytest = Pytest::default();

@@ -6,7 +6,6 @@ use api::{
 };
 use axum::{
     extract::Query,
-    http::HeaderMap,
     response::{IntoResponse, Redirect, Response},
 };
 use maud::{Markup, html};
@@ -123,7 +122,7 @@ fn changing(person: &Person, problem: Option<&Problem>) -> Page {
     }
 }
 
-pub(crate) async fn change(person: Person, headers: HeaderMap, fields: Fields) -> Answer {
+pub(crate) async fn change(person: Person, fields: Fields) -> Answer {
     let new_password = Secret::new(fields.exact("new_password"));
     let password = Secret::new(fields.exact("password"));
     let operation = ChangePassword { password, new_password: new_password.clone() };
@@ -133,6 +132,6 @@ pub(crate) async fn change(person: Person, headers: HeaderMap, fields: Fields) -
     let sign_in = SignIn { email: person.user.email, password: new_password };
     let begun = person.client.with_token(None).call(sign_in).await?;
     let mut response = Redirect::to("/").into_response();
-    session::begin(&mut response, &begun.token, &headers);
+    session::begin(&mut response, begun.token);
     Ok(response)
 }

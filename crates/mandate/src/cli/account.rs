@@ -1,5 +1,7 @@
 //! Accounts, users and sessions.
 
+use std::io::{self, Write as _};
+
 use api::identity::{
     self, CreateUser, GetAccount, ListAccounts, ListUsers, Me, RegisterAccount, SignedIn,
 };
@@ -8,7 +10,7 @@ use clap::{Args, Subcommand};
 use super::{
     Outcome,
     context::Context,
-    output::{Limit, Table, Whose, moment, record},
+    output::{Limit, Table, Whose, clean, moment, record},
     password::PasswordSource,
     session::{self, Session},
 };
@@ -16,7 +18,8 @@ use super::{
 /// Open an account with its first user, who owns it
 ///
 /// The password comes from `MANDATE_PASSWORD`, from standard input, or from a prompt that does not
-/// show it; never from an argument. Whoever registers is signed in.
+/// show it; never from an argument. Whoever registers is signed in, in place of whoever was: a
+/// second session is kept in another `MANDATE_HOME`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  mandate register 'The Bakery' --email ada@bakery.example")]
 pub(crate) struct Register {
@@ -80,7 +83,19 @@ pub(super) fn keep(cx: &Context, signed_in: SignedIn) -> Outcome {
     let SignedIn { token, session: id, user, expires } = signed_in;
     let (user, account) = (user.user, user.account);
     let session = Session { url: cx.url().to_owned(), token, id, user, account, expires };
-    session::write(cx.home(), &session)
+    // One that cannot be read is replaced as well.
+    let before = session::read(cx.home()).ok().flatten();
+    session::write(cx.home(), &session)?;
+    if let Some(before) = before.filter(|it| (&it.url, it.user) != (&session.url, session.user)) {
+        let note = format!(
+            "note: this replaces the session of {} at {}; to keep both, give each a folder of its \
+             own in `MANDATE_HOME`",
+            before.user, before.url
+        );
+        // That nobody reads it is no reason to fail.
+        let _ = writeln!(io::stderr(), "{}", clean(&note));
+    }
+    Ok(())
 }
 
 /// End the session

@@ -1,5 +1,7 @@
 //! What is owed, and why.
 
+use std::time::{Duration, Instant};
+
 use api::billing::{
     self, BillLine, ExplainLine, GetBill, GetVerification, LineExplanation, LineUsage, ListUsage,
     UsageEvent, Verification, VerifiedLine, VerifyBill,
@@ -14,6 +16,11 @@ use super::{
     progress::Progress,
     status,
 };
+
+/// How long usage may take from the gateway to the bill.
+const ARRIVAL: Duration = Duration::from_secs(5);
+/// How often it is looked whether it has come.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// What is owed, and why
 #[derive(Debug, Args)]
@@ -76,7 +83,7 @@ impl Bill {
             }
             BillVerb::Explain { line, when: When { month, whose }, usage } => {
                 let account = cx.account(whose.account).await?;
-                let explanation = cx.ask(ExplainLine { account, line, month }).await?;
+                let explanation = explanation(cx, ExplainLine { account, line, month }).await?;
                 cx.show(&explanation, |explanation| explained(explanation, usage))
             }
             BillVerb::Verify(When { month, whose }) => {
@@ -147,6 +154,24 @@ fn money(money: Money) -> (String, String) {
     let text = money.to_string();
     let (amount, currency) = text.rsplit_once(' ').unwrap_or((&text, ""));
     (amount.to_owned(), currency.to_owned())
+}
+
+/// Asks for an explanation. A line that is not there may be on its way: a meter's line begins when
+/// its first usage has come, which is waited for.
+async fn explanation(cx: &Context, operation: ExplainLine) -> Result<LineExplanation, Failure> {
+    let begun = Instant::now();
+    loop {
+        let failure = match cx.ask(operation.clone()).await {
+            Err(failure) if failure.is_not_found() => failure,
+            other => return other,
+        };
+        if !operation.line.contains(".meter.") || begun.elapsed() > ARRIVAL {
+            let hint = "`mandate bill show` names the lines that are there; what was just used is \
+                        among them within a second or two";
+            return Err(failure.hint(hint));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 fn explained(explanation: &LineExplanation, usage_max: usize) -> String {

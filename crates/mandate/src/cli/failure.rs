@@ -91,6 +91,11 @@ impl Failure {
         self.status == status::UNAVAILABLE
     }
 
+    /// Whether what was asked about is not there.
+    pub(crate) const fn is_not_found(&self) -> bool {
+        self.status == status::NOT_FOUND
+    }
+
     /// The failure to do `what`, such as "read `mandate.toml`".
     pub(crate) fn cannot(what: impl std::fmt::Display, cause: &io::Error) -> Self {
         let status = match cause.kind() {

@@ -192,11 +192,26 @@ async fn a_line_is_explained_down_to_its_usage() {
     insta::assert_snapshot!("bill_explain", ada.runs(&words).await.good());
     let asked = platform.lines().pop().unwrap();
     assert!(asked.ends_with("/bill/lines/bakery-forum.localhost.meter.requests"), "{asked}");
-    assert_eq!(ada.runs(&["bill", "explain", "no/line"]).await.status, 4);
+    let missing = ada.runs(&["bill", "explain", "no/line"]).await;
+    assert_eq!(missing.status, 4);
+    assert!(missing.err.contains("within a second or two"), "{}", missing.err);
     assert!(platform.lines().pop().unwrap().ends_with("/bill/lines/no%2Fline"));
     let one = ada.runs(&[&words[..], &["--usage", "1"]].concat()).await.good();
     assert!(one.contains("the newest 1 of 100123") && !one.contains("req_2"), "{one}");
     insta::assert_snapshot!("bill_usage", ada.runs(&["bill", "usage"]).await.good());
+}
+
+#[tokio::test]
+async fn a_line_whose_usage_is_on_its_way_is_waited_for() {
+    let platform = Platform::start(|asked| match asked.before {
+        0..=2 if !asked.line.ends_with("/me") => not_found(),
+        _ => billing(true)(asked),
+    })
+    .await;
+    let ada = Person::at(&platform);
+    ada.runs(&["bill", "explain", "bakery-forum.localhost.meter.requests"]).await.good();
+    let asked = platform.lines();
+    assert_eq!(asked.iter().filter(|line| line.ends_with(".meter.requests")).count(), 4);
 }
 
 #[tokio::test]

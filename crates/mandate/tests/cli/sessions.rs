@@ -88,6 +88,26 @@ async fn whoever_registers_is_signed_in() {
 }
 
 #[tokio::test]
+async fn whoever_takes_the_place_of_a_session_is_told() {
+    let (here, there) = (Platform::start(identity).await, Platform::start(identity).await);
+    let ada = Person::new().with("MANDATE_PASSWORD", PASSWORD);
+    let at = |platform: &Platform| ["--url".to_owned(), platform.url.clone()];
+    let sign_in = ["sign-in", "ada@bakery.example"].map(str::to_owned);
+    let register = ["register", "B", "--email", "b@b.example", "--json"].map(str::to_owned);
+    let runs = async |words: &[String]| {
+        ada.runs(&words.iter().map(String::as_str).collect::<Vec<_>>()).await
+    };
+    for _ in 0..2 {
+        let done = runs(&[&at(&here)[..], &sign_in].concat()).await;
+        assert_eq!((done.status, done.err.as_str()), (0, ""));
+    }
+    let done = runs(&[&at(&there)[..], &register].concat()).await;
+    assert!(done.err.contains(&format!("this replaces the session of {}", user())), "{}", done.err);
+    assert!(done.err.contains(&here.url) && done.err.contains("MANDATE_HOME"), "{}", done.err);
+    let _: Registered = done.json();
+}
+
+#[tokio::test]
 async fn a_password_is_no_argument_and_is_asked_only_of_a_person() {
     let ada = Person::new();
     assert_eq!(

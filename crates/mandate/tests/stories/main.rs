@@ -8,6 +8,8 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 mod bill;
+mod by_hand;
+mod calendar;
 mod chromium;
 mod interfaces;
 mod isolation;
@@ -16,6 +18,7 @@ mod maintenance;
 mod permissions;
 mod refusals;
 mod restart;
+mod shop;
 mod world;
 
 use db::EngineKind::{self, Postgres, Sqlite};
@@ -57,4 +60,16 @@ async fn in_ten_processes_on_sqlite() {
 #[tokio::test]
 async fn in_ten_processes_on_postgres() {
     Box::pin(all_is_told(Apart, Postgres)).await;
+}
+
+#[tokio::test]
+async fn a_calendar_server_that_is_not_ours_serves_two_customers() {
+    let world = World::start(Together, Sqlite).await;
+    Box::pin(calendar::story(&world)).await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_the_readme_says_to_do_by_hand_works() {
+    Box::pin(by_hand::story()).await;
 }

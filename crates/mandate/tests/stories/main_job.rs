@@ -11,7 +11,7 @@ use api::{
 use types::Page;
 
 use crate::{
-    bill, isolation,
+    bill, isolation, shop,
     world::{Browser, Person, World, eventually, until},
 };
 
@@ -30,6 +30,7 @@ pub(crate) async fn story(world: &World) {
         eve.opens_store(world, "eve-store.localhost").await,
     );
     isolation::is_tried(world, (&ada, &forum, &topic), (&eve, &eves.0, &eves.1)).await;
+    shop::is_used(world, &eve, &eves.1).await;
     bill::is_explained(&ada, &forum).await;
 }
 

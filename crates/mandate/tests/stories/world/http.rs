@@ -76,7 +76,7 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    pub(super) fn new(port: u16, host: &str) -> Self {
+    pub(crate) fn new(port: u16, host: &str) -> Self {
         let (host, cookies) = (host.to_owned(), Mutex::default());
         Self { port, host, cookies, token: None, accepts: "text/html" }
     }
