@@ -303,6 +303,34 @@ async fn another_generation_takes_over_without_a_gap() {
 }
 
 #[tokio::test]
+async fn what_was_healthy_last_runs_and_is_started_again_beside_a_release_that_is_not() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    let [old, new] = ["serve", "crash"].map(|mode| Package::new(mode).publish(&platform));
+    let replicas = vec![replica(&new, 1), replica(&old, 1)];
+    let (releases, digest) = (vec![new, old.clone()], old.digest);
+    platform.want(move |_| desired(releases.clone(), replicas.clone()));
+    let healthy = |starts| {
+        let digest = digest.clone();
+        move |state: &super::platform::State| {
+            let mut all = state.nodes.values().flat_map(|node| &node.replicas);
+            let well = |r: &&api::releases::ReplicaReport| {
+                r.state == ReplicaState::Healthy && r.digest == digest && r.starts >= starts
+            };
+            all.find(well).cloned()
+        }
+    };
+    let agent = Agent::start(&platform, folder.path());
+    let first = platform.until("the old release", healthy(1)).await;
+    ask(&first.address, "/die");
+    platform.until("the old release after it ended", healthy(2)).await;
+    agent.stop().await;
+    platform.change(|state| state.nodes.clear());
+    let agent = Agent::start(&platform, folder.path());
+    platform.until("the old release under the next agent", healthy(1)).await;
+    agent.stop().await;
+}
+
+#[tokio::test]
 async fn what_runs_keeps_running_while_the_platform_is_away() {
     let (platform, folder) = (Platform::new(), Folder::new());
     want(&platform, &Package::new("serve"), 1);
