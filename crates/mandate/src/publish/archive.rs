@@ -122,7 +122,7 @@ fn check(root: &Path, name: &Path, kind: fs::FileType) -> Result<(), Failure> {
         let target = fs::read_link(root.join(name)).map_err(cannot)?;
         return link_stays_inside(name, &target).map_err(|why| {
             unfit(why)
-                .hint(&format!("it leads to `{}`: perhaps copy that instead", target.display()))
+                .hint(format!("it leads to `{}`: perhaps copy that instead", target.display()))
         });
     }
     if kind.is_dir() || kind.is_file() { Ok(()) } else { Err(unfit(Unfit::Kind(shown(name)))) }

@@ -38,20 +38,18 @@ fn fault(
     let is_packed = inside(Path::new(program)).is_ok_and(|path| packed(folder, names, &path));
     let file = fs::metadata(folder.join(program)).ok().filter(|file| is_packed && file.is_file());
     match (program.contains('/'), file) {
-        (false, None) => None,
         (false, Some(_)) => {
             let why = "is looked for among the node's programs, not in the package";
             Some((why, format!("write `./{program}`")))
         }
-        (true, None) if may_be_made => None,
-        (true, None) => {
+        (true, None) if !may_be_made => {
             let hint = "pack it, or name a program that nodes have, without a path";
             Some(("is not in the package", hint.to_owned()))
         }
         (true, Some(file)) if file.permissions().mode() & 0o111 == 0 => {
             Some(("is not executable", format!("say `chmod +x {program}`")))
         }
-        (true, Some(_)) => None,
+        _ => None,
     }
 }
 

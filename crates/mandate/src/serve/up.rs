@@ -62,7 +62,7 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<()> {
     let platform = platform(&args, &house, site);
     let answering =
         answer(&args, &house, Front { listener, platform, site, ending: ending.clone() });
-    let (served, worked) = in_order(answering, node).await;
+    let (served, worked) = Box::pin(in_order(answering, node)).await;
     drop(loops);
     house.close().await;
     served.and(worked)
@@ -210,14 +210,14 @@ mod tests {
     #[tokio::test]
     async fn replicas_end_when_nobody_is_answered_any_more() {
         let done = std::sync::Mutex::new(Vec::new());
-        let note = |what| done.lock().unwrap().push(what);
+        let happens = |what| done.lock().unwrap().push(what);
         let answering = async {
             tokio::task::yield_now().await;
-            note("the last request is answered");
+            happens("the last request is answered");
         };
         let node = async |answered| {
             ended(answered).await;
-            note("replicas are stopped");
+            happens("replicas are stopped");
         };
         in_order(answering, node).await;
         assert_eq!(*done.lock().unwrap(), ["the last request is answered", "replicas are stopped"]);
