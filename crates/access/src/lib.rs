@@ -12,8 +12,8 @@ mod grants;
 mod store;
 
 use api::access::{
-    Changes, CheckPermission, CreateGrant, ListAudit, ListGrants, ListPermissions, PutCatalogue,
-    PutGrant, RevokeGrant,
+    Changes, CheckPermission, CreateGrant, DropCatalogue, ListAudit, ListGrants, ListPermissions,
+    PromoteCatalogue, PutCatalogue, PutGrant, RevokeGrant,
 };
 use chassis::Component;
 
@@ -24,12 +24,14 @@ pub(crate) struct State;
 
 /// The component.
 pub fn component() -> Component<impl Send + Sync + 'static> {
-    const MIGRATIONS: &[db::Migration] = &[db::Migration {
-        name: "access_0001",
-        sql: include_str!("../migrations/0001_access.sql"),
-    }];
+    const MIGRATIONS: &[db::Migration] = &[
+        db::Migration { name: "access_0001", sql: include_str!("../migrations/0001_access.sql") },
+        chassis::PROPOSALS,
+    ];
     Component::new("access", MIGRATIONS, State)
         .writes::<PutCatalogue>(catalogue::put_catalogue)
+        .writes::<PromoteCatalogue>(catalogue::promote_catalogue)
+        .writes::<DropCatalogue>(catalogue::drop_catalogue)
         .reads::<ListPermissions>(catalogue::list_permissions)
         .writes::<PutGrant>(grants::put_grant)
         .writes::<CreateGrant>(grants::create_grant)

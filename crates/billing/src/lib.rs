@@ -40,8 +40,8 @@ mod subscriptions;
 mod usage;
 
 use api::billing::{
-    ExplainLine, GetBill, GetPriceBook, ListUsage, PutPriceBook, PutSubscription, RecordUsage,
-    VerifyBill,
+    DropPrices, ExplainLine, GetBill, GetPriceBook, ListUsage, PromotePrices, PutPriceBook,
+    PutReleasePrices, PutSubscription, RecordUsage, VerifyBill,
 };
 use chassis::Component;
 
@@ -52,12 +52,15 @@ pub(crate) struct State;
 
 /// The component.
 pub fn component() -> Component<impl Send + Sync + 'static> {
-    const MIGRATIONS: &[db::Migration] = &[db::Migration {
-        name: "billing_0001",
-        sql: include_str!("../migrations/0001_billing.sql"),
-    }];
+    const MIGRATIONS: &[db::Migration] = &[
+        db::Migration { name: "billing_0001", sql: include_str!("../migrations/0001_billing.sql") },
+        chassis::PROPOSALS,
+    ];
     Component::new("billing", MIGRATIONS, State)
         .writes::<PutPriceBook>(prices::put_price_book)
+        .writes::<PutReleasePrices>(prices::put_release_prices)
+        .writes::<PromotePrices>(prices::promote_prices)
+        .writes::<DropPrices>(prices::drop_prices)
         .reads::<GetPriceBook>(prices::get_price_book)
         .writes::<PutSubscription>(subscriptions::put_subscription)
         .writes::<RecordUsage>(usage::record_usage)

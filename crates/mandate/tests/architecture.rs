@@ -22,10 +22,11 @@ const LINES_MAX: usize = 500;
 /// A component may show so much to the program that composes it.
 const PUBLIC_MAX: usize = 4;
 /// SQL may stand here, beside modules called `store`.
-const SQL_PLACES: [&str; 4] = [
+const SQL_PLACES: [&str; 5] = [
     "crates/db/",
     "crates/chassis/src/feed/",
     "crates/chassis/src/repeat.rs",
+    "crates/chassis/src/proposal.rs",
     "crates/chassis/src/house.rs",
 ];
 /// What is printed belongs to programs that people start.

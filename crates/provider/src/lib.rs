@@ -12,8 +12,8 @@ mod reconcile;
 mod store;
 
 use api::provider::{
-    ChangeSubscription, GetOffer, GetOrder, ListOffers, ListOrders, PlaceOrder, PutOffer,
-    SuspendInstance,
+    ChangeSubscription, DropOffer, GetOffer, GetOrder, ListOffers, ListOrders, PlaceOrder,
+    PromoteOffer, PutOffer, SuspendInstance,
 };
 use chassis::Component;
 
@@ -33,12 +33,17 @@ pub(crate) struct State {
 
 /// The component.
 pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
-    const MIGRATIONS: &[db::Migration] = &[db::Migration {
-        name: "provider_0001",
-        sql: include_str!("../migrations/0001_provider.sql"),
-    }];
+    const MIGRATIONS: &[db::Migration] = &[
+        db::Migration {
+            name: "provider_0001",
+            sql: include_str!("../migrations/0001_provider.sql"),
+        },
+        chassis::PROPOSALS,
+    ];
     Component::new("provider", MIGRATIONS, State { domain: config.domain })
         .writes::<PutOffer>(offers::put_offer)
+        .writes::<PromoteOffer>(offers::promote_offer)
+        .writes::<DropOffer>(offers::drop_offer)
         .reads::<ListOffers>(offers::list_offers)
         .reads::<GetOffer>(offers::get_offer)
         .writes::<PlaceOrder>(orders::place_order)
