@@ -1,8 +1,12 @@
 //! The catalogue: which permissions there are.
 
+use std::collections::BTreeSet;
+
 use api::{
     Asker, Empty,
-    access::{Catalogue, CatalogueEntry, ListPermissions, PutCatalogue},
+    access::{
+        Catalogue, CatalogueEntry, DropCatalogue, ListPermissions, PromoteCatalogue, PutCatalogue,
+    },
     manifest::Level,
 };
 use chassis::{Call, Write};
@@ -12,24 +16,45 @@ use crate::{Error, State, store};
 
 const PERMISSIONS_MAX: usize = 200;
 
+/// Checked in full, since a promotion is not refused.
 pub(crate) async fn put_catalogue(cx: &mut Write<State>, op: PutCatalogue) -> Result<Empty, Error> {
-    if api::RESERVED.contains(&op.service.as_str()) {
-        return Err(Error::Reserved(op.service));
+    let PutCatalogue { service, release, permissions } = op;
+    if api::is_reserved(service.as_str()) {
+        return Err(Error::Reserved(service));
     }
-    if op.permissions.len() > PERMISSIONS_MAX {
+    if permissions.len() > PERMISSIONS_MAX {
         return Err(Error::TooMany);
     }
-    let foreign = |entry: &&CatalogueEntry| entry.permission.service() != op.service.as_str();
-    if let Some(entry) = op.permissions.iter().find(foreign) {
-        let permission = entry.permission.clone();
-        return Err(Error::Namespace { service: op.service, permission });
+    let mut seen = BTreeSet::new();
+    for CatalogueEntry { permission, .. } in &permissions {
+        if permission.service() != service.as_str() {
+            return Err(Error::Namespace { service, permission: permission.clone() });
+        }
+        if !seen.insert(permission.as_str()) {
+            return Err(Error::Twice(permission.clone()));
+        }
     }
-    let catalogue = Catalogue { service: op.service, permissions: op.permissions };
-    // First, since whoever writes to the feed waits for whoever did before: of two who replace the
-    // same catalogue at once, the second must see what the first has put.
+    let catalogue = Catalogue { service, permissions };
+    cx.propose(&catalogue.service, &release, &catalogue).await?;
+    Ok(Empty {})
+}
+
+pub(crate) async fn promote_catalogue(
+    cx: &mut Write<State>,
+    op: PromoteCatalogue,
+) -> Result<Empty, Error> {
+    let promoted = cx.promote(&op.service, &op.release, op.turn).await?;
+    let Some(catalogue): Option<Catalogue> = promoted else { return Ok(Empty {}) };
     cx.put(&catalogue).await?;
-    let Catalogue { service, permissions } = &catalogue;
-    store::replace_catalogue(cx.tx(), service, permissions).await?;
+    store::replace_catalogue(cx.tx(), &catalogue.service, &catalogue.permissions).await?;
+    Ok(Empty {})
+}
+
+pub(crate) async fn drop_catalogue(
+    cx: &mut Write<State>,
+    op: DropCatalogue,
+) -> Result<Empty, Error> {
+    cx.withdraw(&op.service, &op.release).await?;
     Ok(Empty {})
 }
 
@@ -65,7 +90,7 @@ pub(crate) async fn check_grantable(tx: &mut db::Tx, given: &Grantable) -> Resul
     match given {
         Grantable::Owner => Ok(()),
         Grantable::Operator => Err(refused()),
-        Grantable::Service(service) if api::RESERVED.contains(&service.as_str()) => Err(refused()),
+        Grantable::Service(service) if api::is_reserved(service.as_str()) => Err(refused()),
         Grantable::Service(service) => {
             let known = store::knows_service(tx, service).await?;
             if known { Ok(()) } else { Err(Error::Unknown(given.clone())) }

@@ -14,6 +14,8 @@ pub(crate) enum Error {
     Reserved(Name),
     #[error("a service may define at most 200 permissions")]
     TooMany,
+    #[error("`{0}` is defined twice; define it once")]
+    Twice(Permission),
     #[error("there is no permission `{0}`; list those there are with `mandate permissions`")]
     Unknown(Grantable),
     #[error("`{0}` is not an account's to grant")]
@@ -46,6 +48,7 @@ impl From<Error> for Problem {
             Error::Namespace { .. } => Self::invalid("foreign_namespace", detail),
             Error::Reserved(_) => Self::invalid("service_reserved", detail),
             Error::TooMany => Self::invalid("too_many_permissions", detail),
+            Error::Twice(_) => Self::invalid("permission_twice", detail),
             Error::Unknown(_) => Self::invalid("unknown_permission", detail),
             Error::NotGrantable(_) => Self::invalid("not_grantable", detail),
             Error::Elsewhere(_) => Self::invalid("foreign_resource", detail),

@@ -13,8 +13,8 @@ mod store;
 mod whom;
 
 use api::access::{
-    Changes, CheckPermission, CreateGrant, ListAudit, ListGrants, ListPermissions,
-    ListPlatformGrants, PutCatalogue, PutGrant, RevokeGrant, RevokePlatformGrant,
+    Changes, CheckPermission, CreateGrant, DropCatalogue, ListAudit, ListGrants, ListPermissions,
+    ListPlatformGrants, PromoteCatalogue, PutCatalogue, PutGrant, RevokeGrant, RevokePlatformGrant,
 };
 use chassis::Component;
 
@@ -41,9 +41,12 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
             sql: include_str!("../migrations/0002_equal_grants.sql"),
         },
         db::Migration { name: "access_0003", sql: include_str!("../migrations/0003_roles.sql") },
+        chassis::PROPOSALS,
     ];
     Component::new("access", MIGRATIONS, State { grants_max: config.grants_max })
         .writes::<PutCatalogue>(catalogue::put_catalogue)
+        .writes::<PromoteCatalogue>(catalogue::promote_catalogue)
+        .writes::<DropCatalogue>(catalogue::drop_catalogue)
         .reads::<ListPermissions>(catalogue::list_permissions)
         .acts::<PutGrant>(grants::put_grant)
         .reads::<ListPlatformGrants>(grants::list_platform_grants)

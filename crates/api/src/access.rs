@@ -3,15 +3,19 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{
-    AccountId, GrantId, Grantable, Name, Page, Permission, Principal, RequestId, Resource,
+    AccountId, Digest, GrantId, Grantable, Name, Page, Permission, Principal, RequestId, Resource,
     Timestamp,
 };
 
 use crate::{Empty, feed, manifest::Level};
 
 operations! { "access":
-    /// Says which permissions a service defines; what it no longer names is no longer known.
-    PutCatalogue PUT "/v1/services/{service}/permissions" on service by [releases] -> Empty;
+    /// Proposes the permissions that a service defines with a release.
+    PutCatalogue PUT "/v1/services/{service}/releases/{release}/permissions" on service by [releases] -> Empty;
+    /// Makes what a release proposed hold: what it does not name is no longer known.
+    PromoteCatalogue PUT "/v1/services/{service}/permissions" on service by [releases] -> Empty;
+    /// Withdraws what a release proposed that was never promoted.
+    DropCatalogue DELETE "/v1/services/{service}/releases/{release}/permissions" on service by [releases] -> Empty;
     /// Lists every permission there is.
     ListPermissions GET "/v1/permissions" on platform by [anyone] -> Page<CatalogueEntry>;
     /// Puts a grant under an id of the caller's choice.
@@ -38,13 +42,35 @@ operations! { "access":
 
 feed!(Changes, "access");
 
-/// Says which permissions a service defines.
+/// Proposes the permissions that a service defines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PutCatalogue {
     /// The service, whose name is the namespace.
     pub service: Name,
+    /// With which release.
+    pub release: Digest,
     /// All of its permissions, at most 200.
     pub permissions: Vec<CatalogueEntry>,
+}
+
+/// Makes what a release proposed hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PromoteCatalogue {
+    /// The service.
+    pub service: Name,
+    /// Which release.
+    pub release: Digest,
+    /// A service's promotions count up; one that comes after a later one changes nothing.
+    pub turn: u64,
+}
+
+/// Withdraws what a release proposed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DropCatalogue {
+    /// The service.
+    pub service: Name,
+    /// Which release.
+    pub release: Digest,
 }
 
 /// A permission that may be granted.

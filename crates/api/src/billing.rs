@@ -4,13 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use types::{AccountId, Amount, Currency, Host, InstanceId, Money, Name, Page, Period, Timestamp};
+use types::{
+    AccountId, Amount, Currency, Digest, Host, InstanceId, Money, Name, Page, Period, Timestamp,
+};
 
 use crate::{Empty, manifest::Manifest, prices::PriceBook};
 
 operations! { "billing":
     /// Puts a version of a service's prices; it holds from its `effective` moment on.
     PutPriceBook PUT "/v1/price-books/{service}" on service by [releases, operator] -> Empty;
+    /// Proposes the prices that a release brings.
+    PutReleasePrices PUT "/v1/price-books/{service}/releases/{release}" on service by [releases] -> Empty;
+    /// Puts the prices that a release proposed, unless it was promoted before.
+    PromotePrices PUT "/v1/price-books/{service}/release" on service by [releases] -> Empty;
+    /// Withdraws the prices of a release that was never promoted.
+    DropPrices DELETE "/v1/price-books/{service}/releases/{release}" on service by [releases] -> Empty;
     /// Shows a service's prices as they are now.
     GetPriceBook GET "/v1/price-books/{service}" on service by [public] -> PriceBook;
     /// Says what an instance has taken from a moment on: a cycle begins, or its size and modules change.
@@ -44,6 +52,39 @@ pub struct PutPriceBook {
     /// What the things on its bills are called; as before if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<Words>,
+}
+
+/// Proposes the prices that a release brings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PutReleasePrices {
+    /// The service.
+    pub service: Name,
+    /// Which release.
+    pub release: Digest,
+    /// Its prices.
+    pub book: PriceBook,
+    /// What the things on its bills are called.
+    pub words: Words,
+}
+
+/// Makes what a release proposed hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PromotePrices {
+    /// The service.
+    pub service: Name,
+    /// Which release.
+    pub release: Digest,
+    /// A service's promotions count up; one that comes after a later one changes nothing.
+    pub turn: u64,
+}
+
+/// Withdraws what a release proposed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DropPrices {
+    /// The service.
+    pub service: Name,
+    /// Which release.
+    pub release: Digest,
 }
 
 /// What the things on a service's bills are called, by their names.

@@ -13,8 +13,12 @@ use crate::{
 };
 
 operations! { "configurator":
-    /// Says what a service's instances need: their set-up fields, commands and engines.
-    PutService PUT "/v1/services/{service}" on service by [releases] -> Empty;
+    /// Proposes what a service's instances need: their set-up fields, commands and engines.
+    PutService PUT "/v1/services/{service}/releases/{release}" on service by [releases] -> Empty;
+    /// Makes what a release proposed hold.
+    PromoteService PUT "/v1/services/{service}" on service by [releases] -> Empty;
+    /// Withdraws what a release proposed that was never promoted.
+    DropService DELETE "/v1/services/{service}/releases/{release}" on service by [releases] -> Empty;
     /// Says what an instance is. Its database is made, and it waits to be set up.
     PutInstance PUT "/v1/accounts/{account}/instances/{instance}" on instance by [provider] -> Instance;
     /// Shows an instance.
@@ -41,7 +45,7 @@ operations! { "configurator":
 
 feed!(Changes, "configurator");
 
-/// Says what a service's instances need.
+/// Proposes what a service's instances need.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PutService {
     /// The service.
@@ -50,6 +54,26 @@ pub struct PutService {
     pub release: Digest,
     /// What it is.
     pub manifest: Manifest,
+}
+
+/// Makes what a release proposed hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PromoteService {
+    /// The service.
+    pub service: Name,
+    /// Which release.
+    pub release: Digest,
+    /// A service's promotions count up; one that comes after a later one changes nothing.
+    pub turn: u64,
+}
+
+/// Withdraws what a release proposed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DropService {
+    /// The service.
+    pub service: Name,
+    /// Which release.
+    pub release: Digest,
 }
 
 /// Says what an instance is.

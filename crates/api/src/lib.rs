@@ -44,8 +44,8 @@ pub const PRINCIPALS: [&str; 9] = [
     "console",
 ];
 
-/// The names that no published service may take: the components and what else speaks for the
-/// platform.
+/// The components and what else speaks for the platform: no published service may take such a name,
+/// and their hosts are nobody's instance.
 pub const RESERVED: [&str; 13] = [
     "identity",
     "access",
@@ -61,6 +61,15 @@ pub const RESERVED: [&str; 13] = [
     "api",
     "mandate",
 ];
+
+/// The kinds of resources and principals, and the roles: what grants and policies are written in.
+const KINDS: [&str; 9] =
+    ["account", "instance", "node", "service", "user", "visitor", "owner", "operator", "customer"];
+
+/// Whether no published service may have this name.
+pub fn is_reserved(service: &str) -> bool {
+    RESERVED.contains(&service) || KINDS.contains(&service)
+}
 
 /// Every operation of every component.
 pub fn listings() -> Vec<Listing> {

@@ -9,8 +9,12 @@ use types::{AccountId, Digest, Host, InstanceId, Name, OrderId, Page, Timestamp}
 use crate::{Empty, manifest::Manifest};
 
 operations! { "provider":
-    /// Puts a service on offer as its release describes it.
-    PutOffer PUT "/v1/offers/{service}" on service by [releases] -> Empty;
+    /// Proposes what is on offer of a service with a release.
+    PutOffer PUT "/v1/offers/{service}/releases/{release}" on service by [releases] -> Empty;
+    /// Puts on offer what a release proposed.
+    PromoteOffer PUT "/v1/offers/{service}" on service by [releases] -> Empty;
+    /// Withdraws what a release proposed that was never promoted.
+    DropOffer DELETE "/v1/offers/{service}/releases/{release}" on service by [releases] -> Empty;
     /// Lists what is on offer.
     ListOffers GET "/v1/offers" on platform by [public] -> Page<Offer>;
     /// Shows what is on offer of one service.
@@ -27,7 +31,7 @@ operations! { "provider":
     SuspendInstance PUT "/v1/accounts/{account}/instances/{instance}/suspension" on instance by [operator] -> Empty;
 }
 
-/// Puts a service on offer.
+/// Proposes what is on offer of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PutOffer {
     /// The service.
@@ -38,6 +42,26 @@ pub struct PutOffer {
     pub manifest: Manifest,
     /// The plans of its price book, in alphabetical order.
     pub plans: Vec<String>,
+}
+
+/// Makes what a release proposed hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PromoteOffer {
+    /// The service.
+    pub service: Name,
+    /// Which release.
+    pub release: Digest,
+    /// A service's promotions count up; one that comes after a later one changes nothing.
+    pub turn: u64,
+}
+
+/// Withdraws what a release proposed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DropOffer {
+    /// The service.
+    pub service: Name,
+    /// Which release.
+    pub release: Digest,
 }
 
 /// A service that can be taken.

@@ -13,7 +13,7 @@ operations! { "releases":
     GetPackage GET "/v1/packages/{digest}" on platform by [agent, operator] -> Empty;
     /// Publishes a release of a service from a stored package, and announces it to everybody.
     PublishRelease POST "/v1/services/{service}/releases" on service by [operator] -> Release;
-    /// Lists the releases of a service, newest first.
+    /// Lists the releases of a service, the one that was published last first.
     ListReleases GET "/v1/services/{service}/releases" on service by [operator] -> Page<Release>;
     /// Lists the published services.
     ListServices GET "/v1/services" on platform by [operator] -> Page<ServiceSummary>;
@@ -70,15 +70,17 @@ pub fn signed_text(service: &Name, digest: &Digest) -> String {
     format!("mandate-release-v1\n{service}\n{digest}\n")
 }
 
-/// How far a release is with being announced to the other components.
+/// How far a release is with the other components.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReleasePhase {
-    /// Not everybody has been told.
+    /// Everybody is being asked; nothing has changed.
     Announcing,
-    /// Everybody has been told; it is what new replicas run.
+    /// Everybody has agreed, and is being told that it holds.
+    Promoting,
+    /// It became what holds.
     Published,
-    /// Somebody refused it; the release says why.
+    /// Somebody refused it, and nothing has changed; the release says why.
     Failed,
 }
 
@@ -98,6 +100,30 @@ pub struct Release {
     /// When it was published.
     pub created: Timestamp,
     /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// Whether it is the one that holds.
+    #[serde(default)]
+    pub current: bool,
+    /// How it is on the nodes.
+    #[serde(default)]
+    pub on_nodes: OnNodes,
+}
+
+/// What the living nodes say of a release.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OnNodes {
+    /// How many nodes live.
+    pub nodes: u32,
+    /// How many of them have it ready.
+    pub ready: u32,
+    /// How many of them cannot have it.
+    pub failed: u32,
+    /// How many replicas of it should run.
+    pub replicas: u32,
+    /// How many replicas of it are healthy.
+    pub healthy: u32,
+    /// What a node says that cannot have it or run it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }

@@ -44,8 +44,9 @@ mod usage;
 mod verifications;
 
 use api::billing::{
-    ExplainLine, GetBill, GetPriceBook, GetVerification, ListPriced, ListUsage, PutPriceBook,
-    PutSubscription, RecordUsage, VerifyBill, WithdrawSubscription,
+    DropPrices, ExplainLine, GetBill, GetPriceBook, GetVerification, ListPriced, ListUsage,
+    PromotePrices, PutPriceBook, PutReleasePrices, PutSubscription, RecordUsage, VerifyBill,
+    WithdrawSubscription,
 };
 use chassis::Component;
 
@@ -57,12 +58,16 @@ pub(crate) struct State;
 const MIGRATIONS: &[db::Migration] = &[
     db::Migration { name: "billing_0001", sql: include_str!("../migrations/0001_billing.sql") },
     db::Migration { name: "billing_0002", sql: include_str!("../migrations/0002_summaries.sql") },
+    chassis::PROPOSALS,
 ];
 
 /// The component.
 pub fn component() -> Component<impl Send + Sync + 'static> {
     Component::new("billing", MIGRATIONS, State)
         .writes::<PutPriceBook>(prices::put_price_book)
+        .writes::<PutReleasePrices>(prices::put_release_prices)
+        .writes::<PromotePrices>(prices::promote_prices)
+        .writes::<DropPrices>(prices::drop_prices)
         .reads::<GetPriceBook>(prices::get_price_book)
         .writes::<PutSubscription>(subscriptions::put_subscription)
         .writes::<WithdrawSubscription>(subscriptions::withdraw_subscription)

@@ -2,30 +2,23 @@
 
 use api::{
     Empty,
-    billing::{GetPriceBook, PutPriceBook},
+    billing::{DropPrices, GetPriceBook, PromotePrices, PutPriceBook, PutReleasePrices},
     prices::PriceBook,
 };
 use chassis::{Call, Write};
-use types::Timestamp;
+use types::Name;
 
 use crate::{Error, State, model, store};
 
 const VERSIONS_MAX: usize = 200;
 
-/// Prices of the past stand: apart from a service's first version, before which nothing was sold,
-/// none begins before the hour in which it is published, and one that holds already is not
-/// replaced.
 pub(crate) async fn put_price_book(
     cx: &mut Write<State>,
     op: PutPriceBook,
 ) -> Result<Empty, Error> {
     let PutPriceBook { service, book, words } = op;
-    if book.service != service {
-        return Err(Error::OtherService { path: service, book: book.service });
-    }
-    model::check_book(&book)?;
-    let now = cx.now();
-    put(cx.tx(), &book, now).await?;
+    check(cx, &service, &book).await?;
+    store::put_book(cx.tx(), &book).await?;
     if let Some(words) = words {
         model::check_words(&words)?;
         store::put_words(cx.tx(), &service, &words).await?;
@@ -33,8 +26,57 @@ pub(crate) async fn put_price_book(
     Ok(Empty {})
 }
 
-async fn put(tx: &mut db::Tx, book: &PriceBook, now: Timestamp) -> Result<(), Error> {
-    let service = &book.service;
+/// A release brings its prices once: going back to it is going back to its code.
+pub(crate) async fn put_release_prices(
+    cx: &mut Write<State>,
+    op: PutReleasePrices,
+) -> Result<Empty, Error> {
+    if !cx.was_promoted(&op.service, &op.release).await? {
+        model::check_words(&op.words)?;
+        check(cx, &op.service, &op.book).await?;
+    }
+    cx.propose(&op.service, &op.release, &op).await?;
+    Ok(Empty {})
+}
+
+/// What was agreed to is put, but not in place of prices that have come to hold meanwhile.
+pub(crate) async fn promote_prices(
+    cx: &mut Write<State>,
+    op: PromotePrices,
+) -> Result<Empty, Error> {
+    let again = cx.was_promoted(&op.service, &op.release).await?;
+    let promoted = cx.promote(&op.service, &op.release, op.turn).await?;
+    let Some(PutReleasePrices { service, book, words, .. }) = promoted else {
+        return Ok(Empty {});
+    };
+    let now = cx.now();
+    let known = store::books(cx.tx(), &service).await?;
+    let holds =
+        known.iter().any(|known| known.effective == book.effective && book.effective <= now);
+    if !again && !holds {
+        store::put_book(cx.tx(), &book).await?;
+    }
+    store::put_words(cx.tx(), &service, &words).await?;
+    Ok(Empty {})
+}
+
+pub(crate) async fn drop_prices(cx: &mut Write<State>, op: DropPrices) -> Result<Empty, Error> {
+    cx.withdraw(&op.service, &op.release).await?;
+    if chassis::proposals::<PutReleasePrices>(cx.tx(), &op.service).await?.is_empty() {
+        store::delete_service_without_prices(cx.tx(), &op.service).await?;
+    }
+    Ok(Empty {})
+}
+
+/// Prices of the past stand: apart from a service's first version, before which nothing was sold,
+/// none begins before the hour in which it is published, and one that holds already is not
+/// replaced. The service's row is locked.
+async fn check(cx: &mut Write<State>, service: &Name, book: &PriceBook) -> Result<(), Error> {
+    if book.service != *service {
+        return Err(Error::OtherService { path: service.clone(), book: book.service.clone() });
+    }
+    book.check().map_err(|flaw| Error::Book(flaw.to_string()))?;
+    let (now, tx) = (cx.now(), cx.tx());
     store::insert_service(tx, service, book.currency).await?;
     let currency = store::service_to_change(tx, service).await?.ok_or(Error::Missing("service"))?;
     if currency != book.currency {
@@ -56,11 +98,10 @@ async fn put(tx: &mut db::Tx, book: &PriceBook, now: Timestamp) -> Result<(), Er
         return Err(Error::Versions(service.clone()));
     }
     for (plan, size, modules) in store::sold(tx, service, book.effective).await? {
-        if let Some((what, key)) = model::what_lacks(book, &plan, &size, &modules) {
+        if let Some((what, key)) = book.lacks(&plan, &size, &modules) {
             return Err(Error::Sold { what, key });
         }
     }
-    store::put_book(tx, book).await?;
     Ok(())
 }
 

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use api::{
     Empty,
-    billing::{PutSubscription, WithdrawSubscription},
+    billing::{PutReleasePrices, PutSubscription, WithdrawSubscription},
 };
 use chassis::Write;
 use types::Host;
 
 use crate::{
     Error, State,
-    model::{self, Prices, Taken, Terms},
+    model::{Prices, Taken, Terms},
     store,
 };
 
@@ -90,8 +90,11 @@ async fn check_prices(tx: &mut db::Tx, taken: &Taken, terms: &Terms) -> Result<(
         return Err(Error::NoPrices { service: service.clone(), at: terms.since });
     };
     let later = prices.0.iter().filter(|book| book.effective > terms.since);
-    for book in later.chain([holding]) {
-        if let Some((what, _)) = model::what_lacks(book, &terms.plan, &terms.size, &terms.modules) {
+    // A release that was agreed to cannot be refused any more, so what it drops is not sold.
+    let proposed = chassis::proposals::<PutReleasePrices>(tx, service).await?;
+    let proposed = proposed.iter().map(|release| &release.book);
+    for book in later.chain([holding]).chain(proposed) {
+        if let Some((what, _)) = book.lacks(&terms.plan, &terms.size, &terms.modules) {
             return Err(Error::NotOnOffer { service: service.clone(), what });
         }
     }

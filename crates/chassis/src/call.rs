@@ -203,6 +203,10 @@ impl<S> Write<S> {
         &mut self.tx
     }
 
+    pub(crate) fn component(&self) -> &'static str {
+        self.room.furniture().name
+    }
+
     /// What the component keeps in memory.
     pub fn state(&self) -> &S {
         self.room.state()

@@ -290,7 +290,7 @@ fn apply_access(policies: &mut Policies, update: &Update) {
     for (key, catalogue) in update.of::<access::Catalogue>() {
         match catalogue {
             // Access refuses such a name; a copy does not rely on it.
-            Some(_) if api::RESERVED.contains(&key.as_str()) => {}
+            Some(_) if api::is_reserved(&key) => {}
             Some(catalogue) => policies.put_actions(&key, catalogue_actions(&catalogue)),
             None => policies.remove_actions(&key),
         }

@@ -15,8 +15,8 @@ mod setup;
 mod store;
 
 use api::configurator::{
-    Changes, GetEnvironment, GetInstance, GetSetup, ListInstances, PutInstance, PutService,
-    ResolveHost, SetMaintenance, SetSuspension, SubmitSetup,
+    Changes, DropService, GetEnvironment, GetInstance, GetSetup, ListInstances, PromoteService,
+    PutInstance, PutService, ResolveHost, SetMaintenance, SetSuspension, SubmitSetup,
 };
 use chassis::Component;
 use types::{Host, Site};
@@ -46,13 +46,18 @@ impl State {
 
 /// The component.
 pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
-    const MIGRATIONS: &[db::Migration] = &[db::Migration {
-        name: "configurator_0001",
-        sql: include_str!("../migrations/0001_configurator.sql"),
-    }];
+    const MIGRATIONS: &[db::Migration] = &[
+        db::Migration {
+            name: "configurator_0001",
+            sql: include_str!("../migrations/0001_configurator.sql"),
+        },
+        chassis::PROPOSALS,
+    ];
     let state = State { engine: config.engine, site: config.site };
     Component::new("configurator", MIGRATIONS, state)
         .writes::<PutService>(services::put_service)
+        .writes::<PromoteService>(services::promote_service)
+        .writes::<DropService>(services::drop_service)
         .writes::<PutInstance>(instances::put_instance)
         .reads::<GetInstance>(instances::get_instance)
         .reads::<ListInstances>(instances::list_instances)

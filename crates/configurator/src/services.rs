@@ -1,6 +1,10 @@
 //! What a service's instances need.
 
-use api::{Empty, configurator::PutService, manifest::Engine};
+use api::{
+    Empty,
+    configurator::{DropService, PromoteService, PutService},
+    manifest::Engine,
+};
 use chassis::Write;
 use db::EngineKind;
 
@@ -20,6 +24,22 @@ pub(crate) async fn put_service(cx: &mut Write<State>, op: PutService) -> Result
             return Err(Error::Engine { service: op.service, here, engines });
         }
     }
-    store::put_service(cx.tx(), &op).await?;
+    cx.propose(&op.service, &op.release, &op).await?;
+    Ok(Empty {})
+}
+
+pub(crate) async fn promote_service(
+    cx: &mut Write<State>,
+    op: PromoteService,
+) -> Result<Empty, Error> {
+    let promoted = cx.promote(&op.service, &op.release, op.turn).await?;
+    if let Some(service) = promoted {
+        store::put_service(cx.tx(), &service).await?;
+    }
+    Ok(Empty {})
+}
+
+pub(crate) async fn drop_service(cx: &mut Write<State>, op: DropService) -> Result<Empty, Error> {
+    cx.withdraw(&op.service, &op.release).await?;
     Ok(Empty {})
 }

@@ -88,6 +88,7 @@ impl Said for ReleasePhase {
     fn said(&self) -> (&'static str, Tone) {
         match self {
             Self::Announcing => ("being announced", Tone::Busy),
+            Self::Promoting => ("being switched to", Tone::Busy),
             Self::Published => ("published", Tone::Good),
             Self::Failed => ("failed", Tone::Bad),
         }

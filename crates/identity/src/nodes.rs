@@ -89,7 +89,7 @@ pub(crate) async fn issue_service_token(
     cx: Call<State>,
     op: IssueServiceToken,
 ) -> Result<IssuedToken, Error> {
-    if api::RESERVED.contains(&op.service.as_str()) {
+    if api::is_reserved(op.service.as_str()) {
         return Err(Error::Reserved(op.service.to_string()));
     }
     let now = cx.now();

@@ -22,10 +22,11 @@ const LINES_MAX: usize = 500;
 /// A component may show so much to the program that composes it.
 const PUBLIC_MAX: usize = 4;
 /// SQL may stand here, beside modules called `store`.
-const SQL_PLACES: [&str; 4] = [
+const SQL_PLACES: [&str; 5] = [
     "crates/db/",
     "crates/chassis/src/feed/",
     "crates/chassis/src/repeat.rs",
+    "crates/chassis/src/proposal.rs",
     "crates/chassis/src/house.rs",
 ];
 /// What is printed belongs to programs that people start.
@@ -33,6 +34,41 @@ const PRINT_PLACES: [&str; 3] = ["crates/mandate/src/", "xtask/src/", "services/
 /// The one place that asks the machine for the time.
 const CLOCK_PLACE: &str = "crates/types/src/time.rs";
 const CLOCKS: [&str; 4] = ["SystemTime::now", "Utc::now", "Timestamp::now", "Zoned::now"];
+/// Files of a crate that name one another in a circle, as far as they do today: the list may only
+/// become shorter.
+const CIRCLES: [(&str, &[&[&str]]); 5] = [
+    ("crates/agent", &[&["orphans", "process"], &["replicas", "supervise"]]),
+    ("crates/chassis", &[&["call", "repeat"]]),
+    (
+        "crates/console",
+        &[
+            &["assets", "failure", "form", "layout", "session"],
+            &["pages::decisions", "pages::grants", "pages::instance", "pages::users"],
+        ],
+    ),
+    (
+        "crates/gateway",
+        &[&[
+            "answer",
+            "bodies",
+            "copies",
+            "front",
+            "own",
+            "pages",
+            "phases",
+            "phases::meter",
+            "replicas",
+            "target",
+        ]],
+    ),
+    (
+        "services/forum",
+        &[&[
+            "badges", "error", "members", "pages", "polls", "search", "secrets", "text", "topics",
+            "users", "web",
+        ]],
+    ),
+];
 /// Names that say nothing.
 const EMPTY_WORDS: &str = "\
     manager managers helper helpers util utils utilities common misc";
@@ -297,13 +333,121 @@ fn broken_links(path: &str, text: &str, is_there: impl Fn(&Path) -> bool) -> Vec
 }
 
 /// Tests that a document names, by their names' length: nothing else in it has three `_`.
-fn unknown_tests(path: &str, text: &str, known: &BTreeSet<String>) -> Vec<String> {
-    let named = text.split('`').skip(1).step_by(2).filter(|name| {
+fn named_tests(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2).filter(|name| {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         name.matches('_').count() >= 3 && name.bytes().all(plain)
-    });
-    let unknown = named.filter(|name| !known.contains(*name));
+    })
+}
+
+fn unknown_tests(path: &str, text: &str, known: &BTreeSet<String>) -> Vec<String> {
+    let unknown = named_tests(text).filter(|name| !known.contains(*name));
     unknown.map(|name| format!("{path}: there is no test `{name}`")).collect()
+}
+
+/// The functions that are run as tests: by an attribute, or as stories, which take a world alone.
+fn tests_in(text: &str) -> Vec<String> {
+    let code = without_words(text);
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices("fn ") {
+        let head = code[..at].rsplit([';', '{', '}']).next().unwrap_or_default();
+        let name = words(&code[at + 3..]).next().unwrap_or_default();
+        let rest = code[at + 3 + name.len()..].split('{').next().unwrap_or_default();
+        let is_story = rest.split_once(':').is_some_and(|(_, rest)| rest == " &World) ");
+        let is_test = ["test]", "test("].iter().any(|end| head.contains(end));
+        found.extend((is_test || is_story).then(|| name.to_owned()));
+    }
+    found
+}
+
+/// Files of a crate that name one another in a circle, by `crate::…`. What stands at the crate's
+/// root is everybody's; a folder and what is in it are one another's.
+fn circles(files: &[(String, &str)]) -> BTreeSet<BTreeSet<String>> {
+    let modules: BTreeMap<&str, BTreeSet<String>> =
+        files.iter().map(|(module, code)| (module.as_str(), named_in(code))).collect();
+    let edges = |from: &str| -> BTreeSet<&str> {
+        let named = modules.get(from).into_iter().flatten();
+        let files = named.filter_map(|path| {
+            let prefixes = modules.keys().filter(|module| {
+                path.strip_prefix(**module)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+            });
+            prefixes.max_by_key(|module| module.len()).copied()
+        });
+        files.filter(|to| *to != from).collect()
+    };
+    let reached = |from: &str| {
+        let mut reached = BTreeSet::new();
+        let mut open = edges(from);
+        while let Some(next) = open.pop_first() {
+            if reached.insert(next) {
+                open.extend(edges(next));
+            }
+        }
+        reached
+    };
+    let reach: BTreeMap<&str, BTreeSet<&str>> =
+        modules.keys().map(|module| (*module, reached(module))).collect();
+    let circle = |module: &str| {
+        let both = reach[module].iter().filter(|other| reach[**other].contains(module));
+        both.map(ToString::to_string).collect::<BTreeSet<String>>()
+    };
+    modules.keys().map(|module| circle(module)).filter(|circle| circle.len() > 1).collect()
+}
+
+/// The paths below `crate::` that a code names.
+fn named_in(code: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (at, _) in code.match_indices("crate::") {
+        if code[..at].ends_with(|before: char| is_word(before) || before == ':') {
+            continue;
+        }
+        let tree = code[at + "crate::".len()..].split(';').next().unwrap_or_default();
+        let mut above = vec![String::new()];
+        let mut word = String::new();
+        for letter in tree.chars() {
+            match letter {
+                '{' if word.is_empty() || word.ends_with("::") => {
+                    let path = format!("{}{word}", above.last().unwrap());
+                    above.push(path);
+                    word.clear();
+                }
+                ',' | '}' if above.len() > 1 => {
+                    found.insert(format!("{}{word}", above.last().unwrap()));
+                    word.clear();
+                    if letter == '}' {
+                        above.pop();
+                    }
+                }
+                letter if is_word(letter) || letter == ':' => word.push(letter),
+                _ if above.len() > 1 => {}
+                _ => break,
+            }
+        }
+        found.insert(format!("{}{word}", above.last().unwrap()));
+    }
+    found
+}
+
+/// A circle that is new, and one of the list that is not there any more.
+fn other_circles(
+    name: &str,
+    found: &BTreeSet<BTreeSet<String>>,
+    listed: &[&[&str]],
+) -> Vec<String> {
+    let shown = |circle: &BTreeSet<String>| circle.iter().cloned().collect::<Vec<_>>().join(", ");
+    let listed: BTreeSet<BTreeSet<String>> =
+        listed.iter().map(|circle| circle.iter().map(ToString::to_string).collect()).collect();
+    let fresh = found.difference(&listed).map(|circle| {
+        format!(
+            "`{name}`: files in a circle: {}: let one of them not know the other",
+            shown(circle)
+        )
+    });
+    let gone = listed.difference(found).map(|circle| {
+        format!("`{name}`: no such circle any more: {}: take it off the list", shown(circle))
+    });
+    fresh.chain(gone).collect()
 }
 
 // How texts are read.
@@ -616,14 +760,31 @@ fn the_map_says_what_is_there() {
 
 #[test]
 fn documents_name_what_is_there() {
-    let rust = rust();
-    let functions = rust.iter().flat_map(|(_, text)| text.split("fn ").skip(1));
-    let known: BTreeSet<String> =
-        functions.filter_map(|rest| words(rest).next()).map(str::to_owned).collect();
+    let known: BTreeSet<String> = rust().iter().flat_map(|(_, text)| tests_in(text)).collect();
+    let mut named = 0;
     for (path, text) in documents() {
         hold(broken_links(&path, &text, |file| root().join(file).exists()));
         hold(unknown_tests(&path, &text, &known));
+        named += named_tests(&text).count();
     }
+    assert!(named > 30, "the documents name {named} tests: they are not read any more");
+}
+
+#[test]
+fn files_stand_in_no_circle() {
+    let mut crates: BTreeMap<&str, Vec<(String, &str)>> = BTreeMap::new();
+    for source in SOURCES.iter().filter(|source| !source.is_test()) {
+        let Some((name, file)) = source.path.split_once("/src/") else { continue };
+        let module = file.trim_end_matches(".rs").trim_end_matches("/mod").replace('/', "::");
+        if !["lib", "main"].contains(&module.as_str()) {
+            crates.entry(name).or_default().push((module, &source.code));
+        }
+    }
+    assert!(crates.len() > 15, "the crates were not found");
+    hold(crates.iter().flat_map(|(name, files)| {
+        let listed = CIRCLES.iter().find(|(listed, _)| listed == name);
+        other_circles(name, &circles(files), listed.map_or(&[], |(_, circles)| *circles))
+    }));
 }
 
 /// That each rule can fail.
@@ -743,5 +904,28 @@ mod failing {
         );
         assert!(broken_links("docs/a.md", text, |path| path == Path::new("docs/b.md")).is_empty());
         assert_eq!(unknown_tests("a.md", text, &BTreeSet::new()).len(), 1);
+        let code = "// fn no_such_test_here\nfn no_such_test_here() {}\n\
+                    #[tokio::test(flavor = \"a\")]\nasync fn one_that_is_there() {}\n\
+                    stories! {\n async fn a_story_is_one(world: &World) {\n}\n}\n\
+                    fn a_part_of_stories(world: &World) -> u8 {}\nconst A: &str = \"fn b\";";
+        assert_eq!(tests_in(code), ["one_that_is_there", "a_story_is_one"]);
+        assert_eq!(unknown_tests("a.md", text, &tests_in(code).into_iter().collect()).len(), 1);
+    }
+
+    #[test]
+    fn a_circle_of_files_is_found() {
+        let files = [
+            ("a".to_owned(), "use crate::{Error, b::{self, C}};"),
+            ("b".to_owned(), "fn f() { crate::c::d::e(1, 2); }"),
+            ("c".to_owned(), "use super::a::B;"),
+            ("c::d".to_owned(), "pub(crate) use crate::a::B;"),
+            ("e".to_owned(), "use crate::a; use other_crate::e::F; // crate::f"),
+        ];
+        let found = circles(&files);
+        let circle = ["a", "b", "c::d"].map(str::to_owned).into();
+        assert_eq!(found, [circle].into());
+        assert!(other_circles("x", &found, &[&["a", "b", "c::d"]]).is_empty());
+        assert_eq!(other_circles("x", &found, &[]).len(), 1);
+        assert_eq!(other_circles("x", &found, &[&["a", "b"]]).len(), 2);
     }
 }

@@ -14,8 +14,8 @@ mod reconcile;
 mod store;
 
 use api::provider::{
-    ChangeSubscription, GetOffer, GetOrder, ListOffers, ListOrders, PlaceOrder, PutOffer,
-    SuspendInstance,
+    ChangeSubscription, DropOffer, GetOffer, GetOrder, ListOffers, ListOrders, PlaceOrder,
+    PromoteOffer, PutOffer, SuspendInstance,
 };
 use chassis::Component;
 
@@ -44,9 +44,12 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
             name: "provider_0002",
             sql: include_str!("../migrations/0002_changes.sql"),
         },
+        chassis::PROPOSALS,
     ];
     Component::new("provider", MIGRATIONS, State { domain: config.domain })
         .writes::<PutOffer>(offers::put_offer)
+        .writes::<PromoteOffer>(offers::promote_offer)
+        .writes::<DropOffer>(offers::drop_offer)
         .reads::<ListOffers>(offers::list_offers)
         .reads::<GetOffer>(offers::get_offer)
         .acts::<PlaceOrder>(orders::place_order)

@@ -3,7 +3,7 @@
 use api::{
     Empty, Problem,
     billing::{ListPriced, Priced},
-    provider::{GetOffer, ListOffers, Offer, PutOffer},
+    provider::{DropOffer, GetOffer, ListOffers, Offer, PromoteOffer, PutOffer},
 };
 use chassis::{Call, Room, Write};
 use types::{Cursor, Name, Page};
@@ -16,7 +16,20 @@ const ASKED_MAX: usize = 50;
 pub(crate) async fn put_offer(cx: &mut Write<State>, op: PutOffer) -> Result<Empty, Error> {
     let PutOffer { service, release, manifest, plans } = op;
     let offer = Offer { service, release, manifest, plans };
-    store::put_offer(cx.tx(), &offer).await?;
+    cx.propose(&offer.service, &offer.release, &offer).await?;
+    Ok(Empty {})
+}
+
+pub(crate) async fn promote_offer(cx: &mut Write<State>, op: PromoteOffer) -> Result<Empty, Error> {
+    let promoted = cx.promote(&op.service, &op.release, op.turn).await?;
+    if let Some(offer) = promoted {
+        store::put_offer(cx.tx(), &offer).await?;
+    }
+    Ok(Empty {})
+}
+
+pub(crate) async fn drop_offer(cx: &mut Write<State>, op: DropOffer) -> Result<Empty, Error> {
+    cx.withdraw(&op.service, &op.release).await?;
     Ok(Empty {})
 }
 

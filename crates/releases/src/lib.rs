@@ -1,8 +1,8 @@
 //! What should run where: packages, releases, nodes and their replicas.
 //!
 //! A release is an immutable package, named by its digest and signed by its publisher. Publishing
-//! checks it in full, then tells everybody who must know (configurator, access, billing,
-//! provider), then makes it what new replicas run. Nodes ask what they should have and run
+//! checks it in full, then asks everybody who must agree (configurator, access, billing,
+//! provider), then makes it what holds everywhere and what new replicas run. Nodes ask what they should have and run
 //! ([`plan`] says so, from what is desired and what they report) and do it; healthy replicas are
 //! told to the gateways by the feed.
 
@@ -11,19 +11,20 @@ mod error;
 mod nodes;
 mod packages;
 mod plan;
+mod planning;
 mod publish;
 mod store;
 
-use std::{path::PathBuf, sync::RwLock};
+use std::path::PathBuf;
 
 use api::{
-    configurator::{self, Route},
+    configurator,
     releases::{
         Changes, GetPackage, Heartbeat, ListNodes, ListReleases, ListServices, PACKAGE_BYTES_MAX,
         PublishRelease, PutPackage,
     },
 };
-use chassis::{Component, Copy};
+use chassis::Component;
 use db::EngineKind;
 
 pub(crate) use error::Error;
@@ -40,22 +41,28 @@ pub struct Config {
 pub(crate) struct State {
     packages: PathBuf,
     engine: EngineKind,
-    /// The instances, by the configurator's feed; `None` before the first snapshot.
-    routes: RwLock<Option<Copy<Route>>>,
+    planning: planning::Planning,
     /// Held by whoever announces.
     announcing: tokio::sync::Mutex<()>,
 }
 
 /// The component.
 pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
-    const MIGRATIONS: &[db::Migration] = &[db::Migration {
-        name: "releases_0001",
-        sql: include_str!("../migrations/0001_releases.sql"),
-    }];
+    const MIGRATIONS: &[db::Migration] = &[
+        db::Migration {
+            name: "releases_0001",
+            sql: include_str!("../migrations/0001_releases.sql"),
+        },
+        db::Migration { name: "releases_0002", sql: include_str!("../migrations/0002_turns.sql") },
+        db::Migration {
+            name: "releases_0003",
+            sql: include_str!("../migrations/0003_healthy.sql"),
+        },
+    ];
     let state = State {
         packages: config.packages,
         engine: config.engine,
-        routes: RwLock::default(),
+        planning: planning::Planning::new(),
         announcing: tokio::sync::Mutex::default(),
     };
     Component::new("releases", MIGRATIONS, state)
@@ -67,10 +74,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .reads::<ListNodes>(nodes::list_nodes)
         .acts::<Heartbeat>(nodes::heartbeat)
         .feeds::<Changes>()
-        .follows::<configurator::Changes>(|room, update| {
-            let mut routes = room.state().routes.write().expect("nobody panics while holding it");
-            routes.get_or_insert_default().apply(&update);
-        })
+        .follows::<configurator::Changes>(|room, update| room.state().planning.apply(&update))
         .keeps("announcements", announce::step)
         .keeps("replicas of nodes that are gone", nodes::forget_the_gone)
 }

@@ -1,21 +1,24 @@
 //! Nodes: what each reports, what each should do, and which replicas the gateways may use.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use api::releases::{
-    Desired, DesiredReplica, Heartbeat, ListNodes, Node, ReplicaAddress, ReplicaState,
+    Desired, DesiredRelease, DesiredReplica, Heartbeat, ListNodes, Node, ReplicaAddress,
+    ReplicaState,
 };
 use chassis::{Call, Next, Room, Write};
-use types::{AccountId, Cursor, Digest, InstanceId, NodeId, Page, ReplicaId};
+use types::{AccountId, Cursor, Digest, InstanceId, Name, Page, ReplicaId};
 
 use crate::{
-    Error, State,
-    plan::{self, Unit},
+    Error, State, plan,
+    planning::{self, ALIVE, Plan},
     store,
 };
 
-/// A node that was not heard of for longer is gone.
-const ALIVE: Duration = Duration::from_secs(15);
 /// A report that says nothing new is written down as rarely.
 const SEEN_AGAIN: Duration = Duration::from_secs(5);
 const WAIT_MILLIS_MAX: u32 = 5_000;
@@ -32,95 +35,127 @@ pub(crate) async fn heartbeat(cx: Call<State>, op: Heartbeat) -> Result<Desired,
         releases: op.releases,
         replicas: op.replicas,
     };
+    let mut changes = cx.state().planning.watch();
     take_report(&cx, &report).await?;
     let patience = Duration::from_millis(op.wait_millis.min(WAIT_MILLIS_MAX).into());
     let waiting = tokio::time::sleep(patience);
     tokio::pin!(waiting);
     loop {
-        let change = cx.changed();
-        tokio::pin!(change);
-        change.as_mut().enable();
+        changes.mark_unchanged();
         let desired = desired(&cx, &report).await?;
         if desired.version != op.known {
             return Ok(desired);
         }
         tokio::select! {
             () = &mut waiting => return Ok(desired),
-            () = change => {}
+            _ = changes.changed() => {}
         }
     }
 }
 
 async fn desired(room: &Room<State>, report: &Node) -> Result<Desired, Error> {
-    let services = services(room).await?;
-    let replicas = planned(room, &services, report).await?;
-    let releases = store::wanted_releases(room.db(), &services, &replicas).await?;
+    let plan = planning::plan(room).await?;
+    let replicas = planned(room, &plan, report).await?;
+    let releases = wanted_releases(room, &plan, &replicas).await?;
     let engine = room.state().engine.to_string();
     let version = version(&releases, &replicas);
     Ok(Desired { version, engine, releases, replicas })
 }
 
-async fn services(room: &Room<State>) -> Result<Vec<store::Stored>, Error> {
-    Ok(store::services(room.db(), &Cursor { after: None, limit: Some(500) }).await?)
-}
-
-/// What the node is to run, with what it runs of an older release and is not yet replaced.
+/// What the node is to run, and what was healthy before it as long as it is not.
 async fn planned(
     room: &Room<State>,
-    services: &[store::Stored],
+    plan: &Plan,
     report: &Node,
 ) -> Result<Vec<DesiredReplica>, Error> {
-    let nodes = store::nodes(room.db(), &Cursor { after: None, limit: Some(500) }).await?;
-    let now = room.now();
-    let alive =
-        nodes.iter().filter(|node| now.since(node.seen) < ALIVE || node.node == report.node);
-    let mut alive: Vec<NodeId> = alive.map(|node| node.node).collect();
-    if !alive.contains(&report.node) {
-        alive.push(report.node);
+    let wanted = plan.share(report.node);
+    let unhealthy = plan::unhealthy(wanted, &report.replicas);
+    let units: Vec<String> = unhealthy.iter().map(|new| plan::unit_of(new, report.node)).collect();
+    let before = store::last_healthy(room.db(), &units).await?;
+    let kept = plan::kept(&unhealthy, &report.replicas, &before, report.node);
+    Ok(wanted.iter().cloned().chain(kept).collect())
+}
+
+/// The releases that run, and those that replicas still need.
+async fn wanted_releases(
+    room: &Room<State>,
+    plan: &Plan,
+    replicas: &[DesiredReplica],
+) -> Result<Vec<DesiredRelease>, Error> {
+    let current =
+        plan.current.iter().map(|stored| (&stored.release.service, &stored.release.digest));
+    let used = replicas.iter().map(|replica| (&replica.service, &replica.digest));
+    let wanted: BTreeSet<(&Name, &Digest)> = current.chain(used).collect();
+    let mut releases = Vec::with_capacity(wanted.len());
+    for (service, digest) in wanted {
+        let stored = match plan.current.iter().find(|stored| stored.is(service, digest)) {
+            Some(stored) => Some(Arc::clone(stored)),
+            None => store::release(room.db(), service, digest).await?.map(Arc::new),
+        };
+        let Some(stored) = stored else { continue };
+        releases.push(DesiredRelease {
+            digest: stored.release.digest.clone(),
+            service: stored.release.service.clone(),
+            manifest: stored.manifest.clone(),
+            public_key: stored.release.public_key.clone(),
+            signature: stored.release.signature.clone(),
+        });
     }
-    let units = units(room.state(), services)?;
-    let mut replicas = plan::replicas(&units, &alive, report.node);
-    replicas.extend(plan::kept(&replicas, &report.replicas));
-    Ok(replicas)
+    Ok(releases)
 }
 
 /// A number for a state: equal states have equal numbers.
-fn version(releases: &[api::releases::DesiredRelease], replicas: &[DesiredReplica]) -> u64 {
+fn version(releases: &[DesiredRelease], replicas: &[DesiredReplica]) -> u64 {
     let digests: Vec<&Digest> = releases.iter().map(|release| &release.digest).collect();
     let text = serde_json::to_vec(&(digests, replicas)).unwrap_or_default();
     let hex = Digest::of(&text);
     u64::from_str_radix(&hex.hex()[..15], 16).unwrap_or(1)
 }
 
-/// What is to run at all: a shared service once on each node, a dedicated one for each instance.
-fn units(state: &State, services: &[store::Stored]) -> Result<Vec<Unit>, Error> {
-    let routes = state.routes.read().expect("nobody panics while holding it");
-    let routes = routes.as_ref().ok_or(Error::Starting)?;
-    Ok(plan::units(services, routes.values().map(std::sync::Arc::as_ref)))
-}
-
 async fn take_report(cx: &Call<State>, report: &Node) -> Result<(), Error> {
     let known = store::node(cx.db(), report.node).await?;
+    let silent = known.as_ref().map(|known| report.seen.since(known.seen));
     let same = known.as_ref().is_some_and(|known| {
         (&known.name, &known.releases, &known.replicas)
             == (&report.name, &report.releases, &report.replicas)
-            && report.seen.since(known.seen) < SEEN_AGAIN
     });
-    if same {
+    if same && silent.is_some_and(|silent| silent < SEEN_AGAIN) {
         return Ok(());
     }
-    let owners = owners(cx.state())?;
-    let planned = planned(cx, &services(cx).await?, report).await?;
+    if silent.is_none_or(|silent| silent >= ALIVE) {
+        // The plan counts on it from now on.
+        let mut write = cx.begin().await?;
+        store::put_node(write.tx(), report).await?;
+        write.commit().await?;
+    }
+    let plan = planning::plan(cx).await?;
+    let planned = planned(cx, &plan, report).await?;
+    let healthy = newly_healthy(cx, report, plan.share(report.node)).await?;
     let mut write = cx.begin().await?;
     store::put_node(write.tx(), report).await?;
-    tell_gateways(&mut write, report, &planned, &owners).await?;
+    for (unit, digest) in healthy {
+        store::put_healthy(write.tx(), &unit, &digest).await?;
+    }
+    tell_gateways(&mut write, report, &planned, &plan.owners).await?;
     Ok(write.commit().await?)
 }
 
-fn owners(state: &State) -> Result<BTreeMap<InstanceId, AccountId>, Error> {
-    let routes = state.routes.read().expect("nobody panics while holding it");
-    let routes = routes.as_ref().ok_or(Error::Starting)?;
-    Ok(routes.values().map(|route| (route.instance, route.account)).collect())
+/// What is healthy of what should run, and was not yet when that was written down last: it is what
+/// is gone back to when a later release is not healthy.
+async fn newly_healthy(
+    room: &Room<State>,
+    report: &Node,
+    wanted: &[DesiredReplica],
+) -> Result<Vec<(String, Digest)>, Error> {
+    let unhealthy: BTreeSet<ReplicaId> =
+        plan::unhealthy(wanted, &report.replicas).iter().map(|replica| replica.replica).collect();
+    let healthy = wanted.iter().filter(|replica| !unhealthy.contains(&replica.replica));
+    let mut healthy: Vec<(String, Digest)> =
+        healthy.map(|new| (plan::unit_of(new, report.node), new.digest.clone())).collect();
+    let units: Vec<String> = healthy.iter().map(|(unit, _)| unit.clone()).collect();
+    let before = store::last_healthy(room.db(), &units).await?;
+    healthy.retain(|(unit, digest)| before.get(unit) != Some(digest));
+    Ok(healthy)
 }
 
 /// A node is believed about what it was asked to run, and about nothing else: whose replica it is
@@ -132,10 +167,12 @@ async fn tell_gateways(
     owners: &BTreeMap<InstanceId, AccountId>,
 ) -> Result<(), Error> {
     let healthy = report.replicas.iter().filter(|replica| replica.state == ReplicaState::Healthy);
+    let planned: BTreeMap<ReplicaId, &DesiredReplica> =
+        planned.iter().map(|plan| (plan.replica, plan)).collect();
     let healthy: BTreeMap<ReplicaId, (&DesiredReplica, &str)> = healthy
         .filter_map(|replica| {
-            let plan = planned.iter().find(|plan| plan.replica == replica.replica)?;
-            Some((plan.replica, (plan, replica.address.as_str())))
+            let plan = planned.get(&replica.replica)?;
+            Some((plan.replica, (*plan, replica.address.as_str())))
         })
         .collect();
     let told = store::replicas(write.tx(), report.node).await?;
@@ -164,26 +201,21 @@ async fn tell_gateways(
     Ok(())
 }
 
-/// The replicas of a node that is not heard of any more are used by nobody.
+/// The replicas of a node that is not heard of any more are used by nobody, and others take over.
 pub(crate) async fn forget_the_gone(room: Room<State>) -> Result<Next, Error> {
-    let now = room.now();
-    let cursor = Cursor { after: None, limit: Some(500) };
-    for node in store::nodes(room.db(), &cursor).await? {
-        if now.since(node.seen) < ALIVE {
-            continue;
-        }
+    for node in store::gone(room.db(), room.now().minus(ALIVE)).await? {
         let mut write = room.begin().await?;
-        let told = store::replicas(write.tx(), node.node).await?;
-        if told.is_empty() {
-            continue;
-        }
-        for (replica, _) in told {
+        for (replica, _) in store::replicas(write.tx(), node).await? {
             store::delete_replica(write.tx(), replica).await?;
             write.remove::<ReplicaAddress>(&replica.to_string()).await?;
         }
         write.commit().await?;
     }
-    Ok(Next::Idle)
+    // Whoever waits for another plan hears of it.
+    match planning::plan(&room).await {
+        Ok(_) | Err(Error::Starting) => Ok(Next::Idle),
+        Err(problem) => Err(problem),
+    }
 }
 
 pub(crate) async fn list_nodes(cx: Call<State>, op: ListNodes) -> Result<Page<Node>, Error> {

@@ -4,6 +4,11 @@
 //! (rendezvous hashing, Thaler and Ravishankar 1998): when a node comes or goes only its share
 //! moves.
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
 use api::{
     configurator::{InstanceState, Route},
     manifest::Tenancy,
@@ -25,7 +30,10 @@ pub(crate) struct Unit {
 }
 
 /// What the services and instances amount to.
-pub(crate) fn units<'r>(services: &[Stored], routes: impl Iterator<Item = &'r Route>) -> Vec<Unit> {
+pub(crate) fn units<'r>(
+    services: &[Arc<Stored>],
+    routes: impl Iterator<Item = &'r Route>,
+) -> Vec<Unit> {
     let mut units = Vec::new();
     for stored in services {
         if stored.manifest.service.tenancy == Tenancy::Shared {
@@ -63,44 +71,62 @@ pub(crate) fn replicas(units: &[Unit], alive: &[NodeId], node: NodeId) -> Vec<De
             alive.iter().max_by_key(|node| (rank(node), **node)) == Some(&node)
         }
     };
-    let replica = |unit: &Unit| {
-        let what = unit.instance.map_or_else(|| unit.service.to_string(), |id| id.to_string());
-        DesiredReplica {
-            replica: ReplicaId::named(&[&node.to_string(), &what, unit.digest.as_str()]),
-            digest: unit.digest.clone(),
-            service: unit.service.clone(),
-            instance: unit.instance,
-            size: unit.size.clone(),
-            generation: unit.generation,
-        }
+    let replica = |unit: &Unit| DesiredReplica {
+        replica: replica_id(node, &unit.service, unit.instance, &unit.digest),
+        digest: unit.digest.clone(),
+        service: unit.service.clone(),
+        instance: unit.instance,
+        size: unit.size.clone(),
+        generation: unit.generation,
     };
     units.iter().filter(here).map(replica).collect()
 }
 
-/// What runs of an older release is kept until what replaces it is healthy.
-pub(crate) fn kept(wanted: &[DesiredReplica], reported: &[ReplicaReport]) -> Vec<DesiredReplica> {
-    let healthy = |id: ReplicaId| {
-        reported.iter().any(|r| r.replica == id && r.state == ReplicaState::Healthy)
+fn replica_id(
+    node: NodeId,
+    service: &Name,
+    instance: Option<InstanceId>,
+    digest: &Digest,
+) -> ReplicaId {
+    let what = instance.map_or_else(|| service.to_string(), |id| id.to_string());
+    ReplicaId::named(&[&node.to_string(), &what, digest.as_str()])
+}
+
+/// What the health of releases is remembered for: an instance wherever it is, or a shared service
+/// on a node.
+pub(crate) fn unit_of(replica: &DesiredReplica, node: NodeId) -> String {
+    replica.instance.map_or_else(|| format!("{node}/{}", replica.service), |id| id.to_string())
+}
+
+/// What should run and is not healthy.
+pub(crate) fn unhealthy(
+    wanted: &[DesiredReplica],
+    reported: &[ReplicaReport],
+) -> Vec<DesiredReplica> {
+    let running = reported.iter().filter(|replica| replica.state == ReplicaState::Healthy);
+    let healthy: BTreeSet<ReplicaId> = running.map(|replica| replica.replica).collect();
+    wanted.iter().filter(|replica| !healthy.contains(&replica.replica)).cloned().collect()
+}
+
+/// What runs beside what is not healthy yet: the release that was healthy last, whether or not it
+/// still runs, or what is healthy now if none is remembered.
+pub(crate) fn kept(
+    unhealthy: &[DesiredReplica],
+    reported: &[ReplicaReport],
+    last_healthy: &BTreeMap<String, Digest>,
+    node: NodeId,
+) -> Vec<DesiredReplica> {
+    let runs = |new: &DesiredReplica| {
+        let mut healthy = reported.iter().filter(|old| old.state == ReplicaState::Healthy);
+        healthy.find(|old| (&old.service, old.instance) == (&new.service, new.instance))
     };
-    let still_needed = |old: &&ReplicaReport| {
-        let successor =
-            wanted.iter().find(|new| (&new.service, new.instance) == (&old.service, old.instance));
-        successor.is_some_and(|new| new.replica != old.replica && !healthy(new.replica))
+    let keep = |new: &DesiredReplica| {
+        let last = last_healthy.get(&unit_of(new, node));
+        let digest = last.or_else(|| runs(new).map(|old| &old.digest))?.clone();
+        let replica = replica_id(node, &new.service, new.instance, &digest);
+        (digest != new.digest).then(|| DesiredReplica { replica, digest, ..new.clone() })
     };
-    let keep = |old: &ReplicaReport| {
-        let successor =
-            wanted.iter().find(|new| (&new.service, new.instance) == (&old.service, old.instance));
-        DesiredReplica {
-            replica: old.replica,
-            digest: old.digest.clone(),
-            service: old.service.clone(),
-            instance: old.instance,
-            size: successor.and_then(|new| new.size.clone()),
-            generation: successor.map_or(0, |new| new.generation),
-        }
-    };
-    let running = reported.iter().filter(|old| old.state == ReplicaState::Healthy);
-    running.filter(still_needed).map(keep).collect()
+    unhealthy.iter().filter_map(keep).collect()
 }
 
 fn number(parts: &[&str]) -> u64 {
@@ -171,9 +197,21 @@ mod tests {
         let running = report(&old[0], ReplicaState::Healthy);
         let starting = report(&new[0], ReplicaState::Starting);
         let healthy = report(&new[0], ReplicaState::Healthy);
-        assert_eq!(kept(&new, std::slice::from_ref(&running))[0].replica, old[0].replica);
-        assert_eq!(kept(&new, &[running.clone(), starting]).len(), 1);
-        assert_eq!(kept(&new, &[running, healthy]), vec![]);
-        assert_eq!(kept(&old, &[report(&old[0], ReplicaState::Healthy)]), vec![]);
+        let nothing = BTreeMap::new();
+        let kept =
+            |wanted: &[DesiredReplica], reported: &[ReplicaReport], last: &BTreeMap<_, _>| {
+                kept(&unhealthy(wanted, reported), reported, last, node)
+            };
+        assert_eq!(kept(&new, std::slice::from_ref(&running), &nothing), old);
+        assert_eq!(kept(&new, &[running.clone(), starting.clone()], &nothing).len(), 1);
+        assert_eq!(kept(&new, &[running.clone(), healthy.clone()], &nothing), vec![]);
+        assert_eq!(kept(&old, &[report(&old[0], ReplicaState::Healthy)], &nothing), vec![]);
+        // It is remembered also when it does not run any more, until the new one is healthy.
+        let last = BTreeMap::from([(unit_of(&old[0], node), old[0].digest.clone())]);
+        let failing = report(&old[0], ReplicaState::Failing);
+        assert_eq!(kept(&new, &[failing, starting.clone()], &last), old);
+        assert_eq!(kept(&new, &[], &last), old);
+        assert_eq!(kept(&new, &[healthy], &last), vec![]);
+        assert_eq!(kept(&old, &[], &last), vec![]);
     }
 }

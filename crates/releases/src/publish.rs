@@ -4,16 +4,17 @@ use api::{
     manifest::Manifest,
     prices::PriceBook,
     releases::{
-        ListReleases, ListServices, PublishRelease, Release, ReleasePhase, ReleaseState,
-        ReplicaState, ServiceSummary, signed_text,
+        ListReleases, ListServices, Node, OnNodes, PublishRelease, Release, ReleasePhase,
+        ReleaseState, ReplicaState, ServiceSummary, signed_text,
     },
 };
 use chassis::Call;
 use ed25519_dalek::{Signature, VerifyingKey};
-use types::{Cursor, Page};
+use types::{Cursor, Digest, Page};
 
 use crate::{
     Error, State, announce, packages,
+    planning::{self, ALIVE, Plan},
     store::{self, Stored},
 };
 
@@ -30,14 +31,16 @@ pub(crate) async fn publish_release(cx: Call<State>, op: PublishRelease) -> Resu
         signature: op.signature.to_lowercase(),
         created: cx.now(),
         problem: None,
+        current: false,
+        on_nodes: OnNodes::default(),
     };
-    let stored = Stored { release, manifest, prices };
     let mut write = cx.begin().await?;
-    let release = &stored.release;
     let bound = store::bind_publisher(write.tx(), &release.service, &release.public_key).await;
     if !bound? {
-        return Err(Error::OtherPublisher(release.service.clone()));
+        return Err(Error::OtherPublisher(release.service));
     }
+    let turn = store::next_turn(write.tx(), &release.service).await?;
+    let stored = Stored { release, manifest, prices, turn };
     // Published again, it is announced again: whatever was missed is told now.
     store::put_release(write.tx(), &stored).await?;
     write.commit().await?;
@@ -47,7 +50,8 @@ pub(crate) async fn publish_release(cx: Call<State>, op: PublishRelease) -> Resu
     }
     let (service, digest) = (&stored.release.service, &stored.release.digest);
     let now = store::release(cx.db(), service, digest).await?;
-    Ok(now.ok_or(Error::NoService)?.release)
+    let release = now.ok_or(Error::NoService)?.release;
+    Ok(Release { current: release.phase == ReleasePhase::Published, ..release })
 }
 
 fn check_signature(op: &PublishRelease) -> Result<(), Error> {
@@ -77,7 +81,44 @@ pub(crate) async fn list_releases(
 ) -> Result<Page<Release>, Error> {
     let cursor = Cursor { after: op.after, limit: op.limit };
     let releases = store::releases(cx.db(), &op.service, &cursor).await?;
-    Ok(Page::cut(releases, &cursor, |release| release.created.micros().to_string()))
+    let page = Page::cut(releases, &cursor, |stored| stored.turn.to_string());
+    let nodes = store::alive_nodes(cx.db(), cx.now().minus(ALIVE)).await?;
+    let plan = planning::plan(&cx).await?;
+    let shown = |stored: Stored| Release {
+        current: plan.current.iter().any(|current| current.release.digest == stored.release.digest),
+        on_nodes: on_nodes(&stored.release.digest, &plan, &nodes),
+        ..stored.release
+    };
+    Ok(Page { items: page.items.into_iter().map(shown).collect(), next: page.next })
+}
+
+/// What the living say of a release.
+fn on_nodes(digest: &Digest, plan: &Plan, nodes: &[Node]) -> OnNodes {
+    let mut said = OnNodes { nodes: count(nodes.len()), ..OnNodes::default() };
+    said.replicas = count(plan.replicas_of(digest));
+    for node in nodes {
+        let mut problem = None;
+        for report in node.releases.iter().filter(|report| report.digest == *digest) {
+            said.ready += u32::from(report.state == ReleaseState::Ready);
+            if report.state == ReleaseState::Failed {
+                said.failed += 1;
+                problem = Some(&report.log);
+            }
+        }
+        for report in node.replicas.iter().filter(|report| report.digest == *digest) {
+            said.healthy += u32::from(report.state == ReplicaState::Healthy);
+            if report.state == ReplicaState::Failing {
+                problem.get_or_insert(&report.log);
+            }
+        }
+        let told = problem.map(|log| format!("node `{}`: {}", node.name, log.trim()));
+        said.problem = said.problem.or(told);
+    }
+    said
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 pub(crate) async fn list_services(
@@ -86,19 +127,14 @@ pub(crate) async fn list_services(
 ) -> Result<Page<ServiceSummary>, Error> {
     let cursor = Cursor { after: op.after, limit: op.limit };
     let services = store::services(cx.db(), &cursor).await?;
-    let nodes = store::nodes(cx.db(), &Cursor::default()).await?;
+    let nodes = store::alive_nodes(cx.db(), cx.now().minus(ALIVE)).await?;
+    let plan = planning::plan(&cx).await?;
     let summary = |stored: Stored| {
-        let digest = &stored.release.digest;
-        let ready = nodes.iter().filter(|node| {
-            node.releases.iter().any(|r| r.digest == *digest && r.state == ReleaseState::Ready)
-        });
-        let healthy = nodes.iter().flat_map(|node| &node.replicas).filter(|replica| {
-            replica.service == stored.release.service && replica.state == ReplicaState::Healthy
-        });
+        let OnNodes { ready, healthy, .. } = on_nodes(&stored.release.digest, &plan, &nodes);
         ServiceSummary {
-            title: stored.manifest.service.title.clone(),
-            nodes_ready: u32::try_from(ready.count()).unwrap_or(u32::MAX),
-            replicas_healthy: u32::try_from(healthy.count()).unwrap_or(u32::MAX),
+            title: stored.manifest.service.title,
+            nodes_ready: ready,
+            replicas_healthy: healthy,
             release: stored.release.digest,
             service: stored.release.service,
         }

@@ -1,14 +1,14 @@
 //! The tables.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use api::{
     manifest::Manifest,
     prices::PriceBook,
-    releases::{DesiredRelease, DesiredReplica, Node, Release, ReleasePhase},
+    releases::{Node, OnNodes, Release, ReleasePhase},
 };
 use db::On;
-use types::{Cursor, Digest, Name, NodeId, ReplicaId};
+use types::{Cursor, Digest, Name, NodeId, ReplicaId, Timestamp};
 
 type Result<T> = std::result::Result<T, db::Error>;
 
@@ -18,9 +18,18 @@ pub(crate) struct Stored {
     pub(crate) release: Release,
     pub(crate) manifest: Manifest,
     pub(crate) prices: PriceBook,
+    /// When its turn is among the service's releases: each time that one is published counts.
+    pub(crate) turn: u64,
 }
 
-/// Binds the service to the key, or answers whether it is bound to it already.
+impl Stored {
+    pub(crate) fn is(&self, service: &Name, digest: &Digest) -> bool {
+        (&self.release.service, &self.release.digest) == (service, digest)
+    }
+}
+
+/// Binds the service to the key, or answers whether it is bound to it already. The service is
+/// locked until the transaction ends.
 pub(crate) async fn bind_publisher(
     tx: &mut db::Tx,
     service: &Name,
@@ -31,19 +40,31 @@ pub(crate) async fn bind_publisher(
         .bind(public_key)
         .run(&mut *tx)
         .await?;
-    let bound: String = db::query("select public_key from publisher where service = ?")
-        .bind(service)
-        .one(tx, |row| row.get("public_key"))
-        .await?;
+    let bound: String =
+        db::query("select public_key from publisher where service = ? /*for update*/")
+            .bind(service)
+            .one(tx, |row| row.get("public_key"))
+            .await?;
     Ok(bound == public_key)
 }
 
+/// The turn of whoever is published now.
+pub(crate) async fn next_turn(tx: &mut db::Tx, service: &Name) -> Result<u64> {
+    db::query("select coalesce(max(turn), 0) + 1 as turn from release where service = ?")
+        .bind(service)
+        .one(tx, |row| row.get("turn"))
+        .await
+}
+
+/// Puts a release, or takes a known one up again at its new turn. What everybody has agreed to is
+/// not asked about again.
 pub(crate) async fn put_release(tx: &mut db::Tx, stored: &Stored) -> Result<()> {
     let release = &stored.release;
     db::query(
         "insert into release (service, digest, phase, manifest, prices, public_key, signature,
-         problem, created) values (?, ?, ?, ?, ?, ?, ?, ?, ?)
-         on conflict (service, digest) do update set phase = excluded.phase, problem = null",
+         problem, created, turn) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         on conflict (service, digest) do update set problem = null, turn = excluded.turn,
+         phase = case when release.phase = ? then release.phase else excluded.phase end",
     )
     .bind(&release.service)
     .bind(&release.digest)
@@ -54,6 +75,8 @@ pub(crate) async fn put_release(tx: &mut db::Tx, stored: &Stored) -> Result<()> 
     .bind(&release.signature)
     .bind(release.problem.as_deref())
     .bind(release.created)
+    .bind(stored.turn)
+    .bind_json(&ReleasePhase::Promoting)
     .run(tx)
     .await
     .map(drop)
@@ -68,12 +91,14 @@ fn read_release(row: &db::Row) -> Result<Release> {
         signature: row.get("signature")?,
         created: row.get("created")?,
         problem: row.get("problem")?,
+        current: false,
+        on_nodes: OnNodes::default(),
     })
 }
 
 fn read(row: &db::Row) -> Result<Stored> {
     let (manifest, prices) = (row.json("manifest")?, row.json("prices")?);
-    Ok(Stored { release: read_release(row)?, manifest, prices })
+    Ok(Stored { release: read_release(row)?, manifest, prices, turn: row.get("turn")? })
 }
 
 pub(crate) async fn release(
@@ -88,42 +113,45 @@ pub(crate) async fn release(
         .await
 }
 
-/// Newest first; the cursor is the moment of the last one in microseconds.
-pub(crate) async fn releases(on: impl On, service: &Name, cursor: &Cursor) -> Result<Vec<Release>> {
+/// The one that was published last first; the cursor is the turn of the last one.
+pub(crate) async fn releases(on: impl On, service: &Name, cursor: &Cursor) -> Result<Vec<Stored>> {
     let before: i64 =
         cursor.after.as_deref().and_then(|text| text.parse().ok()).unwrap_or(i64::MAX);
-    db::query(
-        "select * from release where service = ? and created < ? order by created desc limit ?",
-    )
-    .bind(service)
-    .bind(before)
-    .bind(cursor.rows())
-    .all(on, read_release)
-    .await
-}
-
-pub(crate) async fn releases_in(on: impl On, phase: ReleasePhase) -> Result<Vec<Stored>> {
-    db::query("select * from release where phase = ? order by created limit 100")
-        .bind_json(&phase)
+    db::query("select * from release where service = ? and turn < ? order by turn desc limit ?")
+        .bind(service)
+        .bind(before)
+        .bind(cursor.rows())
         .all(on, read)
         .await
 }
 
-pub(crate) async fn set_phase(
+/// At most 100 that are on their way, in the order of their turns.
+pub(crate) async fn unsettled(on: impl On) -> Result<Vec<Stored>> {
+    db::query("select * from release where phase in (?, ?) order by turn, service limit 100")
+        .bind_json(&ReleasePhase::Announcing)
+        .bind_json(&ReleasePhase::Promoting)
+        .all(on, read)
+        .await
+}
+
+/// Answers whether it is still the release's turn.
+pub(crate) async fn settle(
     tx: &mut db::Tx,
-    service: &Name,
-    digest: &Digest,
+    stored: &Stored,
     phase: ReleasePhase,
     problem: Option<&str>,
-) -> Result<()> {
-    db::query("update release set phase = ?, problem = ? where service = ? and digest = ?")
-        .bind_json(&phase)
-        .bind(problem)
-        .bind(service)
-        .bind(digest)
-        .run(tx)
-        .await
-        .map(drop)
+) -> Result<bool> {
+    db::query(
+        "update release set phase = ?, problem = ? where service = ? and digest = ? and turn = ?",
+    )
+    .bind_json(&phase)
+    .bind(problem)
+    .bind(&stored.release.service)
+    .bind(&stored.release.digest)
+    .bind(stored.turn)
+    .run(tx)
+    .await
+    .map(|changed| changed == 1)
 }
 
 pub(crate) async fn set_current(tx: &mut db::Tx, service: &Name, digest: &Digest) -> Result<()> {
@@ -150,27 +178,38 @@ pub(crate) async fn services(on: impl On, cursor: &Cursor) -> Result<Vec<Stored>
     .await
 }
 
-/// The releases that run, and those that replicas still need.
-pub(crate) async fn wanted_releases(
+/// The release of each service that runs, by name.
+pub(crate) async fn current(on: impl On) -> Result<Vec<(Name, Digest)>> {
+    db::query("select service, digest from service order by service")
+        .all(on, |row| Ok((row.get("service")?, row.get("digest")?)))
+        .await
+}
+
+/// What was healthy last of some units.
+pub(crate) async fn last_healthy(
     on: &db::Db,
-    services: &[Stored],
-    replicas: &[DesiredReplica],
-) -> Result<Vec<DesiredRelease>> {
-    let current = services.iter().map(|stored| (&stored.release.service, &stored.release.digest));
-    let used = replicas.iter().map(|replica| (&replica.service, &replica.digest));
-    let wanted: BTreeSet<_> = current.chain(used).collect();
-    let mut releases = Vec::with_capacity(wanted.len());
-    for (service, digest) in wanted {
-        let Some(stored) = release(on, service, digest).await? else { continue };
-        releases.push(DesiredRelease {
-            digest: stored.release.digest,
-            service: stored.release.service,
-            manifest: stored.manifest,
-            public_key: stored.release.public_key,
-            signature: stored.release.signature,
-        });
+    units: &[String],
+) -> Result<BTreeMap<String, Digest>> {
+    let mut found = BTreeMap::new();
+    for units in units.chunks(100) {
+        let places = vec!["?"; units.len()].join(", ");
+        let text = format!("select unit, digest from healthy_release where unit in ({places})");
+        let query = units.iter().fold(db::query(&text), db::Query::bind);
+        found.extend(query.all(on, |row| Ok((row.get("unit")?, row.get("digest")?))).await?);
     }
-    Ok(releases)
+    Ok(found)
+}
+
+pub(crate) async fn put_healthy(tx: &mut db::Tx, unit: &str, digest: &Digest) -> Result<()> {
+    db::query(
+        "insert into healthy_release (unit, digest) values (?, ?)
+         on conflict (unit) do update set digest = excluded.digest",
+    )
+    .bind(unit)
+    .bind(digest)
+    .run(tx)
+    .await
+    .map(drop)
 }
 
 pub(crate) async fn put_node(tx: &mut db::Tx, node: &Node) -> Result<()> {
@@ -210,6 +249,30 @@ pub(crate) async fn nodes(on: impl On, cursor: &Cursor) -> Result<Vec<Node>> {
         .bind(cursor.rows())
         .all(on, read_node)
         .await
+}
+
+/// Who was heard of after `since`.
+pub(crate) async fn alive(on: impl On, since: Timestamp) -> Result<Vec<NodeId>> {
+    db::query("select id from node where seen > ? order by id")
+        .bind(since)
+        .all(on, |row| row.get("id"))
+        .await
+}
+
+/// The same, with what they report.
+pub(crate) async fn alive_nodes(on: impl On, since: Timestamp) -> Result<Vec<Node>> {
+    db::query("select * from node where seen > ? order by id").bind(since).all(on, read_node).await
+}
+
+/// Who was not heard of after `since`, and has replicas that the gateways were told of.
+pub(crate) async fn gone(on: impl On, since: Timestamp) -> Result<Vec<NodeId>> {
+    db::query(
+        "select distinct n.id from node n join replica r on r.node = n.id where n.seen <= ?
+         order by n.id",
+    )
+    .bind(since)
+    .all(on, |row| row.get("id"))
+    .await
 }
 
 /// The replicas of a node that the gateways were told of, with their addresses.

@@ -12,6 +12,11 @@ use super::{
 /// The most characters that a field of the set-up page takes.
 const MAX_VALUE: usize = 500;
 
+/// Whether a meter's name is one that the platform counts by itself.
+pub(crate) fn is_reserved_meter(name: &str) -> bool {
+    name == crate::billing::JOB_MILLISECONDS
+}
+
 impl Manifest {
     /// Whether these modules can be taken together. The error is a sentence for the customer.
     pub fn check_modules(&self, wanted: &BTreeSet<String>) -> Result<(), String> {

@@ -99,7 +99,7 @@ fn service(table: &Table<'_>) -> Option<Service> {
     table.only(&["name", "title", "summary", "tenancy", "exact_paths"]);
     let name = table.need("name", "name = \"…\"").and_then(|node| {
         let name: Name = node.parse()?;
-        if crate::RESERVED.contains(&name.as_str()) {
+        if crate::is_reserved(name.as_str()) {
             return node.fail(format!("`{name}` is a part of the platform"), "choose another name");
         }
         if name.as_str().len() > 40 {
@@ -288,6 +288,9 @@ fn requires(table: &Table<'_>, module: &str, names: &[&str]) -> Vec<String> {
 
 fn meter(name: &str, table: &Table<'_>) -> Option<Meter> {
     table.only(&["title", "unit", "count", "match", "status"]);
+    if check::is_reserved_meter(name) {
+        table.fault("is what the platform counts jobs' time by", "choose another name");
+    }
     let title = title(table, name);
     let counts = [
         ("requests", Count::Requests),

@@ -162,6 +162,11 @@ impl<'t> Table<'t> {
         self.reader.fault(self.at, &self.key, problem, mend);
     }
 
+    /// Whether anything was wrong in the file so far.
+    pub(crate) fn has_faults(&self) -> bool {
+        !self.reader.faults.borrow().is_empty()
+    }
+
     /// What is at a dotted path, or the last thing on the way to it: for telling where in a file
     /// something is missing.
     pub(crate) fn fault_near(&self, path: &[&str], problem: &str, mend: String) {

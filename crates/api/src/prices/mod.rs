@@ -3,6 +3,8 @@
 mod check;
 mod parse;
 
+pub use check::Flaw;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;

@@ -4,16 +4,14 @@ use std::collections::BTreeMap;
 
 use types::Amount;
 
-use super::{JobPrice, ModulePrice, Plan, PriceBook, Rate, SizePrice, Tier};
+use super::{
+    JobPrice, ModulePrice, Plan, PriceBook, Rate, SizePrice, Tier,
+    check::{COUNT_MAX, Flaw, MONTH_SECONDS},
+};
 use crate::manifest::{
     reader::{NAMES, Node, Table},
     title_of,
 };
-
-/// A stay at a size is never billed for more than it could have lasted in a month.
-const MONTH_SECONDS: u64 = 31 * 24 * 3600;
-/// The most units that a rate can speak of.
-const MAX_COUNT: u64 = 1_000_000_000_000_000;
 
 pub(super) fn book(root: &Table<'_>) -> Option<PriceBook> {
     root.only(&["service", "currency", "effective", "plans"]);
@@ -26,7 +24,14 @@ pub(super) fn book(root: &Table<'_>) -> Option<PriceBook> {
         table.fault("has no plan", "write `[plans.basic]`");
     }
     let plans = named(root, "plans", plan);
-    Some(PriceBook { service: service?, currency: currency?, effective: effective?, plans })
+    let book = PriceBook { service: service?, currency: currency?, effective: effective?, plans };
+    if !root.has_faults()
+        && let Err(Flaw { key, problem, mend }) = book.check_each()
+    {
+        let key: Vec<&str> = key.iter().map(String::as_str).collect();
+        root.fault_near(&key, &problem, mend);
+    }
+    Some(book)
 }
 
 /// The entries of the table `key` that could be read.
@@ -90,7 +95,7 @@ fn rate(table: &Table<'_>) -> Option<Rate> {
         ("package", Model::Package),
     ];
     let model = table.need("model", "model = \"per_unit\"")?.one_of(&models)?;
-    let included = count(table, "included", MAX_COUNT);
+    let included = count(table, "included", COUNT_MAX);
     match model {
         Model::Graduated => {
             table.only(&["model", "included", "tiers"]);
@@ -105,7 +110,7 @@ fn rate(table: &Table<'_>) -> Option<Rate> {
         Model::Package => {
             table.only(&["model", "included", "size", "price"]);
             let size =
-                table.need("size", "size = 1_000").and_then(|node| node.number(1..=MAX_COUNT));
+                table.need("size", "size = 1_000").and_then(|node| node.number(1..=COUNT_MAX));
             let price = amount(table, "price");
             Some(Rate::Package { included, size: size?, price: price? })
         }
@@ -127,7 +132,7 @@ fn tiers(node: &Node<'_>, included: u64) -> Option<Vec<Tier>> {
         let is_last = position + 1 == list.len();
         let up_to = match table.get("up_to") {
             Some(node) if is_last => node.fail("the last tier must be open", "remove `up_to`"),
-            Some(node) => node.number(1..=MAX_COUNT).inspect(|up_to| {
+            Some(node) => node.number(1..=COUNT_MAX).inspect(|up_to| {
                 if *up_to <= below {
                     let mend = format!("write more than {below}");
                     node.fault("a tier must end after what is before it", mend);

@@ -10,8 +10,8 @@ pub(crate) use events::{
     EventKey, UsageQuery, events, events_between, events_until, newest_events,
 };
 pub(crate) use prices::{
-    book_at, books, books_now, books_of, insert_service, put_book, put_words, service_to_change,
-    sold, words_of,
+    book_at, books, books_now, books_of, delete_service_without_prices, insert_service, put_book,
+    put_words, service_to_change, sold, words_of,
 };
 pub(crate) use subscriptions::{cycle, delete_terms, insert_cycle, insert_terms, taken, terms};
 pub(crate) use usage::{

@@ -34,6 +34,18 @@ pub(crate) async fn service_to_change(tx: &mut db::Tx, service: &Name) -> Stored
         .await
 }
 
+/// A release that was never promoted leaves no service behind.
+pub(crate) async fn delete_service_without_prices(tx: &mut db::Tx, service: &Name) -> Stored<()> {
+    db::query(
+        "delete from price_service where service = ?
+         and not exists (select 1 from price_book b where b.service = price_service.service)",
+    )
+    .bind(service)
+    .run(tx)
+    .await
+    .map(drop)
+}
+
 /// Puts a version, in place of one of the same moment.
 pub(crate) async fn put_book(tx: &mut db::Tx, book: &PriceBook) -> Stored<()> {
     db::query(

@@ -82,7 +82,8 @@ fn is_going(releases: &[Release], nodes: &[Node], service: &Name) -> bool {
     let under_way = |state| matches!(state, ReleaseState::Fetching | ReleaseState::Building);
     let reports = nodes.iter().filter(|node| node.alive).flat_map(|node| &node.releases);
     let mut of_service = reports.filter(|report| report.service == *service);
-    releases.iter().any(|release| release.phase == ReleasePhase::Announcing)
+    let on_its_way = [ReleasePhase::Announcing, ReleasePhase::Promoting];
+    releases.iter().any(|release| on_its_way.contains(&release.phase))
         || of_service.any(|report| under_way(report.state))
 }
 

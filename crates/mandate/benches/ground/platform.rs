@@ -6,7 +6,7 @@ use std::{future::Future, net::SocketAddr, path::Path, sync::Arc, time::Duration
 use anyhow::ensure;
 use api::{
     Client,
-    access::{CatalogueEntry, PutCatalogue},
+    access::{CatalogueEntry, PromoteCatalogue, PutCatalogue},
     configurator::{InstanceState, Route},
     identity::{RegisterAccount, SignIn},
     manifest::Manifest,
@@ -144,8 +144,10 @@ async fn publish(house: &House, manifest: &Manifest) -> anyhow::Result<()> {
         let (permission, title) = (named(verb)?, entry.title.clone());
         permissions.push(CatalogueEntry { permission, title, level: entry.level });
     }
-    let catalogue = PutCatalogue { service: service.clone(), permissions };
-    house.client("releases")?.call(catalogue).await?;
+    let (releases, release) = (house.client("releases")?, types::Digest::of(b"forum"));
+    let (put, promoted) = (release.clone(), service.clone());
+    releases.call(PutCatalogue { service, release: put, permissions }).await?;
+    releases.call(PromoteCatalogue { service: promoted, release, turn: 1 }).await?;
     wait_for("the catalogue", async || Ok(house.guard().knows("forum.addUsers"))).await
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use api::{
     billing::PutPriceBook,
-    releases::{self, ListReleases, ListServices, PutPackage, ReleasePhase},
+    releases::{self, ListReleases, ListServices, OnNodes, PutPackage, ReleasePhase},
 };
 use clap::{Args, Subcommand};
 use types::{Digest, Name};
@@ -44,6 +44,10 @@ enum ServiceVerb {
         /// Make the key that `--key` names
         #[arg(long, requires = "key")]
         new_key: bool,
+        /// Wait until every node has it and its replicas are healthy; fail with what a node says
+        /// that cannot have it or run it
+        #[arg(long)]
+        wait: bool,
     },
     /// Publish `prices.toml` of a folder on its own, without a release
     Prices {
@@ -57,10 +61,10 @@ enum ServiceVerb {
 impl Service {
     pub(super) async fn run(self, cx: &Context) -> Outcome {
         match self.verb {
-            ServiceVerb::Publish { dir, key, new_key } => {
+            ServiceVerb::Publish { dir, key, new_key, wait } => {
                 let may_make = new_key || key.is_none();
                 let key = key.unwrap_or_else(|| cx.home().join("publisher.key"));
-                publish(cx, dir, (key, may_make)).await
+                publish(cx, dir, (key, may_make), wait).await
             }
             ServiceVerb::Prices { dir } => {
                 let texts = publish::Texts::read(&dir)?;
@@ -87,7 +91,12 @@ impl Service {
     }
 }
 
-async fn publish(cx: &Context, dir: PathBuf, (key, may_make): (PathBuf, bool)) -> Outcome {
+async fn publish(
+    cx: &Context,
+    dir: PathBuf,
+    (key, may_make): (PathBuf, bool),
+    wait: bool,
+) -> Outcome {
     let mut progress = Progress::begin(cx);
     let texts = publish::Texts::read(&dir)?;
     let publisher = Publisher::open(key, may_make)?;
@@ -109,7 +118,10 @@ async fn publish(cx: &Context, dir: PathBuf, (key, may_make): (PathBuf, bool)) -
     let (service, release) =
         (package.texts.service().clone(), publisher.release(package.texts, digest.clone()));
     announced(&mut progress, &cx.ask(release).await?)?;
-    let release = published(cx, &mut progress, service, digest).await?;
+    let mut release = published(cx, &mut progress, &service, &digest).await?;
+    if wait {
+        release = healthy(cx, &mut progress, &service, &digest).await?;
+    }
     cx.show(&release, |release| {
         let text = record(&[
             ("service", Some(release.service.to_string())),
@@ -121,22 +133,30 @@ async fn publish(cx: &Context, dir: PathBuf, (key, may_make): (PathBuf, bool)) -
     })
 }
 
+/// The release as it is now; nothing if it is not listed.
+async fn listed(
+    cx: &Context,
+    service: &Name,
+    digest: &Digest,
+) -> Result<Option<releases::Release>, super::Failure> {
+    // What was published last comes first.
+    let page = |after, limit| ListReleases { service: service.clone(), after, limit };
+    let releases = cx.list(Some(100), page).await?.items;
+    Ok(releases.into_iter().find(|release| release.digest == *digest))
+}
+
 async fn published(
     cx: &Context,
     progress: &mut Progress,
-    service: Name,
-    digest: Digest,
+    service: &Name,
+    digest: &Digest,
 ) -> Result<releases::Release, super::Failure> {
-    // The newest releases are enough: this one has just been published.
-    let page = |after, limit| ListReleases { service: service.clone(), after, limit };
-    let look = async || cx.list(Some(100), page).await;
-    let done = |progress: &mut Progress, page: types::Page<releases::Release>| {
-        let Some(release) = page.items.into_iter().find(|release| release.digest == digest) else {
-            return Ok(None);
-        };
+    let look = async || listed(cx, service, digest).await;
+    let done = |progress: &mut Progress, release: Option<releases::Release>| {
+        let Some(release) = release else { return Ok(None) };
         announced(progress, &release)?;
         match release.phase {
-            ReleasePhase::Announcing => Ok(None),
+            ReleasePhase::Announcing | ReleasePhase::Promoting => Ok(None),
             ReleasePhase::Published => Ok(Some(release)),
             ReleasePhase::Failed => Err(failed("the release failed", release.problem)),
         }
@@ -144,11 +164,44 @@ async fn published(
     progress.until(look, done).await
 }
 
+/// Waits until the nodes have the release and run it, or one of them says why it cannot.
+async fn healthy(
+    cx: &Context,
+    progress: &mut Progress,
+    service: &Name,
+    digest: &Digest,
+) -> Result<releases::Release, super::Failure> {
+    let look = async || listed(cx, service, digest).await;
+    let done = |progress: &mut Progress, release: Option<releases::Release>| {
+        let Some(release) = release else { return Ok(None) };
+        let OnNodes { nodes, ready, replicas, healthy, problem, .. } = &release.on_nodes;
+        if let Some(problem) = problem {
+            return Err(failed("the release is published and does not run", None)
+                .output("what the node says", problem));
+        }
+        if !release.current {
+            return Err(failed("another release was published meanwhile", None));
+        }
+        if *nodes == 0 {
+            return Err(failed("the release is published, and there is no node to run it", None));
+        }
+        if ready == nodes && healthy >= replicas {
+            return Ok(Some(release));
+        }
+        progress.say(&format!(
+            "ready on {ready} of {nodes} nodes, {healthy} of {replicas} replicas healthy"
+        ))?;
+        Ok(None)
+    };
+    progress.until(look, done).await
+}
+
 fn announced(progress: &mut Progress, release: &releases::Release) -> Outcome {
     progress.say(match release.phase {
         ReleasePhase::Announcing => "announcing it to the other components",
+        ReleasePhase::Promoting => "everybody has agreed; switching to it",
         ReleasePhase::Published => "published: everybody has been told",
-        ReleasePhase::Failed => "somebody refused it",
+        ReleasePhase::Failed => "somebody refused it, and nothing has changed",
     })
 }
 
@@ -161,7 +214,7 @@ pub(crate) struct Release {
 
 #[derive(Debug, Subcommand)]
 enum ReleaseVerb {
-    /// List the releases of a service, newest first
+    /// List the releases of a service, what was published last first
     List {
         /// Of which service
         service: Name,
@@ -177,13 +230,28 @@ impl Release {
         let releases = cx.list(limit.limit, page).await?;
         let empty = "No release yet; `mandate service publish DIR` makes one.";
         cx.show_list(&releases, empty, |releases| {
-            let headings = ["RELEASE", "PHASE", "PUBLISHED", "SIGNED BY", "PROBLEM"];
+            let headings = ["RELEASE", "STATE", "PUBLISHED", "SIGNED BY", "PROBLEM"];
             Table::of(&headings, releases, |table, release| {
-                let (phase, published) = (word(&release.phase), moment(release.created));
+                let (state, published) = (state(release), moment(release.created));
                 let signer: String = release.public_key.chars().take(16).collect();
-                let problem = release.problem.as_deref().unwrap_or("");
-                table.row([&release.digest.short(), &phase, &published, &signer, &problem]);
+                let said = if release.current { &release.on_nodes.problem } else { &None };
+                let problem = release.problem.as_ref().or(said.as_ref());
+                let problem = problem.and_then(|text| text.lines().next()).unwrap_or_default();
+                table.row([&release.digest.short(), &state, &published, &signer, &problem]);
             })
         })
+    }
+}
+
+/// How far a release is, in words: of the one that holds, what the nodes say.
+fn state(release: &releases::Release) -> String {
+    let OnNodes { nodes, ready, failed, .. } = release.on_nodes;
+    match release.phase {
+        _ if release.current && nodes > 0 && failed == nodes => {
+            "current, failed on every node".to_owned()
+        }
+        _ if release.current => format!("current, ready on {ready} of {nodes} nodes"),
+        ReleasePhase::Published => "former".to_owned(),
+        phase => word(&phase),
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use api::{
     Empty,
-    releases::{PublishRelease, Release, ReleasePhase, signed_text},
+    releases::{OnNodes, PublishRelease, Release, ReleasePhase, signed_text},
 };
 use axum::response::Response;
 use ed25519_dalek::{Signature, VerifyingKey};
@@ -98,6 +98,8 @@ fn release(phase: ReleasePhase, digest: Digest) -> Release {
         signature: "cd".repeat(64),
         created: noon(),
         problem: (phase == ReleasePhase::Failed).then(|| "billing refused the prices".into()),
+        current: phase == ReleasePhase::Published,
+        on_nodes: OnNodes::default(),
     }
 }
 
@@ -344,4 +346,47 @@ async fn prices_are_published_on_their_own() {
     let said = Person::at(&platform).runs(&["service", "prices", folder.text()]).await.good();
     assert_eq!(said, "Published the prices of guestbook.\n");
     assert_eq!(platform.lines(), ["PUT /billing/v1/price-books/guestbook"]);
+}
+
+/// The release is current; the nodes say what comes next in the list, and its last for ever.
+fn on_nodes(said: Vec<OnNodes>) -> impl Fn(&Asked) -> Response {
+    let digest = std::sync::Mutex::new(None);
+    move |asked| match asked.line.as_str() {
+        line if line.starts_with("PUT /releases/v1/packages/") => {
+            *digest.lock().unwrap() = Some(Digest::of(&asked.body));
+            reply(&Empty {})
+        }
+        line if line.ends_with(" /releases/v1/services/guestbook/releases") => {
+            let digest = digest.lock().unwrap().clone().unwrap();
+            let seen = said[asked.before.min(said.len() - 1)].clone();
+            let release = Release { on_nodes: seen, ..release(ReleasePhase::Published, digest) };
+            if line.starts_with("POST") {
+                return reply(&release);
+            }
+            reply(&Page { items: vec![release], next: None })
+        }
+        _ => not_found(),
+    }
+}
+
+#[tokio::test]
+async fn waiting_ends_with_what_the_nodes_say() {
+    let begun = OnNodes { nodes: 2, replicas: 2, ready: 1, ..OnNodes::default() };
+    let runs = OnNodes { ready: 2, healthy: 2, ..begun.clone() };
+    let problem = Some("node `one`: no compiler".to_owned());
+    let fails = OnNodes { failed: 1, problem, ..begun.clone() };
+    let publish = async |said: Vec<OnNodes>| {
+        let (platform, folder) = (Platform::start(on_nodes(said)).await, guestbook());
+        let arguments = ["service", "publish", folder.text(), "--wait"];
+        Person::at(&platform).runs(&arguments).await
+    };
+    let done = publish(vec![begun.clone(), begun.clone(), runs]).await;
+    assert_eq!(done.status, 0, "{done:?}");
+    assert!(done.out.contains("ready on 1 of 2 nodes, 0 of 2 replicas healthy"), "{}", done.out);
+    let done = publish(vec![begun, fails]).await;
+    assert_eq!(done.status, 5, "{done:?}");
+    assert!(done.err.contains("node `one`: no compiler"), "{}", done.err);
+    let done = publish(vec![OnNodes::default()]).await;
+    assert_eq!(done.status, 5, "{done:?}");
+    assert!(done.err.contains("there is no node to run it"), "{}", done.err);
 }

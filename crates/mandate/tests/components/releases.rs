@@ -1,22 +1,196 @@
 //! Publishing: what is refused, and what everybody is told.
 
 use api::{
-    Kind,
-    provider::GetOffer,
+    Kind, Problem,
+    access::{ListPermissions, PromoteCatalogue, PutCatalogue},
+    billing::{DropPrices, GetPriceBook, PromotePrices, PutReleasePrices, PutSubscription, Words},
+    configurator::{GetInstance, InstanceState, SubmitSetup},
+    jobs::ListInstanceJobs,
+    prices::PriceBook,
+    provider::{GetOffer, PlaceOrder, PromoteOffer},
     releases::{
-        Heartbeat, ListNodes, ListReleases, PublishRelease, PutPackage, ReleasePhase,
-        ReleaseReport, ReleaseState, ReplicaReport, ReplicaState,
+        DesiredReplica, Heartbeat, ListNodes, ListReleases, ListServices, PublishRelease,
+        PutPackage, ReleasePhase, ReleaseReport, ReleaseState, ReplicaReport, ReplicaState,
     },
 };
-use types::Digest;
+use futures_util::StreamExt as _;
+use types::{AccountId, Clock as _, Digest, InstanceId};
 
-use crate::world::{MANIFEST, PRICES};
+use crate::world::{MANIFEST, PRICES, Person, World, eventually, secrets};
 
 fn texts(service: &str) -> (String, String) {
     (MANIFEST.replace("NAME", service), PRICES.replace("NAME", service))
 }
 
+/// What is in force of a service: its offer, its permissions, and where its instances' jobs run.
+async fn in_force(world: &World, service: &str) -> (Digest, Vec<String>, PriceBook) {
+    let name = || service.parse().unwrap();
+    let offer = world.visitor().call(GetOffer { service: name() }).await.unwrap();
+    let list = ListPermissions { service: Some(name()), ..ListPermissions::default() };
+    let permissions = world.component("access").call(list).await.unwrap().items;
+    let permissions = permissions.iter().map(|entry| entry.permission.to_string()).collect();
+    let prices = world.visitor().call(GetPriceBook { service: name() }).await.unwrap();
+    (offer.release, permissions, prices)
+}
+
+fn book(prices: &str) -> PriceBook {
+    PriceBook::parse("prices.toml", &prices.replace("NAME", "forum")).unwrap()
+}
+
+/// Takes an instance, which waits for its set-up.
+async fn take(person: &Person) -> InstanceId {
+    let account = person.account;
+    let place = PlaceOrder {
+        account,
+        service: "forum".parse().unwrap(),
+        plan: None,
+        modules: [].into(),
+        size: "small".into(),
+        host: "bakery.localhost".parse().unwrap(),
+    };
+    let instance = person.client.call(place).await.unwrap().instance;
+    let look = || async { person.client.call(GetInstance { account, instance }).await };
+    let waits = eventually("it waits for its set-up", look, |seen| {
+        seen.as_ref().is_ok_and(|seen| seen.state == InstanceState::AwaitingSetup)
+    });
+    waits.await.unwrap().instance
+}
+
+/// Takes an instance, fills its set-up in, and answers which release its first job is of.
+async fn set_up(person: &Person) -> Digest {
+    let (account, instance) = (person.account, take(person).await);
+    let values = secrets(&[("title", "Bakers"), ("admin_password", "a long password")]);
+    let submit = SubmitSetup { account, instance, key: None, values };
+    person.client.call(submit).await.unwrap();
+    let jobs = || async {
+        let list = ListInstanceJobs { account, instance, after: None, limit: None };
+        person.client.call(list).await.unwrap().items
+    };
+    let mut jobs = eventually("a job is queued", jobs, |jobs| !jobs.is_empty()).await;
+    jobs.remove(0).release
+}
+
+/// Without `removeUsers`.
+fn fewer_permissions(manifest: &str) -> String {
+    let line = "removeUsers = { title = \"Remove members\", level = \"write\" }\n";
+    let route = "[[routes]]\nmatch = \"DELETE /users/*\"\npermission = \"removeUsers\"\n";
+    let fewer = manifest.replace(line, "").replace(route, "");
+    assert!(!fewer.contains("removeUsers"));
+    fewer
+}
+
 stories! {
+    async fn a_refused_release_changes_nothing(world: &World) {
+        let first = world.publish("forum", "first").await;
+        let before = in_force(world, "forum").await;
+        assert_eq!(before.0, first.digest);
+        let (manifest, prices) = texts("forum");
+        let manifest = fewer_permissions(&manifest);
+        let dearer = prices.replace("9.00", "10.00");
+        let refused = world.publish_texts("forum", &manifest, &dearer).await.unwrap();
+        assert_eq!(refused.phase, ReleasePhase::Failed);
+        assert!(refused.problem.unwrap().contains("later `effective`"));
+        assert_eq!(in_force(world, "forum").await, before);
+        // Set up now, an instance is set up by the release that runs, and comes to its end.
+        let ada = world.sign_up("ada").await;
+        let release = set_up(&ada).await;
+        assert_eq!(release, first.digest);
+        // What is mended is taken.
+        let later = dearer.replace("2026-01-01", "2027-01-01");
+        let next = world.publish_texts("forum", &manifest, &later).await.unwrap();
+        assert_eq!(next.phase, ReleasePhase::Published, "{:?}", next.problem);
+        let now = in_force(world, "forum").await;
+        assert_eq!((now.0, now.2), (next.digest, before.2));
+        assert_eq!(now.1, ["forum.addUsers"]);
+    }
+
+    async fn going_back_is_never_refused_for_its_prices(world: &World) {
+        let (manifest, prices) = texts("forum");
+        let future = prices.replace("2026-01-01", "2027-01-01");
+        world.publish("forum", "zero").await;
+        let first = world.publish_texts("forum", &manifest, &future).await.unwrap();
+        assert_eq!(first.phase, ReleasePhase::Published);
+        // Other prices for the same moment, which comes.
+        let dearer = future.replace("9.00", "10.00");
+        let second = world.publish_texts("forum", &manifest, &dearer).await.unwrap();
+        assert_eq!(second.phase, ReleasePhase::Published, "{:?}", second.problem);
+        world.clock.advance(std::time::Duration::from_hours(24 * 32));
+        let back = world.publish_texts("forum", &manifest, &future).await.unwrap();
+        assert_eq!((back.phase, back.digest), (ReleasePhase::Published, first.digest.clone()));
+        let (release, _, holding) = in_force(world, "forum").await;
+        assert_eq!((release, holding), (first.digest, book(&dearer)), "the code, not the prices");
+    }
+
+    async fn promotions_may_come_twice_and_late(world: &World) {
+        let releases = world.component("releases");
+        let first = world.publish("forum", "first").await.digest;
+        let second = world.publish("forum", "second").await.digest;
+        let service = || "forum".parse().unwrap();
+        for (release, turn) in [(&second, 2), (&first, 1), (&second, 2), (&first, 1)] {
+            let release = || release.clone();
+            let catalogue = PromoteCatalogue { service: service(), release: release(), turn };
+            releases.call(catalogue).await.unwrap();
+            let offer = PromoteOffer { service: service(), release: release(), turn };
+            releases.call(offer).await.unwrap();
+            assert_eq!(in_force(world, "forum").await.0, second);
+        }
+        let release = Digest::of(b"never put");
+        let unknown = PromoteOffer { service: service(), release, turn: 3 };
+        assert_eq!(releases.call(unknown).await.unwrap_err().kind, Kind::NotFound);
+        let permissions = world.component("access").call(ListPermissions::default()).await;
+        let entry = permissions.unwrap().items.remove(0);
+        let twice = vec![entry.clone(), entry];
+        let put = PutCatalogue { service: service(), release: first, permissions: twice };
+        assert_eq!(releases.call(put).await.unwrap_err().kind, Kind::Invalid);
+    }
+
+    async fn what_a_release_drops_is_not_sold_while_it_is_on_its_way(world: &World) {
+        world.publish("forum", "first").await;
+        let releases = world.component("releases");
+        let service = || "forum".parse().unwrap();
+        let release = Digest::of(b"without polls");
+        let without = PRICES.replace("2026-01-01", "2027-01-01");
+        let without = without.lines().filter(|line| !line.starts_with("modules."));
+        let book = book(&without.collect::<Vec<_>>().join("\n"));
+        let (put, words) = (release.clone(), Words::default());
+        let put = PutReleasePrices { service: service(), release: put, book, words };
+        releases.call(put.clone()).await.unwrap();
+        let take = || PutSubscription {
+            account: AccountId::named(&["ada"]),
+            instance: InstanceId::named(&["bakery"]),
+            service: service(),
+            host: "bakery.localhost".parse().unwrap(),
+            plan: "basic".into(),
+            size: "small".into(),
+            modules: ["polls".to_owned()].into(),
+            since: world.clock.now(),
+        };
+        let sell = async || world.component("provider").call(take()).await;
+        let refused: Problem = sell().await.unwrap_err();
+        assert_eq!(refused.code, "not_on_offer", "{refused}");
+        // Somebody else refuses the release: all is as it was, and sold after all.
+        let dropped = DropPrices { service: service(), release: release.clone() };
+        releases.call(dropped).await.unwrap();
+        sell().await.unwrap();
+        assert_eq!(releases.call(put).await.unwrap_err().code, "price_missing");
+        let promote = PromotePrices { service: service(), release, turn: 9 };
+        assert_eq!(releases.call(promote).await.unwrap_err().kind, Kind::NotFound);
+    }
+
+    async fn a_first_release_that_is_refused_binds_no_currency(world: &World) {
+        let releases = world.component("releases");
+        let release = |text: &str| Digest::of(text.as_bytes());
+        let service = || "forum".parse().unwrap();
+        for (name, currency) in [("one", "EUR"), ("two", "USD")] {
+            let book = book(&PRICES.replace("USD", currency));
+            let (put, words) = (release(name), Words::default());
+            let put = PutReleasePrices { service: service(), release: put, book, words };
+            releases.call(put).await.unwrap();
+            let dropped = DropPrices { service: service(), release: release(name) };
+            releases.call(dropped).await.unwrap();
+        }
+    }
+
     async fn a_release_is_announced_to_everybody(world: &World) {
         let release = world.publish("forum", "first").await;
         assert_eq!(release.phase, ReleasePhase::Published, "{:?}", release.problem);
@@ -147,5 +321,151 @@ stories! {
         assert_eq!(told().await, 0, "what is not reported is not used");
         let nodes = world.operator().await.call(ListNodes::default()).await.unwrap().items;
         assert!(nodes.len() == 2 && nodes.iter().all(|node| node.alive));
+    }
+
+    async fn the_release_that_was_healthy_last_runs_until_the_new_one_is(world: &World) {
+        let first = world.publish("forum", "first").await.digest;
+        let (node, client) = world.node("one").await;
+        let said = |replicas: Vec<ReplicaReport>| Heartbeat {
+            node,
+            name: "one".parse().unwrap(),
+            releases: Vec::new(),
+            replicas,
+            known: 0,
+            wait_millis: 0,
+        };
+        let runs = async |replicas: Vec<ReplicaReport>| {
+            let desired = client.call(said(replicas)).await.unwrap();
+            let mut digests: Vec<Digest> =
+                desired.replicas.iter().map(|replica| replica.digest.clone()).collect();
+            assert!(digests.iter().all(|d| desired.releases.iter().any(|r| r.digest == *d)));
+            digests.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+            (digests, desired.replicas)
+        };
+        let report = |replica: &DesiredReplica, state| ReplicaReport {
+            replica: replica.replica,
+            digest: replica.digest.clone(),
+            service: replica.service.clone(),
+            instance: None,
+            address: "127.0.0.1:4000".into(),
+            state,
+            starts: 1,
+            log: "what it printed".into(),
+        };
+        let (_, old) = runs(Vec::new()).await;
+        runs(vec![report(&old[0], ReplicaState::Healthy)]).await;
+        let second = world.publish("forum", "second").await.digest;
+        let both = |mut digests: Vec<Digest>| {
+            digests.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+            digests
+        };
+        let both = both(vec![first.clone(), second.clone()]);
+        // The old one dies while the new one does not become healthy; the machine starts again.
+        let (digests, replicas) = runs(vec![report(&old[0], ReplicaState::Failing)]).await;
+        assert_eq!(digests, both);
+        assert_eq!(runs(Vec::new()).await.0, both);
+        let new = replicas.into_iter().find(|replica| replica.digest == second).unwrap();
+        let failing = vec![report(&new, ReplicaState::Failing)];
+        assert_eq!(runs(failing).await.0, both);
+        let list = || ListReleases { service: "forum".parse().unwrap(), after: None, limit: None };
+        let releases = world.operator().await.call(list()).await.unwrap().items;
+        let current = &releases[0];
+        assert!(current.current && current.digest == second && !releases[1].current);
+        assert_eq!((current.on_nodes.replicas, current.on_nodes.healthy), (1, 0));
+        assert!(current.on_nodes.problem.as_ref().unwrap().contains("what it printed"));
+        let (digests, _) = runs(vec![report(&new, ReplicaState::Healthy)]).await;
+        assert_eq!(digests, [second]);
+        let releases = world.operator().await.call(list()).await.unwrap().items;
+        assert_eq!((releases[0].on_nodes.healthy, &releases[0].on_nodes.problem), (1, &None));
+    }
+
+    async fn what_failed_on_the_nodes_is_said_and_replicas_of_another_release_do_not_count(
+        world: &World
+    ) {
+        world.publish("forum", "first").await;
+        let (node, client) = world.node("one").await;
+        let beat = |releases, replicas| Heartbeat {
+            node,
+            name: "one".parse().unwrap(),
+            releases,
+            replicas,
+            known: 0,
+            wait_millis: 0,
+        };
+        let old = client.call(beat(Vec::new(), Vec::new())).await.unwrap().replicas.remove(0);
+        let second = world.publish("forum", "second").await;
+        let failed = ReleaseReport {
+            digest: second.digest.clone(),
+            service: second.service.clone(),
+            state: ReleaseState::Failed,
+            log: "no compiler".into(),
+        };
+        let healthy = ReplicaReport {
+            replica: old.replica,
+            digest: old.digest,
+            service: old.service,
+            instance: None,
+            address: "127.0.0.1:4000".into(),
+            state: ReplicaState::Healthy,
+            starts: 1,
+            log: String::new(),
+        };
+        client.call(beat(vec![failed], vec![healthy])).await.unwrap();
+        let operator = world.operator().await;
+        let service = operator.call(ListServices::default()).await.unwrap().items.remove(0);
+        assert_eq!(service.release, second.digest);
+        assert_eq!((service.nodes_ready, service.replicas_healthy), (0, 0));
+        let list = ListReleases { service: second.service, after: None, limit: None };
+        let on_nodes = operator.call(list).await.unwrap().items.remove(0).on_nodes;
+        assert_eq!((on_nodes.nodes, on_nodes.ready, on_nodes.failed), (1, 0, 1));
+        assert_eq!(on_nodes.problem.unwrap(), "node `one`: no compiler");
+    }
+
+    async fn what_was_published_last_comes_first_and_holds(world: &World) {
+        let first = world.publish("forum", "first").await.digest;
+        let second = world.publish("forum", "second").await.digest;
+        world.publish("forum", "first").await;
+        assert_eq!(in_force(world, "forum").await.0, first);
+        let list = |after, limit| ListReleases { service: "forum".parse().unwrap(), after, limit };
+        let operator = world.operator().await;
+        let page = operator.call(list(None, Some(1))).await.unwrap();
+        assert_eq!(page.items[0].digest, first);
+        assert!(page.items[0].current);
+        let next = operator.call(list(page.next, Some(1))).await.unwrap();
+        assert_eq!(next.items[0].digest, second);
+    }
+
+    async fn nodes_agree_however_many_are_gone(world: &World) {
+        let (manifest, prices) = texts("forum");
+        let database = manifest.find("[database]").unwrap()..manifest.find("[modules.polls]").unwrap();
+        let mut manifest = manifest.replace("shared", "dedicated");
+        manifest.replace_range(database, "");
+        let prices = prices.replace("jobs = { per_second = \"0.00001\" }", "");
+        world.publish_texts("forum", &manifest, &prices).await.unwrap();
+        let beats = async |name: String| {
+            let (node, client) = world.node(&name).await;
+            let beat = Heartbeat {
+                node,
+                name: name.parse().unwrap(),
+                releases: Vec::new(),
+                replicas: Vec::new(),
+                known: 0,
+                wait_millis: 0,
+            };
+            client.call(beat.clone()).await.unwrap();
+            async move || client.call(beat.clone()).await.unwrap().replicas.len()
+        };
+        let gone = futures_util::stream::iter(0..501).map(|gone| beats(format!("gone-{gone}")));
+        let gone: Vec<_> = gone.buffer_unordered(16).collect().await;
+        assert_eq!(gone.len(), 501);
+        world.clock.advance(std::time::Duration::from_secs(16));
+        let ada = world.sign_up("ada").await;
+        let instance = take(&ada).await;
+        let values = [].into();
+        let submit = SubmitSetup { account: ada.account, instance, key: None, values };
+        ada.client.call(submit).await.unwrap();
+        let (one, other) = (beats("one".into()).await, beats("other".into()).await);
+        eventually("one of the two runs it", async || one().await + other().await, |sum| *sum == 1)
+            .await;
     }
 }

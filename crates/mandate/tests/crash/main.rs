@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 mod platform;
+mod releases;
 
 use std::time::Duration;
 

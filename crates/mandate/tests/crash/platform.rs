@@ -98,22 +98,26 @@ impl Platform {
         client.with_token(token.map(Secret::reveal))
     }
 
-    /// Publishes the service beside this file, as an operator would.
-    pub(crate) fn publish(&self) {
+    /// The operator's e-mail address and password.
+    pub(crate) fn operator(&self) -> (String, String) {
         let file = std::fs::read_to_string(self.folder.join("data/operator.txt")).unwrap();
         let line = |start: &str| {
             file.lines().find_map(|line| line.strip_prefix(start)).unwrap().to_owned()
         };
+        (line("e-mail: "), line("password: "))
+    }
+
+    /// Publishes the service beside this file, as an operator would.
+    pub(crate) fn publish(&self) {
+        let (email, password) = self.operator();
         let (_, url) = self.running.as_ref().unwrap();
         let service = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/crash/service");
-        for arguments in
-            [["sign-in", &line("e-mail: ")].as_slice(), &["service", "publish", service]]
-        {
+        for arguments in [["sign-in", &email].as_slice(), &["service", "publish", service]] {
             let done = Command::new(MANDATE)
                 .args(arguments)
                 .env("MANDATE_URL", url)
                 .env("MANDATE_HOME", self.folder.join("home"))
-                .env("MANDATE_PASSWORD", line("password: "))
+                .env("MANDATE_PASSWORD", &password)
                 .output()
                 .unwrap();
             let printed = String::from_utf8_lossy(&done.stderr);

@@ -15,8 +15,8 @@ use api::{
     prices::PriceBook,
     provider::{Offer, Order, OrderPhase, PlaceOrder},
     releases::{
-        Node, Release, ReleasePhase, ReleaseReport, ReleaseState, ReplicaReport, ReplicaState,
-        ServiceSummary,
+        Node, OnNodes, Release, ReleasePhase, ReleaseReport, ReleaseState, ReplicaReport,
+        ReplicaState, ServiceSummary,
     },
 };
 use types::{
@@ -469,6 +469,8 @@ pub(crate) fn releases(service: &Name) -> Vec<Release> {
         signature: "0".repeat(128),
         created: at(created),
         problem: problem.map(str::to_owned),
+        current: phase == ReleasePhase::Published,
+        on_nodes: OnNodes::default(),
     };
     let refused = "`store` claims the permission `forum.addUsers`, which is another service’s";
     vec![
