@@ -26,7 +26,7 @@ pub(crate) async fn put_instance(
         check_same(known, &op)?;
         // Told again, it stays done, whatever the service has become.
         if (&known.modules, &known.size) == (&op.modules, &op.size) {
-            return shown(cx.state(), cx.seal(), known);
+            return shown(cx.state(), cx.seal(), known, false);
         }
     }
     let service = store::service(cx.tx(), &op.service).await?;

@@ -66,6 +66,7 @@ pub(crate) async fn redeem_sign_in_code(
         exp: seconds(expires),
         sid: Some(session),
         account: user.account,
+        node: None,
     };
     let token = Secret::new(cx.state().signer.sign(&claims));
     Ok(SignedIn { token, session, user, expires })
