@@ -15,6 +15,10 @@ operations! { "billing":
     GetPriceBook GET "/v1/price-books/{service}" on service by [public] -> PriceBook;
     /// Says what an instance has taken from a moment on: a cycle begins, or its size and modules change.
     PutSubscription PUT "/v1/accounts/{account}/instances/{instance}/subscription" on instance by [provider] -> Empty;
+    /// Takes back what was said of an instance from a moment on, because nobody got it.
+    WithdrawSubscription DELETE "/v1/accounts/{account}/instances/{instance}/subscription" on instance by [provider] -> Empty;
+    /// Lists what can be taken of services now: what has a price, now and in every version to come.
+    ListPriced GET "/v1/priced" on platform by [provider] -> Page<Priced>;
     /// Takes usage events, in batches of which each counts once.
     RecordUsage POST "/v1/usage" on platform by [gateway, jobs] -> Recorded;
     /// Shows the bill of a month; the present month's is a draft.
@@ -96,6 +100,38 @@ pub struct PutSubscription {
     pub modules: BTreeSet<String>,
     /// From when on. Putting the same again changes nothing.
     pub since: Timestamp,
+}
+
+/// Takes back what was said of an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WithdrawSubscription {
+    /// Whose.
+    pub account: AccountId,
+    /// Which instance.
+    pub instance: InstanceId,
+    /// From when on it was to hold. Withdrawing what was never said changes nothing.
+    pub since: Timestamp,
+}
+
+/// Asks what can be taken now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListPriced {
+    /// Of which services, at most 500.
+    #[serde(default)]
+    pub services: Vec<Name>,
+}
+
+/// What can be taken of a service now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Priced {
+    /// The service.
+    pub service: Name,
+    /// On which plans.
+    pub plans: BTreeSet<String>,
+    /// How big.
+    pub sizes: BTreeSet<String>,
+    /// With which modules.
+    pub modules: BTreeSet<String>,
 }
 
 /// A batch of usage. The same batch sent twice counts once: `source`, `epoch` and

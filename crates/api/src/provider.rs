@@ -22,7 +22,7 @@ operations! { "provider":
     /// Lists an account's orders, newest first.
     ListOrders GET "/v1/accounts/{account}/orders" on account by [customer, operator] -> Page<Order>;
     /// Takes other modules or another size from now on.
-    ChangeSubscription PUT "/v1/accounts/{account}/instances/{instance}/subscription" on instance by [customer] -> Order;
+    ChangeSubscription POST "/v1/accounts/{account}/instances/{instance}/subscription" on instance by [customer] -> Order;
     /// Suspends an instance, or lets it go on.
     SuspendInstance PUT "/v1/accounts/{account}/instances/{instance}/suspension" on instance by [operator] -> Empty;
 }
@@ -94,13 +94,15 @@ pub struct PlaceOrder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OrderPhase {
-    /// The configurator is to be told what the instance is.
+    /// Billing is to agree to it.
     Placed,
-    /// Billing is to be told that a cycle begins.
-    Configured,
+    /// Billing has agreed; the configurator is to be told what the instance is.
+    Agreed,
     /// Everybody has been told.
     Complete,
-    /// It cannot be done; the order says why.
+    /// It was refused; what was agreed to for it is taken back.
+    Undoing,
+    /// It was refused, the order says why, and all is as it was before.
     Failed,
 }
 
@@ -154,17 +156,24 @@ pub struct ListOrders {
     pub limit: Option<u32>,
 }
 
-/// Takes other modules or another size.
+/// Takes other modules or another size. Changes of one instance are made in the order in which they
+/// come; what a change leaves out stays as the one before it says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChangeSubscription {
     /// Whose instance.
     pub account: AccountId,
     /// Which one.
     pub instance: InstanceId,
-    /// All modules that it shall have.
-    pub modules: BTreeSet<String>,
-    /// How big it shall be.
-    pub size: String,
+    /// All modules that it shall have; as they are if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modules: Option<BTreeSet<String>>,
+    /// How big it shall be; as it is if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<String>,
+    /// The latest order for the instance that the caller knows of: the change is refused if there
+    /// has been another one since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub builds_on: Option<OrderId>,
 }
 
 /// Suspends an instance, or lets it go on.

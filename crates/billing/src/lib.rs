@@ -33,6 +33,7 @@
 mod bills;
 mod error;
 mod model;
+mod priced;
 mod prices;
 mod recompute;
 mod store;
@@ -40,8 +41,8 @@ mod subscriptions;
 mod usage;
 
 use api::billing::{
-    ExplainLine, GetBill, GetPriceBook, ListUsage, PutPriceBook, PutSubscription, RecordUsage,
-    VerifyBill,
+    ExplainLine, GetBill, GetPriceBook, ListPriced, ListUsage, PutPriceBook, PutSubscription,
+    RecordUsage, VerifyBill, WithdrawSubscription,
 };
 use chassis::Component;
 
@@ -60,6 +61,8 @@ pub fn component() -> Component<impl Send + Sync + 'static> {
         .writes::<PutPriceBook>(prices::put_price_book)
         .reads::<GetPriceBook>(prices::get_price_book)
         .writes::<PutSubscription>(subscriptions::put_subscription)
+        .writes::<WithdrawSubscription>(subscriptions::withdraw_subscription)
+        .reads::<ListPriced>(priced::list_priced)
         .writes::<RecordUsage>(usage::record_usage)
         .reads::<ListUsage>(usage::list_usage)
         .reads::<GetBill>(bills::get_bill)

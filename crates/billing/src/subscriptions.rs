@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use api::{Empty, billing::PutSubscription};
+use api::{
+    Empty,
+    billing::{PutSubscription, WithdrawSubscription},
+};
 use chassis::Write;
 use types::Host;
 
@@ -29,6 +32,15 @@ pub(crate) async fn put_subscription(
         return Err(Error::TooManyTerms);
     }
     put(cx.tx(), op).await?;
+    Ok(Empty {})
+}
+
+/// For an order that could not be done: nobody pays for what they did not get.
+pub(crate) async fn withdraw_subscription(
+    cx: &mut Write<State>,
+    op: WithdrawSubscription,
+) -> Result<Empty, Error> {
+    store::delete_terms(cx.tx(), op.account, op.instance, op.since).await?;
     Ok(Empty {})
 }
 

@@ -13,6 +13,8 @@ pub enum Next {
     Now,
     /// Something is under way; look again in a moment.
     Soon,
+    /// Something is due after this long; look again then, or when something changes.
+    In(Duration),
     /// All is as it should be, until something changes.
     Idle,
 }
@@ -40,6 +42,7 @@ where
                 match next {
                     Next::Now => continue,
                     Next::Soon => SOON,
+                    Next::In(patience) => patience.min(IDLE),
                     Next::Idle => IDLE,
                 }
             }

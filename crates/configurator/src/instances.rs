@@ -21,22 +21,22 @@ pub(crate) async fn put_instance(
     cx: &mut Write<State>,
     op: PutInstance,
 ) -> Result<Instance, Error> {
+    let known = store::instance(cx.tx(), op.instance).await?;
+    if let Some(known) = &known {
+        check_same(known, &op)?;
+        // Told again, it stays done, whatever the service has become.
+        if (&known.modules, &known.size) == (&op.modules, &op.size) {
+            return shown(cx.state(), cx.seal(), known);
+        }
+    }
     let service = store::service(cx.tx(), &op.service).await?;
     let service = service.ok_or_else(|| Error::NoService(op.service.clone()))?;
     if !service.manifest.sizes.contains_key(&op.size) {
         return Err(Error::Size { service: op.service, size: op.size });
     }
     service.manifest.check_modules(&op.modules).map_err(Error::Modules)?;
-    let known = store::instance(cx.tx(), op.instance).await?;
     let stored = match known {
-        Some(known) => {
-            let same =
-                (known.account, &known.service, &known.host) == (op.account, &op.service, &op.host);
-            if !same {
-                return Err(Error::Fixed);
-            }
-            Stored { modules: op.modules, size: op.size, ..known }
-        }
+        Some(known) => Stored { modules: op.modules, size: op.size, ..known },
         None => new(cx, op).await?,
     };
     store::update_instance(cx.tx(), &stored).await?;
@@ -44,15 +44,21 @@ pub(crate) async fn put_instance(
     shown(cx.state(), cx.seal(), &stored)
 }
 
+/// An instance stays whose and what it is, and where.
+fn check_same(known: &Stored, op: &PutInstance) -> Result<(), Error> {
+    let same = (known.account, &known.service, &known.host) == (op.account, &op.service, &op.host);
+    if same { Ok(()) } else { Err(Error::Fixed) }
+}
+
 async fn new(cx: &mut Write<State>, op: PutInstance) -> Result<Stored, Error> {
     let setup_key = cx.seal().seal(&random_secret(), &key_context(op.instance));
     let stored = Stored {
         instance: op.instance,
         account: op.account,
-        service: op.service,
-        host: op.host,
-        modules: op.modules,
-        size: op.size,
+        service: op.service.clone(),
+        host: op.host.clone(),
+        modules: op.modules.clone(),
+        size: op.size.clone(),
         state: InstanceState::Creating,
         suspended: None,
         maintenance: None,
@@ -62,11 +68,14 @@ async fn new(cx: &mut Write<State>, op: PutInstance) -> Result<Stored, Error> {
         attempt: 0,
         created: cx.now(),
     };
-    match store::insert_instance(cx.tx(), &stored).await {
-        Ok(()) => Ok(stored),
-        Err(cause) if cause.is_unique() => Err(Error::HostTaken(stored.host)),
-        Err(cause) => Err(cause.into()),
+    if store::insert_instance(cx.tx(), &stored).await? {
+        return Ok(stored);
     }
+    // Either another has the host, or the same was told twice at once and this came second.
+    let known = store::instance(cx.tx(), op.instance).await?;
+    let known = known.ok_or_else(|| Error::HostTaken(op.host.clone()))?;
+    check_same(&known, &op)?;
+    Ok(Stored { modules: op.modules, size: op.size, ..known })
 }
 
 /// What the set-up key is sealed for.

@@ -69,11 +69,12 @@ pub(crate) async fn service(on: impl On, name: &Name) -> Result<Option<PutServic
         .await
 }
 
-pub(crate) async fn insert_instance(tx: &mut db::Tx, stored: &Stored) -> Result<()> {
+/// Answers whether there was neither the instance nor another one at its host.
+pub(crate) async fn insert_instance(tx: &mut db::Tx, stored: &Stored) -> Result<bool> {
     db::query(
         "insert into instance (id, account, service, host, modules, size, state, suspended,
          maintenance, problem, setup_key, settings, attempt, created)
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
     )
     .bind(stored.instance)
     .bind(stored.account)
@@ -91,7 +92,7 @@ pub(crate) async fn insert_instance(tx: &mut db::Tx, stored: &Stored) -> Result<
     .bind(stored.created)
     .run(tx)
     .await
-    .map(drop)
+    .map(|inserted| inserted == 1)
 }
 
 /// Keeps all that can change of an instance.

@@ -57,8 +57,8 @@ impl Progress<'_> {
         html! {
             ol.steps {
                 (step(Stage::Done, "Ordered", html! { (words::moment(self.order.created)) }))
-                (step(self.made(state), "Database and settings", html! { (MADE) }))
                 (step(self.billed(), "Billing begins", html! { (BILLED) }))
+                (step(self.made(state), "Database and settings", html! { (MADE) }))
                 (step(self.set_up(state), "Set-up", self.set_up_detail(state)))
                 (step(opened(state), "Open", self.open_detail(state)))
             }
@@ -67,18 +67,17 @@ impl Progress<'_> {
 
     fn made(&self, state: Option<InstanceState>) -> Stage {
         match (self.order.phase, state) {
-            (OrderPhase::Failed, None) => Stage::Failed,
-            (OrderPhase::Placed, _) | (_, None | Some(InstanceState::Creating)) => Stage::Now,
+            (OrderPhase::Placed | OrderPhase::Undoing | OrderPhase::Failed, None) => Stage::Later,
+            (_, None | Some(InstanceState::Creating)) => Stage::Now,
             _ => Stage::Done,
         }
     }
 
     fn billed(&self) -> Stage {
         match self.order.phase {
-            OrderPhase::Complete => Stage::Done,
-            OrderPhase::Configured => Stage::Now,
-            OrderPhase::Placed => Stage::Later,
-            OrderPhase::Failed => Stage::Failed,
+            OrderPhase::Agreed | OrderPhase::Complete => Stage::Done,
+            OrderPhase::Placed => Stage::Now,
+            OrderPhase::Undoing | OrderPhase::Failed => Stage::Failed,
         }
     }
 

@@ -65,7 +65,8 @@ impl Said for OrderPhase {
     fn said(&self) -> (&'static str, Tone) {
         match self {
             Self::Placed => ("placed", Tone::Busy),
-            Self::Configured => ("configured", Tone::Busy),
+            Self::Agreed => ("agreed", Tone::Busy),
+            Self::Undoing => ("taken back", Tone::Busy),
             Self::Complete => ("complete", Tone::Good),
             Self::Failed => ("failed", Tone::Bad),
         }

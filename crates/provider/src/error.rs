@@ -24,8 +24,14 @@ pub(crate) enum Error {
         "`{0}` is an address and not a host name; choose a name, such as `my-shop.example.com`"
     )]
     HostIsAddress(Host),
-    #[error("the order before this one is not complete yet; try again in a moment")]
+    #[error("`{0}` cannot be taken now: none of its prices holds yet")]
+    NotYet(Name),
+    #[error("the instance is still being made; try again in a moment")]
     Pending,
+    #[error("say what shall change: the modules, the size, or both")]
+    Nothing,
+    #[error("the instance was changed in the meantime; look at what it is now, and change that")]
+    Stale,
     #[error("there is no such {0}")]
     Missing(&'static str),
     #[error("the database failed")]
@@ -40,6 +46,9 @@ impl From<Error> for Problem {
         let detail = error.to_string();
         match error {
             Error::NoOffer(_) => Self::invalid("unknown_service", detail),
+            Error::NotYet(_) => Self::conflict("not_yet", detail),
+            Error::Nothing => Self::invalid("nothing_to_change", detail),
+            Error::Stale => Self::conflict("stale", detail),
             Error::Plan { .. } | Error::WhichPlan { .. } => Self::invalid("unknown_plan", detail),
             Error::Size { .. } => Self::invalid("unknown_size", detail),
             Error::Modules(_) => Self::invalid("modules", detail),

@@ -1,9 +1,11 @@
 //! What is on offer, and what each customer has taken.
 //!
 //! The front desk. An order is checked in full when it is placed, so what can be refused is
-//! refused at once; what was accepted is seen through, step by step and over any crash: the
-//! configurator is told what the instance is, then billing is told that a cycle begins. Both are
-//! told by idempotent PUTs under ids that the order chose.
+//! refused at once; what was accepted is seen through, step by step and over any crash: billing
+//! agrees that a cycle begins, then the configurator is told what the instance is. Both are told
+//! by idempotent PUTs under ids that the order chose. What one of them refuses after all is taken
+//! back, and the order leaves nothing behind: nothing exists that nobody pays for, and nobody pays
+//! for what does not exist.
 
 mod error;
 mod offers;
@@ -33,18 +35,24 @@ pub(crate) struct State {
 
 /// The component.
 pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
-    const MIGRATIONS: &[db::Migration] = &[db::Migration {
-        name: "provider_0001",
-        sql: include_str!("../migrations/0001_provider.sql"),
-    }];
+    const MIGRATIONS: &[db::Migration] = &[
+        db::Migration {
+            name: "provider_0001",
+            sql: include_str!("../migrations/0001_provider.sql"),
+        },
+        db::Migration {
+            name: "provider_0002",
+            sql: include_str!("../migrations/0002_changes.sql"),
+        },
+    ];
     Component::new("provider", MIGRATIONS, State { domain: config.domain })
         .writes::<PutOffer>(offers::put_offer)
         .reads::<ListOffers>(offers::list_offers)
         .reads::<GetOffer>(offers::get_offer)
-        .writes::<PlaceOrder>(orders::place_order)
+        .acts::<PlaceOrder>(orders::place_order)
         .reads::<GetOrder>(orders::get_order)
         .reads::<ListOrders>(orders::list_orders)
-        .writes::<ChangeSubscription>(orders::change_subscription)
+        .acts::<ChangeSubscription>(orders::change_subscription)
         .acts::<SuspendInstance>(orders::suspend_instance)
         .keeps("orders", reconcile::step)
 }

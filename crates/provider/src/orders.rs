@@ -1,6 +1,6 @@
 //! Orders: what a customer wants, checked in full before it is accepted.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use api::{
     Empty,
@@ -10,22 +10,24 @@ use api::{
         SuspendInstance,
     },
 };
-use chassis::{Call, Write};
+use chassis::Call;
+use serde::{Deserialize, Serialize};
 use types::{Cursor, Host, InstanceId, OrderId, Page};
 
-use crate::{Error, State, store};
+use crate::{Error, State, offers, store};
 
-pub(crate) async fn place_order(cx: &mut Write<State>, op: PlaceOrder) -> Result<Order, Error> {
-    let offer = store::offer(cx.tx(), &op.service).await?;
-    let offer = offer.ok_or_else(|| Error::NoOffer(op.service.clone()))?;
+pub(crate) async fn place_order(cx: Call<State>, op: PlaceOrder) -> Result<Order, Error> {
+    let offer = offers::offer_now(&cx, &op.service).await?;
     let plan = chosen_plan(&offer, op.plan)?;
     check(&offer, &op.modules, &op.size)?;
     check_host(&op.host, &cx.state().domain)?;
-    let now = cx.now();
+    let mut write = cx.begin().await?;
+    store::take_turn(write.tx()).await?;
+    let now = write.now();
     let instance = InstanceId::new(now);
-    store::take_host(cx.tx(), &op.host, instance).await.map_err(|cause| {
-        if cause.is_unique() { Error::HostTaken(op.host.clone()) } else { cause.into() }
-    })?;
+    if !store::take_host(write.tx(), &op.host, instance).await? {
+        return Err(Error::HostTaken(op.host));
+    }
     let order = Order {
         order: OrderId::new(now),
         account: op.account,
@@ -39,33 +41,58 @@ pub(crate) async fn place_order(cx: &mut Write<State>, op: PlaceOrder) -> Result
         problem: None,
         created: now,
     };
-    store::insert_order(cx.tx(), &order).await?;
-    Ok(order)
+    store::insert_order(write.tx(), &order, None).await?;
+    Ok(write.finish(order).await?)
 }
 
 pub(crate) async fn change_subscription(
-    cx: &mut Write<State>,
+    cx: Call<State>,
     op: ChangeSubscription,
 ) -> Result<Order, Error> {
-    let latest = store::latest_order(cx.tx(), op.account, op.instance).await?;
+    let ChangeSubscription { account, instance, modules, size, builds_on } = op;
+    if modules.is_none() && size.is_none() {
+        return Err(Error::Nothing);
+    }
+    let known = store::latest_order(cx.db(), account, instance).await?;
+    let offer = offers::offer_now(&cx, &known.ok_or(Error::Missing("instance"))?.service).await?;
+    let mut write = cx.begin().await?;
+    store::take_turn(write.tx()).await?;
+    let latest = store::latest_order(write.tx(), account, instance).await?;
     let latest = latest.ok_or(Error::Missing("instance"))?;
-    if latest.phase != OrderPhase::Complete {
+    if builds_on.is_some_and(|known| known != latest.order) {
+        return Err(Error::Stale);
+    }
+    if store::order_in_force(write.tx(), instance).await?.is_none() {
         return Err(Error::Pending);
     }
-    let offer = store::offer(cx.tx(), &latest.service).await?;
-    let offer = offer.ok_or_else(|| Error::NoOffer(latest.service.clone()))?;
-    check(&offer, &op.modules, &op.size)?;
-    let now = cx.now();
-    let order = Order {
-        order: OrderId::new(now),
-        modules: op.modules,
-        size: op.size,
-        phase: OrderPhase::Placed,
-        created: now,
-        ..latest
-    };
-    store::insert_order(cx.tx(), &order).await?;
-    Ok(order)
+    // Orders of an instance follow each other, and what billing is told holds from different
+    // moments.
+    let created = write.now().max(latest.created.plus(Duration::from_micros(1)));
+    let changes = Changes { modules, size };
+    let wish = changes.made_to(latest);
+    check(&offer, &wish.modules, &wish.size)?;
+    let order = OrderId::new(created);
+    let order = Order { order, phase: OrderPhase::Placed, problem: None, created, ..wish };
+    store::insert_order(write.tx(), &order, Some(&changes)).await?;
+    Ok(write.finish(order).await?)
+}
+
+/// What a change changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Changes {
+    modules: Option<BTreeSet<String>>,
+    size: Option<String>,
+}
+
+impl Changes {
+    /// The same order with what is to change.
+    pub(crate) fn made_to(&self, order: Order) -> Order {
+        Order {
+            modules: self.modules.clone().unwrap_or(order.modules),
+            size: self.size.clone().unwrap_or(order.size),
+            ..order
+        }
+    }
 }
 
 fn chosen_plan(offer: &Offer, plan: Option<String>) -> Result<String, Error> {

@@ -2,11 +2,23 @@
 
 use api::provider::{Offer, Order, OrderPhase};
 use db::On;
-use types::{AccountId, Cursor, Host, InstanceId, Name, OrderId};
+use types::{AccountId, Cursor, Host, InstanceId, Name, OrderId, Timestamp};
 
-type Stored<T> = Result<T, db::Error>;
+use crate::orders::Changes;
 
-pub(crate) async fn put_offer(tx: &mut db::Tx, offer: &Offer) -> Stored<()> {
+type Kept<T> = Result<T, db::Error>;
+
+/// An order that is under way.
+#[derive(Debug, Clone)]
+pub(crate) struct Stored {
+    pub(crate) order: Order,
+    /// What it changes; an order that makes an instance changes nothing.
+    pub(crate) changes: Option<Changes>,
+    /// How often its next step was tried in vain.
+    pub(crate) tries: u32,
+}
+
+pub(crate) async fn put_offer(tx: &mut db::Tx, offer: &Offer) -> Kept<()> {
     db::query(
         "insert into offer (service, release, manifest, plans) values (?, ?, ?, ?)
          on conflict (service) do update set release = excluded.release,
@@ -21,7 +33,7 @@ pub(crate) async fn put_offer(tx: &mut db::Tx, offer: &Offer) -> Stored<()> {
     .map(drop)
 }
 
-fn read_offer(row: &db::Row) -> Stored<Offer> {
+fn read_offer(row: &db::Row) -> Kept<Offer> {
     Ok(Offer {
         service: row.get("service")?,
         release: row.get("release")?,
@@ -30,11 +42,11 @@ fn read_offer(row: &db::Row) -> Stored<Offer> {
     })
 }
 
-pub(crate) async fn offer(on: impl On, service: &Name) -> Stored<Option<Offer>> {
+pub(crate) async fn offer(on: impl On, service: &Name) -> Kept<Option<Offer>> {
     db::query("select * from offer where service = ?").bind(service).optional(on, read_offer).await
 }
 
-pub(crate) async fn offers(on: impl On, cursor: &Cursor) -> Stored<Vec<Offer>> {
+pub(crate) async fn offers(on: impl On, cursor: &Cursor) -> Kept<Vec<Offer>> {
     db::query("select * from offer where service > ? order by service limit ?")
         .bind(cursor.key())
         .bind(cursor.rows())
@@ -42,34 +54,47 @@ pub(crate) async fn offers(on: impl On, cursor: &Cursor) -> Stored<Vec<Offer>> {
         .await
 }
 
-pub(crate) async fn take_host(tx: &mut db::Tx, host: &Host, instance: InstanceId) -> Stored<()> {
-    db::query("insert into taken_host (host, instance) values (?, ?)")
-        .bind(host)
-        .bind(instance)
-        .run(tx)
+/// Waits until nobody else takes a host or changes an instance, until the transaction ends.
+pub(crate) async fn take_turn(tx: &mut db::Tx) -> Kept<()> {
+    db::query("select only_row from turn /*for update*/")
+        .one(tx, |row| row.get::<i64>("only_row"))
         .await
         .map(drop)
 }
 
-/// Lets go of an order's host if the order was the instance's first.
-pub(crate) async fn release_host(tx: &mut db::Tx, order: &Order) -> Stored<()> {
+/// Answers whether it was free.
+pub(crate) async fn take_host(tx: &mut db::Tx, host: &Host, instance: InstanceId) -> Kept<bool> {
+    db::query("insert into taken_host (host, instance) values (?, ?) on conflict (host) do nothing")
+        .bind(host)
+        .bind(instance)
+        .run(tx)
+        .await
+        .map(|taken| taken == 1)
+}
+
+/// Lets go of an order's host if there is no instance there.
+pub(crate) async fn release_host(tx: &mut db::Tx, order: &Order) -> Kept<()> {
     db::query(
         "delete from taken_host where instance = ? and not exists
-         (select 1 from customer_order where instance = ? and id < ?)",
+         (select 1 from customer_order where instance = ? and phase = ?)",
     )
     .bind(order.instance)
     .bind(order.instance)
-    .bind(order.order)
+    .bind_json(&OrderPhase::Complete)
     .run(tx)
     .await
     .map(drop)
 }
 
-pub(crate) async fn insert_order(tx: &mut db::Tx, order: &Order) -> Stored<()> {
+pub(crate) async fn insert_order(
+    tx: &mut db::Tx,
+    order: &Order,
+    changes: Option<&Changes>,
+) -> Kept<()> {
     db::query(
         "insert into customer_order
-         (id, account, instance, service, plan, modules, size, host, phase, problem, created)
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         (id, account, instance, service, plan, modules, size, host, phase, problem, created, changes)
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(order.order)
     .bind(order.account)
@@ -82,12 +107,13 @@ pub(crate) async fn insert_order(tx: &mut db::Tx, order: &Order) -> Stored<()> {
     .bind_json(&order.phase)
     .bind(order.problem.as_deref())
     .bind(order.created)
+    .bind_json(&changes)
     .run(tx)
     .await
     .map(drop)
 }
 
-fn read_order(row: &db::Row) -> Stored<Order> {
+fn read_order(row: &db::Row) -> Kept<Order> {
     Ok(Order {
         order: row.get("id")?,
         account: row.get("account")?,
@@ -103,7 +129,7 @@ fn read_order(row: &db::Row) -> Stored<Order> {
     })
 }
 
-pub(crate) async fn order(on: impl On, account: AccountId, id: OrderId) -> Stored<Option<Order>> {
+pub(crate) async fn order(on: impl On, account: AccountId, id: OrderId) -> Kept<Option<Order>> {
     db::query("select * from customer_order where id = ? and account = ?")
         .bind(id)
         .bind(account)
@@ -112,7 +138,7 @@ pub(crate) async fn order(on: impl On, account: AccountId, id: OrderId) -> Store
 }
 
 /// Newest first.
-pub(crate) async fn orders(on: impl On, account: AccountId, cursor: &Cursor) -> Stored<Vec<Order>> {
+pub(crate) async fn orders(on: impl On, account: AccountId, cursor: &Cursor) -> Kept<Vec<Order>> {
     let before = cursor.after.as_deref().unwrap_or("ordr_~");
     db::query("select * from customer_order where account = ? and id < ? order by id desc limit ?")
         .bind(account)
@@ -122,41 +148,93 @@ pub(crate) async fn orders(on: impl On, account: AccountId, cursor: &Cursor) -> 
         .await
 }
 
-/// The latest wish for an instance.
+/// The latest wish for an instance that was not refused.
 pub(crate) async fn latest_order(
     on: impl On,
     account: AccountId,
     instance: InstanceId,
-) -> Stored<Option<Order>> {
+) -> Kept<Option<Order>> {
     db::query(
-        "select * from customer_order where instance = ? and account = ? order by id desc limit 1",
+        "select * from customer_order where instance = ? and account = ? and phase not in (?, ?)
+         order by created desc limit 1",
     )
     .bind(instance)
     .bind(account)
+    .bind_json(&OrderPhase::Undoing)
+    .bind_json(&OrderPhase::Failed)
     .optional(on, read_order)
     .await
 }
 
-/// At most 100, the oldest first.
-pub(crate) async fn orders_under_way(on: impl On) -> Stored<Vec<Order>> {
-    db::query("select * from customer_order where phase in (?, ?) order by id limit 100")
-        .bind_json(&OrderPhase::Placed)
-        .bind_json(&OrderPhase::Configured)
-        .all(on, read_order)
+/// The latest wish that was fulfilled.
+pub(crate) async fn order_in_force(on: impl On, instance: InstanceId) -> Kept<Option<Order>> {
+    db::query(
+        "select * from customer_order where instance = ? and phase = ?
+         order by created desc limit 1",
+    )
+    .bind(instance)
+    .bind_json(&OrderPhase::Complete)
+    .optional(on, read_order)
+    .await
+}
+
+/// As the index says it.
+const UNDER_WAY: &str = "phase in ('\"placed\"', '\"agreed\"', '\"undoing\"')";
+
+/// Orders whose next step is due, the one that has waited longest first; a new one is due at once. Of an instance's orders
+/// only the first one is: the next has its turn when that is done.
+pub(crate) async fn orders_due(on: impl On, now: Timestamp, limit: u32) -> Kept<Vec<Stored>> {
+    db::query(&format!(
+        "select * from customer_order where {UNDER_WAY} and due <= ? and not exists
+         (select 1 from customer_order before where before.instance = customer_order.instance
+         and before.created < customer_order.created and before.{UNDER_WAY})
+         order by due, created limit ?"
+    ))
+    .bind(now)
+    .bind(limit)
+    .all(on, |row| {
+        let changes = row.get::<Option<String>>("changes")?;
+        let changes = changes.map(|text| serde_json::from_str(&text));
+        Ok(Stored {
+            order: read_order(row)?,
+            changes: changes
+                .transpose()
+                .map_err(|cause| db::Error::encode("changes", cause))?
+                .flatten(),
+            tries: row.get("tries")?,
+        })
+    })
+    .await
+}
+
+/// When the next one is due.
+pub(crate) async fn next_due(on: impl On) -> Kept<Option<Timestamp>> {
+    db::query(&format!("select due from customer_order where {UNDER_WAY} order by due limit 1"))
+        .optional(on, |row| row.get("due"))
         .await
 }
 
-pub(crate) async fn set_phase(
-    tx: &mut db::Tx,
-    order: OrderId,
-    phase: OrderPhase,
-    problem: Option<&str>,
-) -> Stored<()> {
-    db::query("update customer_order set phase = ?, problem = ? where id = ?")
-        .bind_json(&phase)
-        .bind(problem)
+pub(crate) async fn try_later(on: impl On, order: OrderId, due: Timestamp) -> Kept<()> {
+    db::query("update customer_order set due = ?, tries = tries + 1 where id = ?")
+        .bind(due)
         .bind(order)
-        .run(tx)
+        .run(on)
         .await
         .map(drop)
+}
+
+/// Keeps all that can change of an order; its next step is due at once.
+pub(crate) async fn update_order(tx: &mut db::Tx, order: &Order) -> Kept<()> {
+    db::query(
+        "update customer_order set modules = ?, size = ?, phase = ?, problem = ?, tries = 0
+         where id = ?",
+    )
+    .bind_json(&order.modules)
+    .bind(&order.size)
+    .bind_json(&order.phase)
+    .bind(order.problem.as_deref())
+    .bind(order.order)
+    .run(tx)
+    .await
+    .map(drop)
 }

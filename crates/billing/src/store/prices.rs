@@ -72,9 +72,14 @@ pub(crate) async fn words_of(on: impl On, account: AccountId) -> Stored<BTreeMap
 
 /// All versions, ascending.
 pub(crate) async fn books(tx: &mut db::Tx, service: &Name) -> Stored<Vec<PriceBook>> {
+    books_now(tx, service).await
+}
+
+/// The same, outside a transaction.
+pub(crate) async fn books_now(on: impl On, service: &Name) -> Stored<Vec<PriceBook>> {
     db::query("select book from price_book where service = ? order by effective")
         .bind(service)
-        .all(tx, |row| row.json("book"))
+        .all(on, |row| row.json("book"))
         .await
 }
 

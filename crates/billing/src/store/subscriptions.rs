@@ -1,7 +1,7 @@
 //! Cycles, and what instances have taken.
 
 use db::On;
-use types::{AccountId, Host, InstanceId, Name};
+use types::{AccountId, Host, InstanceId, Name, Timestamp};
 
 use super::Stored;
 use crate::model::{Taken, Terms};
@@ -71,6 +71,33 @@ pub(crate) async fn terms(tx: &mut db::Tx, instance: InstanceId) -> Stored<Vec<T
         .bind(instance)
         .all(tx, read_terms)
         .await
+}
+
+/// Takes terms out, and the cycle with its last ones.
+pub(crate) async fn delete_terms(
+    tx: &mut db::Tx,
+    account: AccountId,
+    instance: InstanceId,
+    since: Timestamp,
+) -> Stored<()> {
+    db::query(
+        "delete from subscription where instance = ? and since = ?
+         and instance in (select instance from cycle where account = ?)",
+    )
+    .bind(instance)
+    .bind(since)
+    .bind(account)
+    .run(&mut *tx)
+    .await?;
+    db::query(
+        "delete from cycle where instance = ? and account = ?
+         and not exists (select 1 from subscription s where s.instance = cycle.instance)",
+    )
+    .bind(instance)
+    .bind(account)
+    .run(tx)
+    .await
+    .map(drop)
 }
 
 /// What each instance of an account has taken, by instance.

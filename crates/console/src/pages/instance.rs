@@ -5,7 +5,9 @@ use api::{
     billing::GetPriceBook,
     configurator::{GetInstance, Instance, InstanceState, SetMaintenance},
     prices::PriceBook,
-    provider::{ChangeSubscription, GetOffer, ListOrders, Offer, Order, SuspendInstance},
+    provider::{
+        ChangeSubscription, GetOffer, ListOrders, Offer, Order, OrderPhase, SuspendInstance,
+    },
 };
 use axum::{
     extract::{Path, Query},
@@ -118,7 +120,9 @@ async fn load(person: &Person, (account, instance): Which) -> Result<Whole, Prob
         jobs::section(person, account, instance.instance),
     );
     let orders = orders.map(|orders| orders.items).unwrap_or_default();
-    let order = orders.into_iter().find(|order| order.instance == instance.instance);
+    let order = orders
+        .into_iter()
+        .find(|order| order.instance == instance.instance && order.phase != OrderPhase::Failed);
     let jobs = jobs.map_or_else(|problem| failure::missing_part(&problem), |(jobs, _)| jobs);
     Ok(Whole { offer, book: book.ok(), order, access, jobs, instance })
 }
@@ -182,6 +186,7 @@ fn change_form(person: &Person, whole: &Whole, draft: &Draft) -> Markup {
     let action = format!("{}/subscription", paths::instance(instance.account, instance.instance));
     let content = html! {
         (choices.fieldsets())
+        @if let Some(order) = order { input type="hidden" name="builds_on" value=(order.order); }
         @if person.is_operator() { p.soft { "Only the customer changes what they take." } }
         @else {
             button { "Change" }
@@ -230,7 +235,9 @@ pub(crate) async fn change(
 ) -> Answer {
     let modules = choices::modules(&fields);
     let size = fields.get("size").to_owned();
-    let operation = ChangeSubscription { account, instance, modules, size };
+    let builds_on = fields.get("builds_on").parse().ok();
+    let (modules, size) = (Some(modules), Some(size));
+    let operation = ChangeSubscription { account, instance, modules, size, builds_on };
     match person.client.call(operation).await {
         Ok(order) => Ok(Redirect::to(&paths::order(account, order.order)).into_response()),
         Err(problem) => refused(&person, (account, instance), fields, problem).await,

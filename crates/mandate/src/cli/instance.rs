@@ -1,7 +1,5 @@
 //! Instances.
 
-use std::collections::BTreeSet;
-
 use api::{
     configurator::{self, InstanceState, ListInstances, SetMaintenance},
     jobs::ListInstanceJobs,
@@ -165,13 +163,12 @@ async fn jobs(cx: &Context, which: Which, limit: Limit) -> Outcome {
 impl Change {
     async fn run(self, cx: &Context) -> Outcome {
         let account = cx.account(self.which.whose.account).await?;
-        let now = cx.instance(account, &self.which.instance).await?;
-        let instance = now.instance;
+        let instance = cx.instance_id(account, &self.which.instance).await?;
         let wanted = self.modules.map(|names| names.into_iter().filter(|name| !name.is_empty()));
-        let modules: BTreeSet<String> = wanted.map_or(now.modules, Iterator::collect);
-        let size = self.size.unwrap_or(now.size);
+        let (modules, size) = (wanted.map(Iterator::collect), self.size);
+        let change = ChangeSubscription { account, instance, modules, size, builds_on: None };
         let mut progress = Progress::begin(cx);
-        let mut order = cx.ask(ChangeSubscription { account, instance, modules, size }).await?;
+        let mut order = cx.ask(change).await?;
         if self.wait {
             order::complete(cx, &mut progress, &order).await?;
             order = cx.ask(api::provider::GetOrder { account, order: order.order }).await?;

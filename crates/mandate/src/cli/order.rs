@@ -152,14 +152,15 @@ pub(super) async fn complete(
     let done = |progress: &mut Progress, order: provider::Order| {
         progress.say(match order.phase {
             OrderPhase::Placed => "the order is placed",
-            OrderPhase::Configured => "the configurator knows what the instance is",
-            OrderPhase::Complete => "billing knows what was taken: the order is complete",
+            OrderPhase::Agreed => "billing agrees to what is taken",
+            OrderPhase::Complete => "the configurator knows it too: the order is complete",
+            OrderPhase::Undoing => "the order was refused and is undone",
             OrderPhase::Failed => "the order failed",
         })?;
         match order.phase {
             OrderPhase::Complete => Ok(Some(())),
             OrderPhase::Failed => Err(failed("the order failed", order.problem)),
-            OrderPhase::Placed | OrderPhase::Configured => Ok(None),
+            OrderPhase::Placed | OrderPhase::Agreed | OrderPhase::Undoing => Ok(None),
         }
     };
     progress.until(look, done).await

@@ -64,7 +64,7 @@ fn path(rest: &str) -> String {
 
 /// Each look finds things one step further.
 fn going(asked: &Asked) -> Response {
-    let phases = [OrderPhase::Placed, OrderPhase::Configured, OrderPhase::Complete];
+    let phases = [OrderPhase::Placed, OrderPhase::Agreed, OrderPhase::Complete];
     let states = [InstanceState::Creating, InstanceState::AwaitingSetup];
     let of =
         |verb: &str, component: &str, rest: &str| format!("{verb} /{component}/{}", path(rest));
@@ -81,7 +81,7 @@ fn going(asked: &Asked) -> Response {
         line if line == of("GET", "configurator", "instances") => {
             reply(&Page { items: vec![bakery_forum(InstanceState::Open)], next: None })
         }
-        line if line == of("PUT", "provider", &format!("{one_instance}/subscription")) => {
+        line if line == of("POST", "provider", &format!("{one_instance}/subscription")) => {
             reply(&order(OrderPhase::Placed))
         }
         line if line == of("PUT", "provider", &format!("{one_instance}/suspension")) => {
@@ -154,9 +154,9 @@ async fn an_instance_is_found_by_its_host_and_changed() {
     );
     let change = ["instance", "change", host, "--modules", "polls", "--wait"];
     ada.runs(&[&change[..], &at[..]].concat()).await.good();
-    let put = platform.asked().into_iter().find(|asked| asked.line.starts_with("PUT ")).unwrap();
+    let put = platform.asked().into_iter().find(|asked| asked.line.starts_with("POST ")).unwrap();
     let body: serde_json::Value = put.body();
-    assert_eq!(body, serde_json::json!({ "modules": ["polls"], "size": "small" }));
+    assert_eq!(body, serde_json::json!({ "modules": ["polls"] }), "what it leaves out stays");
     assert_eq!(ada.runs(&[&["instance", "change", host], &at[..]].concat()).await.status, 2);
 
     ada.runs(&[&["instance", "suspend", host, "--reason", "unpaid"], &at[..]].concat())

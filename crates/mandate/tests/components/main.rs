@@ -6,6 +6,7 @@
 mod world;
 
 mod access;
+mod changes;
 mod feed;
 mod identity;
 mod jobs;

@@ -16,7 +16,7 @@ use types::{AccountId, InstanceId};
 
 use crate::world::{Person, World, eventually, secrets};
 
-fn order(account: AccountId, host: &str, modules: &[&str]) -> PlaceOrder {
+pub(crate) fn order(account: AccountId, host: &str, modules: &[&str]) -> PlaceOrder {
     PlaceOrder {
         account,
         service: "forum".parse().unwrap(),
@@ -27,15 +27,20 @@ fn order(account: AccountId, host: &str, modules: &[&str]) -> PlaceOrder {
     }
 }
 
-async fn complete(person: &Person, order: Order) -> Order {
+pub(crate) async fn complete(person: &Person, order: Order) -> Order {
     let ask = || async {
         let get = GetOrder { account: order.account, order: order.order };
         person.client.call(get).await.unwrap()
     };
-    eventually("the order is complete", ask, |order| order.phase == OrderPhase::Complete).await
+    let ended = eventually("the order ends", ask, |order| {
+        matches!(order.phase, OrderPhase::Complete | OrderPhase::Failed)
+    })
+    .await;
+    assert_eq!(ended.problem, None);
+    ended
 }
 
-async fn reaches(person: &Person, instance: InstanceId, state: InstanceState) {
+pub(crate) async fn reaches(person: &Person, instance: InstanceId, state: InstanceState) {
     let ask = || async {
         let get = GetInstance { account: person.account, instance };
         person.client.call(get).await.unwrap().state
@@ -43,7 +48,7 @@ async fn reaches(person: &Person, instance: InstanceId, state: InstanceState) {
     eventually("the instance gets on", ask, |seen| *seen == state).await;
 }
 
-async fn instance(world: &World, person: &Person, host: &str) -> InstanceId {
+pub(crate) async fn instance(world: &World, person: &Person, host: &str) -> InstanceId {
     world.publish("forum", "first").await;
     let placed = person.client.call(order(person.account, host, &["polls"])).await.unwrap();
     let instance = complete(person, placed).await.instance;
@@ -202,8 +207,9 @@ stories! {
         let resize = ChangeSubscription {
             account: eve.account,
             instance,
-            modules: ["polls".to_owned()].into(),
-            size: "small".into(),
+            modules: Some(["polls".to_owned()].into()),
+            size: None,
+            builds_on: None,
         };
         assert_eq!(eve.client.call(resize).await.unwrap_err().kind, Kind::NotFound);
         let bill = GetBill { account: ada.account, month: None };

@@ -100,7 +100,8 @@ async fn refusals(
 ) -> Vec<(&'static str, Option<Problem>)> {
     let node = NodeId::new(SystemClock.now());
     let (service, host) = ("forum".parse().unwrap(), "bakery-forum.localhost".parse().unwrap());
-    let (modules, size) = (BTreeSet::new(), "small".into());
+    let modules = Some(BTreeSet::new());
+    let change = ChangeSubscription { account, instance, modules, size: None, builds_on: None };
     let reason = Some("mine now".to_owned());
     let maintenance = SetMaintenance { account, instance, reason: reason.clone() };
     let setup = SubmitSetup { account, instance, key: None, values: [].into() };
@@ -109,7 +110,7 @@ async fn refusals(
         ("setup", eve.asks(GetSetup { account, instance }).await.err()),
         ("submit", eve.asks(setup).await.err()),
         ("maintenance", eve.asks(maintenance).await.err()),
-        ("change", eve.asks(ChangeSubscription { account, instance, modules, size }).await.err()),
+        ("change", eve.asks(change).await.err()),
         ("suspend", eve.asks(SuspendInstance { account, instance, reason }).await.err()),
         ("environment", eve.asks(GetEnvironment { node, instance }).await.err()),
         ("host", eve.asks(ResolveHost { service, host }).await.err()),
