@@ -8,14 +8,16 @@
 //! for what does not exist.
 
 mod error;
+mod hosts;
 mod offers;
 mod orders;
+mod quotas;
 mod reconcile;
 mod store;
 
 use api::provider::{
-    ChangeSubscription, GetOffer, GetOrder, ListOffers, ListOrders, PlaceOrder, PutOffer,
-    SuspendInstance,
+    ChangeSubscription, GetOffer, GetOrder, GetQuota, ListOffers, ListOrders, PlaceOrder, PutOffer,
+    SetQuota, SuspendInstance,
 };
 use chassis::Component;
 
@@ -44,6 +46,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
             name: "provider_0002",
             sql: include_str!("../migrations/0002_changes.sql"),
         },
+        db::Migration { name: "provider_0003", sql: include_str!("../migrations/0003_quotas.sql") },
     ];
     Component::new("provider", MIGRATIONS, State { domain: config.domain })
         .writes::<PutOffer>(offers::put_offer)
@@ -54,5 +57,8 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .reads::<ListOrders>(orders::list_orders)
         .acts::<ChangeSubscription>(orders::change_subscription)
         .acts::<SuspendInstance>(orders::suspend_instance)
+        .reads::<GetQuota>(quotas::get_quota)
+        .writes::<SetQuota>(quotas::set_quota)
+        .opens(hosts::fill_in_labels)
         .keeps("orders", reconcile::step)
 }

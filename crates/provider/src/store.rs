@@ -1,6 +1,6 @@
 //! The tables.
 
-use api::provider::{Offer, Order, OrderPhase};
+use api::provider::{Offer, Order, OrderPhase, Quota};
 use db::On;
 use types::{AccountId, Cursor, Host, InstanceId, Name, OrderId, Timestamp};
 
@@ -63,13 +63,107 @@ pub(crate) async fn take_turn(tx: &mut db::Tx) -> Kept<()> {
 }
 
 /// Answers whether it was free.
-pub(crate) async fn take_host(tx: &mut db::Tx, host: &Host, instance: InstanceId) -> Kept<bool> {
-    db::query("insert into taken_host (host, instance) values (?, ?) on conflict (host) do nothing")
+pub(crate) async fn take_host(
+    tx: &mut db::Tx,
+    host: &Host,
+    labels: &str,
+    account: AccountId,
+    instance: InstanceId,
+) -> Kept<bool> {
+    db::query(
+        "insert into taken_host (host, labels, account, instance) values (?, ?, ?, ?)
+         on conflict (host) do nothing",
+    )
+    .bind(host)
+    .bind(labels)
+    .bind(account)
+    .bind(instance)
+    .run(tx)
+    .await
+    .map(|taken| taken == 1)
+}
+
+pub(crate) async fn owner_of_host(tx: &mut db::Tx, host: &str) -> Kept<Option<AccountId>> {
+    db::query("select account from taken_host where host = ?")
         .bind(host)
-        .bind(instance)
-        .run(tx)
+        .optional(tx, |row| row.get("account"))
         .await
-        .map(|taken| taken == 1)
+}
+
+/// Whether a host of another account lies below these labels.
+pub(crate) async fn is_above_anothers(
+    tx: &mut db::Tx,
+    labels: &str,
+    account: AccountId,
+) -> Kept<bool> {
+    // `/` comes after `.`, so this is where names that begin so end.
+    let end = format!("{}/", labels.trim_end_matches('.'));
+    db::query(
+        "select host from taken_host where labels > ? and labels < ? and account <> ? limit 1",
+    )
+    .bind(labels)
+    .bind(end)
+    .bind(account)
+    .optional(tx, |_| Ok(()))
+    .await
+    .map(|found| found.is_some())
+}
+
+pub(crate) async fn hosts_without_labels(on: impl On) -> Kept<Vec<Host>> {
+    db::query("select host from taken_host where labels = ''").all(on, |row| row.get("host")).await
+}
+
+pub(crate) async fn set_labels(on: impl On, host: &Host, labels: &str) -> Kept<()> {
+    db::query("update taken_host set labels = ? where host = ?")
+        .bind(labels)
+        .bind(host)
+        .run(on)
+        .await
+        .map(drop)
+}
+
+/// How many instances an account has or is about to have: each has its host.
+pub(crate) async fn count_hosts(tx: &mut db::Tx, account: AccountId) -> Kept<u32> {
+    db::query("select count(*) as count from taken_host where account = ?")
+        .bind(account)
+        .one(tx, |row| row.get("count"))
+        .await
+}
+
+pub(crate) async fn count_orders(
+    tx: &mut db::Tx,
+    account: AccountId,
+    since: Timestamp,
+) -> Kept<u32> {
+    db::query("select count(*) as count from customer_order where account = ? and created > ?")
+        .bind(account)
+        .bind(since)
+        .one(tx, |row| row.get("count"))
+        .await
+}
+
+pub(crate) async fn quota(on: impl On, account: AccountId) -> Kept<Option<Quota>> {
+    db::query("select instances, orders_an_hour from quota where account = ?")
+        .bind(account)
+        .optional(on, |row| {
+            let (instances, orders_an_hour) = (row.get("instances")?, row.get("orders_an_hour")?);
+            Ok(Quota { instances, orders_an_hour })
+        })
+        .await
+}
+
+pub(crate) async fn put_quota(tx: &mut db::Tx, account: AccountId, quota: &Quota) -> Kept<()> {
+    db::query(
+        "insert into quota (account, instances, orders_an_hour) values (?, ?, ?)
+         on conflict (account) do update set instances = excluded.instances,
+         orders_an_hour = excluded.orders_an_hour",
+    )
+    .bind(account)
+    .bind(quota.instances)
+    .bind(quota.orders_an_hour)
+    .run(tx)
+    .await
+    .map(drop)
 }
 
 /// Lets go of an order's host if there is no instance there.

@@ -11,5 +11,6 @@ mod feed;
 mod identity;
 mod jobs;
 mod orders;
+mod quotas;
 mod releases;
 mod rights;

@@ -67,6 +67,7 @@ impl Customer {
         let register = RegisterAccount { title, email: email.clone(), password: password.clone() };
         let Registered { account, .. } = client.call(register).await.unwrap();
         let token = client.call(SignIn { email, password }).await.unwrap().token;
+        platform.allow(account);
         Self { account, token }
     }
 
@@ -123,7 +124,7 @@ impl Customer {
         let Order { instance, phase, .. } = client.call(GetOrder { account, order }).await?;
         assert_ne!(phase, OrderPhase::Failed);
         let seen = match client.call(GetInstance { account, instance }).await {
-            Err(problem) if phase == OrderPhase::Placed && problem.status == 404 => {
+            Err(problem) if phase != OrderPhase::Complete && problem.status == 404 => {
                 return Err(Problem::unavailable("not there yet", 1));
             }
             seen => seen?,
