@@ -4,7 +4,7 @@ use api::{Empty, configurator::PutService, manifest::Engine};
 use chassis::Write;
 use db::EngineKind;
 
-use crate::{Error, State, store};
+use crate::{Error, State, setup, store};
 
 pub(crate) async fn put_service(cx: &mut Write<State>, op: PutService) -> Result<Empty, Error> {
     let here = cx.state().engine.kind();
@@ -20,6 +20,7 @@ pub(crate) async fn put_service(cx: &mut Write<State>, op: PutService) -> Result
             return Err(Error::Engine { service: op.service, here, engines });
         }
     }
+    setup::check_fields(cx.tx(), &op).await?;
     store::put_service(cx.tx(), &op).await?;
     Ok(Empty {})
 }

@@ -14,3 +14,4 @@ mod orders;
 mod quotas;
 mod releases;
 mod rights;
+mod setup;
