@@ -178,7 +178,7 @@ pub(crate) async fn lanes(on: impl On, releases: &[Digest], now: Timestamp) -> R
         return Ok(Vec::new());
     }
     let asked = db::query(&lanes_query(releases.len())).bind(now);
-    let asked = releases.iter().fold(asked, |query, release| query.bind(release));
+    let asked = releases.iter().fold(asked, db::Query::bind);
     asked
         .bind(false)
         .all(on, |row| Ok(Lane { service: row.get("service")?, release: row.get("release")? }))

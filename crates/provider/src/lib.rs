@@ -35,19 +35,14 @@ pub(crate) struct State {
     domain: String,
 }
 
+const MIGRATIONS: &[db::Migration] = &[
+    db::Migration { name: "provider_0001", sql: include_str!("../migrations/0001_provider.sql") },
+    db::Migration { name: "provider_0002", sql: include_str!("../migrations/0002_changes.sql") },
+    db::Migration { name: "provider_0003", sql: include_str!("../migrations/0003_quotas.sql") },
+];
+
 /// The component.
 pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
-    const MIGRATIONS: &[db::Migration] = &[
-        db::Migration {
-            name: "provider_0001",
-            sql: include_str!("../migrations/0001_provider.sql"),
-        },
-        db::Migration {
-            name: "provider_0002",
-            sql: include_str!("../migrations/0002_changes.sql"),
-        },
-        db::Migration { name: "provider_0003", sql: include_str!("../migrations/0003_quotas.sql") },
-    ];
     Component::new("provider", MIGRATIONS, State { domain: config.domain })
         .writes::<PutOffer>(offers::put_offer)
         .reads::<ListOffers>(offers::list_offers)
