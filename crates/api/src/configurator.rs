@@ -33,6 +33,8 @@ operations! { "configurator":
     GetSetup GET "/v1/accounts/{account}/instances/{instance}/setup" on instance by [customer, gateway] -> Setup;
     /// Sets an instance up, once, by whoever holds its set-up key.
     SubmitSetup POST "/v1/accounts/{account}/instances/{instance}/setup" on instance by [customer, gateway] -> Setup;
+    /// Says how a job of a set-up ended.
+    PutJobResult PUT "/v1/jobs/{job}/result" on platform by [jobs] -> Empty;
     /// Gives the environment that an instance's commands run with.
     GetEnvironment GET "/v1/nodes/{node}/instances/{instance}/environment" on node by [agent] -> Environment;
     /// Tells a service that serves many instances which one a host is.
@@ -257,6 +259,23 @@ pub struct SetupStep {
     pub state: JobState,
     /// The end of what it printed.
     pub output: String,
+    /// What it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
+}
+
+/// Says how a job of a set-up ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PutJobResult {
+    /// Which job.
+    pub job: JobId,
+    /// It has succeeded or failed.
+    pub state: JobState,
+    /// The end of what it printed.
+    pub output: String,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// Asks for an instance's environment.
@@ -273,7 +292,8 @@ pub struct GetEnvironment {
 pub struct Environment {
     /// Whose instance it is.
     pub account: AccountId,
-    /// The variables: `DATABASE_URL`, `PUBLIC_URL`, `MODULES`, `SETUP_…`.
+    /// The variables: `PUBLIC_URL`, `MODULES`, `SETUP_…`, and `DATABASE_URL` if the service has
+    /// databases.
     pub variables: BTreeMap<String, Secret>,
 }
 
@@ -293,7 +313,7 @@ pub struct Tenant {
     pub instance: InstanceId,
     /// At which host.
     pub host: Host,
-    /// Its database.
+    /// Its database; empty if the service has none.
     pub database_url: Secret,
     /// Its modules.
     pub modules: BTreeSet<String>,

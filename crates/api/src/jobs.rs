@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use types::{AccountId, Digest, InstanceId, JobId, Name, NodeId, Page, Timestamp};
 
 operations! { "jobs":
-    /// Queues a job, once however often it is put.
+    /// Queues a job, once however often it is put. One that has not ended is bound to the release
+    /// that it is put with last.
     PutJob PUT "/v1/jobs/{job}" on platform by [configurator] -> Job;
     /// Shows a job.
     GetJob GET "/v1/jobs/{job}" on platform by [configurator, operator] -> Job;
@@ -61,7 +62,7 @@ pub enum JobState {
     Running,
     /// It is done.
     Succeeded,
-    /// It was tried as often as it may be.
+    /// It was tried as often as it may be, or the job before it failed.
     Failed,
 }
 
@@ -76,7 +77,7 @@ pub struct Job {
     pub instance: InstanceId,
     /// In which service's queue.
     pub service: Name,
-    /// The release whose command is run.
+    /// The release whose command is run by the next attempt.
     pub release: Digest,
     /// What it is called.
     pub name: String,
@@ -84,6 +85,16 @@ pub struct Job {
     pub state: JobState,
     /// How often it was tried.
     pub attempts: u32,
+    /// How many of these attempts were lost with the machine that made them; they do not count
+    /// against it, unless they are ten.
+    #[serde(default)]
+    pub lost: u32,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// What it waits for; only told of a job that is asked for by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
     /// The end of what it printed, at most 8 KiB.
     pub output: String,
     /// When it was queued.

@@ -27,6 +27,10 @@ operations! { "provider":
     ListOrders GET "/v1/accounts/{account}/orders" on account by [customer, operator] -> Page<Order>;
     /// Takes other modules or another size from now on.
     ChangeSubscription POST "/v1/accounts/{account}/instances/{instance}/subscription" on instance by [customer] -> Order;
+    /// Shows how much an account may have.
+    GetQuota GET "/v1/accounts/{account}/quota" on account by [customer, operator] -> Quota;
+    /// Says how much an account may have.
+    SetQuota PUT "/v1/accounts/{account}/quota" on account by [operator] -> Empty;
     /// Suspends an instance, or lets it go on.
     SuspendInstance PUT "/v1/accounts/{account}/instances/{instance}/suspension" on instance by [operator] -> Empty;
 }
@@ -198,6 +202,35 @@ pub struct ChangeSubscription {
     /// has been another one since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub builds_on: Option<OrderId>,
+}
+
+/// Shows how much an account may have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GetQuota {
+    /// Whose.
+    pub account: AccountId,
+}
+
+/// Says how much an account may have; what is left out stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SetQuota {
+    /// Whose.
+    pub account: AccountId,
+    /// How many instances.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instances: Option<u32>,
+    /// How many orders and changes within any hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orders_an_hour: Option<u32>,
+}
+
+/// How much an account may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Quota {
+    /// How many instances.
+    pub instances: u32,
+    /// How many orders and changes within any hour.
+    pub orders_an_hour: u32,
 }
 
 /// Suspends an instance, or lets it go on.

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 
 use api::{
     configurator::{Environment, GetEnvironment, InstanceState, ResolveHost, Tenant},
-    manifest::FieldKind,
+    manifest::{FieldKind, Manifest},
 };
 use chassis::{Call, Room};
 use types::{InstanceId, Secret};
 
 use crate::{
     Error, State,
-    setup::settings_context,
+    reconcile::make_database,
+    setup::{manifest_of, settings_context},
     store::{self, Stored},
 };
 
@@ -22,13 +23,16 @@ pub(crate) async fn get_environment(
 ) -> Result<Environment, Error> {
     let stored = store::instance(cx.db(), op.instance).await?;
     let stored = stored.ok_or(Error::Missing("instance"))?;
+    let manifest = manifest_of(cx.db(), &stored).await?;
     let modules: Vec<&str> = stored.modules.iter().map(String::as_str).collect();
     let mut variables = BTreeMap::from([
-        ("DATABASE_URL".to_owned(), database_url(&cx, &stored)),
         ("PUBLIC_URL".to_owned(), Secret::new(cx.state().url(&stored.host))),
         ("MODULES".to_owned(), Secret::new(modules.join(","))),
     ]);
-    for (name, value) in settings(&cx, &stored)? {
+    if let Some(url) = database_url(&cx, &stored, &manifest).await? {
+        variables.insert("DATABASE_URL".to_owned(), url);
+    }
+    for (name, value) in settings(&cx, &stored, &manifest)? {
         variables.insert(format!("SETUP_{}", name.to_uppercase()), Secret::new(value));
     }
     Ok(Environment { account: stored.account, variables })
@@ -40,16 +44,16 @@ pub(crate) async fn resolve_host(cx: Call<State>, op: ResolveHost) -> Result<Ten
     let stored = stored
         .filter(|stored| stored.service == op.service && stored.state != InstanceState::Creating)
         .ok_or(Error::Missing("host"))?;
-    let service = store::service(cx.db(), &op.service).await?;
-    let manifest = service.ok_or_else(|| Error::NoService(op.service))?.manifest;
-    let mut settings = settings(&cx, &stored)?;
+    let manifest = manifest_of(cx.db(), &stored).await?;
+    let mut settings = settings(&cx, &stored, &manifest)?;
     let passwords = manifest.setup.iter().filter(|(_, field)| field.kind == FieldKind::Password);
     for (name, _) in passwords {
         settings.remove(name);
     }
+    let database_url = database_url(&cx, &stored, &manifest).await?;
     Ok(Tenant {
         instance: stored.instance,
-        database_url: database_url(&cx, &stored),
+        database_url: database_url.unwrap_or_else(|| Secret::new("")),
         public_url: cx.state().url(&stored.host),
         host: stored.host,
         modules: stored.modules,
@@ -63,13 +67,35 @@ pub(crate) fn password(room: &Room<State>, instance: InstanceId) -> Secret {
     room.seal().password(&format!("{instance}/database"))
 }
 
-fn database_url(room: &Room<State>, stored: &Stored) -> Secret {
+/// A database that only a later release asks for is made when it is first asked for.
+async fn database_url(
+    room: &Room<State>,
+    stored: &Stored,
+    manifest: &Manifest,
+) -> Result<Option<Secret>, Error> {
+    if manifest.database.is_none() {
+        return Ok(None);
+    }
+    if !stored.has_database {
+        make_database(room, stored).await?;
+        store::set_has_database(room.db(), stored.instance).await?;
+    }
     let name = stored.instance.to_string();
-    room.state().engine.url(&name, &password(room, stored.instance))
+    Ok(Some(room.state().engine.url(&name, &password(room, stored.instance))))
 }
 
-fn settings(room: &Room<State>, stored: &Stored) -> Result<BTreeMap<String, String>, Error> {
+/// What was filled in, and the defaults of fields that there were not when it was.
+fn settings(
+    room: &Room<State>,
+    stored: &Stored,
+    manifest: &Manifest,
+) -> Result<BTreeMap<String, String>, Error> {
     let Some(sealed) = &stored.settings else { return Ok(BTreeMap::new()) };
     let opened = room.seal().open(sealed, &settings_context(stored.instance))?;
-    serde_json::from_str(opened.reveal()).map_err(|_| chassis::SealError::Closed.into())
+    let filled_in: BTreeMap<String, String> =
+        serde_json::from_str(opened.reveal()).map_err(|_| chassis::SealError::Closed)?;
+    let defaults = manifest.setup.iter();
+    let defaults =
+        defaults.filter_map(|(name, field)| Some((name.clone(), field.default.clone()?)));
+    Ok(defaults.chain(filled_in).collect())
 }

@@ -25,6 +25,11 @@ pub(crate) enum Error {
     SetupKey,
     #[error("the instance's database is still being made; try again in a moment")]
     Creating,
+    #[error(
+        "the set-up field `{0}` is new and has no default, and there are instances that were set up \
+         without it: give it a default"
+    )]
+    NewField(String),
     #[error("there is no such {0}")]
     Missing(&'static str),
     #[error("the database failed")]
@@ -48,6 +53,7 @@ impl From<Error> for Problem {
             Error::Fixed => Self::conflict("instance_fixed", detail),
             Error::SetupKey => Self::new(Kind::Denied, "setup_key", detail),
             Error::Creating => Self { retry_after: Some(1), ..Self::conflict("creating", detail) },
+            Error::NewField(_) => Self::conflict("setup_field", detail),
             Error::Missing(what) => Self::not_found(what),
             Error::Database(cause) => chassis::database_failed("configurator", &cause),
             Error::Refused(problem) => problem,

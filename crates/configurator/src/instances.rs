@@ -66,6 +66,7 @@ async fn new(cx: &mut Write<State>, op: PutInstance) -> Result<Stored, Error> {
         setup_key,
         settings: None,
         attempt: 0,
+        has_database: false,
         created: cx.now(),
     };
     if store::insert_instance(cx.tx(), &stored).await? {

@@ -1,7 +1,9 @@
 //! What each instance is, and its database.
 //!
 //! An instance is a row that says what should be; a loop makes it so: creating → awaiting set-up →
-//! setting up → open. Each step can be repeated, so a crash anywhere is only a pause. The
+//! setting up → open. Each step can be repeated, so a crash anywhere is only a pause. What has
+//! nothing to ask for is set up by itself, and what waits costs nothing: `jobs` tells how its jobs
+//! ended. The
 //! configurator alone may create databases: one for each instance, with a user of its own whose
 //! password follows from the master key and is stored nowhere. Whatever a gateway must know of an
 //! instance is in the feed ([`api::configurator::Route`]); secrets never are.
@@ -16,7 +18,7 @@ mod store;
 
 use api::configurator::{
     Changes, DropService, GetEnvironment, GetInstance, GetSetup, ListInstances, PromoteService,
-    PutInstance, PutService, ResolveHost, SetMaintenance, SetSuspension, SubmitSetup,
+    PutInstance, PutJobResult, PutService, ResolveHost, SetMaintenance, SetSuspension, SubmitSetup,
 };
 use chassis::Component;
 use types::{Host, Site};
@@ -44,15 +46,17 @@ impl State {
     }
 }
 
+const MIGRATIONS: &[db::Migration] = &[
+    db::Migration {
+        name: "configurator_0001",
+        sql: include_str!("../migrations/0001_configurator.sql"),
+    },
+    db::Migration { name: "configurator_0002", sql: include_str!("../migrations/0002_setup.sql") },
+    chassis::PROPOSALS,
+];
+
 /// The component.
 pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
-    const MIGRATIONS: &[db::Migration] = &[
-        db::Migration {
-            name: "configurator_0001",
-            sql: include_str!("../migrations/0001_configurator.sql"),
-        },
-        chassis::PROPOSALS,
-    ];
     let state = State { engine: config.engine, site: config.site };
     Component::new("configurator", MIGRATIONS, state)
         .writes::<PutService>(services::put_service)
@@ -65,9 +69,10 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .writes::<SetMaintenance>(instances::set_maintenance)
         .reads::<GetSetup>(setup::get_setup)
         .writes::<SubmitSetup>(setup::submit_setup)
-        .reads::<GetEnvironment>(environment::get_environment)
-        .reads::<ResolveHost>(environment::resolve_host)
+        .writes::<PutJobResult>(setup::put_job_result)
+        .acts::<GetEnvironment>(environment::get_environment)
+        .acts::<ResolveHost>(environment::resolve_host)
         .feeds::<Changes>()
         .keeps("instances' databases", reconcile::create)
-        .keeps("instances' set-up", reconcile::set_up)
+        .keeps("instances' set-up", reconcile::queue_jobs)
 }

@@ -1,8 +1,10 @@
 //! Making instances what they should be.
 
+use std::time::Duration;
+
 use api::{
     configurator::InstanceState,
-    jobs::{GetJob, JobState, PutJob},
+    jobs::{JobState, PutJob},
 };
 use chassis::{Next, Room};
 
@@ -10,106 +12,109 @@ use crate::{
     Error, State,
     environment::password,
     instances::route,
-    store::{self, SetupJob, Stored},
+    setup,
+    store::{self, Stored, Waiting},
 };
 
 /// A migration of a large database takes its time.
 const TIMEOUT_SECONDS: u32 = 900;
 const ATTEMPTS_MAX: u32 = 3;
+const AT_ONCE: u32 = 100;
+/// Until a database that could not be made is tried again; doubled after each.
+const PAUSE: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// Makes the databases that are missing. A create that is repeated after a crash changes nothing.
+/// Makes the databases that are missing. A create that is repeated after a crash changes nothing,
+/// and one that fails is due again later, so it holds up no other.
 pub(crate) async fn create(room: Room<State>) -> Result<Next, Error> {
-    let mut failed = None;
-    let creating = store::instances_in(room.db(), InstanceState::Creating).await?;
-    for stored in creating {
-        let secret = password(&room, stored.instance);
-        let made = room.state().engine.create(&stored.instance.to_string(), &secret).await;
-        if let Err(cause) = made {
-            tracing::error!(instance = %stored.instance, %cause, "the database cannot be made yet");
-            failed = Some(Error::from(cause));
-            continue;
-        }
-        advance(&room, stored, InstanceState::AwaitingSetup, None).await?;
+    let due = store::instances_to_create(room.db(), room.now(), AT_ONCE).await?;
+    if due.is_empty() {
+        let next = store::next_to_create(room.db()).await?;
+        return Ok(next.map_or(Next::Idle, |due| Next::In(due.since(room.now()))));
     }
-    failed.map_or(Ok(Next::Idle), Err)
-}
-
-/// Sees the set-up jobs through.
-pub(crate) async fn set_up(room: Room<State>) -> Result<Next, Error> {
-    let setting_up = store::instances_in(room.db(), InstanceState::SettingUp).await?;
-    let (mut waiting, mut failed) = (false, None);
-    for stored in setting_up {
-        match set_one_up(&room, stored).await {
-            Ok(done) => waiting |= !done,
-            Err(problem) => failed = Some(problem),
+    for (stored, tries) in due {
+        let instance = stored.instance;
+        if let Err(problem) = create_one(&room, stored).await {
+            tracing::error!(%instance, %problem, "the instance cannot be made yet");
+            let pause = PAUSE * 2_u32.pow(tries.min(10));
+            let due = room.now().plus(pause.min(PAUSE_MAX));
+            store::try_to_create_later(room.db(), instance, due).await?;
         }
     }
-    match failed {
-        Some(problem) => Err(problem),
-        None if waiting => Ok(Next::Soon),
-        None => Ok(Next::Idle),
-    }
+    Ok(Next::Now)
 }
 
-/// Answers whether there is nothing left to wait for.
-async fn set_one_up(room: &Room<State>, stored: Stored) -> Result<bool, Error> {
+/// What has nothing to be asked for is set up at once.
+async fn create_one(room: &Room<State>, stored: Stored) -> Result<(), Error> {
     let service = store::service(room.db(), &stored.service).await?;
-    let service = service.ok_or_else(|| Error::NoService(stored.service.clone()))?;
-    let jobs = store::setup_jobs(room.db(), stored.instance).await?;
-    let mut before = None;
-    for (position, job) in jobs.iter().enumerate() {
-        let put = PutJob {
-            job: job.job,
-            account: stored.account,
-            instance: stored.instance,
-            service: stored.service.clone(),
-            release: service.release.clone(),
-            name: job.name.clone(),
-            version: 1,
-            command: job.command.clone(),
-            after: before.replace(job.job),
-            timeout_seconds: TIMEOUT_SECONDS,
-            attempts_max: ATTEMPTS_MAX,
-        };
-        let seen = match job.state {
-            JobState::Succeeded => continue,
-            // Put until it is there; then it is only looked at.
-            JobState::Queued => room.peers().call(put).await?,
-            _ => room.peers().call(GetJob { job: job.job }).await?,
-        };
-        let seen = SetupJob { state: seen.state, output: seen.output, ..job.clone() };
-        if seen != *job {
-            store::update_setup_job(room.db(), stored.instance, position, &seen).await?;
-        }
-        match seen.state {
-            JobState::Succeeded => {}
-            JobState::Queued | JobState::Running => return Ok(false),
-            JobState::Failed => {
-                let problem = format!(
-                    "`{}` failed; read what it printed, mend it and send the set-up again",
-                    seen.name
-                );
-                advance(room, stored, InstanceState::Failed, Some(problem)).await?;
-                return Ok(true);
-            }
-        }
+    let manifest = service.ok_or_else(|| Error::NoService(stored.service.clone()))?.manifest;
+    let has_database = manifest.database.is_some();
+    if has_database {
+        make_database(room, &stored).await?;
     }
-    advance(room, stored, InstanceState::Open, None).await?;
-    Ok(true)
+    let mut write = room.begin().await?;
+    let known = store::instance(write.tx(), stored.instance).await?;
+    let Some(known) = known.filter(|known| known.state == InstanceState::Creating) else {
+        return Ok(());
+    };
+    let known = Stored { has_database, ..known };
+    if manifest.setup.is_empty() {
+        setup::begin(&mut write, known, &manifest, &[].into()).await?;
+    } else {
+        let known = Stored { state: InstanceState::AwaitingSetup, ..known };
+        store::update_instance(write.tx(), &known).await?;
+        write.put(&route(&known)).await?;
+    }
+    Ok(write.commit().await?)
 }
 
-/// Takes the instance to its next state, unless somebody else has meanwhile.
-async fn advance(
-    room: &Room<State>,
-    seen: Stored,
-    state: InstanceState,
-    problem: Option<String>,
-) -> Result<(), Error> {
-    let mut write = room.begin().await?;
-    let stored = store::instance(write.tx(), seen.instance).await?;
-    let Some(stored) = stored.filter(|stored| stored.state == seen.state) else { return Ok(()) };
-    let stored = Stored { state, problem, ..stored };
-    store::update_instance(write.tx(), &stored).await?;
-    write.put(&route(&stored)).await?;
-    Ok(write.commit().await?)
+/// Makes an instance's database; making it again changes nothing.
+pub(crate) async fn make_database(room: &Room<State>, stored: &Stored) -> Result<(), Error> {
+    let secret = password(room, stored.instance);
+    Ok(room.state().engine.create(&stored.instance.to_string(), &secret).await?)
+}
+
+/// Queues the jobs of set-ups, and binds those that wait to the release that is the current one:
+/// nodes may have none older, or none that could be built. What was told is not looked at again
+/// until there is another release; how a job ends is told by `jobs`.
+pub(crate) async fn queue_jobs(room: Room<State>) -> Result<Next, Error> {
+    let waiting = store::jobs_to_queue(room.db(), AT_ONCE).await?;
+    if waiting.is_empty() {
+        return Ok(Next::Idle);
+    }
+    for job in waiting {
+        queue(&room, job).await?;
+    }
+    Ok(Next::Now)
+}
+
+async fn queue(room: &Room<State>, waiting: Waiting) -> Result<(), Error> {
+    let Waiting { instance, position, mut job, release } = waiting;
+    let Some(stored) = store::instance(room.db(), instance).await? else { return Ok(()) };
+    let service = store::service(room.db(), &stored.service).await?;
+    let manifest = service.ok_or_else(|| Error::NoService(stored.service.clone()))?.manifest;
+    // A release that has no such command leaves the job as it was.
+    if let Some(command) = setup::command(&manifest, &job.name) {
+        job.command.clone_from(command);
+    }
+    let jobs = store::setup_jobs(room.db(), instance).await?;
+    let before = jobs.into_iter().take(position).next_back();
+    let put = PutJob {
+        job: job.job,
+        account: stored.account,
+        instance,
+        service: stored.service.clone(),
+        release: release.clone(),
+        name: job.name.clone(),
+        version: 1,
+        command: job.command.clone(),
+        after: before.filter(|before| before.state != JobState::Succeeded).map(|before| before.job),
+        timeout_seconds: TIMEOUT_SECONDS,
+        attempts_max: ATTEMPTS_MAX,
+    };
+    match room.peers().call(put).await {
+        Ok(_) => Ok(store::set_bound(room.db(), job.job, &release, &job.command).await?),
+        Err(problem) if problem.is_transient() => Err(problem.into()),
+        Err(problem) => setup::give_up(room, instance, job.job, problem.detail).await,
+    }
 }

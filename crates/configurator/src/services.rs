@@ -8,7 +8,7 @@ use api::{
 use chassis::Write;
 use db::EngineKind;
 
-use crate::{Error, State, store};
+use crate::{Error, State, setup, store};
 
 pub(crate) async fn put_service(cx: &mut Write<State>, op: PutService) -> Result<Empty, Error> {
     let here = cx.state().engine.kind();
@@ -24,6 +24,7 @@ pub(crate) async fn put_service(cx: &mut Write<State>, op: PutService) -> Result
             return Err(Error::Engine { service: op.service, here, engines });
         }
     }
+    setup::check_fields(cx.tx(), &op).await?;
     cx.propose(&op.service, &op.release, &op).await?;
     Ok(Empty {})
 }

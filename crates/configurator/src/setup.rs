@@ -1,15 +1,18 @@
 //! The set-up: fields to fill in, once, and the jobs that follow.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use api::{
-    Problem,
-    configurator::{GetSetup, InstanceState, Setup, SetupField, SetupStep, SubmitSetup},
-    jobs::JobState,
+    Empty, Problem,
+    configurator::{
+        GetSetup, InstanceState, PutJobResult, PutService, Setup, SetupField, SetupStep,
+        SubmitSetup,
+    },
+    jobs::{GetJob, JobState},
     manifest::{Field, Manifest},
 };
-use chassis::{Call, Write};
-use types::{InstanceId, JobId, Principal, Secret};
+use chassis::{Call, Room, Write};
+use types::{InstanceId, JobId, Principal, Secret, Timestamp};
 
 use crate::{
     Error, State,
@@ -22,11 +25,25 @@ pub(crate) async fn get_setup(cx: Call<State>, op: GetSetup) -> Result<Setup, Er
     let manifest = manifest_of(cx.db(), &stored).await?;
     let jobs = store::setup_jobs(cx.db(), op.instance).await?;
     let mut setup = shown(&stored, &manifest, jobs, &BTreeMap::new());
+    if stored.state == InstanceState::SettingUp {
+        look_at_steps(&cx, &mut setup.steps).await;
+    }
     // A gateway shows the page to anybody who comes by: how far it is, but not what was printed.
     if !matches!(cx.caller.principal, Principal::User(_)) {
         setup.steps.iter_mut().for_each(|step| step.output.clear());
     }
     Ok(setup)
+}
+
+/// How far a step is, and for what it waits, is asked when somebody looks: until a job ends nobody
+/// else needs to know.
+async fn look_at_steps(cx: &Call<State>, steps: &mut [SetupStep]) {
+    for step in steps.iter_mut().filter(|step| step.state == JobState::Queued) {
+        // What cannot be asked now, or was not queued yet, is shown as it was last heard of.
+        if let Ok(job) = cx.peers().call(GetJob { job: step.job }).await {
+            (step.state, step.output, step.waits_for) = (job.state, job.output, job.waits_for);
+        }
+    }
 }
 
 pub(crate) async fn submit_setup(cx: &mut Write<State>, op: SubmitSetup) -> Result<Setup, Error> {
@@ -67,28 +84,100 @@ fn check_key(cx: &Write<State>, stored: &Stored, shown: Option<Secret>) -> Resul
     if shown.as_ref().is_some_and(same) { Ok(()) } else { Err(Error::SetupKey) }
 }
 
-/// Queues the jobs in the transaction that takes the values, so that they are queued once.
-async fn begin(
-    cx: &mut Write<State>,
+/// Queues the jobs in the transaction that takes the values, so that they are queued once. What has
+/// no jobs is open.
+pub(crate) async fn begin(
+    write: &mut Write<State>,
     stored: Stored,
     manifest: &Manifest,
     values: &BTreeMap<String, String>,
 ) -> Result<Stored, Error> {
     let text = serde_json::to_string(values).map_err(|_| Problem::internal())?;
-    let settings = cx.seal().seal(&Secret::new(text), &settings_context(stored.instance));
+    let settings = write.seal().seal(&Secret::new(text), &settings_context(stored.instance));
+    let jobs = planned(write.now(), manifest);
+    store::replace_setup_jobs(write.tx(), stored.instance, &stored.service, &jobs).await?;
+    let state = if jobs.is_empty() { InstanceState::Open } else { InstanceState::SettingUp };
     let attempt = stored.attempt + 1;
-    let jobs = planned(stored.instance, attempt, manifest);
-    store::replace_setup_jobs(cx.tx(), stored.instance, &jobs).await?;
-    let stored = Stored {
-        state: InstanceState::SettingUp,
-        settings: Some(settings),
-        problem: None,
-        attempt,
-        ..stored
-    };
-    store::update_instance(cx.tx(), &stored).await?;
-    cx.put(&route(&stored)).await?;
+    let stored = Stored { state, settings: Some(settings), problem: None, attempt, ..stored };
+    store::update_instance(write.tx(), &stored).await?;
+    write.put(&route(&stored)).await?;
     Ok(stored)
+}
+
+/// `jobs` tells how one ended. An attempt at a set-up that was given up is of no interest any more.
+pub(crate) async fn put_job_result(
+    cx: &mut Write<State>,
+    op: PutJobResult,
+) -> Result<Empty, Error> {
+    if let Some(instance) = store::instance_of_job(cx.tx(), op.job).await? {
+        go_on(cx, instance, op).await?;
+    }
+    Ok(Empty {})
+}
+
+/// A job that cannot even be queued has failed.
+pub(crate) async fn give_up(
+    room: &Room<State>,
+    instance: InstanceId,
+    job: JobId,
+    problem: String,
+) -> Result<(), Error> {
+    let mut write = room.begin().await?;
+    let (state, output) = (JobState::Failed, String::new());
+    let failed = PutJobResult { job, state, output, problem: Some(problem) };
+    go_on(&mut write, instance, failed).await?;
+    Ok(write.commit().await?)
+}
+
+/// With the last job that succeeds the instance is open, and with the first one that fails the
+/// set-up has failed.
+async fn go_on(
+    write: &mut Write<State>,
+    instance: InstanceId,
+    ended: PutJobResult,
+) -> Result<(), Error> {
+    let Some(stored) = store::instance(write.tx(), instance).await? else { return Ok(()) };
+    let PutJobResult { job, state, output, problem } = ended;
+    let name = store::end_setup_job(write.tx(), job, state, &output).await?;
+    let Some(name) = name.filter(|_| stored.state == InstanceState::SettingUp) else {
+        return Ok(());
+    };
+    let jobs = store::setup_jobs(write.tx(), instance).await?;
+    let (state, problem) = if state == JobState::Failed {
+        let why = problem.unwrap_or_else(|| "nobody knows why".to_owned());
+        (InstanceState::Failed, Some(failure(&stored, &name, &why)))
+    } else if jobs.iter().all(|job| job.state == JobState::Succeeded) {
+        (InstanceState::Open, None)
+    } else {
+        return Ok(());
+    };
+    let stored = Stored { state, problem, ..stored };
+    store::update_instance(write.tx(), &stored).await?;
+    write.put(&route(&stored)).await?;
+    Ok(())
+}
+
+/// Says who can do what.
+fn failure(stored: &Stored, name: &str, why: &str) -> String {
+    let service = &stored.service;
+    format!(
+        "`{name}` failed: {why}. If a value that was filled in is the cause, fill in another one and \
+         send the set-up again. Otherwise only the publisher of `{service}` can mend it: show them \
+         what it printed, and send the set-up again when they have. Attempts that failed cost nothing"
+    )
+}
+
+/// Refuses a release with a field that nobody can fill in any more: instances are set up once.
+pub(crate) async fn check_fields(tx: &mut db::Tx, next: &PutService) -> Result<(), Error> {
+    let Some(now) = store::service(&mut *tx, &next.service).await? else { return Ok(()) };
+    let known = |name: &str| now.manifest.setup.iter().any(|(field, _)| field == name);
+    let mut fields = next.manifest.setup.iter();
+    let new = fields.find(|(name, field)| field.default.is_none() && !known(name));
+    let Some((name, _)) = new else { return Ok(()) };
+    if store::has_set_up(tx, &next.service).await? {
+        return Err(Error::NewField(name.clone()));
+    }
+    Ok(())
 }
 
 /// What the settings are sealed for.
@@ -96,23 +185,32 @@ pub(crate) fn settings_context(instance: InstanceId) -> String {
     format!("{instance}/settings")
 }
 
-fn planned(instance: InstanceId, attempt: u64, manifest: &Manifest) -> Vec<SetupJob> {
-    let Some(database) = &manifest.database else { return Vec::new() };
-    let commands = [("migrate", &database.migrate), ("seed", &database.seed)];
-    let queued = |(name, command): (&str, &Option<Vec<String>>)| {
-        let parts = ["setup", &instance.to_string(), &attempt.to_string(), name];
+/// The jobs of a set-up, in their order. Their ids say it too.
+fn planned(now: Timestamp, manifest: &Manifest) -> Vec<SetupJob> {
+    let named = ["migrate", "seed"].into_iter().zip(0..).filter_map(|(name, place)| {
         Some(SetupJob {
-            job: JobId::named(&parts),
+            job: JobId::new(now.plus(Duration::from_millis(place))),
             name: name.to_owned(),
-            command: command.clone()?,
+            command: command(manifest, name)?.clone(),
             state: JobState::Queued,
             output: String::new(),
         })
-    };
-    commands.into_iter().filter_map(queued).collect()
+    });
+    named.collect()
 }
 
-async fn manifest_of(on: impl db::On, stored: &Stored) -> Result<Manifest, Error> {
+/// The command of a job of the set-up.
+pub(crate) fn command<'m>(manifest: &'m Manifest, name: &str) -> Option<&'m Vec<String>> {
+    let database = manifest.database.as_ref()?;
+    match name {
+        "migrate" => database.migrate.as_ref(),
+        "seed" => database.seed.as_ref(),
+        _ => None,
+    }
+}
+
+/// What the instance's service is now.
+pub(crate) async fn manifest_of(on: impl db::On, stored: &Stored) -> Result<Manifest, Error> {
     let service = store::service(on, &stored.service).await?;
     Ok(service.ok_or_else(|| Error::NoService(stored.service.clone()))?.manifest)
 }
@@ -133,6 +231,7 @@ fn shown(
         name: job.name,
         state: job.state,
         output: job.output,
+        waits_for: None,
     };
     Setup {
         state: stored.state,

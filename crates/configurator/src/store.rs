@@ -7,7 +7,7 @@ use api::{
     jobs::JobState,
 };
 use db::On;
-use types::{AccountId, Cursor, Host, InstanceId, JobId, Name, Timestamp};
+use types::{AccountId, Cursor, Digest, Host, InstanceId, JobId, Name, Timestamp};
 
 type Result<T> = std::result::Result<T, db::Error>;
 
@@ -30,10 +30,11 @@ pub(crate) struct Stored {
     pub(crate) settings: Option<String>,
     /// How many set-ups were begun.
     pub(crate) attempt: u64,
+    pub(crate) has_database: bool,
     pub(crate) created: Timestamp,
 }
 
-/// A job of the set-up, and how far it was when last seen.
+/// A job of the set-up, and whether it has ended.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SetupJob {
     pub(crate) job: JobId,
@@ -41,6 +42,16 @@ pub(crate) struct SetupJob {
     pub(crate) command: Vec<String>,
     pub(crate) state: JobState,
     pub(crate) output: String,
+}
+
+/// A job of a set-up that is to be queued, or bound to another release.
+#[derive(Debug, Clone)]
+pub(crate) struct Waiting {
+    pub(crate) instance: InstanceId,
+    pub(crate) position: usize,
+    pub(crate) job: SetupJob,
+    /// The release that is the current one.
+    pub(crate) release: Digest,
 }
 
 pub(crate) async fn put_service(tx: &mut db::Tx, service: &PutService) -> Result<()> {
@@ -73,8 +84,8 @@ pub(crate) async fn service(on: impl On, name: &Name) -> Result<Option<PutServic
 pub(crate) async fn insert_instance(tx: &mut db::Tx, stored: &Stored) -> Result<bool> {
     db::query(
         "insert into instance (id, account, service, host, modules, size, state, suspended,
-         maintenance, problem, setup_key, settings, attempt, created)
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
+         maintenance, problem, setup_key, settings, attempt, has_database, created)
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
     )
     .bind(stored.instance)
     .bind(stored.account)
@@ -89,6 +100,7 @@ pub(crate) async fn insert_instance(tx: &mut db::Tx, stored: &Stored) -> Result<
     .bind(&stored.setup_key)
     .bind(stored.settings.as_deref())
     .bind(stored.attempt)
+    .bind(stored.has_database)
     .bind(stored.created)
     .run(tx)
     .await
@@ -99,7 +111,7 @@ pub(crate) async fn insert_instance(tx: &mut db::Tx, stored: &Stored) -> Result<
 pub(crate) async fn update_instance(tx: &mut db::Tx, stored: &Stored) -> Result<()> {
     db::query(
         "update instance set modules = ?, size = ?, state = ?, suspended = ?, maintenance = ?,
-         problem = ?, settings = ?, attempt = ? where id = ?",
+         problem = ?, settings = ?, attempt = ?, has_database = ? where id = ?",
     )
     .bind_json(&stored.modules)
     .bind(&stored.size)
@@ -109,6 +121,7 @@ pub(crate) async fn update_instance(tx: &mut db::Tx, stored: &Stored) -> Result<
     .bind(stored.problem.as_deref())
     .bind(stored.settings.as_deref())
     .bind(stored.attempt)
+    .bind(stored.has_database)
     .bind(stored.instance)
     .run(tx)
     .await
@@ -130,6 +143,7 @@ fn read(row: &db::Row) -> Result<Stored> {
         setup_key: row.get("setup_key")?,
         settings: row.get("settings")?,
         attempt: row.get("attempt")?,
+        has_database: row.get("has_database")?,
         created: row.get("created")?,
     })
 }
@@ -159,24 +173,51 @@ pub(crate) async fn instances(
         .await
 }
 
-/// At most 100, the oldest first.
-pub(crate) async fn instances_in(on: impl On, state: InstanceState) -> Result<Vec<Stored>> {
-    db::query("select * from instance where state = ? order by id limit 100")
-        .bind_json(&state)
-        .all(on, read)
+/// Instances that are due to be made, and how often that was tried in vain.
+pub(crate) async fn instances_to_create(
+    on: impl On,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<(Stored, u32)>> {
+    db::query(
+        "select * from instance where state = '\"creating\"' and due <= ? order by due limit ?",
+    )
+    .bind(now)
+    .bind(limit)
+    .all(on, |row| Ok((read(row)?, row.get("tries")?)))
+    .await
+}
+
+pub(crate) async fn next_to_create(on: impl On) -> Result<Option<Timestamp>> {
+    db::query("select due from instance where state = '\"creating\"' order by due limit 1")
+        .optional(on, |row| row.get("due"))
         .await
+}
+
+pub(crate) async fn try_to_create_later(
+    on: impl On,
+    instance: InstanceId,
+    due: Timestamp,
+) -> Result<()> {
+    db::query("update instance set due = ?, tries = tries + 1 where id = ?")
+        .bind(due)
+        .bind(instance)
+        .run(on)
+        .await
+        .map(drop)
 }
 
 pub(crate) async fn replace_setup_jobs(
     tx: &mut db::Tx,
     instance: InstanceId,
+    service: &Name,
     jobs: &[SetupJob],
 ) -> Result<()> {
     db::query("delete from setup_job where instance = ?").bind(instance).run(&mut *tx).await?;
     for (position, job) in jobs.iter().enumerate() {
         db::query(
-            "insert into setup_job (instance, position, job, name, command, state, output)
-             values (?, ?, ?, ?, ?, ?, ?)",
+            "insert into setup_job (instance, position, job, name, command, state, output, service)
+             values (?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(instance)
         .bind(position as u64)
@@ -185,40 +226,141 @@ pub(crate) async fn replace_setup_jobs(
         .bind_json(&job.command)
         .bind_json(&job.state)
         .bind(&job.output)
+        .bind(service)
         .run(&mut *tx)
         .await?;
     }
     Ok(())
 }
 
+fn read_job(row: &db::Row) -> Result<SetupJob> {
+    Ok(SetupJob {
+        job: row.get("job")?,
+        name: row.get("name")?,
+        command: row.json("command")?,
+        state: row.json("state")?,
+        output: row.get("output")?,
+    })
+}
+
 /// In the order in which they run.
 pub(crate) async fn setup_jobs(on: impl On, instance: InstanceId) -> Result<Vec<SetupJob>> {
     db::query("select * from setup_job where instance = ? order by position")
         .bind(instance)
+        .all(on, read_job)
+        .await
+}
+
+/// A cross join, so that SQLite goes from the few services to the jobs that are to be told.
+const TO_QUEUE: &str = "select * from (
+    select job.*, service.release as current from service cross join setup_job as job
+    where job.service = service.service and job.state = '\"queued\"' and job.release < service.release
+    union all
+    select job.*, service.release as current from service cross join setup_job as job
+    where job.service = service.service and job.state = '\"queued\"' and job.release > service.release
+    ) as waiting order by instance, position limit ?";
+
+/// Jobs that were not told, or not of the release that is the current one, in the order in which
+/// they run. Those that wait and were told are not looked at.
+pub(crate) async fn jobs_to_queue(on: impl On, limit: u32) -> Result<Vec<Waiting>> {
+    db::query(TO_QUEUE)
+        .bind(limit)
         .all(on, |row| {
-            Ok(SetupJob {
-                job: row.get("job")?,
-                name: row.get("name")?,
-                command: row.json("command")?,
-                state: row.json("state")?,
-                output: row.get("output")?,
+            let position = row.get::<u64>("position")?;
+            Ok(Waiting {
+                instance: row.get("instance")?,
+                position: usize::try_from(position).map_err(|_| db::Error::Range)?,
+                job: read_job(row)?,
+                release: row.get("current")?,
             })
         })
         .await
 }
 
-pub(crate) async fn update_setup_job(
+/// The job was told, as one of that release.
+pub(crate) async fn set_bound(
     on: impl On,
-    instance: InstanceId,
-    position: usize,
-    job: &SetupJob,
+    job: JobId,
+    release: &Digest,
+    command: &[String],
 ) -> Result<()> {
-    db::query("update setup_job set state = ?, output = ? where instance = ? and position = ?")
-        .bind_json(&job.state)
-        .bind(&job.output)
-        .bind(instance)
-        .bind(position as u64)
+    db::query("update setup_job set release = ?, command = ? where job = ?")
+        .bind(release)
+        .bind_json(&command)
+        .bind(job)
         .run(on)
         .await
         .map(drop)
+}
+
+/// Whose job it is, if a set-up still knows of it.
+pub(crate) async fn instance_of_job(on: impl On, job: JobId) -> Result<Option<InstanceId>> {
+    db::query("select instance from setup_job where job = ?")
+        .bind(job)
+        .optional(on, |row| row.get("instance"))
+        .await
+}
+
+/// Keeps how a job ended; answers what it is called.
+pub(crate) async fn end_setup_job(
+    tx: &mut db::Tx,
+    job: JobId,
+    state: JobState,
+    output: &str,
+) -> Result<Option<String>> {
+    db::query("update setup_job set state = ?, output = ? where job = ? returning name")
+        .bind_json(&state)
+        .bind(output)
+        .bind(job)
+        .optional(tx, |row| row.get("name"))
+        .await
+}
+
+pub(crate) async fn set_has_database(on: impl On, instance: InstanceId) -> Result<()> {
+    db::query("update instance set has_database = ? where id = ?")
+        .bind(true)
+        .bind(instance)
+        .run(on)
+        .await
+        .map(drop)
+}
+
+/// Whether a service has instances that are set up, or are being set up.
+pub(crate) async fn has_set_up(on: impl On, service: &Name) -> Result<bool> {
+    db::query("select id from instance where service = ? and settings is not null limit 1")
+        .bind(service)
+        .optional(on, |_| Ok(()))
+        .await
+        .map(|found| found.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database of each engine with this component's tables.
+    async fn databases(name: &str) -> Vec<db::Db> {
+        let name = format!("{name}_{}", std::process::id());
+        let folder = std::env::temp_dir().join(format!("mandate-{name}"));
+        let server = std::env::var("MANDATE_TEST_POSTGRES").expect(
+            "set MANDATE_TEST_POSTGRES to a server for tests, such as \
+             postgres://admin@127.0.0.1:5432/postgres, or run `cargo xtask test`",
+        );
+        let mut databases = Vec::new();
+        for engine in [db::Engine::sqlite(folder), db::Engine::postgres(&server).unwrap()] {
+            let password = types::Secret::new("a password");
+            databases.push(engine.open(&name, &password, &[crate::MIGRATIONS]).await.unwrap());
+        }
+        databases
+    }
+
+    #[tokio::test]
+    async fn set_ups_that_wait_are_found_by_their_index_and_only_if_there_is_something_to_tell() {
+        for database in databases("configurator").await {
+            let plan = db::query(TO_QUEUE).bind(1_u32).plan(&database).await.unwrap();
+            assert!(plan.contains("setup_job_waiting"), "{plan}");
+            assert!(!plan.contains("Seq Scan on setup_job"), "{plan}");
+            assert!(!plan.contains("SCAN setup_job"), "{plan}");
+        }
+    }
 }

@@ -145,6 +145,7 @@ fn set_up_job(job: &SetupStep) -> Markup {
     html! {
         details id=(job.job) open[job.state == JobState::Failed] {
             summary { code { (job.name) } (states::chip(&job.state)) }
+            @if let Some(what) = &job.waits_for { p.soft { "It waits for " (what) "." } }
             (words::printed(&job.output))
         }
     }

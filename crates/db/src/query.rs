@@ -78,6 +78,22 @@ impl Query {
         rows.iter().map(read).collect()
     }
 
+    /// How the engine would run it, an index wherever one fits: for tests of what indexes are for.
+    pub async fn plan(self, db: &Db) -> Result<String, Error> {
+        let mut tx = db.begin().await?;
+        let (word, column) = match tx.0 {
+            Transaction::Sqlite(_) => ("explain query plan", "detail"),
+            Transaction::Postgres(_) => {
+                // In a table of a few rows no index is worth its while.
+                query("set local enable_seqscan = off").run(&mut tx).await?;
+                ("explain", "QUERY PLAN")
+            }
+        };
+        let asked = Self { text: format!("{word} {}", self.text), values: self.values };
+        let lines: Vec<String> = asked.all(&mut tx, |row| row.get(column)).await?;
+        Ok(lines.join("\n"))
+    }
+
     fn checked(self) -> Result<Self, Error> {
         for value in &self.values {
             match value {

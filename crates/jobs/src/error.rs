@@ -10,8 +10,12 @@ pub(crate) enum Error {
     Command,
     #[error("a job must be tried 1 to 100 times and may run for 1 second to 1 day")]
     Limits,
-    #[error("job `{0}` was put before and was something else; a job's id is used once")]
+    #[error(
+        "job `{0}` was put before and was something else, or for another instance; a job's id is used once"
+    )]
     Different(JobId),
+    #[error("the job that is to come before is not there: put it first")]
+    NoneBefore,
     #[error("the lease of job `{0}` is lost: stop what runs and report nothing more")]
     LeaseLost(JobId),
     #[error("there is no queue `{0}`: it comes with the service's first job")]
@@ -32,6 +36,7 @@ impl From<Error> for Problem {
             Error::Command => Self::invalid("command", detail),
             Error::Limits => Self::invalid("limits", detail),
             Error::Different(_) => Self::conflict("job_exists", detail),
+            Error::NoneBefore => Self::invalid("after", detail),
             Error::LeaseLost(_) => Self::conflict("lease_lost", detail),
             Error::NoQueue(_) => Self::not_found("queue"),
             Error::Missing => Self::not_found("job"),

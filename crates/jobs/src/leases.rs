@@ -1,21 +1,25 @@
 //! Leases: a job is one worker's until it reports the end or its lease runs out.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use api::{
     billing::{JOB_MILLISECONDS, UsageEvent},
-    jobs::{JobState, Lease, LeaseJobs, Leases, Outcome, ReportJob, Reported},
+    jobs::{Job, JobState, Lease, LeaseJobs, Leases, Outcome, ReportJob, Reported},
 };
 use chassis::{Call, Next, Room, Write};
 use types::{NodeId, Timestamp};
 
 use crate::{
     Error, State,
-    store::{self, Stored},
+    store::{self, Lane, Seen, Stored},
 };
 
 const LEASE_SECONDS: u32 = 15;
 const SLOTS_MAX: u32 = 100;
+const RELEASES_MAX: usize = 1_000;
+const AT_ONCE: u32 = 100;
+/// So many attempts may be lost with their worker.
+const LOST_MAX: u32 = 10;
 const WAIT_MILLIS_MAX: u32 = 5_000;
 const OUTPUT_BYTES_MAX: usize = 8 << 10;
 /// Between attempts; doubled after each.
@@ -26,17 +30,21 @@ pub(crate) async fn lease_jobs(cx: Call<State>, op: LeaseJobs) -> Result<Leases,
     let waiting = tokio::time::sleep(patience);
     tokio::pin!(waiting);
     take_back(&cx, &op).await?;
+    let releases = &op.releases[..op.releases.len().min(RELEASES_MAX)];
     loop {
         // Listening before looking: a job that is put meanwhile ends the wait.
         let change = cx.changed();
         tokio::pin!(change);
         change.as_mut().enable();
-        let mut write = cx.begin().await?;
-        let leases = take(&mut write, &op).await?;
-        if !leases.is_empty() {
-            return Ok(write.finish(Leases { leases }).await?);
+        let lanes = store::lanes(cx.db(), releases, cx.now()).await?;
+        // Who finds nothing does not hold up those who write.
+        if !lanes.is_empty() {
+            let mut write = cx.begin().await?;
+            let leases = take(&mut write, &op, lanes).await?;
+            if !leases.is_empty() {
+                return Ok(write.finish(Leases { leases }).await?);
+            }
         }
-        drop(write);
         tokio::select! {
             () = &mut waiting => return Ok(Leases { leases: Vec::new() }),
             () = change => {}
@@ -46,11 +54,10 @@ pub(crate) async fn lease_jobs(cx: Call<State>, op: LeaseJobs) -> Result<Leases,
 
 /// What the node should have and has not, it will never report.
 async fn take_back(cx: &Call<State>, op: &LeaseJobs) -> Result<(), Error> {
-    let lost =
-        |stored: &Stored| stored.job.node == Some(op.node) && !op.holding.contains(&stored.job.job);
-    let running = store::jobs_running(cx.db()).await?;
-    for seen in running.into_iter().filter(lost) {
-        give_back_unless_changed(cx, &seen, |_| true).await?;
+    for seen in store::leases_of(cx.db(), op.node).await? {
+        if !op.holding.contains(&seen.0) {
+            give_back_unless_changed(cx, seen, |_| true).await?;
+        }
     }
     Ok(())
 }
@@ -58,33 +65,53 @@ async fn take_back(cx: &Call<State>, op: &LeaseJobs) -> Result<(), Error> {
 /// Gives a job back in a transaction of its own, unless it has changed hands or is not `lost`.
 async fn give_back_unless_changed(
     room: &Room<State>,
-    seen: &Stored,
+    (job, token): Seen,
     lost: impl Fn(&Stored) -> bool,
 ) -> Result<(), Error> {
     let mut write = room.begin().await?;
-    let now = write.now();
-    let stored = store::job_to_change(write.tx(), seen.job.job).await?;
+    let stored = store::job_to_change(write.tx(), job).await?;
     let held = |stored: &Stored| {
-        (stored.job.state, stored.token) == (JobState::Running, seen.token) && lost(stored)
+        (stored.job.state, stored.token) == (JobState::Running, token) && lost(stored)
     };
     let Some(mut stored) = stored.filter(held) else { return Ok(()) };
-    give_back(&mut stored, now);
-    store::update_job(write.tx(), &stored).await?;
+    stored.job.lost += 1;
+    give_back(&mut write, stored).await?;
     Ok(write.commit().await?)
 }
 
-async fn take(write: &mut Write<State>, op: &LeaseJobs) -> Result<Vec<Lease>, Error> {
+/// The free slots are shared out evenly, and what a queue cannot use is another's.
+async fn take(
+    write: &mut Write<State>,
+    op: &LeaseJobs,
+    lanes: Vec<Lane>,
+) -> Result<Vec<Lease>, Error> {
     let now = write.now();
-    let slots = op.slots.min(SLOTS_MAX);
-    let mut leases = Vec::new();
-    for release in op.releases.iter().take(1_000) {
-        let free = slots.saturating_sub(u32::try_from(leases.len()).unwrap_or(slots));
-        if free == 0 {
-            break;
+    let slots = op.slots.min(SLOTS_MAX) as usize;
+    let (mut leases, mut served, mut open) = (Vec::new(), BTreeSet::new(), lanes);
+    while leases.len() < slots && !open.is_empty() {
+        let share = ((slots - leases.len()) / open.len()).max(1);
+        let mut more = Vec::new();
+        for lane in open {
+            let limit = share.min(slots - leases.len());
+            if limit == 0 {
+                break;
+            }
+            let jobs = store::due_jobs(write.tx(), &lane.release, now, limit).await?;
+            if !jobs.is_empty() {
+                served.insert(lane.service.clone());
+            }
+            if jobs.len() == limit {
+                more.push(lane);
+            }
+            for stored in jobs {
+                leases.push(lease(write, op.node, stored, now).await?);
+            }
         }
-        for stored in store::due_jobs(write.tx(), release, now, free).await? {
-            leases.push(lease(write, op.node, stored, now).await?);
-        }
+        open = more;
+    }
+    // In the order of their names, so that no two workers wait for each other.
+    for service in served {
+        store::set_served(write.tx(), &service).await?;
     }
     Ok(leases)
 }
@@ -122,34 +149,75 @@ pub(crate) async fn report_job(cx: &mut Write<State>, op: ReportJob) -> Result<R
     }
     let now = cx.now();
     stored.job.output = end_of(&op.output);
-    match op.outcome {
+    let state = match op.outcome {
         Outcome::Running => {
             stored.lease_expires = now.plus(Duration::from_secs(LEASE_SECONDS.into()));
+            store::update_job(cx.tx(), &stored).await?;
+            JobState::Running
         }
         Outcome::Succeeded => {
-            stored.job.state = JobState::Succeeded;
-            stored.job.ended = Some(now);
+            // Nobody pays for an attempt that came to nothing.
+            store::append_usage(cx.tx(), &usage_of(&stored, now)).await?;
+            end(cx, stored, JobState::Succeeded, None).await?
         }
-        Outcome::Failed => give_back(&mut stored, now),
-    }
-    store::update_job(cx.tx(), &stored).await?;
-    if op.outcome != Outcome::Running {
-        let event = usage_of(&stored, now);
-        store::append_usage(cx.tx(), &event).await?;
-    }
-    Ok(Reported { state: stored.job.state })
+        Outcome::Failed => give_back(cx, stored).await?,
+    };
+    Ok(Reported { state })
 }
 
-/// The job waits for another attempt, or has failed for good.
-fn give_back(stored: &mut Stored, now: Timestamp) {
-    if stored.job.attempts >= stored.attempts_max {
-        stored.job.state = JobState::Failed;
-        stored.job.ended = Some(now);
-        return;
+/// The job waits for another attempt, or has failed for good. An attempt that was lost says nothing
+/// about the job, so such attempts are counted apart.
+async fn give_back(write: &mut Write<State>, stored: Stored) -> Result<JobState, Error> {
+    let mut stored = stored;
+    let Job { attempts, lost, .. } = stored.job;
+    let failed = attempts.saturating_sub(lost);
+    if failed >= stored.attempts_max || lost >= LOST_MAX {
+        let problem = if lost >= LOST_MAX {
+            format!("it was lost with its machine {lost} times")
+        } else {
+            format!("it was tried {failed} times, and failed each time")
+        };
+        return end(write, stored, JobState::Failed, Some(problem)).await;
     }
     stored.job.state = JobState::Queued;
-    let doubled = 1 << stored.job.attempts.saturating_sub(1).min(8);
-    stored.not_before = now.plus(PAUSE * doubled);
+    let doubled = 1 << attempts.saturating_sub(1).min(8);
+    stored.not_before = write.now().plus(PAUSE * doubled);
+    store::update_job(write.tx(), &stored).await?;
+    Ok(JobState::Queued)
+}
+
+/// The job has ended, and what waited for it goes on or has failed with it.
+async fn end(
+    write: &mut Write<State>,
+    stored: Stored,
+    state: JobState,
+    problem: Option<String>,
+) -> Result<JobState, Error> {
+    let (mut stored, now) = (stored, write.now());
+    stored.job.state = state;
+    stored.job.problem = problem;
+    stored.job.ended = Some(now);
+    let (job, name) = (stored.job.job, stored.job.name.clone());
+    store::update_job(write.tx(), &stored).await?;
+    store::insert_untold(write.tx(), job).await?;
+    if state == JobState::Succeeded {
+        store::let_followers_go(write.tx(), job).await?;
+        return Ok(state);
+    }
+    let mut failed = vec![job];
+    while let Some(before) = failed.pop() {
+        let problem = after_a_failure(&name);
+        for job in store::fail_followers(write.tx(), before, &problem, now).await? {
+            store::insert_untold(write.tx(), job).await?;
+            failed.push(job);
+        }
+    }
+    Ok(state)
+}
+
+/// Why a job is not begun.
+pub(crate) fn after_a_failure(before: &str) -> String {
+    format!("`{before}`, which comes before it, failed")
 }
 
 fn usage_of(stored: &Stored, now: Timestamp) -> UsageEvent {
@@ -178,13 +246,15 @@ fn end_of(output: &str) -> String {
 /// not billed: nobody knows how it went.
 pub(crate) async fn expire(room: Room<State>) -> Result<Next, Error> {
     let now = room.now();
-    let running = store::jobs_running(room.db()).await?;
-    let (expired, held): (Vec<_>, Vec<_>) =
-        running.into_iter().partition(|stored| stored.lease_expires <= now);
-    for seen in expired {
-        give_back_unless_changed(&room, &seen, |stored| stored.lease_expires <= now).await?;
+    let expired = store::leases_expired(room.db(), now, AT_ONCE).await?;
+    if expired.is_empty() {
+        let next = store::next_expiry(room.db()).await?;
+        return Ok(next.map_or(Next::Idle, |next| Next::In(next.since(now))));
     }
-    Ok(if held.is_empty() { Next::Idle } else { Next::Soon })
+    for seen in expired {
+        give_back_unless_changed(&room, seen, |stored| stored.lease_expires <= now).await?;
+    }
+    Ok(Next::Now)
 }
 
 #[cfg(test)]

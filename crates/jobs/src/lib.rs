@@ -1,11 +1,13 @@
 //! What must still be done, by whom, and whether it was.
 //!
-//! One queue for each service, so that a flood in one never delays another. A worker gets a job
+//! One queue for each service, and they take turns, so that a flood in one never delays another. A
+//! worker gets a job
 //! under a lease with a fencing token: it must report before the lease runs out, and a report
 //! under an older token is refused, so a worker that was thought dead cannot overwrite what its
 //! successor did. A job may therefore be begun more than once and must bear that; it ends once.
 //! The time that each attempt took, by this component's own clock, is told to billing.
 
+mod ends;
 mod error;
 mod leases;
 mod queues;
@@ -22,15 +24,17 @@ pub(crate) use error::Error;
 /// Jobs keeps nothing in memory.
 pub(crate) struct State;
 
+const MIGRATIONS: &[db::Migration] = &[
+    db::Migration { name: "jobs_0001", sql: include_str!("../migrations/0001_jobs.sql") },
+    db::Migration { name: "jobs_0002", sql: include_str!("../migrations/0002_turns.sql") },
+    db::Migration {
+        name: "jobs_usage_epoch",
+        sql: include_str!("../migrations/0002_usage_epoch.sql"),
+    },
+];
+
 /// The component.
 pub fn component() -> Component<impl Send + Sync + 'static> {
-    const MIGRATIONS: &[db::Migration] = &[
-        db::Migration { name: "jobs_0001", sql: include_str!("../migrations/0001_jobs.sql") },
-        db::Migration {
-            name: "jobs_usage_epoch",
-            sql: include_str!("../migrations/0002_usage_epoch.sql"),
-        },
-    ];
     Component::new("jobs", MIGRATIONS, State)
         .writes::<PutJob>(queues::put_job)
         .reads::<GetJob>(queues::get_job)
@@ -41,5 +45,7 @@ pub fn component() -> Component<impl Send + Sync + 'static> {
         .reads::<ListQueues>(queues::list_queues)
         .writes::<SetQueue>(queues::set_queue)
         .keeps("leases", leases::expire)
+        .keeps("ends of jobs", ends::tell_configurator)
+        .keeps("jobs that ended long ago", ends::forget)
         .keeps("usage", usage::tell_billing)
 }

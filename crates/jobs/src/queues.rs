@@ -6,7 +6,11 @@ use api::jobs::{
 use chassis::{Call, Write};
 use types::{Cursor, Page};
 
-use crate::{Error, State, store};
+use crate::{
+    Error, State,
+    leases::after_a_failure,
+    store::{self, Stored},
+};
 
 pub(crate) async fn put_job(cx: &mut Write<State>, op: PutJob) -> Result<Job, Error> {
     let words = 1..=100;
@@ -16,13 +20,20 @@ pub(crate) async fn put_job(cx: &mut Write<State>, op: PutJob) -> Result<Job, Er
     if !(1..=100).contains(&op.attempts_max) || !(1..=86_400).contains(&op.timeout_seconds) {
         return Err(Error::Limits);
     }
-    let known = store::job(cx.tx(), op.job).await?;
-    if let Some(known) = known {
-        let same = known.command == op.command
-            && (known.job.instance, &known.job.name) == (op.instance, &op.name);
-        return if same { Ok(known.job) } else { Err(Error::Different(op.job)) };
+    if let Some(known) = store::job_to_change(cx.tx(), op.job).await? {
+        return put_again(cx, known, op).await;
     }
     store::put_queue(cx.tx(), &op.service).await?;
+    let before = before(cx, &op).await?;
+    let now = cx.now();
+    let (after, state, problem) = match &before {
+        Some(before) if before.state == JobState::Failed => {
+            (None, JobState::Failed, Some(after_a_failure(&before.name)))
+        }
+        Some(before) if before.state == JobState::Succeeded => (None, JobState::Queued, None),
+        before => (before.as_ref().map(|before| before.job), JobState::Queued, None),
+    };
+    let op = PutJob { after, ..op };
     let job = Job {
         job: op.job,
         account: op.account,
@@ -30,21 +41,70 @@ pub(crate) async fn put_job(cx: &mut Write<State>, op: PutJob) -> Result<Job, Er
         service: op.service.clone(),
         release: op.release.clone(),
         name: op.name.clone(),
-        state: JobState::Queued,
+        state,
         attempts: 0,
+        lost: 0,
+        problem,
+        waits_for: None,
         output: String::new(),
-        created: cx.now(),
+        created: now,
         started: None,
-        ended: None,
+        ended: (state == JobState::Failed).then_some(now),
         node: None,
     };
     store::insert_job(cx.tx(), &job, &op).await?;
+    if job.ended.is_some() {
+        store::insert_untold(cx.tx(), job.job).await?;
+    }
     Ok(job)
+}
+
+/// The job that must have succeeded before, which cannot end until this one is put.
+async fn before(cx: &mut Write<State>, op: &PutJob) -> Result<Option<Job>, Error> {
+    let Some(before) = op.after else { return Ok(None) };
+    let before = store::job_to_change(cx.tx(), before).await?;
+    before.map(|before| Some(before.job)).ok_or(Error::NoneBefore)
+}
+
+/// A job that has not ended can be bound to another release; its next attempt is made from that.
+async fn put_again(cx: &mut Write<State>, known: Stored, op: PutJob) -> Result<Job, Error> {
+    if (known.job.instance, &known.job.name) != (op.instance, &op.name) {
+        return Err(Error::Different(op.job));
+    }
+    let mut known = known;
+    let same = (&known.job.release, &known.command) == (&op.release, &op.command);
+    if !same && known.job.ended.is_none() {
+        (known.job.release, known.command) = (op.release, op.command);
+        store::update_job(cx.tx(), &known).await?;
+    }
+    Ok(known.job)
 }
 
 pub(crate) async fn get_job(cx: Call<State>, op: GetJob) -> Result<Job, Error> {
     let stored = store::job(cx.db(), op.job).await?;
-    Ok(stored.ok_or(Error::Missing)?.job)
+    let stored = stored.ok_or(Error::Missing)?;
+    let waits_for = waits_for(&cx, &stored).await?;
+    Ok(Job { waits_for, ..stored.job })
+}
+
+async fn waits_for(cx: &Call<State>, stored: &Stored) -> Result<Option<String>, Error> {
+    let Job { state, service, release, .. } = &stored.job;
+    if *state != JobState::Queued {
+        return Ok(None);
+    }
+    if let Some(before) = stored.after {
+        let before = store::job(cx.db(), before).await?;
+        let name = before.map_or_else(String::new, |before| format!(" `{}`", before.job.name));
+        return Ok(Some(format!("the job{name} before it")));
+    }
+    let queue = store::queue(cx.db(), service).await?;
+    Ok(Some(if queue.is_some_and(|queue| queue.paused) {
+        format!("the operator, who has paused the queue of `{service}`")
+    } else if stored.not_before > cx.now() {
+        format!("its next attempt, at {}", stored.not_before)
+    } else {
+        format!("a machine with a free place on which release {} is ready", release.short())
+    }))
 }
 
 pub(crate) async fn list_instance_jobs(

@@ -5,7 +5,7 @@ use api::{
     jobs::{Job, JobState, PutJob, Queue},
 };
 use db::On;
-use types::{AccountId, Cursor, Digest, InstanceId, JobId, Name, Timestamp};
+use types::{AccountId, Cursor, Digest, InstanceId, JobId, Name, NodeId, Timestamp};
 
 type Result<T> = std::result::Result<T, db::Error>;
 
@@ -19,6 +19,15 @@ pub(crate) struct Stored {
     pub(crate) not_before: Timestamp,
     pub(crate) token: u64,
     pub(crate) lease_expires: Timestamp,
+    /// The job that it still waits for.
+    pub(crate) after: Option<JobId>,
+}
+
+/// A release that has a job to hand out, and whose turn it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lane {
+    pub(crate) service: Name,
+    pub(crate) release: Digest,
 }
 
 pub(crate) async fn put_queue(tx: &mut db::Tx, service: &Name) -> Result<()> {
@@ -41,9 +50,12 @@ pub(crate) async fn set_paused(tx: &mut db::Tx, service: &Name, paused: bool) ->
 }
 
 const QUEUES: &str = "select q.service, q.paused,
-    (select count(*) from job j where j.service = q.service and j.state = '\"queued\"') as queued,
-    (select count(*) from job j where j.service = q.service and j.state = '\"running\"') as running,
-    (select count(*) from job j where j.service = q.service and j.state = '\"failed\"') as failed
+    (select count(*) from job j where j.service = q.service and j.state <> '\"succeeded\"'
+     and j.state = '\"queued\"') as queued,
+    (select count(*) from job j where j.service = q.service and j.state <> '\"succeeded\"'
+     and j.state = '\"running\"') as running,
+    (select count(*) from job j where j.service = q.service and j.state <> '\"succeeded\"'
+     and j.state = '\"failed\"') as failed
     from queue q";
 
 fn read_queue(row: &db::Row) -> Result<Queue> {
@@ -72,7 +84,8 @@ pub(crate) async fn insert_job(tx: &mut db::Tx, job: &Job, put: &PutJob) -> Resu
     db::query(
         "insert into job (id, account, instance, service, release, name, version, command, after,
          timeout_seconds, attempts_max, state, attempts, output, not_before, created, token,
-         lease_expires) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         lease_expires, problem, ended) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+         ?, ?, ?)",
     )
     .bind(job.job)
     .bind(job.account)
@@ -92,6 +105,8 @@ pub(crate) async fn insert_job(tx: &mut db::Tx, job: &Job, put: &PutJob) -> Resu
     .bind(job.created)
     .bind(0_u64)
     .bind(job.created)
+    .bind(job.problem.as_deref())
+    .bind(job.ended)
     .run(tx)
     .await
     .map(drop)
@@ -107,6 +122,9 @@ fn read_job(row: &db::Row) -> Result<Job> {
         name: row.get("name")?,
         state: row.json("state")?,
         attempts: row.get("attempts")?,
+        lost: row.get("lost")?,
+        problem: row.get("problem")?,
+        waits_for: None,
         output: row.get("output")?,
         created: row.get("created")?,
         started: row.get("started")?,
@@ -124,6 +142,7 @@ fn read(row: &db::Row) -> Result<Stored> {
         not_before: row.get("not_before")?,
         token: row.get("token")?,
         lease_expires: row.get("lease_expires")?,
+        after: row.get("after")?,
     })
 }
 
@@ -136,38 +155,77 @@ pub(crate) async fn job_to_change(tx: &mut db::Tx, id: JobId) -> Result<Option<S
     db::query("select * from job where id = ? /*for update*/").bind(id).optional(tx, read).await
 }
 
-/// Jobs of that release that may be handed out now: their queue is not paused, the job before
-/// them is done. Locked; what another worker is being given is passed over.
+/// What can be handed out now: as the index says it.
+const DUE: &str = "state = '\"queued\"' and after is null";
+
+/// Which of the releases have a job that can be handed out now, the queue that was served longest
+/// ago first. It looks at one waiting job of each, however many there are.
+fn lanes_query(count: usize) -> String {
+    let places = vec!["(?)"; count].join(", ");
+    format!(
+        "select queue.service, lane.release from
+         (select known.column1 as release, (select job.service from job
+         where {DUE} and job.release = known.column1 and job.not_before <= ?
+         order by job.not_before, job.id limit 1) as service
+         from (values {places}) as known) as lane
+         join queue on queue.service = lane.service where queue.paused = ?
+         order by queue.turn, queue.service, lane.release"
+    )
+}
+
+pub(crate) async fn lanes(on: impl On, releases: &[Digest], now: Timestamp) -> Result<Vec<Lane>> {
+    if releases.is_empty() {
+        return Ok(Vec::new());
+    }
+    let asked = db::query(&lanes_query(releases.len())).bind(now);
+    let asked = releases.iter().fold(asked, db::Query::bind);
+    asked
+        .bind(false)
+        .all(on, |row| Ok(Lane { service: row.get("service")?, release: row.get("release")? }))
+        .await
+}
+
+fn due_query() -> String {
+    format!(
+        "select * from job where {DUE} and release = ? and not_before <= ?
+         order by not_before, id limit ? /*skip locked*/"
+    )
+}
+
+/// Jobs of that release that can be handed out now, the one that has waited longest first. Locked;
+/// what another worker is being given is passed over.
 pub(crate) async fn due_jobs(
     tx: &mut db::Tx,
     release: &Digest,
     now: Timestamp,
-    limit: u32,
+    limit: usize,
 ) -> Result<Vec<Stored>> {
-    db::query(
-        "select * from job where state = ? and release = ? and not_before <= ?
-         and service not in (select service from queue where paused = ?)
-         and (after is null or after in (select id from job where state = ?))
-         order by id limit ? /*skip locked*/",
-    )
-    .bind_json(&JobState::Queued)
-    .bind(release)
-    .bind(now)
-    .bind(true)
-    .bind_json(&JobState::Succeeded)
-    .bind(limit)
-    .all(tx, read)
-    .await
+    let limit = limit as u64;
+    db::query(&due_query()).bind(release).bind(now).bind(limit).all(tx, read).await
+}
+
+/// The queue has had its turn.
+pub(crate) async fn set_served(tx: &mut db::Tx, service: &Name) -> Result<()> {
+    db::query("update queue set turn = (select max(turn) + 1 from queue) where service = ?")
+        .bind(service)
+        .run(tx)
+        .await
+        .map(drop)
 }
 
 /// Keeps all that can change of a job.
 pub(crate) async fn update_job(tx: &mut db::Tx, stored: &Stored) -> Result<()> {
     db::query(
-        "update job set state = ?, attempts = ?, output = ?, not_before = ?, started = ?, ended = ?,
-         node = ?, token = ?, lease_expires = ? where id = ?",
+        "update job set release = ?, command = ?, state = ?, attempts = ?, lost = ?, problem = ?,
+         output = ?, not_before = ?, started = ?, ended = ?, node = ?, token = ?, lease_expires = ?
+         where id = ?",
     )
+    .bind(&stored.job.release)
+    .bind_json(&stored.command)
     .bind_json(&stored.job.state)
     .bind(stored.job.attempts)
+    .bind(stored.job.lost)
+    .bind(stored.job.problem.as_deref())
     .bind(&stored.job.output)
     .bind(stored.not_before)
     .bind(stored.job.started)
@@ -181,11 +239,92 @@ pub(crate) async fn update_job(tx: &mut db::Tx, stored: &Stored) -> Result<()> {
     .map(drop)
 }
 
-pub(crate) async fn jobs_running(on: impl On) -> Result<Vec<Stored>> {
-    db::query("select * from job where state = ? order by lease_expires limit 500")
-        .bind_json(&JobState::Running)
+/// A lease as it was seen: which job, and its token.
+pub(crate) type Seen = (JobId, u64);
+
+fn read_seen(row: &db::Row) -> Result<Seen> {
+    Ok((row.get("id")?, row.get("token")?))
+}
+
+pub(crate) async fn leases_of(on: impl On, node: NodeId) -> Result<Vec<Seen>> {
+    db::query("select id, token from job where state = '\"running\"' and node = ?")
+        .bind(node)
+        .all(on, read_seen)
+        .await
+}
+
+/// The longest expired first.
+pub(crate) async fn leases_expired(on: impl On, now: Timestamp, limit: u32) -> Result<Vec<Seen>> {
+    db::query(
+        "select id, token from job where state = '\"running\"' and lease_expires <= ?
+         order by lease_expires limit ?",
+    )
+    .bind(now)
+    .bind(limit)
+    .all(on, read_seen)
+    .await
+}
+
+/// When the next lease runs out.
+pub(crate) async fn next_expiry(on: impl On) -> Result<Option<Timestamp>> {
+    db::query(
+        "select lease_expires from job where state = '\"running\"' order by lease_expires limit 1",
+    )
+    .optional(on, |row| row.get("lease_expires"))
+    .await
+}
+
+/// What waited for a job that has succeeded waits for it no more.
+pub(crate) async fn let_followers_go(tx: &mut db::Tx, job: JobId) -> Result<()> {
+    db::query("update job set after = null where after = ?").bind(job).run(tx).await.map(drop)
+}
+
+/// What waited for a job that has failed has failed too; answers which those are.
+pub(crate) async fn fail_followers(
+    tx: &mut db::Tx,
+    job: JobId,
+    problem: &str,
+    now: Timestamp,
+) -> Result<Vec<JobId>> {
+    db::query(
+        "update job set state = ?, problem = ?, ended = ?, after = null where after = ?
+         returning id",
+    )
+    .bind_json(&JobState::Failed)
+    .bind(problem)
+    .bind(now)
+    .bind(job)
+    .all(tx, |row| row.get("id"))
+    .await
+}
+
+/// The end of a job is to be told.
+pub(crate) async fn insert_untold(tx: &mut db::Tx, job: JobId) -> Result<()> {
+    db::query("insert into untold (job) values (?)").bind(job).run(tx).await.map(drop)
+}
+
+pub(crate) async fn untold(on: impl On, limit: u32) -> Result<Vec<Stored>> {
+    db::query("select job.* from untold join job on job.id = untold.job order by job.id limit ?")
+        .bind(limit)
         .all(on, read)
         .await
+}
+
+pub(crate) async fn delete_untold(on: impl On, job: JobId) -> Result<()> {
+    db::query("delete from untold where job = ?").bind(job).run(on).await.map(drop)
+}
+
+/// Forgets jobs that ended before that and were told; answers how many.
+pub(crate) async fn prune(on: impl On, before: Timestamp, limit: u32) -> Result<u64> {
+    db::query(
+        "delete from job where id in (select id from job as old where old.ended is not null
+         and old.ended < ? and not exists (select 1 from untold where untold.job = old.id)
+         order by old.ended limit ?)",
+    )
+    .bind(before)
+    .bind(limit)
+    .run(on)
+    .await
 }
 
 /// Newest first.
@@ -208,14 +347,14 @@ pub(crate) async fn jobs_of(
 
 /// Newest first.
 pub(crate) async fn jobs(on: impl On, service: Option<&Name>, cursor: &Cursor) -> Result<Vec<Job>> {
-    let service = service.map_or("", Name::as_str);
-    db::query("select * from job where (? = '' or service = ?) and id < ? order by id desc limit ?")
-        .bind(service)
-        .bind(service)
-        .bind(before(cursor))
-        .bind(cursor.rows())
-        .all(on, read_job)
-        .await
+    let asked = match service {
+        Some(service) => {
+            db::query("select * from job where service = ? and id < ? order by id desc limit ?")
+                .bind(service)
+        }
+        None => db::query("select * from job where id < ? order by id desc limit ?"),
+    };
+    asked.bind(before(cursor)).bind(cursor.rows()).all(on, read_job).await
 }
 
 /// Above every id, for the first page.
@@ -251,4 +390,43 @@ pub(crate) async fn usage(on: impl On, limit: i64) -> Result<Vec<(u64, UsageEven
 
 pub(crate) async fn delete_usage_before(on: impl On, sequence: u64) -> Result<()> {
     db::query("delete from usage where sequence < ?").bind(sequence).run(on).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database of each engine with this component's tables.
+    async fn databases(name: &str) -> Vec<db::Db> {
+        let name = format!("{name}_{}", std::process::id());
+        let folder = std::env::temp_dir().join(format!("mandate-{name}"));
+        let server = std::env::var("MANDATE_TEST_POSTGRES").expect(
+            "set MANDATE_TEST_POSTGRES to a server for tests, such as \
+             postgres://admin@127.0.0.1:5432/postgres, or run `cargo xtask test`",
+        );
+        let mut databases = Vec::new();
+        for engine in [db::Engine::sqlite(folder), db::Engine::postgres(&server).unwrap()] {
+            let password = types::Secret::new("a password");
+            databases.push(engine.open(&name, &password, &[crate::MIGRATIONS]).await.unwrap());
+        }
+        databases
+    }
+
+    #[tokio::test]
+    async fn what_is_claimed_is_found_by_its_index_however_much_has_ended() {
+        for database in databases("jobs").await {
+            let now = Timestamp::from_micros(1);
+            let release = Digest::of(b"release");
+            let lanes = db::query(&lanes_query(2)).bind(now).bind(&release).bind(&release);
+            let due = db::query(&due_query()).bind(&release).bind(now).bind(1_u64);
+            for (asked, sorts) in [(lanes.bind(false), true), (due, false)] {
+                let plan = asked.plan(&database).await.unwrap();
+                assert!(plan.contains("job_due"), "{plan}");
+                assert!(!plan.contains("Seq Scan on job"), "{plan}");
+                assert!(!plan.contains("SCAN job"), "{plan}");
+                assert!(sorts || !plan.to_lowercase().contains("sort"), "{plan}");
+                assert!(sorts || !plan.contains("TEMP B-TREE"), "{plan}");
+            }
+        }
+    }
 }

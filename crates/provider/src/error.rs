@@ -1,6 +1,6 @@
 //! What can go wrong here, and what is said about it.
 
-use api::Problem;
+use api::{Kind, Problem};
 use types::{Host, Name};
 
 /// Why the provider refuses.
@@ -20,6 +20,23 @@ pub(crate) enum Error {
     HostTaken(Host),
     #[error("the host `{0}` belongs to the platform; choose another one, such as `my-shop.{1}`")]
     HostReserved(Host, String),
+    #[error(
+        "`{0}` is not a name that the world can find; choose one below `{1}`, such as \
+         `my-shop.{1}`, or one of a public domain, such as `my-shop.example.com`"
+    )]
+    HostNotPublic(Host, String),
+    #[error(
+        "`{0}` lies below or above a host of another account, and browsers share cookies between \
+         such hosts; choose another one"
+    )]
+    HostCrosses(Host),
+    #[error(
+        "this account may have {0} instances, and has them; ask the operator for more, who allows \
+         it with `mandate order quota --instances`"
+    )]
+    Instances(u32),
+    #[error("this account may place {0} orders and changes an hour, and has; try again later")]
+    Orders(u32),
     #[error(
         "`{0}` is an address and not a host name; choose a name, such as `my-shop.example.com`"
     )]
@@ -54,6 +71,10 @@ impl From<Error> for Problem {
             Error::Modules(_) => Self::invalid("modules", detail),
             Error::HostTaken(_) => Self::conflict("host_already_taken", detail),
             Error::HostReserved(..) => Self::conflict("host_reserved", detail),
+            Error::HostNotPublic(..) => Self::invalid("host_not_public", detail),
+            Error::HostCrosses(_) => Self::conflict("host_crosses", detail),
+            Error::Instances(_) => Self::conflict("quota_instances", detail),
+            Error::Orders(_) => Self::new(Kind::Exhausted, "quota_orders", detail),
             Error::HostIsAddress(_) => Self::invalid("host_is_address", detail),
             Error::Pending => {
                 Self { retry_after: Some(1), ..Self::conflict("order_pending", detail) }

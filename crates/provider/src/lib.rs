@@ -8,14 +8,16 @@
 //! for what does not exist.
 
 mod error;
+mod hosts;
 mod offers;
 mod orders;
+mod quotas;
 mod reconcile;
 mod store;
 
 use api::provider::{
-    ChangeSubscription, DropOffer, GetOffer, GetOrder, ListOffers, ListOrders, PlaceOrder,
-    PromoteOffer, PutOffer, SuspendInstance,
+    ChangeSubscription, DropOffer, GetOffer, GetOrder, GetQuota, ListOffers, ListOrders,
+    PlaceOrder, PromoteOffer, PutOffer, SetQuota, SuspendInstance,
 };
 use chassis::Component;
 
@@ -33,19 +35,15 @@ pub(crate) struct State {
     domain: String,
 }
 
+const MIGRATIONS: &[db::Migration] = &[
+    db::Migration { name: "provider_0001", sql: include_str!("../migrations/0001_provider.sql") },
+    db::Migration { name: "provider_0002", sql: include_str!("../migrations/0002_changes.sql") },
+    db::Migration { name: "provider_0003", sql: include_str!("../migrations/0003_quotas.sql") },
+    chassis::PROPOSALS,
+];
+
 /// The component.
 pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
-    const MIGRATIONS: &[db::Migration] = &[
-        db::Migration {
-            name: "provider_0001",
-            sql: include_str!("../migrations/0001_provider.sql"),
-        },
-        db::Migration {
-            name: "provider_0002",
-            sql: include_str!("../migrations/0002_changes.sql"),
-        },
-        chassis::PROPOSALS,
-    ];
     Component::new("provider", MIGRATIONS, State { domain: config.domain })
         .writes::<PutOffer>(offers::put_offer)
         .writes::<PromoteOffer>(offers::promote_offer)
@@ -57,5 +55,8 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .reads::<ListOrders>(orders::list_orders)
         .acts::<ChangeSubscription>(orders::change_subscription)
         .acts::<SuspendInstance>(orders::suspend_instance)
+        .reads::<GetQuota>(quotas::get_quota)
+        .writes::<SetQuota>(quotas::set_quota)
+        .opens(hosts::fill_in_labels)
         .keeps("orders", reconcile::step)
 }

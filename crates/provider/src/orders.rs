@@ -12,22 +12,26 @@ use api::{
 };
 use chassis::Call;
 use serde::{Deserialize, Serialize};
-use types::{Cursor, Host, InstanceId, OrderId, Page};
+use types::{Cursor, InstanceId, OrderId, Page};
 
-use crate::{Error, State, offers, store};
+use crate::{Error, State, hosts, offers, quotas, store};
 
 pub(crate) async fn place_order(cx: Call<State>, op: PlaceOrder) -> Result<Order, Error> {
     let offer = offers::offer_now(&cx, &op.service).await?;
     let plan = chosen_plan(&offer, op.plan)?;
     check(&offer, &op.modules, &op.size)?;
-    check_host(&op.host, &cx.state().domain)?;
+    hosts::check_host(&op.host, &cx.state().domain)?;
     let mut write = cx.begin().await?;
     store::take_turn(write.tx()).await?;
     let now = write.now();
+    quotas::check_orders(write.tx(), op.account, now).await?;
+    quotas::check_instances(write.tx(), op.account).await?;
     let instance = InstanceId::new(now);
-    if !store::take_host(write.tx(), &op.host, instance).await? {
+    let labels = hosts::labels(&op.host);
+    if !store::take_host(write.tx(), &op.host, &labels, op.account, instance).await? {
         return Err(Error::HostTaken(op.host));
     }
+    hosts::check_neighbours(write.tx(), &op.host, op.account).await?;
     let order = Order {
         order: OrderId::new(now),
         account: op.account,
@@ -65,9 +69,11 @@ pub(crate) async fn change_subscription(
     if store::order_in_force(write.tx(), instance).await?.is_none() {
         return Err(Error::Pending);
     }
+    let now = write.now();
+    quotas::check_orders(write.tx(), account, now).await?;
     // Orders of an instance follow each other, and what billing is told holds from different
     // moments.
-    let created = write.now().max(latest.created.plus(Duration::from_micros(1)));
+    let created = now.max(latest.created.plus(Duration::from_micros(1)));
     let changes = Changes { modules, size };
     let wish = changes.made_to(latest);
     check(&offer, &wish.modules, &wish.size)?;
@@ -118,19 +124,6 @@ fn listed(names: &[impl AsRef<str>]) -> String {
     names.iter().map(|name| format!("`{}`", name.as_ref())).collect::<Vec<_>>().join(", ")
 }
 
-/// The platform's own hosts are nobody's instance.
-fn check_host(host: &Host, domain: &str) -> Result<(), Error> {
-    let text = host.as_str();
-    let below = text.strip_suffix(domain).and_then(|rest| rest.strip_suffix('.'));
-    // Also what is below one of ours, since a cookie of ours would be sent there.
-    let ours = |label: Option<&str>| label.is_some_and(|label| api::RESERVED.contains(&label));
-    let own = text == domain || below.is_some_and(|below| ours(below.rsplit('.').next()));
-    if text.parse::<std::net::IpAddr>().is_ok() {
-        return Err(Error::HostIsAddress(host.clone()));
-    }
-    if own { Err(Error::HostReserved(host.clone(), domain.to_owned())) } else { Ok(()) }
-}
-
 pub(crate) async fn get_order(cx: Call<State>, op: GetOrder) -> Result<Order, Error> {
     let order = store::order(cx.db(), op.account, op.order).await?;
     order.ok_or(Error::Missing("order"))
@@ -148,22 +141,4 @@ pub(crate) async fn suspend_instance(cx: Call<State>, op: SuspendInstance) -> Re
     known.ok_or(Error::Missing("instance"))?;
     let SuspendInstance { account, instance, reason } = op;
     Ok(cx.peers().call(SetSuspension { account, instance, reason }).await?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_platforms_hosts_are_nobodys() {
-        let check = |host: &str| check_host(&host.parse().unwrap(), "localhost");
-        assert!(check("bakery.localhost").is_ok());
-        assert!(check("shop.example.com").is_ok());
-        assert!(check("localhost").is_err());
-        assert!(check("api.localhost").is_err());
-        assert!(check("console.localhost").is_err());
-        assert!(check("x.api.localhost").is_err());
-        assert!(check("api.bakery.localhost").is_ok());
-        assert!(check("127.0.0.1").is_err());
-    }
 }

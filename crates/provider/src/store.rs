@@ -1,6 +1,6 @@
 //! The tables.
 
-use api::provider::{Offer, Order, OrderPhase};
+use api::provider::{Offer, Order, OrderPhase, Quota};
 use db::On;
 use types::{AccountId, Cursor, Host, InstanceId, Name, OrderId, Timestamp};
 
@@ -63,13 +63,107 @@ pub(crate) async fn take_turn(tx: &mut db::Tx) -> Kept<()> {
 }
 
 /// Answers whether it was free.
-pub(crate) async fn take_host(tx: &mut db::Tx, host: &Host, instance: InstanceId) -> Kept<bool> {
-    db::query("insert into taken_host (host, instance) values (?, ?) on conflict (host) do nothing")
+pub(crate) async fn take_host(
+    tx: &mut db::Tx,
+    host: &Host,
+    labels: &str,
+    account: AccountId,
+    instance: InstanceId,
+) -> Kept<bool> {
+    db::query(
+        "insert into taken_host (host, labels, account, instance) values (?, ?, ?, ?)
+         on conflict (host) do nothing",
+    )
+    .bind(host)
+    .bind(labels)
+    .bind(account)
+    .bind(instance)
+    .run(tx)
+    .await
+    .map(|taken| taken == 1)
+}
+
+pub(crate) async fn owner_of_host(tx: &mut db::Tx, host: &str) -> Kept<Option<AccountId>> {
+    db::query("select account from taken_host where host = ?")
         .bind(host)
-        .bind(instance)
-        .run(tx)
+        .optional(tx, |row| row.get("account"))
         .await
-        .map(|taken| taken == 1)
+}
+
+/// Whether a host of another account lies below these labels.
+pub(crate) async fn is_above_anothers(
+    tx: &mut db::Tx,
+    labels: &str,
+    account: AccountId,
+) -> Kept<bool> {
+    // `/` comes after `.`, so this is where names that begin so end.
+    let end = format!("{}/", labels.trim_end_matches('.'));
+    db::query(
+        "select host from taken_host where labels > ? and labels < ? and account <> ? limit 1",
+    )
+    .bind(labels)
+    .bind(end)
+    .bind(account)
+    .optional(tx, |_| Ok(()))
+    .await
+    .map(|found| found.is_some())
+}
+
+pub(crate) async fn hosts_without_labels(on: impl On) -> Kept<Vec<Host>> {
+    db::query("select host from taken_host where labels = ''").all(on, |row| row.get("host")).await
+}
+
+pub(crate) async fn set_labels(on: impl On, host: &Host, labels: &str) -> Kept<()> {
+    db::query("update taken_host set labels = ? where host = ?")
+        .bind(labels)
+        .bind(host)
+        .run(on)
+        .await
+        .map(drop)
+}
+
+/// How many instances an account has or is about to have: each has its host.
+pub(crate) async fn count_hosts(tx: &mut db::Tx, account: AccountId) -> Kept<u32> {
+    db::query("select count(*) as count from taken_host where account = ?")
+        .bind(account)
+        .one(tx, |row| row.get("count"))
+        .await
+}
+
+pub(crate) async fn count_orders(
+    tx: &mut db::Tx,
+    account: AccountId,
+    since: Timestamp,
+) -> Kept<u32> {
+    db::query("select count(*) as count from customer_order where account = ? and created > ?")
+        .bind(account)
+        .bind(since)
+        .one(tx, |row| row.get("count"))
+        .await
+}
+
+pub(crate) async fn quota(on: impl On, account: AccountId) -> Kept<Option<Quota>> {
+    db::query("select instances, orders_an_hour from quota where account = ?")
+        .bind(account)
+        .optional(on, |row| {
+            let (instances, orders_an_hour) = (row.get("instances")?, row.get("orders_an_hour")?);
+            Ok(Quota { instances, orders_an_hour })
+        })
+        .await
+}
+
+pub(crate) async fn put_quota(tx: &mut db::Tx, account: AccountId, quota: &Quota) -> Kept<()> {
+    db::query(
+        "insert into quota (account, instances, orders_an_hour) values (?, ?, ?)
+         on conflict (account) do update set instances = excluded.instances,
+         orders_an_hour = excluded.orders_an_hour",
+    )
+    .bind(account)
+    .bind(quota.instances)
+    .bind(quota.orders_an_hour)
+    .run(tx)
+    .await
+    .map(drop)
 }
 
 /// Lets go of an order's host if there is no instance there.
@@ -181,35 +275,38 @@ pub(crate) async fn order_in_force(on: impl On, instance: InstanceId) -> Kept<Op
 /// As the index says it.
 const UNDER_WAY: &str = "phase in ('\"placed\"', '\"agreed\"', '\"undoing\"')";
 
-/// Orders whose next step is due, the one that has waited longest first; a new one is due at once. Of an instance's orders
-/// only the first one is: the next has its turn when that is done.
+/// Of an instance's orders only the first one can be due: the next has its turn when that is done.
+fn in_turn(columns: &str) -> String {
+    format!(
+        "select {columns} from customer_order where {UNDER_WAY} and not exists
+         (select 1 from customer_order earlier where earlier.instance = customer_order.instance
+         and earlier.created < customer_order.created and earlier.{UNDER_WAY})"
+    )
+}
+
+/// Orders whose next step is due, the one that has waited longest first; a new one is due at once.
 pub(crate) async fn orders_due(on: impl On, now: Timestamp, limit: u32) -> Kept<Vec<Stored>> {
-    db::query(&format!(
-        "select * from customer_order where {UNDER_WAY} and due <= ? and not exists
-         (select 1 from customer_order before where before.instance = customer_order.instance
-         and before.created < customer_order.created and before.{UNDER_WAY})
-         order by due, created limit ?"
-    ))
-    .bind(now)
-    .bind(limit)
-    .all(on, |row| {
-        let changes = row.get::<Option<String>>("changes")?;
-        let changes = changes.map(|text| serde_json::from_str(&text));
-        Ok(Stored {
-            order: read_order(row)?,
-            changes: changes
-                .transpose()
-                .map_err(|cause| db::Error::encode("changes", cause))?
-                .flatten(),
-            tries: row.get("tries")?,
+    db::query(&format!("{} and due <= ? order by due, created limit ?", in_turn("*")))
+        .bind(now)
+        .bind(limit)
+        .all(on, |row| {
+            let changes = row.get::<Option<String>>("changes")?;
+            let changes = changes.map(|text| serde_json::from_str(&text));
+            Ok(Stored {
+                order: read_order(row)?,
+                changes: changes
+                    .transpose()
+                    .map_err(|cause| db::Error::encode("changes", cause))?
+                    .flatten(),
+                tries: row.get("tries")?,
+            })
         })
-    })
-    .await
+        .await
 }
 
 /// When the next one is due.
 pub(crate) async fn next_due(on: impl On) -> Kept<Option<Timestamp>> {
-    db::query(&format!("select due from customer_order where {UNDER_WAY} order by due limit 1"))
+    db::query(&format!("{} order by due limit 1", in_turn("due")))
         .optional(on, |row| row.get("due"))
         .await
 }
@@ -237,4 +334,80 @@ pub(crate) async fn update_order(tx: &mut db::Tx, order: &Order) -> Kept<()> {
     .run(tx)
     .await
     .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A database of each engine with this component's tables.
+    async fn databases(name: &str) -> Vec<db::Db> {
+        let name = format!("{name}_{}", std::process::id());
+        let folder = std::env::temp_dir().join(format!("mandate-{name}"));
+        let server = std::env::var("MANDATE_TEST_POSTGRES").expect(
+            "set MANDATE_TEST_POSTGRES to a server for tests, such as \
+             postgres://admin@127.0.0.1:5432/postgres, or run `cargo xtask test`",
+        );
+        let mut databases = Vec::new();
+        for engine in [db::Engine::sqlite(folder), db::Engine::postgres(&server).unwrap()] {
+            let password = types::Secret::new("a password");
+            databases.push(engine.open(&name, &password, &[crate::MIGRATIONS]).await.unwrap());
+        }
+        databases
+    }
+
+    fn placed(number: i64) -> Order {
+        let created = Timestamp::from_micros(number);
+        Order {
+            order: OrderId::new(created),
+            account: AccountId::named(&["account"]),
+            instance: InstanceId::named(&["instance"]),
+            service: "forum".parse().unwrap(),
+            plan: "basic".into(),
+            modules: [].into(),
+            size: "small".into(),
+            host: "a.localhost".parse().unwrap(),
+            phase: OrderPhase::Placed,
+            problem: None,
+            created,
+        }
+    }
+
+    #[tokio::test]
+    async fn who_stands_behind_another_is_not_due_before_it() {
+        for database in databases("provider").await {
+            let (first, second) = (placed(1), placed(2));
+            let mut tx = database.begin().await.unwrap();
+            insert_order(&mut tx, &first, None).await.unwrap();
+            insert_order(&mut tx, &second, None).await.unwrap();
+            tx.commit().await.unwrap();
+            let now = Timestamp::from_micros(10);
+            let due = |database: db::Db| async move {
+                let due = orders_due(&database, now, 100).await.unwrap();
+                due.into_iter().map(|stored| stored.order.order).collect::<Vec<_>>()
+            };
+            assert_eq!(due(database.clone()).await, [first.order]);
+            let later = now.plus(Duration::from_secs(1));
+            try_later(&database, first.order, later).await.unwrap();
+            assert_eq!(due(database.clone()).await, []);
+            assert_eq!(next_due(&database).await.unwrap(), Some(later));
+            let mut tx = database.begin().await.unwrap();
+            let failed = Order { phase: OrderPhase::Failed, ..first };
+            update_order(&mut tx, &failed).await.unwrap();
+            tx.commit().await.unwrap();
+            assert_eq!(due(database.clone()).await, [second.order]);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_due_is_found_by_its_index_however_many_orders_there_were() {
+        for database in databases("provider_due").await {
+            let due = format!("{} and due <= ? order by due limit ?", in_turn("*"));
+            let plan = db::query(&due).bind(1_u64).bind(1_u64).plan(&database).await.unwrap();
+            assert!(plan.contains("customer_order_due"), "{plan}");
+            assert!(!plan.contains("Seq Scan on customer_order\n"), "{plan}");
+        }
+    }
 }

@@ -98,6 +98,7 @@ fn steps(setup: &Setup) -> Markup {
                 li class=(class) {
                     b { (words) }
                     (step.name)
+                    @if let Some(what) = &step.waits_for { p.help { "It waits for " (what) "." } }
                     @if !step.output.is_empty() { pre { (step.output) } }
                 }
             }

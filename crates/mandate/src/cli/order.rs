@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use api::{
     configurator::{GetInstance, Instance, InstanceState},
-    provider::{self, GetOrder, ListOrders, OrderPhase, PlaceOrder},
+    provider::{self, GetOrder, GetQuota, ListOrders, OrderPhase, PlaceOrder, SetQuota},
 };
 use clap::{Args, Subcommand};
 use types::{AccountId, Host, InstanceId, Name, OrderId};
@@ -42,6 +42,17 @@ enum OrderVerb {
         /// Wait until its instance is there; `--json` then prints the instance
         #[arg(long)]
         wait: bool,
+        #[command(flatten)]
+        whose: Whose,
+    },
+    /// Show how much an account may order, or say so; for operators
+    Quota {
+        /// How many instances it may have
+        #[arg(long)]
+        instances: Option<u32>,
+        /// How many orders and changes it may place within any hour
+        #[arg(long)]
+        orders_an_hour: Option<u32>,
         #[command(flatten)]
         whose: Whose,
     },
@@ -90,6 +101,18 @@ impl Order {
                 } else {
                     cx.show(&order, shown)
                 }
+            }
+            OrderVerb::Quota { instances, orders_an_hour, whose } => {
+                let account = cx.account(whose.account).await?;
+                if instances.is_some() || orders_an_hour.is_some() {
+                    cx.ask(SetQuota { account, instances, orders_an_hour }).await?;
+                }
+                cx.show(&cx.ask(GetQuota { account }).await?, |quota| {
+                    record(&[
+                        ("instances", Some(quota.instances.to_string())),
+                        ("orders an hour", Some(quota.orders_an_hour.to_string())),
+                    ])
+                })
             }
             OrderVerb::List { whose, limit } => {
                 let account = cx.account(whose.account).await?;

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::{
-    configurator::{GetInstance, GetSetup, InstanceState, Setup, SetupField, SubmitSetup},
+    configurator::{
+        GetInstance, GetSetup, InstanceState, Setup, SetupField, SetupStep, SubmitSetup,
+    },
     jobs::JobState,
     manifest::FieldKind,
 };
@@ -127,6 +129,11 @@ async fn opened(
                 progress.say(&format!("{} {}", step.name, word(&step.state)))?;
             }
         }
+        if let Some(waits) = waits(&setup)
+            && told.insert((waits.0.job, waits.1.clone()))
+        {
+            progress.say(&format!("{} waits for {}", waits.0.name, waits.1))?;
+        }
         match setup.state {
             InstanceState::Open => {
                 progress.say(state_sentence(setup.state))?;
@@ -149,6 +156,12 @@ async fn opened(
     progress.until(look, done).await
 }
 
+/// The next step, if it waits, and for what.
+fn waits(setup: &Setup) -> Option<(&SetupStep, &String)> {
+    let next = setup.steps.iter().find(|step| step.state != JobState::Succeeded)?;
+    Some((next, next.waits_for.as_ref()?))
+}
+
 /// The failure with what the step that failed has printed.
 fn why(setup: &Setup) -> Failure {
     let failure = failed("the set-up failed", setup.problem.clone());
@@ -169,6 +182,9 @@ fn shown(setup: &Setup) -> String {
             table.row([&step.name, &word(&step.state), &step.job]);
         });
         text = format!("{text}\n\n{steps}");
+        if let Some((step, what)) = waits(setup) {
+            text = format!("{text}\n\n`{}` waits for {what}.", step.name);
+        }
     }
     if setup.steps.is_empty() || setup.state == InstanceState::Failed {
         text = format!("{text}\n\n{}", fields(&setup.fields));

@@ -184,6 +184,7 @@ fn setup(state: InstanceState, steps: [JobState; 2], output: &str) -> Setup {
         name: name.into(),
         state,
         output: output.into(),
+        waits_for: None,
     };
     let begun = !matches!(state, InstanceState::AwaitingSetup);
     Setup {
@@ -336,6 +337,9 @@ async fn a_job_is_shown_with_what_it_printed() {
         name: "migrate".into(),
         state: JobState::Failed,
         attempts: 3,
+        lost: 0,
+        problem: None,
+        waits_for: None,
         output: "line one\nline two\n".into(),
         created: noon(),
         started: Some(noon()),

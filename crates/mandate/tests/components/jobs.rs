@@ -5,11 +5,13 @@ use std::{sync::Mutex, time::Duration};
 use api::{
     Client, Kind,
     billing::{JOB_MILLISECONDS, ListUsage, RecordUsage, UsageEvent},
-    jobs::{Job, JobState, Lease, LeaseJobs, ListQueues, Outcome, PutJob, ReportJob, SetQueue},
+    jobs::{
+        GetJob, Job, JobState, Lease, LeaseJobs, ListQueues, Outcome, PutJob, ReportJob, SetQueue,
+    },
 };
 use types::{Clock as _, Digest, InstanceId, JobId, NodeId};
 
-use crate::world::{Person, World, eventually};
+use crate::world::{Person, World, eventually, until};
 
 fn job(person: &Person, number: i64, after: Option<JobId>) -> PutJob {
     PutJob {
@@ -31,6 +33,10 @@ async fn put(world: &World, job: &PutJob) -> Job {
     world.component("configurator").call(job.clone()).await.unwrap()
 }
 
+async fn seen(world: &World, job: JobId) -> Job {
+    world.component("configurator").call(GetJob { job }).await.unwrap()
+}
+
 /// A machine that does jobs.
 struct Worker {
     node: NodeId,
@@ -45,7 +51,20 @@ impl Worker {
     }
 
     async fn lease(&self, slots: u32) -> Vec<Lease> {
-        let releases = vec![Digest::of(b"release")];
+        self.lease_of(&[Digest::of(b"release")], slots).await
+    }
+
+    /// Takes the job that waits and dies.
+    async fn lose(&self, world: &World) {
+        world.clock.advance(Duration::from_mins(10));
+        let leases = self.lease(1).await;
+        assert_eq!(leases.len(), 1);
+        self.holding.lock().unwrap().clear();
+        assert!(self.lease(1).await.is_empty(), "it is tried again after a pause");
+    }
+
+    async fn lease_of(&self, releases: &[Digest], slots: u32) -> Vec<Lease> {
+        let releases = releases.to_vec();
         let holding = self.holding.lock().unwrap().clone();
         let lease = LeaseJobs { node: self.node, releases, holding, slots, wait_millis: 0 };
         let leases = self.client.call(lease).await.unwrap().leases;
@@ -144,20 +163,23 @@ stories! {
         let ada = world.sign_up("ada").await;
         let worker = Worker::join(world, "one").await;
         put(world, &job(&ada, 1, None)).await;
-        put(world, &PutJob { service: "store".parse().unwrap(), ..job(&ada, 2, None) }).await;
+        // A release is one service's.
+        let (service, release) = ("store".parse().unwrap(), Digest::of(b"another"));
+        put(world, &PutJob { service, release, ..job(&ada, 2, None) }).await;
+        let both = [Digest::of(b"release"), Digest::of(b"another")];
         let operator = world.operator().await;
         let forum: types::Name = "forum".parse().unwrap();
         let queue = operator.call(SetQueue { service: forum.clone(), paused: true }).await.unwrap();
         assert_eq!((queue.paused, queue.queued), (true, 1));
-        let leases = worker.lease(10).await;
+        let leases = worker.lease_of(&both, 10).await;
         assert_eq!(leases.iter().map(|lease| lease.job.name.as_str()).collect::<Vec<_>>(), ["job-2"]);
         operator.call(SetQueue { service: forum, paused: false }).await.unwrap();
-        assert_eq!(worker.lease(10).await.len(), 1);
+        assert_eq!(worker.lease_of(&both, 10).await.len(), 1);
         let queues = operator.call(ListQueues::default()).await.unwrap().items;
         assert_eq!(queues.iter().map(|queue| queue.running).collect::<Vec<_>>(), [1, 1]);
     }
 
-    async fn the_time_of_each_attempt_is_billed_once(world: &World) {
+    async fn the_time_of_the_attempt_that_succeeds_is_billed_once(world: &World) {
         let ada = world.sign_up("ada").await;
         let worker = Worker::join(world, "one").await;
         put(world, &job(&ada, 1, None)).await;
@@ -173,9 +195,135 @@ stories! {
             let list = ListUsage { account, instance, after: None, limit: None };
             ada.client.call(list).await.unwrap().items
         };
-        let usage = eventually("billing is told", usage, |usage| usage.len() == 2).await;
+        let usage = eventually("billing is told", usage, |usage| !usage.is_empty()).await;
         assert!(usage.iter().all(|event| event.meter == JOB_MILLISECONDS));
-        assert_eq!(usage.iter().map(|event| event.quantity).collect::<Vec<_>>(), [1_500, 250]);
+        assert_eq!(usage.iter().map(|event| event.quantity).collect::<Vec<_>>(), [250]);
+    }
+
+    async fn queues_take_turns(world: &World) {
+        let ada = world.sign_up("ada").await;
+        let worker = Worker::join(world, "one").await;
+        for number in 1..=20 {
+            put(world, &job(&ada, number, None)).await;
+        }
+        let release = Digest::of(b"another");
+        let store = PutJob { service: "store".parse().unwrap(), release, ..job(&ada, 0, None) };
+        for number in 21..=23 {
+            let PutJob { job, name, .. } = job(&ada, number, None);
+            put(world, &PutJob { job, name, ..store.clone() }).await;
+        }
+        let services = async |slots| -> Vec<String> {
+            let releases = [Digest::of(b"release"), Digest::of(b"another")];
+            let leases = worker.lease_of(&releases, slots).await;
+            leases.iter().map(|lease| lease.job.service.to_string()).collect()
+        };
+        let mut first = services(4).await;
+        first.sort();
+        assert_eq!(first, ["forum", "forum", "store", "store"], "both have their share");
+        let turns = [services(1).await, services(1).await].concat();
+        assert!(turns.contains(&"store".to_owned()), "{turns:?}");
+        assert_eq!(services(5).await, ["forum"; 5], "what one cannot use is the other's");
+    }
+
+    async fn what_comes_after_a_failure_fails_too(world: &World) {
+        let ada = world.sign_up("ada").await;
+        let worker = Worker::join(world, "one").await;
+        let first = PutJob { attempts_max: 1, ..job(&ada, 1, None) };
+        let second = job(&ada, 2, Some(first.job));
+        let third = job(&ada, 3, Some(second.job));
+        for job in [&first, &second, &third] {
+            put(world, job).await;
+        }
+        let lease = worker.lease(1).await.remove(0);
+        assert_eq!(worker.report(&lease, Outcome::Failed).await.unwrap(), JobState::Failed);
+        for job in [second, third] {
+            let seen = seen(world, job.job).await;
+            assert_eq!(seen.state, JobState::Failed);
+            assert!(seen.problem.unwrap().contains("`job-"));
+        }
+        // Also what is put only afterwards.
+        assert_eq!(put(world, &job(&ada, 4, Some(first.job))).await.state, JobState::Failed);
+        let unknown = job(&ada, 5, Some(JobId::named(&["unknown"])));
+        let refused = world.component("configurator").call(unknown).await.unwrap_err();
+        assert_eq!((refused.kind, refused.code.as_str()), (Kind::Invalid, "after"));
+    }
+
+    async fn attempts_that_were_lost_are_counted_apart(world: &World) {
+        let ada = world.sign_up("ada").await;
+        let worker = Worker::join(world, "one").await;
+        let (first, second) = (job(&ada, 1, None), job(&ada, 2, None));
+        put(world, &first).await;
+        for _ in 0..5 {
+            worker.lose(world).await;
+        }
+        world.clock.advance(Duration::from_mins(10));
+        let lease = worker.lease(1).await.remove(0);
+        assert_eq!((lease.job.attempts, lease.job.lost), (6, 5));
+        worker.report(&lease, Outcome::Succeeded).await.unwrap();
+        assert_eq!(seen(world, first.job).await.state, JobState::Succeeded);
+        put(world, &second).await;
+        for _ in 0..10 {
+            assert_ne!(seen(world, second.job).await.state, JobState::Failed);
+            worker.lose(world).await;
+        }
+        let seen = seen(world, second.job).await;
+        assert_eq!((seen.state, seen.lost), (JobState::Failed, 10));
+        assert!(seen.problem.unwrap().contains("lost with its machine 10 times"));
+    }
+
+    async fn a_job_that_waits_follows_the_release_that_it_is_put_with(world: &World) {
+        let ada = world.sign_up("ada").await;
+        let worker = Worker::join(world, "one").await;
+        let first = job(&ada, 1, None);
+        put(world, &first).await;
+        let release = Digest::of(b"next");
+        let next = PutJob { release: release.clone(), command: vec!["next".into()], ..first };
+        put(world, &next).await;
+        assert!(worker.lease(1).await.is_empty(), "the old release is not waited for");
+        let lease = worker.lease_of(&[release], 1).await.remove(0);
+        assert_eq!(lease.command, ["next"]);
+    }
+
+    async fn whoever_waits_is_told_for_what(world: &World) {
+        let ada = world.sign_up("ada").await;
+        let worker = Worker::join(world, "one").await;
+        let (first, second) = (job(&ada, 1, None), job(&ada, 2, Some(job(&ada, 1, None).job)));
+        put(world, &first).await;
+        put(world, &second).await;
+        let waits_for = async |job| seen(world, job).await.waits_for.unwrap_or_default();
+        assert!(waits_for(first.job).await.contains(Digest::of(b"release").short()));
+        assert!(waits_for(second.job).await.contains("`job-1`"));
+        let queue = |paused| SetQueue { service: "forum".parse().unwrap(), paused };
+        let operator = world.operator().await;
+        operator.call(queue(true)).await.unwrap();
+        assert!(waits_for(first.job).await.contains("paused"));
+        operator.call(queue(false)).await.unwrap();
+        let lease = worker.lease(1).await.remove(0);
+        assert_eq!(waits_for(first.job).await, "");
+        worker.report(&lease, Outcome::Failed).await.unwrap();
+        assert!(waits_for(first.job).await.contains("next attempt, at 2026-12-01T00:00:01"));
+    }
+
+    async fn jobs_that_ended_long_ago_are_forgotten(world: &World) {
+        let ada = world.sign_up("ada").await;
+        let worker = Worker::join(world, "one").await;
+        let (ended, waiting) = (job(&ada, 1, None), job(&ada, 2, None));
+        put(world, &ended).await;
+        let lease = worker.lease(1).await.remove(0);
+        worker.report(&lease, Outcome::Succeeded).await.unwrap();
+        put(world, &waiting).await;
+        world.clock.advance(Duration::from_hours(29 * 24));
+        put(world, &job(&ada, 3, None)).await;
+        assert_eq!(seen(world, ended.job).await.state, JobState::Succeeded);
+        world.clock.advance(Duration::from_hours(2 * 24));
+        put(world, &job(&ada, 4, None)).await;
+        let gone = async || {
+            let get = GetJob { job: ended.job };
+            let asked = world.component("configurator").call(get).await;
+            asked.is_err_and(|problem| problem.kind == Kind::NotFound)
+        };
+        until("it is forgotten", gone).await;
+        assert_eq!(seen(world, waiting.job).await.state, JobState::Queued);
     }
 
     async fn what_a_database_made_anew_counts_is_no_repetition(world: &World) {

@@ -11,5 +11,7 @@ mod feed;
 mod identity;
 mod jobs;
 mod orders;
+mod quotas;
 mod releases;
 mod rights;
+mod setup;

@@ -56,7 +56,7 @@ pub(crate) async fn instance(world: &World, person: &Person, host: &str) -> Inst
     instance
 }
 
-fn submit(person: &Person, instance: InstanceId) -> SubmitSetup {
+pub(crate) fn submit(person: &Person, instance: InstanceId) -> SubmitSetup {
     SubmitSetup {
         account: person.account,
         instance,

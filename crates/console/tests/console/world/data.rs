@@ -160,6 +160,7 @@ pub(crate) fn setup(instance: InstanceId) -> Setup {
         name: text.into(),
         state,
         output: output.into(),
+        waits_for: None,
     };
     let steps = match state {
         InstanceState::SettingUp => vec![
@@ -307,6 +308,9 @@ pub(crate) fn jobs() -> Vec<Job> {
         name: text.into(),
         state,
         attempts: 1,
+        lost: 0,
+        problem: None,
+        waits_for: None,
         output: output.into(),
         created: BEGINNING,
         started: Some(at("2026-11-03T09:31:02Z")),

@@ -191,6 +191,7 @@ fn setup(state: InstanceState, wrong: &BTreeMap<String, String>) -> Setup {
         name: name.to_owned(),
         state,
         output: output.to_owned(),
+        waits_for: None,
     };
     let steps = vec![
         step("migrate", JobState::Succeeded, "12 <tables> made"),

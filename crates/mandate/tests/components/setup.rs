@@ -1,0 +1,193 @@
+//! Setting up: what is told to whom, and what a later release changes.
+
+use std::time::Duration;
+
+use api::{
+    configurator::{GetEnvironment, GetInstance, GetSetup, InstanceState},
+    jobs::{GetJob, JobState, LeaseJobs, ListInstanceJobs, Outcome, ReportJob, SetQueue},
+    releases::{Release, ReleasePhase},
+};
+use types::InstanceId;
+
+use crate::{
+    orders::{complete, instance, order, reaches, submit},
+    world::{MANIFEST, PRICES, Person, World, eventually},
+};
+
+async fn publish(world: &World, manifest: &str) -> Release {
+    publish_priced(world, manifest, "2026-01-01T00:00:00Z").await
+}
+
+async fn publish_priced(world: &World, manifest: &str, effective: &str) -> Release {
+    let manifest = manifest.replace("NAME", "forum");
+    let prices = prices_of(&manifest).replace("2026-01-01T00:00:00Z", effective);
+    let ask = async || world.publish_texts("forum", &manifest, &prices).await.unwrap();
+    eventually("everybody is told", ask, |r| r.phase == ReleasePhase::Published).await
+}
+
+/// What has no jobs has no price for them.
+fn prices_of(manifest: &str) -> String {
+    let prices = PRICES.replace("NAME", "forum");
+    let has_jobs = manifest.contains("[database]");
+    if has_jobs {
+        prices
+    } else {
+        prices.lines().filter(|l| !l.starts_with("jobs")).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// The manifest without what stands from `start` to before `end`.
+fn without(manifest: &str, start: &str, end: &str) -> String {
+    let (before, rest) = manifest.split_once(start).unwrap();
+    let (_, after) = rest.split_once(end).unwrap();
+    format!("{before}{end}{after}")
+}
+
+async fn placed(person: &Person, host: &str) -> InstanceId {
+    let placed = person.client.call(order(person.account, host, &[])).await.unwrap();
+    complete(person, placed).await.instance
+}
+
+async fn variables(world: &World, instance: InstanceId) -> Vec<String> {
+    let (node, client) = world.node("worker").await;
+    let environment = client.call(GetEnvironment { node, instance }).await.unwrap();
+    let shown =
+        environment.variables.iter().map(|(name, value)| format!("{name}={}", value.reveal()));
+    shown.collect()
+}
+
+stories! {
+    async fn a_set_up_that_waits_follows_the_current_release(world: &World) {
+        let ada = world.sign_up("ada").await;
+        let instance = instance(world, &ada, "bakery.localhost").await;
+        ada.client.call(submit(&ada, instance)).await.unwrap();
+        let list = || ListInstanceJobs { account: ada.account, instance, after: None, limit: None };
+        let jobs = || async { ada.client.call(list()).await.unwrap().items };
+        let queued = eventually("both are queued", jobs, |jobs| jobs.len() == 2).await;
+        assert_eq!(
+            queued.iter().map(|job| job.name.as_str()).collect::<Vec<_>>(),
+            ["seed", "migrate"],
+            "newest first"
+        );
+        let operator = world.operator().await;
+        let queue = |paused| SetQueue { service: "forum".parse().unwrap(), paused };
+        operator.call(queue(true)).await.unwrap();
+        let get = GetSetup { account: ada.account, instance };
+        let setup = ada.client.call(get.clone()).await.unwrap();
+        assert!(setup.steps[0].waits_for.as_ref().unwrap().contains("paused"));
+        assert!(setup.steps[1].waits_for.as_ref().unwrap().contains("`migrate`"));
+        let next = MANIFEST.replace("./migrate", "./migrate-well");
+        let release = publish(world, &next).await.digest;
+        operator.call(queue(false)).await.unwrap();
+        let moved = || async { jobs().await.iter().all(|job| job.release == release) };
+        eventually("the new release is waited for", moved, |moved| *moved).await;
+        let (node, client) = world.node("worker").await;
+        for name in ["migrate", "seed"] {
+            let lease = LeaseJobs {
+                node,
+                releases: vec![release.clone()],
+                holding: Vec::new(),
+                slots: 1,
+                wait_millis: 5_000,
+            };
+            let lease = client.call(lease).await.unwrap().leases.remove(0);
+            assert_eq!(lease.job.name, name);
+            if name == "migrate" {
+                assert_eq!(lease.command, ["./migrate-well"]);
+                let seen = ada.client.call(get.clone()).await.unwrap();
+                assert_eq!(seen.steps[0].state, JobState::Running);
+            }
+            let (job, token, outcome) = (lease.job.job, lease.token, Outcome::Succeeded);
+            let report = ReportJob { node, job, token, outcome, output: String::new() };
+            client.call(report).await.unwrap();
+        }
+        reaches(&ada, instance, InstanceState::Open).await;
+    }
+
+    async fn what_asks_for_nothing_opens_by_itself(world: &World) {
+        let plain = without(MANIFEST, "[setup.title]", "[modules.polls]");
+        let plain = without(&plain, "[database]", "[modules.polls]");
+        publish(world, &plain).await;
+        let ada = world.sign_up("ada").await;
+        let instance = placed(&ada, "bakery.localhost").await;
+        reaches(&ada, instance, InstanceState::Open).await;
+        let variables = variables(world, instance).await;
+        assert!(!variables.iter().any(|text| text.starts_with("DATABASE_URL=")), "{variables:?}");
+    }
+
+    async fn what_asks_for_nothing_runs_its_jobs_by_itself(world: &World) {
+        publish(world, &without(MANIFEST, "[setup.title]", "[modules.polls]")).await;
+        let ada = world.sign_up("ada").await;
+        let instance = placed(&ada, "bakery.localhost").await;
+        reaches(&ada, instance, InstanceState::SettingUp).await;
+    }
+
+    async fn a_field_with_a_default_that_comes_later_is_there(world: &World) {
+        let plain = without(MANIFEST, "[database]", "[setup.title]");
+        let later = plain.replace(
+            "[modules.polls]",
+            "[setup.colour]\nlabel = \"Its colour\"\ntype = \"text\"\ndefault = \"blue\"\n\n[modules.polls]",
+        );
+        publish(world, &plain).await;
+        let ada = world.sign_up("ada").await;
+        let instance = placed(&ada, "bakery.localhost").await;
+        reaches(&ada, instance, InstanceState::AwaitingSetup).await;
+        ada.client.call(submit(&ada, instance)).await.unwrap();
+        reaches(&ada, instance, InstanceState::Open).await;
+        let required = later.replace("default = \"blue\"\n", "");
+        let required = required.replace("NAME", "forum");
+        let prices = prices_of(&required);
+        let ask = async || world.publish_texts("forum", &required, &prices).await.unwrap();
+        let refused = eventually("it is refused", ask, |r| r.phase == ReleasePhase::Failed).await;
+        assert!(refused.problem.unwrap().contains("`colour`"));
+        publish(world, &later).await;
+        let variables = variables(world, instance).await;
+        assert!(variables.contains(&"SETUP_COLOUR=blue".to_owned()), "{variables:?}");
+        assert!(variables.contains(&"SETUP_TITLE=Bakers".to_owned()), "{variables:?}");
+    }
+
+    async fn a_database_that_comes_later_is_made(world: &World) {
+        let plain = without(MANIFEST, "[setup.title]", "[modules.polls]");
+        publish(world, &without(&plain, "[database]", "[modules.polls]")).await;
+        let ada = world.sign_up("ada").await;
+        let instance = placed(&ada, "bakery.localhost").await;
+        reaches(&ada, instance, InstanceState::Open).await;
+        publish_priced(world, &plain, "2026-12-02T00:00:00Z").await;
+        let variables = variables(world, instance).await;
+        assert!(variables.iter().any(|text| text.starts_with("DATABASE_URL=")), "{variables:?}");
+    }
+
+    async fn a_set_up_that_failed_says_who_can_do_what(world: &World) {
+        let ada = world.sign_up("ada").await;
+        let instance = instance(world, &ada, "bakery.localhost").await;
+        let release = world.publish("forum", "first").await.digest;
+        ada.client.call(submit(&ada, instance)).await.unwrap();
+        let (node, client) = world.node("worker").await;
+        for _ in 0..3 {
+            let lease = LeaseJobs {
+                node,
+                releases: vec![release.clone()],
+                holding: Vec::new(),
+                slots: 1,
+                wait_millis: 5_000,
+            };
+            let asked = || async { client.call(lease.clone()).await.unwrap().leases };
+            let lease = eventually("there is a job", asked, |leases| !leases.is_empty()).await.remove(0);
+            let (job, token, outcome) = (lease.job.job, lease.token, Outcome::Failed);
+            let report = ReportJob { node, job, token, outcome, output: "no".into() };
+            client.call(report).await.unwrap();
+            world.clock.advance(Duration::from_mins(1));
+        }
+        reaches(&ada, instance, InstanceState::Failed).await;
+        let get = GetInstance { account: ada.account, instance };
+        let problem = ada.client.call(get).await.unwrap().problem.unwrap();
+        for part in ["`migrate` failed", "tried 3 times", "publisher of `forum`", "cost nothing"] {
+            assert!(problem.contains(part), "{problem}");
+        }
+        let list = ListInstanceJobs { account: ada.account, instance, after: None, limit: None };
+        let jobs = ada.client.call(list).await.unwrap().items;
+        let seed = jobs.iter().find(|job| job.name == "seed").unwrap().job;
+        let seed = world.component("configurator").call(GetJob { job: seed }).await.unwrap();
+        assert_eq!(seed.state, JobState::Failed, "it does not wait for ever");
+    }
+}
