@@ -81,7 +81,7 @@ impl Query {
     /// How the engine would run it, an index wherever one fits: for tests of what indexes are for.
     pub async fn plan(self, db: &Db) -> Result<String, Error> {
         let mut tx = db.begin().await?;
-        let (word, column) = match tx.0 {
+        let (word, column) = match tx.transaction {
             Transaction::Sqlite(_) => ("explain query plan", "detail"),
             Transaction::Postgres(_) => {
                 // In a table of a few rows no index is worth its while.
