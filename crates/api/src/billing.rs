@@ -204,8 +204,11 @@ pub struct BillLine {
     pub quantity: Amount,
     /// Of what: `requests`, `hours`, `months`, `seconds`.
     pub unit: String,
-    /// What it costs, rounded once, half away from zero.
+    /// What it costs, rounded once, half away from zero; nothing if there is a problem.
     pub amount: Money,
+    /// Why nothing can be charged for it: what it comes to is more than a bill can hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// Asks why a line is what it is.
@@ -299,10 +302,12 @@ pub struct Verification {
 pub struct VerifiedLine {
     /// Which one.
     pub line: String,
-    /// As billed; absent if only the recomputation has it.
+    /// Whether both computations have it, and find the same.
+    pub agrees: bool,
+    /// As billed; absent if only the recomputation has it, or if it is too large to be billed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub billed: Option<Money>,
-    /// As recomputed; absent if only the bill has it.
+    /// As recomputed; absent if only the bill has it, or if it is too large to be billed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recomputed: Option<Money>,
 }

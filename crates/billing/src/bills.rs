@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::billing::{
-    Bill, ExplainLine, GetBill, JOB_MILLISECONDS, LineExplanation, LineUsage, UsageEvent,
+    Bill, BillLine, ExplainLine, GetBill, JOB_MILLISECONDS, LineExplanation, LineUsage, UsageEvent,
     Verification, VerifyBill,
 };
 use chassis::{Call, Room};
@@ -23,7 +23,7 @@ const EVENTS_PER_READ: i64 = 5_000;
 
 pub(crate) async fn get_bill(cx: Call<State>, op: GetBill) -> Result<Bill, Error> {
     let (facts, _) = gather(&cx, op.account, op.month).await?;
-    let lines = model::rate(&facts)?;
+    let lines = model::rate(&facts);
     let totals = model::totals(lines.iter().map(|rated| &rated.line.amount));
     Ok(Bill {
         account: op.account,
@@ -61,7 +61,7 @@ pub(crate) async fn explain_line(
     op: ExplainLine,
 ) -> Result<LineExplanation, Error> {
     let (facts, _) = gather(&cx, op.account, op.month).await?;
-    let lines = model::rate(&facts)?;
+    let lines = model::rate(&facts);
     let rated = lines.into_iter().find(|rated| rated.line.line == op.line);
     let Rated { line, exact, parts, source } = rated.ok_or(Error::Missing("line on this bill"))?;
     let (usage, usage_count) = match source {
@@ -77,7 +77,10 @@ pub(crate) async fn explain_line(
             (events.into_iter().map(line_usage).collect(), count)
         }
     };
-    let rounding = model::rounding(exact, line.amount)?;
+    let rounding = match &line.problem {
+        Some(problem) => problem.clone(),
+        None => model::rounding(exact, line.amount)?,
+    };
     Ok(LineExplanation { line, exact, rounding, parts, usage, usage_count })
 }
 
@@ -97,12 +100,13 @@ fn line_usage(event: UsageEvent) -> LineUsage {
 
 pub(crate) async fn verify_bill(cx: Call<State>, op: VerifyBill) -> Result<Verification, Error> {
     let (facts, revision) = gather(&cx, op.account, op.month).await?;
-    let billed = model::rate(&facts)?;
-    let billed = billed.into_iter().map(|rated| (rated.line.line, rated.line.amount)).collect();
+    let billed = model::rate(&facts).into_iter().map(|rated| rated.line);
+    let due = |line: &BillLine| line.problem.is_none().then_some(line.amount);
+    let billed = billed.map(|line| (line.line.clone(), due(&line))).collect();
     let (recomputed, events) = recompute(&cx, &facts, revision).await?;
-    let lines = recompute::compare(billed, recomputed);
+    let lines = recompute::compare(&billed, &recomputed);
     let totals = recompute::compare_totals(&lines)?;
-    let agrees = lines.iter().all(|line| line.billed == line.recomputed)
+    let agrees = lines.iter().all(|line| line.agrees)
         && totals.iter().all(|total| total.billed == total.recomputed);
     Ok(Verification { agrees, until: facts.until, events, lines, totals })
 }
@@ -112,14 +116,14 @@ async fn recompute(
     cx: &Room<State>,
     facts: &Facts,
     revision: u64,
-) -> Result<(BTreeMap<String, Money>, u64), Error> {
-    let mut recomputation = Recomputation::begin(facts)?;
+) -> Result<(BTreeMap<String, Option<Money>>, u64), Error> {
+    let mut recomputation = Recomputation::begin(facts);
     let mut key = EventKey::before(facts.period.starts());
     let span = (facts.period, revision);
     loop {
         let page = store::events_until(cx.db(), facts.account, span, &key, EVENTS_PER_READ).await?;
         for (_, used) in &page {
-            recomputation.add(used)?;
+            recomputation.add(used);
         }
         match page.into_iter().last() {
             Some((last, _)) => key = last,
@@ -127,5 +131,5 @@ async fn recompute(
         }
     }
     let events = recomputation.events;
-    Ok((recomputation.finish()?, events))
+    Ok((recomputation.finish(), events))
 }

@@ -12,8 +12,9 @@ use crate::{Error, State, model, store};
 
 const VERSIONS_MAX: usize = 200;
 
-/// Prices of the past stand: apart from a service's first version, none begins before the present
-/// month, and one that holds already is not replaced.
+/// Prices of the past stand: apart from a service's first version, before which nothing was sold,
+/// none begins before the hour in which it is published, and one that holds already is not
+/// replaced.
 pub(crate) async fn put_price_book(
     cx: &mut Write<State>,
     op: PutPriceBook,
@@ -47,7 +48,7 @@ async fn put(tx: &mut db::Tx, book: &PriceBook, now: Timestamp) -> Result<(), Er
     if same_moment && book.effective <= now {
         return Err(Error::OtherPrices { service: service.clone(), effective: book.effective });
     }
-    let earliest = now.month().starts();
+    let earliest = model::hour_of(now);
     if !known.is_empty() && book.effective < earliest {
         return Err(Error::Backdated { earliest });
     }

@@ -167,7 +167,9 @@ impl Amount {
     /// The next whole number that is not smaller.
     #[must_use]
     pub fn ceil(self) -> Self {
-        Self(self.0.ceil())
+        // The library's own adds before it divides, which overflows at the edge.
+        let below = self.0.trunc();
+        Self(if self.0 > below { below + 1 } else { below })
     }
 
     /// Whether it is below zero.
@@ -178,9 +180,8 @@ impl Amount {
     /// Rounded once to the minor unit of `currency`, halves away from zero.
     pub fn round(self, currency: Currency) -> Result<Money, MoneyError> {
         let scale = Self::whole(10i128.pow(u32::from(currency.exponent)));
-        let minor =
-            self.times(scale)?.0.round().to_integer().to_i64().ok_or(MoneyError::Overflow)?;
-        Ok(Money { currency, minor })
+        let minor = self.times(scale)?.0.round().to_integer().to_i64();
+        Ok(Money { currency, minor: minor.ok_or(MoneyError::Overflow)? })
     }
 
     /// Money, as the exact number of its major unit.
@@ -217,18 +218,23 @@ impl FromStr for Amount {
     fn from_str(text: &str) -> Result<Self, MoneyError> {
         let wrong = || MoneyError::Amount(text.chars().take(60).collect());
         if let Some((numerator, denominator)) = text.split_once('/') {
-            let numerator = numerator.parse().map_err(|_| wrong())?;
+            let numerator: i128 = numerator.parse().map_err(|_| wrong())?;
             let denominator: i128 = denominator.parse().map_err(|_| wrong())?;
-            return if denominator > 0 {
+            // The least number has no opposite, so that it cannot be reduced.
+            return if denominator > 0 && numerator > i128::MIN {
                 Self::fraction(numerator, denominator)
             } else {
                 Err(wrong())
             };
         }
         let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
-        let (whole, decimals) = digits.split_once('.').unwrap_or((digits, "0"));
         let plain = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-        if !plain(whole) || !plain(decimals) || whole.len() + decimals.len() > 30 {
+        let (whole, decimals) = match digits.split_once('.') {
+            Some((_, decimals)) if !plain(decimals) => return Err(wrong()),
+            Some(parts) => parts,
+            None => (digits, ""),
+        };
+        if !plain(whole) || decimals.len() > 38 {
             return Err(wrong());
         }
         let number: i128 = format!("{whole}{decimals}").parse().map_err(|_| wrong())?;
@@ -313,11 +319,19 @@ mod tests {
         assert_eq!(huge.plus(huge), Err(MoneyError::Overflow));
         assert_eq!(huge.times(huge), Err(MoneyError::Overflow));
         assert_eq!(huge.over(Amount::zero()), Err(MoneyError::Overflow));
+        assert_eq!(huge.round(currency("JPY")), Err(MoneyError::Overflow));
+        assert_eq!(huge.ceil(), huge);
+        assert!(format!("{}/3", i128::MIN).parse::<Amount>().is_err());
     }
 
     proptest! {
         #[test]
-        fn every_amount_reads_back(numerator in -1_000_000_000i128..1_000_000_000, denominator in 1i128..1_000_000) {
+        fn every_amount_reads_back(numerator in (i128::MIN + 1).., denominator in 1i128.., small in any::<bool>()) {
+            let (numerator, denominator) = if small {
+                (numerator % 1_000_000_000, denominator % 1_000_000 + 1)
+            } else {
+                (numerator, 10i128.pow((denominator % 30) as u32))
+            };
             let exact = Amount::fraction(numerator, denominator).unwrap();
             prop_assert_eq!(amount(&exact.to_string()), exact);
         }

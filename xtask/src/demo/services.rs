@@ -31,10 +31,10 @@ pub(crate) async fn publish(demo: &Demo) -> anyhow::Result<()> {
 /// Prices can be published at any time, without a release. These make the bill of a minute worth
 /// looking at.
 async fn prices(demo: &Demo) -> anyhow::Result<()> {
-    // From the month of the first start on, so that another run publishes the same.
-    let operator = demo.operator.ask("whoami").await?;
-    let month: String = text(&operator, "/user/created")?.chars().take(7).collect();
-    let effective = format!("effective = {month}-01T00:00:00Z");
+    // Prices may begin with the hour in which they are published.
+    let nodes = demo.operator.ask("node list").await?;
+    let hour: String = text(&nodes, "/items/0/seen")?.chars().take(13).collect();
+    let effective = format!("effective = {hour}:00:00Z");
     let changes = [
         ("effective = 2026-01-01T00:00:00Z", effective.as_str()),
         ("included = 1_000, unit = \"0.0010\"", "included = 0, unit = \"0.25\""),
@@ -43,7 +43,7 @@ async fn prices(demo: &Demo) -> anyhow::Result<()> {
     changed("forum", &folder, &[], &changes)?;
     demo.operator.ask(&format!("service prices {}", folder.display())).await?;
     demo.story
-        .done(format!("new prices, without a release: from {month}-01 a post costs 0.25 USD"));
+        .done(format!("new prices, without a release: from {hour}:00 on a post costs 0.25 USD"));
     Ok(())
 }
 

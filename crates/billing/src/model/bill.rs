@@ -36,8 +36,11 @@ pub(crate) enum Source {
     },
 }
 
+/// The most that a line can come to, in minor units: so much that no account's total overflows.
+pub(crate) const LINE_MINOR_MAX: i64 = 100_000_000_000_000;
+
 /// The lines of a bill: by instance, then plan, sizes, modules, meters and jobs, each by name.
-pub(crate) fn rate(facts: &Facts) -> Result<Vec<Rated>, MoneyError> {
+pub(crate) fn rate(facts: &Facts) -> Vec<Rated> {
     let mut usage: BTreeMap<InstanceId, BTreeMap<&str, Vec<&UsageSum>>> = BTreeMap::new();
     for sum in &facts.usage {
         usage.entry(sum.instance).or_default().entry(&sum.meter).or_default().push(sum);
@@ -49,18 +52,18 @@ pub(crate) fn rate(facts: &Facts) -> Result<Vec<Rated>, MoneyError> {
         let words = facts.words.get(&taken.service);
         let desk = Desk { facts, taken, prices, book, words, currency: book.currency };
         for kind in [LineKind::Plan, LineKind::Size, LineKind::Module] {
-            desk.time_lines(kind, &mut lines)?;
+            desk.time_lines(kind, &mut lines);
         }
         let mut used = usage.remove(&taken.instance).unwrap_or_default();
         let jobs = used.remove(JOB_MILLISECONDS);
         for (meter, sums) in used {
-            lines.push(desk.usage_line(LineKind::Meter, meter, sums)?);
+            lines.push(desk.usage_line(LineKind::Meter, meter, sums));
         }
         if let Some(sums) = jobs {
-            lines.push(desk.usage_line(LineKind::Jobs, JOB_MILLISECONDS, sums)?);
+            lines.push(desk.usage_line(LineKind::Jobs, JOB_MILLISECONDS, sums));
         }
     }
-    Ok(lines)
+    lines
 }
 
 /// The sum of the lines for each currency.
@@ -92,10 +95,10 @@ pub(super) struct Draft<'n> {
     pub(super) kind: LineKind,
     pub(super) name: &'n str,
     pub(super) title: String,
-    pub(super) quantity: Amount,
     pub(super) unit: String,
-    pub(super) parts: Vec<LinePart>,
     pub(super) source: Source,
+    /// How much there is of it, and what its parts cost.
+    pub(super) sum: Result<(Amount, Vec<LinePart>), MoneyError>,
 }
 
 impl Desk<'_> {
@@ -121,10 +124,16 @@ impl Desk<'_> {
         unit.cloned().unwrap_or_else(|| plain(meter))
     }
 
-    /// Adds up and rounds.
-    pub(super) fn line(&self, draft: Draft<'_>) -> Result<Rated, MoneyError> {
-        let Draft { kind, name, title, quantity, unit, parts, source } = draft;
-        let exact = parts.iter().try_fold(Amount::zero(), |sum, part| sum.plus(part.amount))?;
+    /// Adds up and rounds. What is too large for that is the line's problem and no other's.
+    pub(super) fn line(&self, draft: Draft<'_>) -> Rated {
+        let Draft { kind, name, title, unit, source, sum } = draft;
+        let added = sum.and_then(|(quantity, parts)| {
+            let exact = parts.iter().try_fold(Amount::zero(), |sum, part| sum.plus(part.amount));
+            Ok((quantity, exact?, parts))
+        });
+        let none = || (Amount::zero(), Amount::zero(), Vec::new());
+        let amount = added.as_ref().ok().and_then(|(_, exact, _)| due(*exact, self.currency));
+        let (quantity, exact, parts) = added.unwrap_or_else(|_| none());
         let line = BillLine {
             line: line_name(&self.taken.host, kind, name),
             kind,
@@ -134,10 +143,18 @@ impl Desk<'_> {
             title,
             quantity,
             unit,
-            amount: exact.round(self.currency)?,
+            problem: amount.is_none().then(|| TOO_LARGE.to_owned()),
+            amount: amount.unwrap_or(Money::zero(self.currency)),
         };
-        Ok(Rated { line, exact, parts, source })
+        Rated { line, exact, parts, source }
     }
+}
+
+const TOO_LARGE: &str = "this comes to more than a bill can hold, and nothing is charged for it: \
+                         the price or the usage must be a mistake";
+
+fn due(exact: Amount, currency: Currency) -> Option<Money> {
+    exact.round(currency).ok().filter(|money| money.minor <= LINE_MINOR_MAX)
 }
 
 /// A quantity at a price by a version of the prices; one that is not priced says so.

@@ -18,7 +18,7 @@ fn sum(amounts: impl IntoIterator<Item = Amount>) -> Amount {
 
 fn hours_at_sizes(facts: &Facts, period: Period) -> BTreeMap<String, Amount> {
     let facts = Facts { period, until: period.ends(), usage: Vec::new(), ..facts.clone() };
-    let lines = rate(&facts).unwrap().into_iter();
+    let lines = rate(&facts).into_iter();
     let sizes = lines.filter(|rated| rated.line.kind == LineKind::Size);
     sizes.map(|rated| (rated.line.line, rated.line.quantity)).collect()
 }
@@ -26,7 +26,7 @@ fn hours_at_sizes(facts: &Facts, period: Period) -> BTreeMap<String, Amount> {
 proptest! {
     #[test]
     fn the_parts_are_the_whole_and_nothing_is_negative(history in histories()) {
-        let lines = rate(&history.facts).unwrap();
+        let lines = rate(&history.facts);
         let names: BTreeSet<&str> = lines.iter().map(|rated| rated.line.line.as_str()).collect();
         prop_assert_eq!(names.len(), lines.len());
         for rated in &lines {
@@ -49,7 +49,7 @@ proptest! {
         let History { facts, events } = history;
         let coarse = Facts { usage: sums_of(&facts, &events, true), ..facts.clone() };
         let lines = |facts: &Facts| -> Vec<_> {
-            let rated = rate(facts).unwrap().into_iter();
+            let rated = rate(facts).into_iter();
             rated.map(|rated| (rated.line, rated.exact, rated.parts)).collect()
         };
         prop_assert_eq!(lines(&facts), lines(&coarse));
@@ -60,10 +60,10 @@ proptest! {
         let facts = history.facts;
         let earlier = facts.period.starts().micros() + earlier * 1_000_000;
         let until = Timestamp::from_micros(earlier).min(facts.until);
-        let after = rate(&facts).unwrap().into_iter();
+        let after = rate(&facts).into_iter();
         let after: BTreeMap<String, Rated> =
             after.map(|rated| (rated.line.line.clone(), rated)).collect();
-        for rated in rate(&Facts { until, ..facts }).unwrap() {
+        for rated in rate(&Facts { until, ..facts }) {
             let later = after.get(&rated.line.line);
             prop_assert!(later.is_some_and(|later| later.line.quantity >= rated.line.quantity));
             // What a stay's minimum adds may turn out to be on a cheaper plan.

@@ -6,7 +6,7 @@ use api::{
     billing::{LineKind, LineUsage},
     prices::{Plan, PriceBook},
 };
-use types::{Amount, MoneyError, Timestamp};
+use types::{Amount, Timestamp};
 
 use super::{
     Rated, Source, Terms,
@@ -18,23 +18,18 @@ use super::{
 
 impl<'a> Desk<'a> {
     /// Adds the lines of one kind, each with everything that was had under its name.
-    pub(super) fn time_lines(
-        &self,
-        kind: LineKind,
-        lines: &mut Vec<Rated>,
-    ) -> Result<(), MoneyError> {
+    pub(super) fn time_lines(&self, kind: LineKind, lines: &mut Vec<Rated>) {
         let runs = timeline::runs(self.taken, self.facts.until, |terms| names(kind, terms));
         for (name, mut runs) in runs {
             let mut spans = Vec::new();
             for run in &mut runs {
                 let had = run.ends();
                 run.last_at_least(self.least(kind, name, run));
-                spans.extend(self.span(kind, name, run, had)?);
+                spans.extend(self.span(kind, name, run, had));
             }
             spans.reverse();
-            lines.extend(self.time_line(kind, name, &runs, spans)?);
+            lines.extend(self.time_line(kind, name, &runs, spans));
         }
-        Ok(())
     }
 
     /// The least that a stay is billed for, as the prices say that held when it began.
@@ -47,29 +42,23 @@ impl<'a> Desk<'a> {
         price.map_or(0, |price| i64::try_from(price.minimum_seconds).unwrap_or(i64::MAX))
     }
 
-    fn span(
-        &self,
-        kind: LineKind,
-        name: &str,
-        run: &Run<'_>,
-        had: i64,
-    ) -> Result<Option<LineUsage>, MoneyError> {
+    fn span(&self, kind: LineKind, name: &str, run: &Run<'_>, had: i64) -> Option<LineUsage> {
         let (starts, ends) = clip(self.facts.period, run.starts(), run.ends());
         if starts >= ends {
-            return Ok(None);
+            return None;
         }
         let mut note = spell(ends - starts);
         if run.ends() > had {
             let (lasted, least) = (spell(had - run.starts()), spell(run.ends() - run.starts()));
             note = format!("{note}; it lasted {lasted}, and a stay counts at least {least}");
         }
-        Ok(Some(LineUsage {
+        Some(LineUsage {
             event: format!("{name} from {}", start_of(run.starts())),
             at: start_of(starts),
             until: Some(start_of(ends)),
-            quantity: Amount::fraction((ends - starts).into(), self.unit_seconds(kind).into())?,
+            quantity: self.in_units(kind, ends - starts),
             note,
-        }))
+        })
     }
 
     fn time_line(
@@ -78,36 +67,36 @@ impl<'a> Desk<'a> {
         name: &str,
         runs: &[Run<'a>],
         spans: Vec<LineUsage>,
-    ) -> Result<Option<Rated>, MoneyError> {
+    ) -> Option<Rated> {
         let mut shares: BTreeMap<(Timestamp, &str), (&PriceBook, i64)> = BTreeMap::new();
         for slice in runs.iter().flat_map(|run| run.slices(self.facts.period, self.prices)) {
             let key = (slice.book.effective, slice.plan);
             shares.entry(key).or_insert((slice.book, 0)).1 += slice.seconds;
         }
         if shares.is_empty() {
-            return Ok(None);
+            return None;
         }
-        let mut parts = Vec::new();
-        for ((_, plan), (book, seconds)) in shares {
+        let part_of = |((_, plan), (book, seconds)): ((_, &str), (&PriceBook, i64))| {
             let price = book.plans.get(plan).and_then(|plan| time_price(kind, plan, name));
-            let quantity = Amount::fraction(seconds.into(), self.unit_seconds(kind).into())?;
+            let quantity = self.in_units(kind, seconds);
             let note = self.time_note(kind, plan, seconds);
-            parts.push(part(
-                Portion { note, quantity, price: price.unwrap_or(Amount::zero()) },
-                book,
-                price.is_some(),
-            )?);
-        }
+            let portion = Portion { note, quantity, price: price.unwrap_or(Amount::zero()) };
+            part(portion, book, price.is_some())
+        };
+        let parts = shares.into_iter().map(part_of).collect::<Result<Vec<_>, _>>();
+        let sum = parts.and_then(|parts| {
+            let quantities = parts.iter().map(|part| part.quantity);
+            let quantity = quantities.into_iter().try_fold(Amount::zero(), Amount::plus)?;
+            Ok((quantity, parts))
+        });
         let title = match kind {
             LineKind::Plan => format!("Plan {}", self.plan_title(name)),
             LineKind::Size => format!("Size {}", self.title_of(kind, name)),
             _ => format!("Module {}", self.title_of(kind, name)),
         };
         let unit = if kind == LineKind::Size { "hours" } else { "months" }.to_owned();
-        let quantity =
-            parts.iter().try_fold(Amount::zero(), |sum, part| sum.plus(part.quantity))?;
         let source = Source::Spans(spans);
-        self.line(Draft { kind, name, title, quantity, unit, parts, source }).map(Some)
+        Some(self.line(Draft { kind, name, title, unit, source, sum }))
     }
 
     fn time_note(&self, kind: LineKind, plan: &str, seconds: i64) -> String {
@@ -119,6 +108,13 @@ impl<'a> Desk<'a> {
             LineKind::Size => format!("{time} on plan {title}"),
             _ => format!("{time} of {month} on plan {title}"),
         }
+    }
+
+    /// So many seconds, as hours or as a part of the month.
+    fn in_units(&self, kind: LineKind, seconds: i64) -> Amount {
+        // Neither denominator is zero, which is all that could be wrong.
+        let units = Amount::fraction(seconds.into(), self.unit_seconds(kind).into());
+        units.unwrap_or_else(|_| Amount::zero())
     }
 
     /// What the price of a kind is for: an hour or the month.

@@ -25,30 +25,23 @@ struct Stretch<'a> {
 
 impl<'a> Desk<'a> {
     /// A line of what was used of a meter or by jobs, from its sums in any order.
-    pub(super) fn usage_line(
-        &self,
-        kind: LineKind,
-        meter: &str,
-        sums: Vec<&UsageSum>,
-    ) -> Result<Rated, MoneyError> {
+    pub(super) fn usage_line(&self, kind: LineKind, meter: &str, sums: Vec<&UsageSum>) -> Rated {
         let stretches = self.stretches(sums);
-        let count = stretches.last().map_or(0, |stretch| stretch.to);
         let source = Source::Events { meter: meter.to_owned() };
-        let mut parts = Vec::new();
         if kind == LineKind::Jobs {
-            for stretch in &stretches {
-                parts.push(self.job_part(stretch)?);
-            }
             let (title, unit) = ("Background jobs".to_owned(), "seconds".to_owned());
-            let quantity = Amount::fraction(count, MILLIS)?;
-            return self.line(Draft { kind, name: "time", title, quantity, unit, parts, source });
+            let sum = self.job_sum(&stretches);
+            return self.line(Draft { kind, name: "time", title, unit, source, sum });
         }
-        let unit = self.unit_of(meter);
-        for stretch in &stretches {
-            parts.extend(meter_parts(meter, &unit, stretch)?);
-        }
-        let (title, quantity) = (self.title_of(kind, meter), Amount::whole(count));
-        self.line(Draft { kind, name: meter, title, quantity, unit, parts, source })
+        let (title, unit) = (self.title_of(kind, meter), self.unit_of(meter));
+        let sum = meter_sum(meter, &unit, &stretches);
+        self.line(Draft { kind, name: meter, title, unit, source, sum })
+    }
+
+    fn job_sum(&self, stretches: &[Stretch<'_>]) -> Result<(Amount, Vec<LinePart>), MoneyError> {
+        let quantity = Amount::fraction(units(stretches), MILLIS)?;
+        let parts = stretches.iter().map(|stretch| self.job_part(stretch));
+        Ok((quantity, parts.collect::<Result<_, _>>()?))
     }
 
     fn job_part(&self, stretch: &Stretch<'_>) -> Result<LinePart, MoneyError> {
@@ -79,6 +72,23 @@ impl<'a> Desk<'a> {
         }
         stretches
     }
+}
+
+/// How many units there are altogether.
+fn units(stretches: &[Stretch<'_>]) -> i128 {
+    stretches.last().map_or(0, |stretch| stretch.to)
+}
+
+fn meter_sum(
+    meter: &str,
+    unit: &str,
+    stretches: &[Stretch<'_>],
+) -> Result<(Amount, Vec<LinePart>), MoneyError> {
+    let mut parts = Vec::new();
+    for stretch in stretches {
+        parts.extend(meter_parts(meter, unit, stretch)?);
+    }
+    Ok((Amount::whole(units(stretches)), parts))
 }
 
 fn meter_parts(

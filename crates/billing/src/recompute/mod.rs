@@ -11,7 +11,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use api::{
     billing::{JOB_MILLISECONDS, LineKind, VerifiedLine, VerifiedTotal},
@@ -45,29 +45,29 @@ pub(crate) struct Recomputation<'a> {
 
 impl<'a> Recomputation<'a> {
     /// Begins with what does not depend on usage. The facts' sums of usage are not looked at.
-    pub(crate) fn begin(facts: &'a Facts) -> Result<Self, MoneyError> {
+    pub(crate) fn begin(facts: &'a Facts) -> Self {
         let mut tally = Tally::default();
         for taken in &facts.taken {
             let prices = facts.prices.get(&taken.service);
             if let Some(prices) = prices.filter(|prices| !prices.0.is_empty()) {
-                sweep::time(facts, taken, &prices.0, &mut tally)?;
+                sweep::time(facts, taken, &prices.0, &mut tally);
             }
         }
         let taken = facts.taken.iter().map(|taken| (taken.instance, taken)).collect();
-        Ok(Self { facts, taken, tally, counts: BTreeMap::new(), events: 0 })
+        Self { facts, taken, tally, counts: BTreeMap::new(), events: 0 }
     }
 
     /// Adds an event of the month; they must come in the order of their time.
-    pub(crate) fn add(&mut self, used: &Used) -> Result<(), MoneyError> {
+    pub(crate) fn add(&mut self, used: &Used) {
         self.events += 1;
-        let Some(taken) = self.taken.get(&used.instance) else { return Ok(()) };
-        let Some((plan, book)) = self.rated_by(taken, used.at) else { return Ok(()) };
+        let Some(taken) = self.taken.get(&used.instance) else { return };
+        let Some((plan, book)) = self.rated_by(taken, used.at) else { return };
         let plan = book.plans.get(plan);
         let quantity = i128::from(used.quantity);
         if used.meter == JOB_MILLISECONDS {
             let line = line_name(&taken.host, LineKind::Jobs, "time");
             let price = plan.and_then(|plan| plan.jobs.as_ref()).map(|price| price.per_second);
-            let cost = times(quantity, price.map_or(Ok(0), picos)?)?;
+            let cost = price.map_or(Ok(0), picos).and_then(|price| times(quantity, price));
             return self.tally.add(line, book.currency, PICOS * 1000, cost);
         }
         let key = (used.instance, used.meter.clone());
@@ -75,11 +75,11 @@ impl<'a> Recomputation<'a> {
         let before = *count;
         *count += quantity;
         let cost = match plan.and_then(|plan| plan.meters.get(&used.meter)) {
-            Some(rate) => cost_of(rate, before, quantity)?,
-            None => 0,
+            Some(rate) => cost_of(rate, before, quantity),
+            None => Ok(0),
         };
         let line = line_name(&taken.host, LineKind::Meter, &used.meter);
-        self.tally.add(line, book.currency, PICOS, cost)
+        self.tally.add(line, book.currency, PICOS, cost);
     }
 
     /// The plan and the prices by which usage at `at` is rated: those at the beginning of its hour.
@@ -101,8 +101,8 @@ impl<'a> Recomputation<'a> {
         Some((&terms.plan, book))
     }
 
-    /// The lines' amounts.
-    pub(crate) fn finish(self) -> Result<BTreeMap<String, Money>, MoneyError> {
+    /// The lines' amounts; `None` for what is too large for a bill.
+    pub(crate) fn finish(self) -> BTreeMap<String, Option<Money>> {
         self.tally.rounded()
     }
 }
@@ -147,22 +147,20 @@ fn cost_of(rate: &Rate, before: i128, quantity: i128) -> Result<i128, MoneyError
 
 /// Both bills, line by line, by the lines' names.
 pub(crate) fn compare(
-    billed: BTreeMap<String, Money>,
-    mut recomputed: BTreeMap<String, Money>,
+    billed: &BTreeMap<String, Option<Money>>,
+    recomputed: &BTreeMap<String, Option<Money>>,
 ) -> Vec<VerifiedLine> {
-    let mut lines: Vec<VerifiedLine> = Vec::new();
-    for (line, amount) in billed {
-        let again = recomputed.remove(&line);
-        lines.push(VerifiedLine { line, billed: Some(amount), recomputed: again });
-    }
-    let only_here = recomputed.into_iter();
-    lines.extend(only_here.map(|(line, amount)| VerifiedLine {
-        line,
-        billed: None,
-        recomputed: Some(amount),
-    }));
-    lines.sort_by(|one, other| one.line.cmp(&other.line));
-    lines
+    let names: BTreeSet<&String> = billed.keys().chain(recomputed.keys()).collect();
+    let line = |name: &String| {
+        let (here, there) = (billed.get(name), recomputed.get(name));
+        VerifiedLine {
+            line: name.clone(),
+            agrees: here == there,
+            billed: here.copied().flatten(),
+            recomputed: there.copied().flatten(),
+        }
+    };
+    names.into_iter().map(line).collect()
 }
 
 /// The sums of both, for each currency.

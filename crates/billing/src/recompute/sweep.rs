@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use api::{billing::LineKind, prices::PriceBook};
-use types::{MoneyError, Timestamp};
+use types::{Amount, MoneyError, Timestamp};
 
 use super::{
     number::{PICOS, picos, times},
@@ -19,12 +19,7 @@ struct Still<'a> {
 }
 
 /// Adds the lines of an instance's plan, sizes and modules.
-pub(super) fn time(
-    facts: &Facts,
-    taken: &Taken,
-    books: &[PriceBook],
-    tally: &mut Tally,
-) -> Result<(), MoneyError> {
+pub(super) fn time(facts: &Facts, taken: &Taken, books: &[PriceBook], tally: &mut Tally) {
     let (first, last) = (floor(facts.period.starts()), floor(facts.period.ends()));
     let until = floor(facts.until);
     let mut moments: BTreeSet<i64> = [first, last, until].into();
@@ -38,54 +33,41 @@ pub(super) fn time(
         if still.from < still.to
             && let Some(terms) = terms_at(taken, still.from)
         {
-            add_still(taken, terms, &still, month, tally)?;
+            add_still(taken, terms, &still, month, tally);
         }
     }
-    minimums(facts, taken, books, tally)
+    minimums(facts, taken, books, tally);
 }
 
-fn add_still(
-    taken: &Taken,
-    terms: &Terms,
-    still: &Still<'_>,
-    month: i128,
-    tally: &mut Tally,
-) -> Result<(), MoneyError> {
+fn add_still(taken: &Taken, terms: &Terms, still: &Still<'_>, month: i128, tally: &mut Tally) {
     let currency = still.book.currency;
     let plan = still.book.plans.get(&terms.plan);
     let seconds = i128::from(still.to - still.from);
     let line = |kind, name: &str| line_name(&taken.host, kind, name);
-    let monthly = plan.map_or(Ok(0), |plan| picos(plan.monthly))?;
-    let cost = times(monthly, seconds)?;
-    tally.add(line(LineKind::Plan, &terms.plan), currency, PICOS * month, cost)?;
+    let cost = cost_of(plan.map(|plan| plan.monthly), seconds);
+    tally.add(line(LineKind::Plan, &terms.plan), currency, PICOS * month, cost);
     for module in &terms.modules {
         let price = plan.and_then(|plan| plan.modules.get(module));
-        let cost = times(price.map_or(Ok(0), |price| picos(price.monthly))?, seconds)?;
-        tally.add(line(LineKind::Module, module), currency, PICOS * month, cost)?;
+        let cost = cost_of(price.map(|price| price.monthly), seconds);
+        tally.add(line(LineKind::Module, module), currency, PICOS * month, cost);
     }
-    add_size(taken, terms, still, tally)
+    add_size(taken, terms, still, tally);
 }
 
-fn add_size(
-    taken: &Taken,
-    terms: &Terms,
-    still: &Still<'_>,
-    tally: &mut Tally,
-) -> Result<(), MoneyError> {
+/// In trillionths, of the month's or hour's price; what is not priced costs nothing.
+fn cost_of(price: Option<Amount>, seconds: i128) -> Result<i128, MoneyError> {
+    times(price.map_or(Ok(0), picos)?, seconds)
+}
+
+fn add_size(taken: &Taken, terms: &Terms, still: &Still<'_>, tally: &mut Tally) {
     let price = still.book.plans.get(&terms.plan).and_then(|plan| plan.sizes.get(&terms.size));
-    let per_hour = price.map_or(Ok(0), |price| picos(price.per_hour))?;
-    let cost = times(per_hour, (still.to - still.from).into())?;
+    let cost = cost_of(price.map(|price| price.per_hour), (still.to - still.from).into());
     let line = line_name(&taken.host, LineKind::Size, &terms.size);
-    tally.add(line, still.book.currency, PICOS * 3_600, cost)
+    tally.add(line, still.book.currency, PICOS * 3_600, cost);
 }
 
 /// Adds what is missing to the minimum of stays that were shorter.
-fn minimums(
-    facts: &Facts,
-    taken: &Taken,
-    books: &[PriceBook],
-    tally: &mut Tally,
-) -> Result<(), MoneyError> {
+fn minimums(facts: &Facts, taken: &Taken, books: &[PriceBook], tally: &mut Tally) {
     let until = floor(facts.until);
     // The terms that held for at least a second, which the last ones of a second do.
     let mut held: Vec<&Terms> = Vec::new();
@@ -106,10 +88,9 @@ fn minimums(
         let least = plan.and_then(|plan| plan.sizes.get(&held[began].size));
         let least =
             least.map_or(0, |price| i64::try_from(price.minimum_seconds).unwrap_or(i64::MAX));
-        top_up(facts, taken, held[place], books, (end, start.saturating_add(least)), tally)?;
+        top_up(facts, taken, held[place], books, (end, start.saturating_add(least)), tally);
         began = place + 1;
     }
-    Ok(())
 }
 
 /// Adds the seconds from `missing.0` to `missing.1`, as far as they are in the month.
@@ -120,16 +101,15 @@ fn top_up(
     books: &[PriceBook],
     missing: (i64, i64),
     tally: &mut Tally,
-) -> Result<(), MoneyError> {
+) {
     let mut from = missing.0.max(floor(facts.period.starts()));
     let end = missing.1.min(floor(facts.period.ends()));
     while from < end {
         let changes = books.iter().map(|book| floor(book.effective));
         let to = changes.filter(|change| *change > from).fold(end, i64::min);
-        add_size(taken, terms, &Still { from, to, book: book_at(books, from) }, tally)?;
+        add_size(taken, terms, &Still { from, to, book: book_at(books, from) }, tally);
         from = to;
     }
-    Ok(())
 }
 
 fn floor(moment: Timestamp) -> i64 {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, btree_map::Entry};
 use types::{Currency, Money, MoneyError};
 
 use super::number::minor_units;
+use crate::model::LINE_MINOR_MAX;
 
 /// The lines, each a numerator over a denominator of its own.
 #[derive(Debug, Default)]
@@ -12,7 +13,8 @@ pub(super) struct Tally(BTreeMap<String, Sum>);
 
 #[derive(Debug)]
 struct Sum {
-    numerator: i128,
+    /// `None` once it is too large.
+    numerator: Option<i128>,
     denominator: i128,
     currency: Currency,
 }
@@ -24,26 +26,30 @@ impl Tally {
         line: String,
         currency: Currency,
         denominator: i128,
-        numerator: i128,
-    ) -> Result<(), MoneyError> {
+        numerator: Result<i128, MoneyError>,
+    ) {
+        let numerator = numerator.ok();
         match self.0.entry(line) {
             Entry::Vacant(new) => {
                 new.insert(Sum { numerator, denominator, currency });
             }
             Entry::Occupied(mut known) => {
                 let sum = known.get_mut();
-                sum.numerator = sum.numerator.checked_add(numerator).ok_or(MoneyError::Overflow)?;
+                let both = sum.numerator.zip(numerator);
+                sum.numerator = both.and_then(|(one, other)| one.checked_add(other));
             }
         }
-        Ok(())
     }
 
-    /// Each line, rounded once.
-    pub(super) fn rounded(self) -> Result<BTreeMap<String, Money>, MoneyError> {
+    /// Each line, rounded once; `None` if it is too large for a bill.
+    pub(super) fn rounded(self) -> BTreeMap<String, Option<Money>> {
         let round = |(line, sum): (String, Sum)| {
-            let exponent = sum.currency.exponent();
-            let minor = minor_units(sum.numerator, sum.denominator, exponent)?;
-            Ok((line, Money { currency: sum.currency, minor }))
+            let Sum { numerator, denominator, currency } = sum;
+            let minor = numerator.and_then(|numerator| {
+                minor_units(numerator, denominator, currency.exponent()).ok()
+            });
+            let minor = minor.filter(|minor| *minor <= LINE_MINOR_MAX);
+            (line, minor.map(|minor| Money { currency, minor }))
         };
         self.0.into_iter().map(round).collect()
     }

@@ -105,8 +105,7 @@ fn verified(verification: &Result<Verification, Problem>, bill: &Bill) -> Markup
         Ok(verification) => verification,
         Err(problem) => return failure::notice(problem),
     };
-    let differing: Vec<_> =
-        verification.lines.iter().filter(|line| line.billed != line.recomputed).collect();
+    let differing: Vec<_> = verification.lines.iter().filter(|line| !line.agrees).collect();
     html! {
         div.notice.good[verification.agrees].bad[!verification.agrees] role="status" {
             p {
@@ -179,8 +178,11 @@ fn line_row(bill: &Bill, line: &BillLine) -> Markup {
                         (words::rounded(line.quantity)) " " (words::unit(line.quantity, &line.unit))
                     }
                 }
-                span.amount { (words::money(line.amount)) }
+                span.amount {
+                    @if line.problem.is_some() { "?" } @else { (words::money(line.amount)) }
+                }
             }
+            @if let Some(problem) = &line.problem { p.notice.bad { (words::sentence(problem)) } }
             div.unfolded data-place="" { p { a href=(path) { "Explain this line" } } }
         }
     }

@@ -46,7 +46,10 @@ fn sum_table(explanation: &LineExplanation) -> Markup {
                 }
                 tr.result {
                     td colspan="3" { "On the bill " span.soft { "· " (explanation.rounding) } }
-                    td.number { strong { (words::money(line.amount)) } }
+                    td.number {
+                        @if line.problem.is_some() { "?" }
+                        @else { strong { (words::money(line.amount)) } }
+                    }
                 }
             }
         } }

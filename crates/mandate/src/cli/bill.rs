@@ -106,13 +106,16 @@ fn shown(bill: &billing::Bill) -> String {
     for lines in bill.lines.chunk_by(|line, next| line.instance == next.instance) {
         of_instance(&mut table, lines, lines.len() < bill.lines.len());
     }
+    let problems = bill.lines.iter().filter_map(|line| Some((&line.line, line.problem.as_ref()?)));
+    let problems: String =
+        problems.map(|(line, problem)| format!("\n\n{line}: {problem}.")).collect();
     table.row([&"", &"", &"", &"", &""]);
     for total in &bill.totals {
         let (amount, currency) = money(*total);
         table.row([&"TOTAL", &"", &"", &amount, &currency]);
     }
     format!(
-        "{head}\n\n{}\n\n`mandate bill explain LINE` says why a line is what it is.",
+        "{head}\n\n{}{problems}\n\n`mandate bill explain LINE` says why a line is what it is.",
         table.text()
     )
 }
@@ -125,7 +128,10 @@ fn of_instance(table: &mut Table, lines: &[BillLine], others: bool) {
     };
     table.section(&format!("{host} ({service}, {instance})"));
     for line in lines {
-        let (amount, currency) = money(line.amount);
+        let (mut amount, currency) = money(line.amount);
+        if line.problem.is_some() {
+            amount = "?".to_owned();
+        }
         table.row([&line.line, &number(line.quantity), &line.unit, &amount, &currency]);
     }
     let together = rest.iter().try_fold(*first, |sum, line| sum.plus(line.amount));
@@ -188,9 +194,9 @@ fn pieces(usage: &[LineUsage], unit: &str, count: u64) -> String {
 
 fn verified(verification: &Verification) -> String {
     let row = |table: &mut Table, line: &VerifiedLine| {
-        let shown =
-            |amount: Option<Money>| amount.map_or_else(|| "missing".into(), |m| m.to_string());
-        let mark = if line.billed == line.recomputed { "" } else { "differs" };
+        let none = if line.agrees { "too large" } else { "missing" };
+        let shown = |amount: Option<Money>| amount.map_or_else(|| none.into(), |m| m.to_string());
+        let mark = if line.agrees { "" } else { "differs" };
         table.row([&line.line, &shown(line.billed), &shown(line.recomputed), &mark]);
     };
     let mut table = Table::new(&["LINE", ">BILLED", ">RECOMPUTED", ""]);

@@ -32,6 +32,7 @@ fn line(name: &str, kind: LineKind, quantity: &str, unit: &str, minor: i64) -> B
         quantity: amount(quantity),
         unit: unit.into(),
         amount: usd(minor),
+        problem: None,
     }
 }
 
@@ -109,6 +110,7 @@ fn verification(agrees: bool) -> Verification {
         events: 100_123,
         lines: vec![VerifiedLine {
             line: requests().line,
+            agrees,
             billed: Some(usd(1)),
             recomputed: Some(usd(recomputed)),
         }],

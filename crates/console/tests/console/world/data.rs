@@ -351,6 +351,7 @@ fn line(
         quantity: amount(quantity),
         unit: unit.into(),
         amount: usd(minor),
+        problem: None,
     }
 }
 
@@ -417,6 +418,7 @@ pub(crate) fn explanation(wanted: &str) -> Option<LineExplanation> {
 pub(crate) fn verification() -> Verification {
     let lines = bill(None).lines.into_iter().map(|line| VerifiedLine {
         line: line.line,
+        agrees: true,
         billed: Some(line.amount),
         recomputed: Some(line.amount),
     });

@@ -1,6 +1,7 @@
 //! Stories of billing, told through its door, on both engines.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
+mod absurd;
 mod world;
 
 use std::time::Duration;
