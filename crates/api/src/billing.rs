@@ -21,8 +21,11 @@ operations! { "billing":
     GetBill GET "/v1/accounts/{account}/bill" on account by [customer, operator] -> Bill;
     /// Walks from a line's amount to rates, quantities and the usage it came from.
     ExplainLine GET "/v1/accounts/{account}/bill/lines/{line}" on account by [customer, operator] -> LineExplanation;
-    /// Recomputes the bill from raw usage by other code, and compares.
-    VerifyBill GET "/v1/accounts/{account}/bill/verification" on account by [customer, operator] -> Verification;
+    /// Asks for the bill to be recomputed from raw usage by other code, and compared; this is done
+    /// in the background, one at a time for each bill.
+    VerifyBill POST "/v1/accounts/{account}/bill/verification" on account by [customer, operator] -> BillVerification;
+    /// Shows how far the latest verification of a bill has come, and what it found.
+    GetVerification GET "/v1/accounts/{account}/bill/verification" on account by [customer, operator] -> BillVerification;
     /// Lists usage events of an account, oldest first.
     ListUsage GET "/v1/accounts/{account}/usage" on account by [customer, operator] -> Page<UsageEvent>;
 }
@@ -272,7 +275,7 @@ pub struct LineUsage {
     pub note: String,
 }
 
-/// Recomputes a bill.
+/// Asks for a bill to be recomputed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VerifyBill {
     /// Whose.
@@ -280,6 +283,56 @@ pub struct VerifyBill {
     /// Any moment of the month; now if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub month: Option<Timestamp>,
+}
+
+/// Asks for the latest verification of a bill.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GetVerification {
+    /// Whose.
+    pub account: AccountId,
+    /// Any moment of the month; now if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub month: Option<Timestamp>,
+}
+
+/// Where a verification stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum VerificationState {
+    /// Events are being read.
+    Running,
+    /// There is a result.
+    Done,
+    /// There is a problem instead.
+    Failed,
+}
+
+/// A verification that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BillVerification {
+    /// Whose bill.
+    pub account: AccountId,
+    /// When the bill's month begins.
+    pub month: Timestamp,
+    /// Where it stands.
+    pub state: VerificationState,
+    /// When it was asked for.
+    pub asked: Timestamp,
+    /// When it was done, or failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
+    /// Up to when usage counts.
+    pub until: Timestamp,
+    /// How many usage events were read so far.
+    pub events: u64,
+    /// How many there are altogether.
+    pub events_total: u64,
+    /// What was found, once it is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Verification>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// Two ways to compute one bill.

@@ -1,25 +1,19 @@
-//! Bills: shown, explained, and made again.
-
-use std::collections::BTreeMap;
+//! Bills: shown and explained.
 
 use api::billing::{
-    Bill, BillLine, ExplainLine, GetBill, JOB_MILLISECONDS, LineExplanation, LineUsage, UsageEvent,
-    Verification, VerifyBill,
+    Bill, ExplainLine, GetBill, JOB_MILLISECONDS, LineExplanation, LineUsage, UsageEvent,
 };
 use chassis::{Call, Room};
-use types::{AccountId, Amount, Money, Timestamp};
+use types::{AccountId, Amount, Timestamp};
 
 use crate::{
     Error, State,
     model::{self, Facts, Rated, Source},
-    recompute::{self, Recomputation},
-    store::{self, EventKey, UsageQuery},
+    store::{self, UsageQuery},
 };
 
 /// How much of a line's usage is shown.
 const USAGE_MAX: usize = 1_000;
-/// How many events are read at a time.
-const EVENTS_PER_READ: i64 = 5_000;
 
 pub(crate) async fn get_bill(cx: Call<State>, op: GetBill) -> Result<Bill, Error> {
     let (facts, _) = gather(&cx, op.account, op.month).await?;
@@ -36,7 +30,7 @@ pub(crate) async fn get_bill(cx: Call<State>, op: GetBill) -> Result<Bill, Error
 }
 
 /// The facts of a month, and the revision of the account's usage that is in them.
-async fn gather(
+pub(crate) async fn gather(
     cx: &Room<State>,
     account: AccountId,
     month: Option<Timestamp>,
@@ -73,8 +67,11 @@ pub(crate) async fn explain_line(
         Source::Events { meter } => {
             let (account, instance, period) = (op.account, line.instance, facts.period);
             let of = UsageQuery { account, instance, meter: &meter, period };
-            let (events, count) = newest(&cx, of).await?;
-            (events.into_iter().map(line_usage).collect(), count)
+            let limit = i64::try_from(USAGE_MAX).unwrap_or(i64::MAX);
+            let events = store::newest_events(cx.db(), of, limit).await?;
+            let sums = facts.usage.iter();
+            let sums = sums.filter(|sum| sum.instance == instance && sum.meter == meter);
+            (events.into_iter().map(line_usage).collect(), sums.map(|sum| sum.events).sum())
         }
     };
     let rounding = match &line.problem {
@@ -84,11 +81,6 @@ pub(crate) async fn explain_line(
     Ok(LineExplanation { line, exact, rounding, parts, usage, usage_count })
 }
 
-async fn newest(cx: &Room<State>, of: UsageQuery<'_>) -> Result<(Vec<UsageEvent>, u64), Error> {
-    let limit = i64::try_from(USAGE_MAX).unwrap_or(i64::MAX);
-    Ok(store::newest_events(cx.db(), of, limit).await?)
-}
-
 fn line_usage(event: UsageEvent) -> LineUsage {
     let quantity = if event.meter == JOB_MILLISECONDS {
         model::in_job_seconds(event.quantity)
@@ -96,40 +88,4 @@ fn line_usage(event: UsageEvent) -> LineUsage {
         Amount::whole(event.quantity)
     };
     LineUsage { event: event.event, at: event.at, until: None, quantity, note: event.note }
-}
-
-pub(crate) async fn verify_bill(cx: Call<State>, op: VerifyBill) -> Result<Verification, Error> {
-    let (facts, revision) = gather(&cx, op.account, op.month).await?;
-    let billed = model::rate(&facts).into_iter().map(|rated| rated.line);
-    let due = |line: &BillLine| line.problem.is_none().then_some(line.amount);
-    let billed = billed.map(|line| (line.line.clone(), due(&line))).collect();
-    let (recomputed, events) = recompute(&cx, &facts, revision).await?;
-    let lines = recompute::compare(&billed, &recomputed);
-    let totals = recompute::compare_totals(&lines)?;
-    let agrees = lines.iter().all(|line| line.agrees)
-        && totals.iter().all(|total| total.billed == total.recomputed);
-    Ok(Verification { agrees, until: facts.until, events, lines, totals })
-}
-
-/// The lines as the events give them that were there when the sums were read.
-async fn recompute(
-    cx: &Room<State>,
-    facts: &Facts,
-    revision: u64,
-) -> Result<(BTreeMap<String, Option<Money>>, u64), Error> {
-    let mut recomputation = Recomputation::begin(facts);
-    let mut key = EventKey::before(facts.period.starts());
-    let span = (facts.period, revision);
-    loop {
-        let page = store::events_until(cx.db(), facts.account, span, &key, EVENTS_PER_READ).await?;
-        for (_, used) in &page {
-            recomputation.add(used);
-        }
-        match page.into_iter().last() {
-            Some((last, _)) => key = last,
-            None => break,
-        }
-    }
-    let events = recomputation.events;
-    Ok((recomputation.finish(), events))
 }

@@ -28,7 +28,9 @@
 //! Usage counts once: a source numbers its events without gaps, and the number that comes next is
 //! kept in the transaction that adds the events (`usage`). Bills are made from sums that are kept
 //! in that transaction too. `recompute` makes them again from the events themselves and shares no
-//! rule with `model`, so that a mistake in one of the two, or a sum that was tampered with, shows.
+//! rule with `model`, so that a mistake in one of the two, or a sum that was tampered with, shows. That
+//! reads every event of a month, so `verifications` does it in the background, step by step; what
+//! is asked at a click reads sums and pages.
 
 mod bills;
 mod error;
@@ -38,10 +40,11 @@ mod recompute;
 mod store;
 mod subscriptions;
 mod usage;
+mod verifications;
 
 use api::billing::{
-    ExplainLine, GetBill, GetPriceBook, ListUsage, PutPriceBook, PutSubscription, RecordUsage,
-    VerifyBill,
+    ExplainLine, GetBill, GetPriceBook, GetVerification, ListUsage, PutPriceBook, PutSubscription,
+    RecordUsage, VerifyBill,
 };
 use chassis::Component;
 
@@ -50,12 +53,13 @@ pub(crate) use error::Error;
 /// Billing keeps nothing in memory.
 pub(crate) struct State;
 
+const MIGRATIONS: &[db::Migration] = &[
+    db::Migration { name: "billing_0001", sql: include_str!("../migrations/0001_billing.sql") },
+    db::Migration { name: "billing_0002", sql: include_str!("../migrations/0002_summaries.sql") },
+];
+
 /// The component.
 pub fn component() -> Component<impl Send + Sync + 'static> {
-    const MIGRATIONS: &[db::Migration] = &[db::Migration {
-        name: "billing_0001",
-        sql: include_str!("../migrations/0001_billing.sql"),
-    }];
     Component::new("billing", MIGRATIONS, State)
         .writes::<PutPriceBook>(prices::put_price_book)
         .reads::<GetPriceBook>(prices::get_price_book)
@@ -64,5 +68,7 @@ pub fn component() -> Component<impl Send + Sync + 'static> {
         .reads::<ListUsage>(usage::list_usage)
         .reads::<GetBill>(bills::get_bill)
         .reads::<ExplainLine>(bills::explain_line)
-        .reads::<VerifyBill>(bills::verify_bill)
+        .acts::<VerifyBill>(verifications::verify_bill)
+        .reads::<GetVerification>(verifications::get_verification)
+        .keeps("verifications", verifications::step)
 }

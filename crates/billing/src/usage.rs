@@ -66,10 +66,11 @@ async fn record(tx: &mut db::Tx, at: Numbered<'_>, events: &[UsageEvent]) -> Res
 /// Adds events and their sums. Accounts and sums are taken in order, so that two who add at the
 /// same time wait for each other and never in a circle.
 async fn add(tx: &mut db::Tx, at: Numbered<'_>, fresh: &[UsageEvent]) -> Result<(), Error> {
-    let mut sums: BTreeMap<(AccountId, Timestamp, InstanceId, &str), u64> = BTreeMap::new();
+    let mut sums: BTreeMap<(AccountId, Timestamp, InstanceId, &str), (u64, u64)> = BTreeMap::new();
     for event in fresh {
         let key = (event.account, hour_of(event.at), event.instance, event.meter.as_str());
-        *sums.entry(key).or_default() += event.quantity;
+        let (quantity, events) = sums.entry(key).or_default();
+        (*quantity, *events) = (*quantity + event.quantity, *events + 1);
     }
     let mut revisions: BTreeMap<AccountId, u64> = BTreeMap::new();
     for (account, ..) in sums.keys() {
@@ -79,8 +80,8 @@ async fn add(tx: &mut db::Tx, at: Numbered<'_>, fresh: &[UsageEvent]) -> Result<
     }
     let numbered = fresh.iter().map(|event| (revisions[&event.account], event));
     store::insert_events(tx, at, &numbered.collect::<Vec<_>>()).await?;
-    for ((account, hour, instance, meter), quantity) in sums {
-        let sum = UsageSum { instance, meter: meter.to_owned(), hour, quantity };
+    for ((account, hour, instance, meter), (quantity, events)) in sums {
+        let sum = UsageSum { instance, meter: meter.to_owned(), hour, quantity, events };
         store::add_to_total(tx, account, &sum).await?;
     }
     Ok(())

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::{billing::Words, prices::PriceBook};
+use serde::{Deserialize, Serialize};
 use types::{AccountId, Host, InstanceId, Name, Period, Timestamp};
 
 /// How long usage is summed, in microseconds.
@@ -20,7 +21,7 @@ pub(crate) fn is_billable(moment: Timestamp) -> bool {
 }
 
 /// All that a bill depends on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Facts {
     pub(crate) account: AccountId,
     pub(crate) period: Period,
@@ -29,12 +30,14 @@ pub(crate) struct Facts {
     pub(crate) taken: Vec<Taken>,
     pub(crate) prices: BTreeMap<Name, Prices>,
     /// What things are called, where that is known; names do otherwise.
+    #[serde(skip)]
     pub(crate) words: BTreeMap<Name, Words>,
+    #[serde(skip)]
     pub(crate) usage: Vec<UsageSum>,
 }
 
 /// What an instance has taken.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Taken {
     pub(crate) instance: InstanceId,
     pub(crate) service: Name,
@@ -45,7 +48,7 @@ pub(crate) struct Taken {
 }
 
 /// What an instance has taken from a moment on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Terms {
     pub(crate) since: Timestamp,
     pub(crate) plan: String,
@@ -54,7 +57,7 @@ pub(crate) struct Terms {
 }
 
 /// The versions of a service's prices, ascending.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Prices(pub(crate) Vec<PriceBook>);
 
 /// What was used of a meter, in one hour or in several that are rated alike.
@@ -65,6 +68,8 @@ pub(crate) struct UsageSum {
     /// The first of the hours.
     pub(crate) hour: Timestamp,
     pub(crate) quantity: u64,
+    /// Of how many events.
+    pub(crate) events: u64,
 }
 
 impl Facts {

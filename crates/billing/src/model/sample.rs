@@ -171,6 +171,7 @@ pub(crate) fn sums_of(facts: &Facts, events: &[Used], coarse: bool) -> Vec<Usage
         meter: meter.clone(),
         hour,
         quantity,
+        events: 0,
     });
     sums.collect()
 }

@@ -17,6 +17,7 @@ use api::{
     billing::{JOB_MILLISECONDS, LineKind, VerifiedLine, VerifiedTotal},
     prices::{PriceBook, Rate},
 };
+use serde::{Deserialize, Serialize};
 use types::{InstanceId, Money, MoneyError, Timestamp};
 
 use crate::model::{Facts, Taken, line_name};
@@ -36,11 +37,17 @@ pub(crate) struct Used {
 pub(crate) struct Recomputation<'a> {
     facts: &'a Facts,
     taken: BTreeMap<InstanceId, &'a Taken>,
+    memory: Memory,
+}
+
+/// What was made of the events so far: enough to go on after a restart.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Memory {
     tally: Tally,
     /// How many units of each meter were used so far in the month.
-    counts: BTreeMap<(InstanceId, String), i128>,
+    counts: BTreeMap<InstanceId, BTreeMap<String, i128>>,
     /// How many events were read.
-    pub(crate) events: u64,
+    events: u64,
 }
 
 impl<'a> Recomputation<'a> {
@@ -53,13 +60,28 @@ impl<'a> Recomputation<'a> {
                 sweep::time(facts, taken, &prices.0, &mut tally);
             }
         }
+        Self::resume(facts, Memory { tally, ..Memory::default() })
+    }
+
+    /// Goes on from what was made with the same facts.
+    pub(crate) fn resume(facts: &'a Facts, memory: Memory) -> Self {
         let taken = facts.taken.iter().map(|taken| (taken.instance, taken)).collect();
-        Self { facts, taken, tally, counts: BTreeMap::new(), events: 0 }
+        Self { facts, taken, memory }
+    }
+
+    /// What to go on from later.
+    pub(crate) fn memory(self) -> Memory {
+        self.memory
+    }
+
+    /// How many events were read.
+    pub(crate) fn events(&self) -> u64 {
+        self.memory.events
     }
 
     /// Adds an event of the month; they must come in the order of their time.
     pub(crate) fn add(&mut self, used: &Used) {
-        self.events += 1;
+        self.memory.events += 1;
         let Some(taken) = self.taken.get(&used.instance) else { return };
         let Some((plan, book)) = self.rated_by(taken, used.at) else { return };
         let plan = book.plans.get(plan);
@@ -68,10 +90,10 @@ impl<'a> Recomputation<'a> {
             let line = line_name(&taken.host, LineKind::Jobs, "time");
             let price = plan.and_then(|plan| plan.jobs.as_ref()).map(|price| price.per_second);
             let cost = price.map_or(Ok(0), picos).and_then(|price| times(quantity, price));
-            return self.tally.add(line, book.currency, PICOS * 1000, cost);
+            return self.memory.tally.add(line, book.currency, PICOS * 1000, cost);
         }
-        let key = (used.instance, used.meter.clone());
-        let count = self.counts.entry(key).or_insert(0);
+        let counts = self.memory.counts.entry(used.instance).or_default();
+        let count = counts.entry(used.meter.clone()).or_insert(0);
         let before = *count;
         *count += quantity;
         let cost = match plan.and_then(|plan| plan.meters.get(&used.meter)) {
@@ -79,7 +101,7 @@ impl<'a> Recomputation<'a> {
             None => Ok(0),
         };
         let line = line_name(&taken.host, LineKind::Meter, &used.meter);
-        self.tally.add(line, book.currency, PICOS, cost);
+        self.memory.tally.add(line, book.currency, PICOS, cost);
     }
 
     /// The plan and the prices by which usage at `at` is rated: those at the beginning of its hour.
@@ -103,7 +125,7 @@ impl<'a> Recomputation<'a> {
 
     /// The lines' amounts; `None` for what is too large for a bill.
     pub(crate) fn finish(self) -> BTreeMap<String, Option<Money>> {
-        self.tally.rounded()
+        self.memory.tally.rounded()
     }
 }
 

@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
+use serde::{Deserialize, Serialize};
 use types::{Currency, Money, MoneyError};
 
 use super::number::minor_units;
 use crate::model::LINE_MINOR_MAX;
 
 /// The lines, each a numerator over a denominator of its own.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Tally(BTreeMap<String, Sum>);
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Sum {
     /// `None` once it is too large.
     numerator: Option<i128>,

@@ -93,20 +93,20 @@ pub(crate) async fn events(
     key: &EventKey,
     limit: i64,
 ) -> Stored<Vec<(EventKey, UsageEvent)>> {
-    let only = if instance.is_some() { "and instance = ?" } else { "" };
-    let select = db::query(&format!(
-        "select * from usage_event where account = ?
-         and (used_at, source, epoch, sequence) > (?, ?, ?, ?) {only}
-         order by used_at, source, epoch, sequence limit ?"
-    ));
-    let select =
-        select.bind(account).bind(key.at).bind(&key.source).bind(key.epoch).bind(key.sequence);
     let select = match instance {
-        Some(instance) => select.bind(instance),
-        None => select,
+        Some(instance) => db::query(OF_INSTANCE).bind(account).bind(instance),
+        None => db::query(OF_ACCOUNT).bind(account),
     };
+    let select = select.bind(key.at).bind(&key.source).bind(key.epoch).bind(key.sequence);
     select.bind(limit).all(on, |row| Ok((read_key(row)?, read_event(row)?))).await
 }
+
+const OF_ACCOUNT: &str = "select * from usage_event where account = ?
+     and (used_at, source, epoch, sequence) > (?, ?, ?, ?)
+     order by used_at, source, epoch, sequence limit ?";
+const OF_INSTANCE: &str = "select * from usage_event where account = ? and instance = ?
+     and (used_at, source, epoch, sequence) > (?, ?, ?, ?)
+     order by used_at, source, epoch, sequence limit ?";
 
 /// Which events make up a line.
 #[derive(Debug, Clone, Copy)]
@@ -117,27 +117,25 @@ pub(crate) struct UsageQuery<'a> {
     pub(crate) period: Period,
 }
 
-/// The newest events of a line, at most `limit`, and how many there are.
+/// The newest events of a line, at most `limit`.
 pub(crate) async fn newest_events(
-    on: &db::Db,
+    on: impl On,
     of: UsageQuery<'_>,
     limit: i64,
-) -> Stored<(Vec<UsageEvent>, u64)> {
-    let condition = "from usage_event where account = ? and instance = ? and meter = ?
-         and used_at >= ? and used_at < ?";
-    let ask = |select: &str, rest: &str| {
-        db::query(&format!("select {select} {condition} {rest}"))
-            .bind(of.account)
-            .bind(of.instance)
-            .bind(of.meter)
-            .bind(of.period.starts())
-            .bind(of.period.ends())
-    };
-    let order = "order by used_at desc, source, epoch, sequence desc limit ?";
-    let events = ask("*", order).bind(limit).all(on, read_event).await?;
-    let count = ask("count(*) as events", "").one(on, |row| row.get("events")).await?;
-    Ok((events, count))
+) -> Stored<Vec<UsageEvent>> {
+    db::query(NEWEST)
+        .bind(of.account)
+        .bind(of.instance)
+        .bind(of.meter)
+        .bind(of.period.starts())
+        .bind(of.period.ends())
+        .bind(limit)
+        .all(on, read_event)
+        .await
 }
+
+const NEWEST: &str = "select * from usage_event where account = ? and instance = ? and meter = ?
+     and used_at >= ? and used_at < ? order by used_at desc, source, epoch, sequence desc limit ?";
 
 /// Events of an account in a period after `key`, oldest first, that were added up to `revision`.
 pub(crate) async fn events_until(
@@ -147,28 +145,31 @@ pub(crate) async fn events_until(
     key: &EventKey,
     limit: i64,
 ) -> Stored<Vec<(EventKey, Used)>> {
-    db::query(
-        "select source, epoch, sequence, used_at, instance, meter, quantity from usage_event
-         where account = ? and used_at < ? and revision <= ?
-         and (used_at, source, epoch, sequence) > (?, ?, ?, ?)
-         order by used_at, source, epoch, sequence limit ?",
-    )
-    .bind(account)
-    .bind(period.ends())
-    .bind(revision)
-    .bind(key.at)
-    .bind(&key.source)
-    .bind(key.epoch)
-    .bind(key.sequence)
-    .bind(limit)
-    .all(on, |row| {
-        let used = Used {
-            at: row.get("used_at")?,
-            instance: row.get("instance")?,
-            meter: row.get("meter")?,
-            quantity: row.get("quantity")?,
-        };
-        Ok((read_key(row)?, used))
-    })
-    .await
+    db::query(UNTIL)
+        .bind(account)
+        .bind(period.ends())
+        .bind(revision)
+        .bind(key.at)
+        .bind(&key.source)
+        .bind(key.epoch)
+        .bind(key.sequence)
+        .bind(limit)
+        .all(on, |row| {
+            let used = Used {
+                at: row.get("used_at")?,
+                instance: row.get("instance")?,
+                meter: row.get("meter")?,
+                quantity: row.get("quantity")?,
+            };
+            Ok((read_key(row)?, used))
+        })
+        .await
 }
+
+const UNTIL: &str = "select source, epoch, sequence, used_at, instance, meter, quantity
+     from usage_event where account = ? and used_at < ? and revision <= ?
+     and (used_at, source, epoch, sequence) > (?, ?, ?, ?)
+     order by used_at, source, epoch, sequence limit ?";
+
+#[cfg(test)]
+mod tests;

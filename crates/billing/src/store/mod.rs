@@ -4,6 +4,7 @@ mod events;
 mod prices;
 mod subscriptions;
 mod usage;
+mod verifications;
 
 pub(crate) use events::{
     EventKey, UsageQuery, events, events_between, events_until, newest_events,
@@ -16,6 +17,11 @@ pub(crate) use subscriptions::{cycle, insert_cycle, insert_terms, taken, terms};
 pub(crate) use usage::{
     Numbered, add_to_total, insert_events, insert_source, next_revision, set_progress,
     source_to_change, sums,
+};
+
+pub(crate) use verifications::{
+    Ending, Step, UnderWay, begin_verification, end_verification, keep_step, next_verification,
+    verification,
 };
 
 pub(crate) type Stored<T> = Result<T, db::Error>;

@@ -121,15 +121,17 @@ pub(crate) async fn add_to_total(
     sum: &UsageSum,
 ) -> Stored<()> {
     db::query(
-        "insert into usage_total (account, hour_starts, instance, meter, quantity)
-         values (?, ?, ?, ?, ?) on conflict (account, hour_starts, instance, meter)
-         do update set quantity = usage_total.quantity + excluded.quantity",
+        "insert into usage_total (account, hour_starts, instance, meter, quantity, events)
+         values (?, ?, ?, ?, ?, ?) on conflict (account, hour_starts, instance, meter)
+         do update set quantity = usage_total.quantity + excluded.quantity,
+         events = usage_total.events + excluded.events",
     )
     .bind(account)
     .bind(sum.hour)
     .bind(sum.instance)
     .bind(&sum.meter)
     .bind(sum.quantity)
+    .bind(sum.events)
     .run(tx)
     .await
     .map(drop)
@@ -147,8 +149,9 @@ pub(crate) async fn sums(
     let part = if cuts.is_empty() { "0".to_owned() } else { format!("case{whens} else 0 end") };
     let mut select = db::query(&format!(
         "select revision, instance, meter, part, min(hour_starts) as hour_starts,
-         cast(sum(quantity) as bigint) as quantity
-         from (select a.revision, t.instance, t.meter, t.hour_starts, t.quantity, {part} as part
+         cast(sum(quantity) as bigint) as quantity, cast(sum(events) as bigint) as events
+         from (select a.revision, t.instance, t.meter, t.hour_starts, t.quantity, t.events,
+         {part} as part
          from usage_account a left join usage_total t
          on t.account = a.account and t.hour_starts >= ? and t.hour_starts < ?
          where a.account = ?) cut group by revision, instance, meter, part"
@@ -170,5 +173,6 @@ pub(crate) async fn sums(
 fn read_sum(row: &db::Row) -> Stored<Option<UsageSum>> {
     let Some(instance) = row.get("instance")? else { return Ok(None) };
     let (meter, hour) = (row.get("meter")?, row.get("hour_starts")?);
-    Ok(Some(UsageSum { instance, meter, hour, quantity: row.get("quantity")? }))
+    let (quantity, events) = (row.get("quantity")?, row.get("events")?);
+    Ok(Some(UsageSum { instance, meter, hour, quantity, events }))
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 mod absurd;
+mod verifications;
 mod world;
 
 use std::time::Duration;
@@ -9,8 +10,8 @@ use std::time::Duration;
 use api::{
     Kind,
     billing::{
-        Bill, BillLine, ExplainLine, GetBill, GetPriceBook, JOB_MILLISECONDS, LineExplanation,
-        ListUsage, PutSubscription, Verification, VerifyBill, Words,
+        Bill, BillLine, ExplainLine, GetBill, GetPriceBook, GetVerification, JOB_MILLISECONDS,
+        LineExplanation, ListUsage, PutSubscription, Verification, VerifyBill, Words,
     },
 };
 use db::query;
@@ -43,7 +44,24 @@ async fn explain(who: &Person, ending: &str) -> LineExplanation {
 }
 
 async fn verify(who: &Person) -> Verification {
-    who.client.call(VerifyBill { account: who.account, month: None }).await.unwrap()
+    verified(who, None).await
+}
+
+/// What a verification finds, once it is done.
+async fn verified(who: &Person, month: Option<Timestamp>) -> Verification {
+    let account = who.account;
+    who.client.call(VerifyBill { account, month }).await.unwrap();
+    let done = async {
+        loop {
+            let seen = who.client.call(GetVerification { account, month }).await.unwrap();
+            assert_eq!(seen.problem, None);
+            if let Some(result) = seen.result {
+                return result;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), done).await.expect("a verification ends")
 }
 
 fn refused<T: std::fmt::Debug>(answer: Result<T, api::Problem>, kind: Kind, words: &str) {
@@ -469,8 +487,7 @@ async fn a_change_of_prices_counts_from_its_moment_on() {
         let (old, new) = (moment("2026-01-01T00:00:00Z"), moment("2026-12-11T00:00:00Z"));
         assert_eq!(versions, [old, old, old, new, new]);
         let month = Some(moment("2026-12-31T23:59:59.999999Z"));
-        let verify = VerifyBill { account: world.ada.account, month };
-        assert!(world.ada.client.call(verify).await.unwrap().agrees);
+        assert!(verified(&world.ada, month).await.agrees);
         world.close().await;
     }
 }

@@ -134,6 +134,16 @@ impl World {
         self.client("gateway").call(batch("gateway/main", 1, first, events)).await
     }
 
+    /// The process ends at any moment, and another one goes on.
+    pub(crate) async fn restart(mut self, place: (Engine, PathBuf)) -> Self {
+        if let Some(mut tasks) = self.tasks.take() {
+            tasks.shutdown().await;
+        }
+        self.tables.close().await;
+        drop(self);
+        Self::open(place).await
+    }
+
     pub(crate) async fn close(mut self) {
         drop(self.tasks.take());
         self.tables.close().await;

@@ -1,18 +1,25 @@
 //! The bill of a month.
 
 use api::{
-    Problem,
-    billing::{Bill, BillLine, GetBill, Verification, VerifiedLine, VerifyBill},
+    Kind, Problem,
+    billing::{
+        Bill, BillLine, BillVerification, GetBill, GetVerification, Verification, VerifiedLine,
+        VerifyBill,
+    },
     identity::{Account, GetAccount},
 };
-use axum::extract::{Path, Query};
+use axum::{
+    extract::{Path, Query},
+    response::{IntoResponse as _, Redirect},
+};
 use maud::{Markup, html};
 use serde::Deserialize;
 use std::time::Duration;
 use types::{AccountId, Money};
 
 use crate::{
-    failure::{self, Shown},
+    failure::{self, Answer, Shown},
+    form::{Fields, form},
     layout::{self, Page},
     paths,
     session::Person,
@@ -24,9 +31,6 @@ pub(crate) struct Asked {
     /// `2026-11`; the present month if absent.
     #[serde(default)]
     pub(crate) month: String,
-    /// Whether it is to be recomputed.
-    #[serde(default)]
-    verify: String,
 }
 
 pub(crate) async fn show(
@@ -36,27 +40,45 @@ pub(crate) async fn show(
 ) -> Shown {
     let client = &person.client;
     let month = words::month_of(&asked.month);
-    let (bill, customer) =
-        tokio::join!(client.call(GetBill { account, month }), client.call(GetAccount { account }),);
+    let (bill, customer, verification) = tokio::join!(
+        client.call(GetBill { account, month }),
+        client.call(GetAccount { account }),
+        client.call(GetVerification { account, month }),
+    );
     let bill = bill?;
-    let verification = match asked.verify.as_str() {
-        "" => None,
-        _ => Some(client.call(VerifyBill { account, month }).await),
-    };
+    let is_going = verification.as_ref().is_ok_and(|known| known.result.is_none());
     let title = format!("Bill for {}", words::month(bill.period.starts()));
     let body = html! {
         header.title {
             div.heading { h1 { (title) } @if bill.draft { span.chip.busy { "draft" } } }
             (months(&bill, customer.ok().as_ref()))
         }
-        (summary(&bill))
-        @if let Some(verification) = &verification { (verified(verification, &bill)) }
+        (summary(&bill, &person.form_token))
+        (layout::live(&path_of(&bill), is_going, last(&verification, &bill)))
         @if bill.lines.is_empty() { (layout::nothing("Nothing was taken in this month.")) }
         @for lines in bill.lines.chunk_by(|line, next| line.instance == next.instance) {
             (of_instance(&bill, lines))
         }
     };
-    Ok(Page::new(title, body))
+    Ok(Page::new(title, body).going(is_going))
+}
+
+/// Asks for the bill to be recomputed; its page shows how far that is.
+pub(crate) async fn verify(
+    person: Person,
+    Path(account): Path<AccountId>,
+    fields: Fields,
+) -> Answer {
+    let month = words::month_of(fields.get("month"));
+    let begun = person.client.call(VerifyBill { account, month }).await?;
+    let month = words::month_key(begun.month);
+    let bill = paths::with_query(&paths::of(account, "bill"), &[("month", &month)]);
+    Ok(Redirect::to(&bill).into_response())
+}
+
+fn path_of(bill: &Bill) -> String {
+    let month = words::month_key(bill.period.starts());
+    paths::with_query(&paths::of(bill.account, "bill"), &[("month", &month)])
 }
 
 fn months(bill: &Bill, customer: Option<&Account>) -> Markup {
@@ -78,7 +100,13 @@ fn months(bill: &Bill, customer: Option<&Account>) -> Markup {
     }
 }
 
-fn summary(bill: &Bill) -> Markup {
+fn summary(bill: &Bill, token: &str) -> Markup {
+    let action = format!("{}/verification", paths::of(bill.account, "bill"));
+    let content = html! {
+        input type="hidden" name="month" value=(words::month_key(bill.period.starts()));
+        button.quiet { "Verify" }
+        p.soft.small { "Computes it again from raw usage, by other code." }
+    };
     html! {
         section.card.total {
             div {
@@ -91,20 +119,36 @@ fn summary(bill: &Bill) -> Markup {
                     @else { "For the whole month." }
                 }
             }
-            form method="get" action=(paths::of(bill.account, "bill")) {
-                input type="hidden" name="month" value=(words::month_key(bill.period.starts()));
-                button.quiet name="verify" value="1" { "Verify" }
-                p.soft.small { "Computes it again from raw usage, by other code." }
-            }
+            (form(token, &action, content))
         }
     }
 }
 
-fn verified(verification: &Result<Verification, Problem>, bill: &Bill) -> Markup {
-    let verification = match verification {
-        Ok(verification) => verification,
+/// What is known of the latest verification, if there was one.
+fn last(verification: &Result<BillVerification, Problem>, bill: &Bill) -> Markup {
+    let known = match verification {
+        Ok(known) => known,
+        Err(problem) if problem.kind == Kind::NotFound => return html! {},
         Err(problem) => return failure::notice(problem),
     };
+    match (&known.result, &known.problem) {
+        (Some(result), _) => verified(result, bill),
+        (None, Some(problem)) => html! {
+            div.notice.bad role="status" { p { (words::sentence(problem)) } }
+        },
+        (None, None) => html! {
+            div.notice role="status" {
+                p {
+                    strong { "The bill is being computed again." } " "
+                    (words::number(known.events)) " of "
+                    (words::counted(known.events_total, "usage event")) " were read so far."
+                }
+            }
+        },
+    }
+}
+
+fn verified(verification: &Verification, bill: &Bill) -> Markup {
     let differing: Vec<_> = verification.lines.iter().filter(|line| !line.agrees).collect();
     html! {
         div.notice.good[verification.agrees].bad[!verification.agrees] role="status" {

@@ -61,6 +61,7 @@ fn of_accounts() -> Router<Console> {
         .route("/grants", post(grants::create))
         .route("/grants/{grant}/revocation", post(grants::revoke))
         .route("/bill", get(bill::show))
+        .route("/bill/verification", post(bill::verify))
         .route("/bill/lines/{line}", get(explanation::show))
         .route("/audit", get(audit::list));
     Router::new().nest("/accounts/{account}", pages)

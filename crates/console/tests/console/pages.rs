@@ -22,7 +22,7 @@ fn customers_pages() -> Vec<String> {
         format!("{account}/orders/{}", data::order_id("store")),
         format!("{account}/orders/{}", data::order_id("news")),
         format!("{account}/users"),
-        format!("{account}/bill?verify=1"),
+        format!("{account}/bill"),
         format!("{account}/bill?month=2026-10"),
         format!("{account}/bill/lines/bakery-forum.localhost.meter.requests?month=2026-11"),
         format!("{account}/audit"),

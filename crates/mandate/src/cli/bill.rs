@@ -1,16 +1,17 @@
 //! What is owed, and why.
 
 use api::billing::{
-    self, BillLine, ExplainLine, GetBill, LineExplanation, LineUsage, ListUsage, UsageEvent,
-    Verification, VerifiedLine, VerifyBill,
+    self, BillLine, ExplainLine, GetBill, GetVerification, LineExplanation, LineUsage, ListUsage,
+    UsageEvent, Verification, VerifiedLine, VerifyBill,
 };
 use clap::{Args, Subcommand};
-use types::{Money, Timestamp};
+use types::{AccountId, Money, Timestamp};
 
 use super::{
     Failure, Outcome,
     context::Context,
     output::{Limit, Table, Whose, day, moment, number, record},
+    progress::Progress,
     status,
 };
 
@@ -47,7 +48,7 @@ enum BillVerb {
         #[arg(long, value_name = "N", default_value_t = 20)]
         usage: usize,
     },
-    /// Recompute the bill from raw usage by other code; exits with 8 if they disagree
+    /// Recompute the bill from raw usage by other code, and wait; exits with 8 if they disagree
     Verify(When),
     /// List the usage events, oldest first
     Usage {
@@ -80,7 +81,7 @@ impl Bill {
             }
             BillVerb::Verify(When { month, whose }) => {
                 let account = cx.account(whose.account).await?;
-                let verification = cx.ask(VerifyBill { account, month }).await?;
+                let verification = verification(cx, account, month).await?;
                 cx.show(&verification, verified)?;
                 if verification.agrees { Ok(()) } else { Err(Failure::silent(status::DISAGREES)) }
             }
@@ -190,6 +191,31 @@ fn pieces(usage: &[LineUsage], unit: &str, count: u64) -> String {
         _ => format!("{count}"),
     };
     format!("Usage that it came from ({which}):\n{table}")
+}
+
+/// Asks for a verification and waits until it is done.
+async fn verification(
+    cx: &Context,
+    account: AccountId,
+    month: Option<Timestamp>,
+) -> Result<Verification, Failure> {
+    // The platform's word for the month, should it end meanwhile.
+    let month = Some(cx.ask(VerifyBill { account, month }).await?.month);
+    let look = async || cx.ask(GetVerification { account, month }).await;
+    let mut progress = Progress::begin(cx);
+    progress
+        .until(look, |progress, seen| {
+            if let Some(problem) = seen.problem {
+                return Err(Failure::new(status::UNEXPECTED, problem));
+            }
+            if seen.result.is_none() && seen.events > 0 {
+                let tenths = seen.events * 10 / seen.events_total.max(1);
+                let events = seen.events_total;
+                progress.say(&format!("{} % of {events} usage events are read", tenths * 10))?;
+            }
+            Ok(seen.result)
+        })
+        .await
 }
 
 fn verified(verification: &Verification) -> String {

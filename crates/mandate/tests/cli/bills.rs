@@ -1,8 +1,8 @@
 //! The bill, explained.
 
 use api::billing::{
-    Bill, BillLine, LineExplanation, LineKind, LinePart, LineUsage, UsageEvent, Verification,
-    VerifiedLine, VerifiedTotal,
+    Bill, BillLine, BillVerification, LineExplanation, LineKind, LinePart, LineUsage, UsageEvent,
+    Verification, VerificationState, VerifiedLine, VerifiedTotal,
 };
 use axum::response::Response;
 use types::{Amount, Currency, InstanceId, Money, Page, Timestamp};
@@ -122,11 +122,27 @@ fn verification(agrees: bool) -> Verification {
     }
 }
 
+fn ended(agrees: bool) -> BillVerification {
+    let result = verification(agrees);
+    BillVerification {
+        account: account(),
+        month: noon().month().starts(),
+        state: VerificationState::Done,
+        asked: noon(),
+        ended: Some(noon()),
+        until: noon(),
+        events: result.events,
+        events_total: result.events,
+        result: Some(result),
+        problem: None,
+    }
+}
+
 fn billing(agrees: bool) -> impl Fn(&Asked) -> Response {
     move |asked| match asked.line.rsplit('/').next().unwrap() {
         "me" => me(),
         "bill" => reply(&bill()),
-        "verification" => reply(&verification(agrees)),
+        "verification" => reply(&ended(agrees)),
         "usage" => {
             let event = UsageEvent {
                 event: "req_1".into(),

@@ -178,8 +178,14 @@ impl Customer {
         let instances = client.call(list).await.unwrap().items.len();
         assert_eq!(orders, instances);
         assert_eq!(platform.instance_databases().await, instances, "one database each");
-        let verification = api::billing::VerifyBill { account, month: None };
-        assert!(client.call(verification).await.unwrap().agrees);
+        client.call(api::billing::VerifyBill { account, month: None }).await.unwrap();
+        let show = || api::billing::GetVerification { account, month: None };
+        loop {
+            if let Some(result) = client.call(show()).await.unwrap().result {
+                break assert!(result.agrees, "{result:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 }
 

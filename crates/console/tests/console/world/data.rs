@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use api::{
     access::{AuditEntry, CatalogueEntry, Decision, Grant, Reason},
     billing::{
-        Bill, BillLine, LineExplanation, LineKind, LinePart, LineUsage, Verification, VerifiedLine,
-        VerifiedTotal,
+        Bill, BillLine, BillVerification, LineExplanation, LineKind, LinePart, LineUsage,
+        Verification, VerificationState, VerifiedLine, VerifiedTotal,
     },
     configurator::{Instance, InstanceState, Setup, SetupStep},
     identity::{Account, User},
@@ -415,7 +415,24 @@ pub(crate) fn explanation(wanted: &str) -> Option<LineExplanation> {
     })
 }
 
-pub(crate) fn verification() -> Verification {
+/// A verification that has come so far.
+pub(crate) fn verification(events: u64) -> BillVerification {
+    let result = (events == 148_209).then(verified);
+    BillVerification {
+        account: account(),
+        month: NOON.month().starts(),
+        state: if result.is_some() { VerificationState::Done } else { VerificationState::Running },
+        asked: NOON,
+        ended: result.is_some().then_some(NOON),
+        until: NOON,
+        events,
+        events_total: 148_209,
+        result,
+        problem: None,
+    }
+}
+
+fn verified() -> Verification {
     let lines = bill(None).lines.into_iter().map(|line| VerifiedLine {
         line: line.line,
         agrees: true,
