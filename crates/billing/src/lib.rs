@@ -25,6 +25,9 @@
 //! `….jobs.time`. An account has one instance for a host, and no `KIND` or `NAME` has a dot, so no
 //! two lines of a bill are named alike.
 //!
+//! An event that cannot be billed as it came, such as one from a clock that stood in 1970, is set
+//! aside with the reason, and holds up nothing (`set_aside`).
+//!
 //! Usage counts once: a source numbers its events without gaps, and the number that comes next is
 //! kept in the transaction that adds the events (`usage`). Bills are made from sums that are kept
 //! in that transaction too. `recompute` makes them again from the events themselves and shares no
@@ -37,14 +40,15 @@ mod error;
 mod model;
 mod prices;
 mod recompute;
+mod set_aside;
 mod store;
 mod subscriptions;
 mod usage;
 mod verifications;
 
 use api::billing::{
-    ExplainLine, GetBill, GetPriceBook, GetVerification, ListUsage, PutPriceBook, PutSubscription,
-    RecordUsage, VerifyBill,
+    AcceptUsageGap, CheckSubscriptions, ExplainLine, GetBill, GetPriceBook, GetVerification,
+    ListSetAside, ListUsage, ListUsageGaps, PutPriceBook, PutSubscription, RecordUsage, VerifyBill,
 };
 use chassis::Component;
 
@@ -56,6 +60,7 @@ pub(crate) struct State;
 const MIGRATIONS: &[db::Migration] = &[
     db::Migration { name: "billing_0001", sql: include_str!("../migrations/0001_billing.sql") },
     db::Migration { name: "billing_0002", sql: include_str!("../migrations/0002_summaries.sql") },
+    db::Migration { name: "billing_0003", sql: include_str!("../migrations/0003_set_aside.sql") },
 ];
 
 /// The component.
@@ -64,7 +69,11 @@ pub fn component() -> Component<impl Send + Sync + 'static> {
         .writes::<PutPriceBook>(prices::put_price_book)
         .reads::<GetPriceBook>(prices::get_price_book)
         .writes::<PutSubscription>(subscriptions::put_subscription)
-        .writes::<RecordUsage>(usage::record_usage)
+        .reads::<CheckSubscriptions>(subscriptions::check_subscriptions)
+        .acts::<RecordUsage>(usage::record_usage)
+        .reads::<ListSetAside>(set_aside::list_set_aside)
+        .reads::<ListUsageGaps>(set_aside::list_usage_gaps)
+        .writes::<AcceptUsageGap>(set_aside::accept_usage_gap)
         .reads::<ListUsage>(usage::list_usage)
         .reads::<GetBill>(bills::get_bill)
         .reads::<ExplainLine>(bills::explain_line)

@@ -12,9 +12,8 @@ use crate::{Error, State, model, store};
 
 const VERSIONS_MAX: usize = 200;
 
-/// Prices of the past stand: apart from a service's first version, before which nothing was sold,
-/// none begins before the hour in which it is published, and one that holds already is not
-/// replaced.
+/// Prices of the past stand: once something of a service was sold, none begins before the hour in
+/// which it is published, and one that holds already is not replaced.
 pub(crate) async fn put_price_book(
     cx: &mut Write<State>,
     op: PutPriceBook,
@@ -49,7 +48,7 @@ async fn put(tx: &mut db::Tx, book: &PriceBook, now: Timestamp) -> Result<(), Er
         return Err(Error::OtherPrices { service: service.clone(), effective: book.effective });
     }
     let earliest = model::hour_of(now);
-    if !known.is_empty() && book.effective < earliest {
+    if book.effective < earliest && store::is_sold(tx, service).await? {
         return Err(Error::Backdated { earliest });
     }
     if known.len() >= VERSIONS_MAX && !same_moment {

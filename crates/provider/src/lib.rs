@@ -10,6 +10,7 @@ mod offers;
 mod orders;
 mod reconcile;
 mod store;
+mod subscriptions;
 
 use api::provider::{
     ChangeSubscription, GetOffer, GetOrder, ListOffers, ListOrders, PlaceOrder, PutOffer,
@@ -47,4 +48,5 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .writes::<ChangeSubscription>(orders::change_subscription)
         .acts::<SuspendInstance>(orders::suspend_instance)
         .keeps("orders", reconcile::step)
+        .keeps("subscriptions", subscriptions::keeper())
 }

@@ -160,6 +160,12 @@ fn verified(verification: &Verification, bill: &Bill) -> Markup {
                 " " (words::counted(verification.events, "usage event")) " were read again, until "
                 (words::moment(verification.until)) "."
             }
+            @if verification.set_aside > 0 {
+                p {
+                    (words::counted(verification.set_aside, "usage event"))
+                    " cannot be billed as they came and are on no bill. The operator can see why."
+                }
+            }
             @if !differing.is_empty() { (differences(&differing, bill)) }
             @for total in &verification.totals {
                 p.soft {

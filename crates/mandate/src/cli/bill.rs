@@ -1,8 +1,10 @@
 //! What is owed, and why.
 
+mod usage;
+
 use api::billing::{
-    self, BillLine, ExplainLine, GetBill, GetVerification, LineExplanation, LineUsage, ListUsage,
-    UsageEvent, Verification, VerifiedLine, VerifyBill,
+    self, BillLine, ExplainLine, GetBill, GetVerification, LineExplanation, LineUsage,
+    Verification, VerifiedLine, VerifyBill,
 };
 use clap::{Args, Subcommand};
 use types::{AccountId, Money, Timestamp};
@@ -50,6 +52,16 @@ enum BillVerb {
     },
     /// Recompute the bill from raw usage by other code, and wait; exits with 8 if they disagree
     Verify(When),
+    /// For operators: list usage that cannot be billed as it came, oldest first
+    SetAside(Limit),
+    /// For operators: list where usage is missing, and which sources wait for it
+    Gaps(Limit),
+    /// For operators: give up the usage that sources wait for, so that they go on
+    AcceptGaps {
+        /// Only of this source, as `bill gaps` prints it
+        #[arg(long)]
+        source: Option<String>,
+    },
     /// List the usage events, oldest first
     Usage {
         /// Only of this instance: its id, or its host
@@ -85,7 +97,12 @@ impl Bill {
                 cx.show(&verification, verified)?;
                 if verification.agrees { Ok(()) } else { Err(Failure::silent(status::DISAGREES)) }
             }
-            BillVerb::Usage { instance, whose, limit } => usage(cx, instance, whose, limit).await,
+            BillVerb::SetAside(Limit { limit }) => usage::set_aside(cx, limit).await,
+            BillVerb::Gaps(Limit { limit }) => usage::gaps(cx, limit).await,
+            BillVerb::AcceptGaps { source } => usage::accept_gaps(cx, source).await,
+            BillVerb::Usage { instance, whose, limit } => {
+                usage::list(cx, instance, whose, limit).await
+            }
         }
     }
 }
@@ -235,24 +252,15 @@ fn verified(verification: &Verification) -> String {
         if verification.agrees { "The bill agrees to the cent" } else { "The bill DISAGREES" };
     let events = verification.events;
     let until = moment(verification.until);
-    format!("{}\n\n{outcome}: recomputed from {events} usage events up to {until}.", table.text())
-}
-
-async fn usage(cx: &Context, instance: Option<String>, whose: Whose, limit: Limit) -> Outcome {
-    let account = cx.account(whose.account).await?;
-    let instance = match instance {
-        Some(text) => Some(cx.instance_id(account, &text).await?),
-        None => None,
+    let aside = match verification.set_aside {
+        0 => String::new(),
+        events => format!(
+            "\n{events} usage events of this account are set aside and on no bill; \
+             `mandate bill set-aside` shows an operator why."
+        ),
     };
-    let page = |after, limit| ListUsage { account, instance, after, limit };
-    let events = cx.list(limit.limit, page).await?;
-    let empty = "No usage yet; every request to an instance's host is counted.";
-    cx.show_list(&events, empty, |events| {
-        let headings = ["AT", "METER", ">QUANTITY", "NOTE", "INSTANCE", "EVENT"];
-        let row = |table: &mut Table, event: &UsageEvent| {
-            let (at, quantity) = (moment(event.at), event.quantity);
-            table.row([&at, &event.meter, &quantity, &event.note, &event.instance, &event.event]);
-        };
-        Table::of(&headings, events, row)
-    })
+    format!(
+        "{}\n\n{outcome}: recomputed from {events} usage events up to {until}.{aside}",
+        table.text()
+    )
 }

@@ -108,6 +108,7 @@ fn verification(agrees: bool) -> Verification {
         agrees,
         until: noon(),
         events: 100_123,
+        set_aside: if agrees { 0 } else { 3 },
         lines: vec![VerifiedLine {
             line: requests().line,
             agrees,

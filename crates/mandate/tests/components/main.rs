@@ -12,3 +12,4 @@ mod jobs;
 mod orders;
 mod releases;
 mod rights;
+mod subscriptions;

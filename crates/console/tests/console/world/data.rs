@@ -444,6 +444,7 @@ fn verified() -> Verification {
         agrees: true,
         until: NOON,
         events: 148_209,
+        set_aside: 0,
         lines: lines.collect(),
         totals: vec![VerifiedTotal { currency: total.currency, billed: total, recomputed: total }],
     }

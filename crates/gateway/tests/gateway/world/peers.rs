@@ -90,7 +90,7 @@ impl Ledger {
             *refuses -= 1;
             return problem_response(Problem::unavailable("not now", 1));
         }
-        Json(Recorded { next_sequence }).into_response()
+        Json(Recorded { next_sequence, refused: vec![] }).into_response()
     }
 }
 
