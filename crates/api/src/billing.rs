@@ -2,6 +2,8 @@
 
 mod verification;
 
+pub mod reading;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
@@ -359,7 +361,7 @@ pub struct LineExplanation {
 /// A rate times a quantity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LinePart {
-    /// In words: `first 100000 included`, `tier up to 1000000`.
+    /// In words: `the first 100,000 are included`, `up to 1,000,000`.
     pub note: String,
     /// How much.
     pub quantity: Amount,

@@ -22,7 +22,7 @@ async fn gaps(world: &World) -> Vec<UsageGap> {
 
 #[tokio::test]
 async fn an_event_that_cannot_be_billed_is_set_aside_and_holds_up_nothing() {
-    for place in engines("aside") {
+    for place in engines("set_aside") {
         let world = World::open(place).await;
         let ada = &world.ada;
         world.publish(PRICES).await.unwrap();

@@ -4,7 +4,7 @@ use api::{
     Kind, Problem,
     billing::{
         Bill, BillLine, BillVerification, GetBill, GetVerification, Verification, VerifiedLine,
-        VerifyBill,
+        VerifyBill, reading,
     },
     identity::{Account, GetAccount},
 };
@@ -210,7 +210,7 @@ fn of_instance(bill: &Bill, lines: &[BillLine]) -> Markup {
             }
             @for line in lines { (line_row(bill, line)) }
             @if let Ok(sum) = together {
-                p.line-sum { span { "Together" } span { (words::money(sum)) } }
+                p.line-sum { span { "Total" } span { (words::money(sum)) } }
             }
         }
     }
@@ -225,7 +225,9 @@ fn line_row(bill: &Bill, line: &BillLine) -> Markup {
                 span.what {
                     (line.title)
                     span.soft.small {
-                        (words::rounded(line.quantity)) " " (words::unit(line.quantity, &line.unit))
+                        span title=(line.quantity) {
+                            (reading::quantity_text(line.quantity, &line.unit))
+                        }
                     }
                 }
                 span.amount {

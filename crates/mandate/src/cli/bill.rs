@@ -4,7 +4,7 @@ mod usage;
 
 use api::billing::{
     self, BillLine, ExplainLine, GetBill, GetVerification, LineExplanation, LineUsage,
-    Verification, VerifiedLine, VerifyBill,
+    Verification, VerifiedLine, VerifyBill, reading,
 };
 use clap::{Args, Subcommand};
 use types::{AccountId, Money, Timestamp};
@@ -12,7 +12,7 @@ use types::{AccountId, Money, Timestamp};
 use super::{
     Failure, Outcome,
     context::Context,
-    output::{Limit, Table, Whose, day, moment, number, record},
+    output::{Limit, Table, Whose, day, moment, record},
     progress::Progress,
     status,
 };
@@ -150,12 +150,13 @@ fn of_instance(table: &mut Table, lines: &[BillLine], others: bool) {
         if line.problem.is_some() {
             amount = "?".to_owned();
         }
-        table.row([&line.line, &number(line.quantity), &line.unit, &amount, &currency]);
+        let (many, unit) = reading::quantity(line.quantity, &line.unit);
+        table.row([&line.line, &many, &unit, &amount, &currency]);
     }
     let together = rest.iter().try_fold(*first, |sum, line| sum.plus(line.amount));
     if let (true, Ok(together)) = (others, together) {
         let (amount, currency) = money(together);
-        table.row([&"together", &"", &"", &amount, &currency]);
+        table.row([&"total", &"", &"", &amount, &currency]);
     }
 }
 
@@ -167,24 +168,26 @@ fn money(money: Money) -> (String, String) {
 }
 
 fn explained(explanation: &LineExplanation, usage_max: usize) -> String {
-    let LineExplanation { line, exact, rounding, parts, usage, usage_count } = explanation;
+    let LineExplanation { line, rounding, parts, usage, usage_count, .. } = explanation;
     let head = record(&[
         ("line", Some(line.line.clone())),
         ("what for", Some(line.title.clone())),
         ("instance", Some(format!("{} ({}, {})", line.host, line.service, line.instance))),
         ("amount", Some(line.amount.to_string())),
         ("rounding", Some(rounding.clone())),
-        ("exactly", Some(format!("{} {}", number(*exact), line.amount.currency))),
     ]);
-    let quantity = format!(">{}", line.unit.to_uppercase());
-    let headings = ["PART", quantity.as_str(), "", ">RATE", "", ">AMOUNT", "PRICES SINCE"];
+    let currency = line.amount.currency;
+    let headings = ["PART", ">QUANTITY", "PRICE", ">AMOUNT", "PRICES SINCE"];
     let mut table = Table::new(&headings);
     for part in parts {
-        let (quantity, rate, amount) =
-            (number(part.quantity), number(part.rate), number(part.amount));
-        table.row([&part.note, &quantity, &"×", &rate, &"=", &amount, &moment(part.effective)]);
+        let quantity = reading::quantity_text(part.quantity, &line.unit);
+        let price = reading::price(part.rate, &line.unit, currency);
+        let amount = reading::money(part.amount, currency);
+        table.row([&part.note, &quantity, &price, &amount, &moment(part.effective)]);
     }
-    table.row([&"together", &number(line.quantity), &"", &"", &"=", &number(*exact), &""]);
+    let (total, _) = money(line.amount);
+    let quantity = reading::quantity_text(line.quantity, &line.unit);
+    table.row([&"total", &quantity, &"", &total, &""]);
     let pieces = pieces(usage.get(..usage_max).unwrap_or(usage), &line.unit, *usage_count);
     format!("{head}\n\n{}\n\n{pieces}", table.text())
 }
@@ -193,11 +196,10 @@ fn pieces(usage: &[LineUsage], unit: &str, count: u64) -> String {
     if usage.is_empty() {
         return format!("It came from {count} pieces of usage.");
     }
-    let quantity = format!(">{}", unit.to_uppercase());
-    let headings = ["FROM", "TO", quantity.as_str(), "NOTE", "EVENT"];
+    let headings = ["FROM", "TO", ">QUANTITY", "NOTE", "EVENT"];
     let table = Table::of(&headings, usage, |table, piece| {
         let until = piece.until.map(moment).unwrap_or_default();
-        let (at, quantity) = (moment(piece.at), number(piece.quantity));
+        let (at, quantity) = (moment(piece.at), reading::quantity_text(piece.quantity, unit));
         table.row([&at, &until, &quantity, &piece.note, &piece.event]);
     });
     let shown = usage.len();
