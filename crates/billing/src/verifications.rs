@@ -126,7 +126,9 @@ async fn advance(room: &Room<State>, under_way: &UnderWay, begun: Begun) -> Resu
     let span = (facts.period, under_way.revision);
     let page = store::events_until(room.db(), facts.account, span, &place, EVENTS_PER_STEP).await?;
     let mut recomputation = Recomputation::resume(&facts, memory);
-    page.iter().for_each(|(_, used)| recomputation.add(used));
+    for (_, used) in &page {
+        recomputation.add(used);
+    }
     let events = recomputation.events();
     if let Some((place, _)) = page.last() {
         let progress = encoded(&recomputation.memory())?;

@@ -56,9 +56,10 @@ impl Round {
     }
 }
 
+type Looking = Pin<Box<dyn Future<Output = Result<Next, Error>> + Send>>;
+
 /// The step that keeps it so.
-pub(crate) fn keeper()
--> impl Fn(Room<State>) -> Pin<Box<dyn Future<Output = Result<Next, Error>> + Send>> {
+pub(crate) fn keeper() -> impl Fn(Room<State>) -> Looking {
     let round = Arc::new(Round::begin());
     move |room| {
         let round = Arc::clone(&round);
