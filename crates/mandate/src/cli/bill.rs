@@ -125,8 +125,8 @@ fn shown(bill: &billing::Bill) -> String {
         of_instance(&mut table, lines, lines.len() < bill.lines.len());
     }
     let problems = bill.lines.iter().filter_map(|line| Some((&line.line, line.problem.as_ref()?)));
-    let problems: String =
-        problems.map(|(line, problem)| format!("\n\n{line}: {problem}.")).collect();
+    let problems = problems
+        .fold(String::new(), |said, (line, problem)| format!("{said}\n\n{line}: {problem}."));
     table.row([&"", &"", &"", &"", &""]);
     for total in &bill.totals {
         let (amount, currency) = money(*total);
@@ -146,10 +146,10 @@ fn of_instance(table: &mut Table, lines: &[BillLine], others: bool) {
     };
     table.section(&format!("{host} ({service}, {instance})"));
     for line in lines {
-        let (mut amount, currency) = money(line.amount);
-        if line.problem.is_some() {
-            amount = "?".to_owned();
-        }
+        let (amount, currency) = match line.problem {
+            Some(_) => ("?".to_owned(), String::new()),
+            None => money(line.amount),
+        };
         let (many, unit) = reading::quantity(line.quantity, &line.unit);
         table.row([&line.line, &many, &unit, &amount, &currency]);
     }
