@@ -1,14 +1,20 @@
 //! billing: what each account owes, and why, to the cent and the event.
 
+mod verification;
+
+pub mod reading;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use types::{
-    AccountId, Amount, Currency, Digest, Host, InstanceId, Money, Name, Page, Period, Timestamp,
-};
+use types::{AccountId, Amount, Digest, Host, InstanceId, Money, Name, Page, Period, Timestamp};
 
 use crate::{Empty, manifest::Manifest, prices::PriceBook};
+pub use verification::{
+    BillVerification, GetVerification, Verification, VerificationState, VerifiedLine,
+    VerifiedTotal, VerifyBill,
+};
 
 operations! { "billing":
     /// Puts a version of a service's prices; it holds from its `effective` moment on.
@@ -27,8 +33,16 @@ operations! { "billing":
     WithdrawSubscription DELETE "/v1/accounts/{account}/instances/{instance}/subscription" on instance by [provider] -> Empty;
     /// Lists what can be taken of services now: what has a price, now and in every version to come.
     ListPriced GET "/v1/priced" on platform by [provider] -> Page<Priced>;
+    /// Says which of these wishes are not known here, so that they are put again.
+    CheckSubscriptions POST "/v1/subscriptions/check" on platform by [provider] -> CheckedSubscriptions;
     /// Takes usage events, in batches of which each counts once.
     RecordUsage POST "/v1/usage" on platform by [gateway, jobs] -> Recorded;
+    /// Lists usage that was set aside since it cannot be billed as it came, oldest first.
+    ListSetAside GET "/v1/set-aside" on platform by [operator] -> Page<SetAsideUsage>;
+    /// Lists where usage of a source is missing: gaps that were accepted, and those it waits at.
+    ListUsageGaps GET "/v1/gaps" on platform by [operator] -> Page<UsageGap>;
+    /// Gives up usage that is missing, so that its source goes on with what it has.
+    AcceptUsageGap POST "/v1/gaps" on platform by [operator] -> UsageGap;
     /// Shows the bill of a month; the present month's is a draft.
     GetBill GET "/v1/accounts/{account}/bill" on account by [customer, operator] -> Bill;
     /// Walks from a line's amount to rates, quantities and the usage it came from.
@@ -233,6 +247,92 @@ pub struct RefusedEvent {
     pub reason: String,
 }
 
+/// Asks which wishes are not known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CheckSubscriptions {
+    /// At most 100.
+    pub wishes: Vec<PutSubscription>,
+}
+
+/// Which wishes are not known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CheckedSubscriptions {
+    /// Their places among those that were asked about, from 0.
+    pub lacking: Vec<u32>,
+}
+
+/// Lists what was set aside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListSetAside {
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// How many at most, 1 to 500; 100 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// Usage that was set aside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SetAsideUsage {
+    /// Who counted it.
+    pub source: String,
+    /// In which life of the source's sequence.
+    pub epoch: u64,
+    /// Its number.
+    pub sequence: u64,
+    /// When it was set aside.
+    pub taken: Timestamp,
+    /// Why, for programs.
+    pub code: String,
+    /// Why, for people.
+    pub detail: String,
+    /// What it says, as far as that can be kept.
+    pub usage: UsageEvent,
+}
+
+/// Lists where usage is missing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListUsageGaps {
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// How many at most, 1 to 500; 100 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// Usage that a source once sent or lost, and that is not here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UsageGap {
+    /// Whose.
+    pub source: String,
+    /// In which life of its sequence.
+    pub epoch: u64,
+    /// The first number that is missing.
+    pub from: u64,
+    /// The first one after it that is there.
+    pub until: u64,
+    /// When the source first came with a later one.
+    pub found: Timestamp,
+    /// When it was given up; the source waits as long as this is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<Timestamp>,
+}
+
+/// Gives up usage that is missing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AcceptUsageGap {
+    /// Whose.
+    pub source: String,
+    /// In which life of its sequence.
+    pub epoch: u64,
+    /// The first number that is missing.
+    pub from: u64,
+    /// The first one after it that is there, as the list of gaps says.
+    pub until: u64,
+}
+
 /// Shows a bill.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GetBill {
@@ -336,7 +436,7 @@ pub struct LineExplanation {
 /// A rate times a quantity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LinePart {
-    /// In words: `first 100000 included`, `tier up to 1000000`.
+    /// In words: `the first 100,000 are included`, `up to 1,000,000`.
     pub note: String,
     /// How much.
     pub quantity: Amount,
@@ -362,107 +462,6 @@ pub struct LineUsage {
     pub quantity: Amount,
     /// What it was.
     pub note: String,
-}
-
-/// Asks for a bill to be recomputed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct VerifyBill {
-    /// Whose.
-    pub account: AccountId,
-    /// Any moment of the month; now if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub month: Option<Timestamp>,
-}
-
-/// Asks for the latest verification of a bill.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct GetVerification {
-    /// Whose.
-    pub account: AccountId,
-    /// Any moment of the month; now if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub month: Option<Timestamp>,
-}
-
-/// Where a verification stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum VerificationState {
-    /// Events are being read.
-    Running,
-    /// There is a result.
-    Done,
-    /// There is a problem instead.
-    Failed,
-}
-
-/// A verification that was asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct BillVerification {
-    /// Whose bill.
-    pub account: AccountId,
-    /// When the bill's month begins.
-    pub month: Timestamp,
-    /// Where it stands.
-    pub state: VerificationState,
-    /// When it was asked for.
-    pub asked: Timestamp,
-    /// When it was done, or failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended: Option<Timestamp>,
-    /// Up to when usage counts.
-    pub until: Timestamp,
-    /// How many usage events were read so far.
-    pub events: u64,
-    /// How many there are altogether.
-    pub events_total: u64,
-    /// What was found, once it is done.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<Verification>,
-    /// Why it failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub problem: Option<String>,
-}
-
-/// Two ways to compute one bill.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Verification {
-    /// Whether they agree to the cent.
-    pub agrees: bool,
-    /// Up to when usage was looked at.
-    pub until: Timestamp,
-    /// How many usage events were read again.
-    pub events: u64,
-    /// Line by line.
-    pub lines: Vec<VerifiedLine>,
-    /// The sums of the bill and of the recomputation, for each currency.
-    pub totals: Vec<VerifiedTotal>,
-}
-
-/// A line in both computations.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct VerifiedLine {
-    /// Which one.
-    pub line: String,
-    /// Whether both computations have it, and find the same.
-    pub agrees: bool,
-    /// As billed; absent if only the recomputation has it, or if it is too large to be billed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub billed: Option<Money>,
-    /// As recomputed; absent if only the bill has it, or if it is too large to be billed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recomputed: Option<Money>,
-}
-
-/// A sum in both computations.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct VerifiedTotal {
-    /// Of which currency.
-    pub currency: Currency,
-    /// As billed.
-    pub billed: Money,
-    /// As recomputed.
-    pub recomputed: Money,
 }
 
 /// Lists usage events.

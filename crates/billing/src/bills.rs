@@ -76,7 +76,7 @@ pub(crate) async fn explain_line(
     };
     let rounding = match &line.problem {
         Some(problem) => problem.clone(),
-        None => model::rounding(exact, line.amount)?,
+        None => model::rounding(exact, line.amount),
     };
     Ok(LineExplanation { line, exact, rounding, parts, usage, usage_count })
 }

@@ -47,6 +47,8 @@ pub(crate) enum Error {
     Ahead(Timestamp),
     #[error("an instance can have at most 100 modules, and change what it takes 10,000 times")]
     TooManyTerms,
+    #[error("at most 100 subscriptions are checked at a time: ask several times")]
+    TooManyWishes,
     #[error(
         "a source of usage is named after who counts, such as `{0}` or `{0}/main`, with at most \
          100 characters"
@@ -55,8 +57,8 @@ pub(crate) enum Error {
     #[error("{0}")]
     Batch(String),
     #[error(
-        "the events before number {expected} have not come: send from {expected} on, or begin a \
-         new epoch"
+        "the events before number {expected} have not come: send from {expected} on, or have an \
+         operator accept the gap"
     )]
     Gap { expected: u64 },
     #[error(
@@ -98,7 +100,9 @@ impl From<Error> for Problem {
             Error::NotOnOffer { .. } => Self::invalid("not_on_offer", detail),
             Error::Fixed(_) | Error::OtherTerms { .. } => Self::conflict("subscription", detail),
             Error::HostNamesOther(_) => Self::conflict("subscription_host", detail),
-            Error::Ahead(_) | Error::TooManyTerms => Self::invalid("subscription", detail),
+            Error::Ahead(_) | Error::TooManyTerms | Error::TooManyWishes => {
+                Self::invalid("subscription", detail)
+            }
             Error::Source(_) | Error::Batch(_) => Self::invalid("usage", detail),
             Error::Gap { .. } => Self::conflict("usage_gap", detail),
             Error::BeforeEpoch { .. } => Self::conflict("usage_before_epoch", detail),

@@ -25,6 +25,9 @@
 //! `….jobs.time`. An account has one instance for a host, and no `KIND` or `NAME` has a dot, so no
 //! two lines of a bill are named alike.
 //!
+//! An event that cannot be billed as it came, such as one from a clock that stood in 1970, is set
+//! aside with the reason, and holds up nothing (`set_aside`).
+//!
 //! Usage counts once: a source numbers its events without gaps, and the number that comes next is
 //! kept in the transaction that adds the events (`usage`). Bills are made from sums that are kept
 //! in that transaction too. `recompute` makes them again from the events themselves and shares no
@@ -38,15 +41,16 @@ mod model;
 mod priced;
 mod prices;
 mod recompute;
+mod set_aside;
 mod store;
 mod subscriptions;
 mod usage;
 mod verifications;
 
 use api::billing::{
-    DropPrices, ExplainLine, GetBill, GetPriceBook, GetVerification, ListPriced, ListUsage,
-    PromotePrices, PutPriceBook, PutReleasePrices, PutSubscription, RecordUsage, VerifyBill,
-    WithdrawSubscription,
+    AcceptUsageGap, CheckSubscriptions, DropPrices, ExplainLine, GetBill, GetPriceBook,
+    GetVerification, ListPriced, ListSetAside, ListUsage, ListUsageGaps, PromotePrices,
+    PutPriceBook, PutReleasePrices, PutSubscription, RecordUsage, VerifyBill, WithdrawSubscription,
 };
 use chassis::Component;
 
@@ -58,6 +62,7 @@ pub(crate) struct State;
 const MIGRATIONS: &[db::Migration] = &[
     db::Migration { name: "billing_0001", sql: include_str!("../migrations/0001_billing.sql") },
     db::Migration { name: "billing_0002", sql: include_str!("../migrations/0002_summaries.sql") },
+    db::Migration { name: "billing_0003", sql: include_str!("../migrations/0003_set_aside.sql") },
     chassis::PROPOSALS,
 ];
 
@@ -72,7 +77,11 @@ pub fn component() -> Component<impl Send + Sync + 'static> {
         .writes::<PutSubscription>(subscriptions::put_subscription)
         .writes::<WithdrawSubscription>(subscriptions::withdraw_subscription)
         .reads::<ListPriced>(priced::list_priced)
-        .writes::<RecordUsage>(usage::record_usage)
+        .reads::<CheckSubscriptions>(subscriptions::check_subscriptions)
+        .acts::<RecordUsage>(usage::record_usage)
+        .reads::<ListSetAside>(set_aside::list_set_aside)
+        .reads::<ListUsageGaps>(set_aside::list_usage_gaps)
+        .writes::<AcceptUsageGap>(set_aside::accept_usage_gap)
         .reads::<ListUsage>(usage::list_usage)
         .reads::<GetBill>(bills::get_bill)
         .reads::<ExplainLine>(bills::explain_line)

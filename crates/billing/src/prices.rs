@@ -68,9 +68,8 @@ pub(crate) async fn drop_prices(cx: &mut Write<State>, op: DropPrices) -> Result
     Ok(Empty {})
 }
 
-/// Prices of the past stand: apart from a service's first version, before which nothing was sold,
-/// none begins before the hour in which it is published, and one that holds already is not
-/// replaced. The service's row is locked.
+/// Prices of the past stand: once something of a service was sold, none begins before the hour in
+/// which it is published, and one that holds already is not replaced. The service's row is locked.
 async fn check(cx: &mut Write<State>, service: &Name, book: &PriceBook) -> Result<(), Error> {
     if book.service != *service {
         return Err(Error::OtherService { path: service.clone(), book: book.service.clone() });
@@ -91,7 +90,7 @@ async fn check(cx: &mut Write<State>, service: &Name, book: &PriceBook) -> Resul
         return Err(Error::OtherPrices { service: service.clone(), effective: book.effective });
     }
     let earliest = model::hour_of(now);
-    if !known.is_empty() && book.effective < earliest {
+    if book.effective < earliest && store::is_sold(tx, service).await? {
         return Err(Error::Backdated { earliest });
     }
     if known.len() >= VERSIONS_MAX && !same_moment {

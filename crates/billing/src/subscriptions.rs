@@ -1,13 +1,19 @@
 //! What instances have taken.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use api::{
     Empty,
-    billing::{PutReleasePrices, PutSubscription, WithdrawSubscription},
+    billing::{
+        CheckSubscriptions, CheckedSubscriptions, PutReleasePrices, PutSubscription,
+        WithdrawSubscription,
+    },
 };
-use chassis::Write;
-use types::Host;
+use chassis::{Call, Write};
+use types::{Host, InstanceId};
 
 use crate::{
     Error, State,
@@ -16,6 +22,7 @@ use crate::{
 };
 
 const MODULES_MAX: usize = 100;
+const WISHES_MAX: usize = 100;
 const TERMS_MAX: usize = 10_000;
 const AHEAD_MAX: Duration = Duration::from_hours(24);
 
@@ -64,6 +71,30 @@ async fn put(tx: &mut db::Tx, op: PutSubscription) -> Result<(), Error> {
     check_prices(tx, &taken, &terms).await?;
     store::insert_terms(tx, instance, &terms).await?;
     Ok(())
+}
+
+/// Which of the wishes are not known here. Whoever keeps wishes asks this from time to time, since a
+/// database can be lost, or be an earlier one that was restored.
+pub(crate) async fn check_subscriptions(
+    cx: Call<State>,
+    op: CheckSubscriptions,
+) -> Result<CheckedSubscriptions, Error> {
+    if op.wishes.len() > WISHES_MAX {
+        return Err(Error::TooManyWishes);
+    }
+    let instances: BTreeSet<InstanceId> = op.wishes.iter().map(|wish| wish.instance).collect();
+    let instances: Vec<InstanceId> = instances.into_iter().collect();
+    let taken = store::taken_of(cx.db(), &instances).await?;
+    let taken: BTreeMap<InstanceId, Taken> =
+        taken.into_iter().map(|taken| (taken.instance, taken)).collect();
+    let lacks = |wish: &PutSubscription| {
+        let PutSubscription { plan, size, modules, since, .. } = wish.clone();
+        let terms = Terms { since, plan, size, modules };
+        let begun = taken.get(&wish.instance).filter(|taken| taken.terms[0].since <= since);
+        !begun.and_then(|taken| taken.at(since)).is_some_and(|known| known.is_like(&terms))
+    };
+    let lacking = (0_u32..).zip(&op.wishes).filter(|(_, wish)| lacks(wish));
+    Ok(CheckedSubscriptions { lacking: lacking.map(|(place, _)| place).collect() })
 }
 
 /// Begins the instance's cycle if it has not begun, and answers what its lines are named after.

@@ -2,32 +2,46 @@
 
 use std::collections::BTreeMap;
 
-use api::billing::{ListUsage, RecordUsage, Recorded, UsageEvent};
+use api::billing::{ListUsage, RecordUsage, Recorded, RefusedEvent, UsageEvent};
 use chassis::{Call, Write};
 use types::{AccountId, Cursor, InstanceId, Page, Principal, Timestamp};
 
 use crate::{
     Error, State,
-    model::{self, UsageSum, hour_of},
+    model::{self, Checked, UsageSum, hour_of},
     store::{self, EventKey, Numbered},
 };
 
 const SOURCE_LENGTH_MAX: usize = 100;
 
-pub(crate) async fn record_usage(
-    cx: &mut Write<State>,
-    op: RecordUsage,
-) -> Result<Recorded, Error> {
+/// Takes a batch as a whole. What cannot be billed is set aside and holds up nothing that comes
+/// after it; what is missing before the batch is noted, so that somebody can decide about it.
+pub(crate) async fn record_usage(cx: Call<State>, op: RecordUsage) -> Result<Recorded, Error> {
     check_source(&cx.caller.principal, &op.source)?;
-    let count = op.events.len();
-    let checked = model::checked_events(op.first_sequence, op.epoch, op.events)?;
     let at = Numbered { source: &op.source, epoch: op.epoch, first: op.first_sequence };
-    let next_sequence = record(cx.tx(), at, count, &checked.runs).await?;
-    for event in &checked.refused {
-        let (sequence, reason) = (event.sequence, &event.reason);
-        tracing::error!(source = op.source, epoch = op.epoch, sequence, reason, "set aside");
+    let events = model::checked_events(at.source, at.first, at.epoch, op.events)?;
+    let mut write = cx.begin().await?;
+    match record(&mut write, at, &events).await {
+        Ok(next_sequence) => {
+            let refused = (at.first..).zip(&events).filter_map(told).collect();
+            Ok(write.finish(Recorded { next_sequence, refused }).await?)
+        }
+        Err(Error::Gap { expected }) => {
+            drop(write);
+            let mut write = cx.begin().await?;
+            let now = write.now();
+            store::note_gap(write.tx(), at, expected, now).await?;
+            write.commit().await?;
+            Err(Error::Gap { expected })
+        }
+        Err(other) => Err(other),
     }
-    Ok(Recorded { next_sequence, refused: checked.refused })
+}
+
+/// What the sender hears of an event that was set aside.
+fn told((sequence, checked): (u64, &Checked)) -> Option<RefusedEvent> {
+    let refusal = checked.refusal.as_ref()?;
+    Some(RefusedEvent { sequence, reason: refusal.detail.clone() })
 }
 
 /// Nobody counts in another's name, so nobody can use up another's numbers.
@@ -44,58 +58,59 @@ fn check_source(caller: &Principal, source: &str) -> Result<(), Error> {
     }
 }
 
-/// Adds what is new of a batch of `count` events; answers with the number of the source's next
-/// event.
+/// Adds what is new of a batch; answers with the number of the source's next event.
 async fn record(
-    tx: &mut db::Tx,
+    write: &mut Write<State>,
     at: Numbered<'_>,
-    count: usize,
-    runs: &[(u64, Vec<UsageEvent>)],
+    events: &[Checked],
 ) -> Result<u64, Error> {
     // An empty batch asks how far the source has come, and begins nothing.
-    if count > 0 {
-        store::insert_source(tx, at).await?;
+    if !events.is_empty() {
+        store::insert_source(write.tx(), at).await?;
     }
-    let progress = store::source_to_change(tx, at.source, at.epoch).await?;
+    let progress = store::source_to_change(write.tx(), at.source, at.epoch).await?;
     let Some(progress) = progress else { return Ok(at.first) };
-    let known = at.first + model::known_part(progress, at.first, count)? as u64;
+    let known = model::known_part(progress, at.first, events.len())?;
+    let before = store::known_events(write.tx(), at, known).await?;
     let mut fresh = Vec::new();
-    for (first, run) in runs {
-        let place = usize::try_from(known.saturating_sub(*first)).unwrap_or(usize::MAX);
-        let (again, new) = run.split_at(place.min(run.len()));
-        check_again(tx, Numbered { first: *first, ..at }, again).await?;
-        if !new.is_empty() {
-            fresh.push((first + again.len() as u64, new));
+    for (sequence, checked) in (at.first..).zip(events) {
+        match before.get(&sequence) {
+            Some(before) if *before != checked.event => return Err(Error::OtherEvent(sequence)),
+            Some(_) => {}
+            // Also what was given up as missing, if it comes after all.
+            None => fresh.push((sequence, checked)),
         }
     }
-    let next = at.first + count as u64;
-    if next <= progress.next {
+    if fresh.is_empty() {
         return Ok(progress.next);
     }
-    add(tx, at, &fresh).await?;
-    store::set_progress(tx, at.source, at.epoch, next).await?;
+    let (refused, good): (Vec<_>, Vec<_>) =
+        fresh.into_iter().partition(|(_, checked)| checked.refusal.is_some());
+    add(write.tx(), at, &good).await?;
+    set_aside(write, at, &refused).await?;
+    let next = progress.next.max(at.first + events.len() as u64);
+    store::set_progress(write.tx(), at.source, at.epoch, next).await?;
     Ok(next)
 }
 
-/// Refuses events that have come before and were something else.
-async fn check_again(tx: &mut db::Tx, at: Numbered<'_>, again: &[UsageEvent]) -> Result<(), Error> {
-    let before = store::events_between(tx, at, again.len()).await?;
-    let differing = before.iter().zip(again).position(|(before, again)| before != again);
-    match differing {
-        Some(place) => Err(Error::OtherEvent(at.first + place as u64)),
-        None => Ok(()),
-    }
+async fn set_aside(
+    write: &mut Write<State>,
+    at: Numbered<'_>,
+    refused: &[(u64, &Checked)],
+) -> Result<(), Error> {
+    let first = refused.first().and_then(|(_, checked)| checked.refusal.as_ref());
+    let Some(first) = first else { return Ok(()) };
+    let (source, events) = (at.source, refused.len());
+    tracing::error!(source, events, detail = first.detail, "usage was set aside and is on no bill");
+    let now = write.now();
+    Ok(store::insert_set_aside(write.tx(), at, now, refused).await?)
 }
 
-/// Adds events, each run with the number of its first, and their sums. Accounts and sums are taken
-/// in order, so that two who add at the same time wait for each other and never in a circle.
-async fn add(
-    tx: &mut db::Tx,
-    at: Numbered<'_>,
-    fresh: &[(u64, &[UsageEvent])],
-) -> Result<(), Error> {
+/// Adds events and their sums. Accounts and sums are taken in order, so that two who add at the
+/// same time wait for each other and never in a circle.
+async fn add(tx: &mut db::Tx, at: Numbered<'_>, fresh: &[(u64, &Checked)]) -> Result<(), Error> {
     let mut sums: BTreeMap<(AccountId, Timestamp, InstanceId, &str), (u64, u64)> = BTreeMap::new();
-    for event in fresh.iter().flat_map(|(_, run)| *run) {
+    for (_, Checked { event, .. }) in fresh {
         let key = (event.account, hour_of(event.at), event.instance, event.meter.as_str());
         let (quantity, events) = sums.entry(key).or_default();
         (*quantity, *events) = (*quantity + event.quantity, *events + 1);
@@ -106,11 +121,10 @@ async fn add(
             revisions.insert(*account, store::next_revision(tx, *account).await?);
         }
     }
-    for (first, run) in fresh {
-        let numbered = run.iter().map(|event| (revisions[&event.account], event));
-        let at = Numbered { first: *first, ..at };
-        store::insert_events(tx, at, &numbered.collect::<Vec<_>>()).await?;
-    }
+    let numbered = fresh
+        .iter()
+        .map(|(sequence, Checked { event, .. })| (*sequence, revisions[&event.account], event));
+    store::insert_events(tx, at, &numbered.collect::<Vec<_>>()).await?;
     for ((account, hour, instance, meter), (quantity, events)) in sums {
         let sum = UsageSum { instance, meter: meter.to_owned(), hour, quantity, events };
         store::add_to_total(tx, account, &sum).await?;

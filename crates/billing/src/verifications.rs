@@ -23,6 +23,8 @@ use crate::{
 
 /// How many events a step reads.
 const EVENTS_PER_STEP: i64 = 5_000;
+/// Up to how many events that were set aside are counted.
+const SET_ASIDE_MAX: i64 = 10_000;
 
 pub(crate) async fn verify_bill(
     cx: Call<State>,
@@ -124,7 +126,9 @@ async fn advance(room: &Room<State>, under_way: &UnderWay, begun: Begun) -> Resu
     let span = (facts.period, under_way.revision);
     let page = store::events_until(room.db(), facts.account, span, &place, EVENTS_PER_STEP).await?;
     let mut recomputation = Recomputation::resume(&facts, memory);
-    page.iter().for_each(|(_, used)| recomputation.add(used));
+    for (_, used) in &page {
+        recomputation.add(used);
+    }
     let events = recomputation.events();
     if let Some((place, _)) = page.last() {
         let progress = encoded(&recomputation.memory())?;
@@ -133,7 +137,9 @@ async fn advance(room: &Room<State>, under_way: &UnderWay, begun: Begun) -> Resu
         store::keep_step(write.tx(), under_way, room.now(), step).await?;
         return Ok(write.commit().await?);
     }
-    let found = compared(&facts, &billed, &recomputation.finish(), events);
+    let aside = store::set_aside_count(room.db(), facts.account, SET_ASIDE_MAX).await?;
+    let found = compared(&facts, &billed, &recomputation.finish());
+    let found = found.map(|found| Verification { events, set_aside: aside, ..found });
     let problem = found.as_ref().err().map(ToString::to_string);
     let (result, problem) = (found.as_ref().ok(), problem.as_deref());
     end(room, under_way, Ending { at: room.now(), events, result, problem }).await
@@ -149,11 +155,11 @@ fn compared(
     facts: &Facts,
     billed: &BTreeMap<String, Option<Money>>,
     recomputed: &BTreeMap<String, Option<Money>>,
-    events: u64,
 ) -> Result<Verification, Error> {
     let lines = recompute::compare(billed, recomputed);
     let totals = recompute::compare_totals(&lines)?;
     let agrees = lines.iter().all(|line| line.agrees)
         && totals.iter().all(|total| total.billed == total.recomputed);
-    Ok(Verification { agrees, until: facts.until, events, lines, totals })
+    let until = facts.until;
+    Ok(Verification { agrees, until, events: 0, set_aside: 0, lines, totals })
 }

@@ -1,6 +1,6 @@
 //! Values as people read them.
 
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, html};
 use types::{Amount, Currency, Money, Timestamp};
 
 /// A sentence as the platform writes it (lower case, no full stop, input in backticks) as one for
@@ -68,38 +68,11 @@ pub(crate) fn one(unit: &str) -> &str {
     unit.strip_suffix('s').unwrap_or(unit)
 }
 
-/// The name of a unit beside a quantity of it. Of `bytes out`, the plural is in an earlier word.
-pub(crate) fn unit(quantity: Amount, unit: &str) -> String {
-    let plural = if quantity == Amount::whole(1) { "" } else { "s" };
-    match unit.rsplit_once("s ") {
-        Some((thing, rest)) if !rest.ends_with('s') => format!("{thing}{plural} {rest}"),
-        _ => format!("{}{plural}", one(unit)),
-    }
-}
-
 /// Money on a bill, `1,234.50 USD`.
 pub(crate) fn money(money: Money) -> String {
     let text = money.to_string();
     let (digits, currency) = text.split_once(' ').unwrap_or((&text, ""));
     format!("{} {currency}", grouped(digits))
-}
-
-/// An exact number; what has no end as a decimal is shortened, with the whole of it beside.
-pub(crate) fn exact(amount: Amount) -> Markup {
-    let (text, is_exact) = decimal(amount, 8);
-    if is_exact {
-        return PreEscaped(grouped(&text));
-    }
-    html! { span title=(amount) { "≈\u{a0}" (grouped(&text)) } }
-}
-
-/// A number in as few decimals as say anything, with the whole of it beside.
-pub(crate) fn rounded(amount: Amount) -> Markup {
-    let (text, is_exact) = decimal(amount, 3);
-    if is_exact || text.bytes().all(|byte| byte == b'0' || byte == b'.') {
-        return exact(amount);
-    }
-    html! { span title=(amount) { "≈\u{a0}" (grouped(&text)) } }
 }
 
 /// A price, with at least as many decimals as its currency has: `0.0125 USD`, `9.00 USD`.
@@ -219,9 +192,6 @@ mod tests {
     fn numbers_read_well() {
         assert_eq!(number(1_234_567), "1,234,567");
         assert_eq!(grouped("-1234.5678"), "-1,234.5678");
-        assert_eq!(exact(amount("720.5")).0, "720.5");
-        let third = Amount::fraction(2, 3).unwrap();
-        assert_eq!(exact(third).0, "<span title=\"2/3\">≈\u{a0}0.66666667</span>");
     }
 
     #[test]
@@ -232,15 +202,6 @@ mod tests {
             assert_eq!(price(amount(exact), dollar), said);
         }
         assert_eq!(price(amount("5"), "JPY".parse().unwrap()), "5 JPY");
-    }
-
-    #[test]
-    fn a_unit_is_in_the_singular_beside_one_only() {
-        for (plural, singular) in [("requests", "request"), ("bytes out", "byte out")] {
-            assert_eq!(unit(amount("1"), plural), singular);
-            assert_eq!(unit(amount("1.5"), plural), plural);
-        }
-        assert_eq!(unit(amount("1"), "access tokens"), "access token");
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod orders;
 mod quotas;
 mod reconcile;
 mod store;
+mod subscriptions;
 
 use api::provider::{
     ChangeSubscription, DropOffer, GetOffer, GetOrder, GetQuota, ListOffers, ListOrders,
@@ -59,4 +60,5 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .writes::<SetQuota>(quotas::set_quota)
         .opens(hosts::fill_in_labels)
         .keeps("orders", reconcile::step)
+        .keeps("subscriptions", subscriptions::keeper())
 }

@@ -1,5 +1,7 @@
 //! The tables.
 
+pub(crate) mod complete;
+
 use api::provider::{Offer, Order, OrderPhase, Quota};
 use db::On;
 use types::{AccountId, Cursor, Host, InstanceId, Name, OrderId, Timestamp};

@@ -172,6 +172,13 @@ impl Amount {
         Self(if self.0 > below { below + 1 } else { below })
     }
 
+    /// The nearest number with at most so many decimals, halves away from zero; nothing if that
+    /// does not fit.
+    pub fn rounded(self, places: u32) -> Option<Self> {
+        let scale = Ratio::from_integer(10i128.checked_pow(places)?);
+        Some(Self(self.0.checked_mul(&scale)?.round() / scale))
+    }
+
     /// Whether it is below zero.
     pub fn is_negative(self) -> bool {
         self.0.is_negative()
@@ -324,13 +331,22 @@ mod tests {
         assert!(format!("{}/3", i128::MIN).parse::<Amount>().is_err());
     }
 
+    #[test]
+    fn decimals_are_cut_to_so_many() {
+        let cases = [("2/3", 2, "0.67"), ("-0.125", 2, "-0.13"), ("1.5", 4, "1.5"), ("7", 0, "7")];
+        for (exact, places, rounded) in cases {
+            assert_eq!(amount(exact).rounded(places), Some(amount(rounded)));
+        }
+        assert_eq!(Amount::whole(i128::MAX).rounded(1), None);
+    }
+
     proptest! {
         #[test]
-        fn every_amount_reads_back(numerator in (i128::MIN + 1).., denominator in 1i128.., small in any::<bool>()) {
+        fn every_amount_reads_back(numerator in (i128::MIN + 1).., denominator in 1i128.., places in 0u32..30, small in any::<bool>()) {
             let (numerator, denominator) = if small {
                 (numerator % 1_000_000_000, denominator % 1_000_000 + 1)
             } else {
-                (numerator, 10i128.pow((denominator % 30) as u32))
+                (numerator, 10i128.pow(places))
             };
             let exact = Amount::fraction(numerator, denominator).unwrap();
             prop_assert_eq!(amount(&exact.to_string()), exact);

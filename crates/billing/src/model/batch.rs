@@ -1,6 +1,6 @@
-//! Batches of usage: which of their events are new, and what an event may be.
+//! Batches of usage: which of their events are new, and which cannot be billed.
 
-use api::billing::{RefusedEvent, UsageEvent};
+use api::billing::{JOB_MILLISECONDS, UsageEvent};
 
 use super::is_billable;
 use crate::Error;
@@ -10,6 +10,7 @@ const EVENTS_MAX: usize = 1_000;
 /// More than any request or job can use of anything.
 const QUANTITY_MAX: u64 = 1_000_000_000_000;
 const EVENT_LENGTH_MAX: usize = 200;
+const METER_LENGTH_MAX: usize = 40;
 const NOTE_LENGTH_MAX: usize = 200;
 
 /// How far a source has come in an epoch.
@@ -37,23 +38,28 @@ pub(crate) fn known_part(progress: Progress, first: u64, count: usize) -> Result
     Ok(known.min(count))
 }
 
-/// A batch, with what is wrong set aside.
-#[derive(Debug, Default)]
+/// An event as it is kept, and why it cannot be billed, if so.
+#[derive(Debug, Clone)]
 pub(crate) struct Checked {
-    /// Events that follow each other without gaps, as they are kept, and the number of the first.
-    pub(crate) runs: Vec<(u64, Vec<UsageEvent>)>,
-    /// Those that do not count.
-    pub(crate) refused: Vec<RefusedEvent>,
+    pub(crate) event: UsageEvent,
+    pub(crate) refusal: Option<Refusal>,
 }
 
-/// The events as they are kept. A note is for people and is cut; an event of which anything else is
-/// wrong is set aside, since what is not kept as it came could not be recognised again, and no other
-/// waits for it.
+/// Why an event is set aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) code: &'static str,
+    pub(crate) detail: String,
+}
+
+/// The events as they are kept. A batch that cannot have a place is refused; an event that cannot be
+/// billed is set aside, since what comes after it must not wait for it.
 pub(crate) fn checked_events(
+    source: &str,
     first: u64,
     epoch: u64,
     events: Vec<UsageEvent>,
-) -> Result<Checked, Error> {
+) -> Result<Vec<Checked>, Error> {
     let refuse = |sentence: String| Err(Error::Batch(sentence));
     if events.len() > EVENTS_MAX {
         return refuse(format!("a batch has at most {EVENTS_MAX} events: send several"));
@@ -62,41 +68,55 @@ pub(crate) fn checked_events(
     if first.max(epoch) > 1 << 62 {
         return refuse("epochs and sequence numbers must be below 2^62".to_owned());
     }
-    let mut checked = Checked::default();
-    for (sequence, event) in (first..).zip(events) {
-        match checked_event(event) {
-            Ok(event) => match checked.runs.last_mut() {
-                Some((first, run)) if *first + run.len() as u64 == sequence => run.push(event),
-                _ => checked.runs.push((sequence, vec![event])),
-            },
-            Err(reason) => checked.refused.push(RefusedEvent { sequence, reason }),
-        }
-    }
-    Ok(checked)
+    let counts_jobs = source == "jobs" || source.starts_with("jobs/");
+    let checked = events.into_iter().map(|event| {
+        let refusal = refusal(&event, counts_jobs);
+        Checked { event: kept(event), refusal }
+    });
+    Ok(checked.collect())
 }
 
-fn checked_event(event: UsageEvent) -> Result<UsageEvent, String> {
-    let refuse = |what: &str| {
-        let name: String = event.event.chars().take(60).collect();
-        Err(format!("the usage event `{name}` {what}"))
+/// What people wrote or chose is cut to what can be kept, always in the same way, so that an event
+/// that comes again is recognised. For what can be billed this only changes the note.
+fn kept(event: UsageEvent) -> UsageEvent {
+    let plain = |text: &str, length: usize| -> String {
+        text.chars().filter(|letter| !letter.is_control()).take(length).collect()
     };
+    UsageEvent {
+        event: plain(&event.event, EVENT_LENGTH_MAX),
+        meter: plain(&event.meter, METER_LENGTH_MAX),
+        quantity: event.quantity.min(i64::MAX.unsigned_abs()),
+        note: plain(&event.note, NOTE_LENGTH_MAX),
+        ..event
+    }
+}
+
+fn refusal(event: &UsageEvent, counts_jobs: bool) -> Option<Refusal> {
+    let refused = |code, detail: &str| Some(Refusal { code, detail: detail.to_owned() });
     let is_plain = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);
     if !is_plain(&event.event) || event.event.len() > EVENT_LENGTH_MAX {
-        return refuse("needs an id of 1 to 200 characters");
+        return refused("event", "the event needs an id of 1 to 200 characters");
     }
     let letter =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
-    if !(1..=40).contains(&event.meter.len()) || !event.meter.bytes().all(letter) {
-        return refuse("needs a meter of 1 to 40 of a-z, 0-9, `-` and `_`");
+    if !(1..=METER_LENGTH_MAX).contains(&event.meter.len()) || !event.meter.bytes().all(letter) {
+        return refused("meter", "the event needs a meter of 1 to 40 of a-z, 0-9, `-` and `_`");
+    }
+    if event.meter == JOB_MILLISECONDS && !counts_jobs {
+        let detail = "the meter `job_milliseconds` is the platform's own: give the service's meter \
+                      another name";
+        return refused("meter_reserved", detail);
     }
     if event.quantity > QUANTITY_MAX {
-        return refuse("has a quantity above 1000000000000: split it");
+        return refused("quantity", "the event has a quantity above 1000000000000");
     }
     if !is_billable(event.at) {
-        return refuse("is not of this century: look at the clock");
+        let at = event.at;
+        let detail =
+            format!("the event is dated {at}, which is not of this century: a clock was wrong");
+        return Some(Refusal { code: "clock", detail });
     }
-    let note = event.note.chars().filter(|letter| !letter.is_control()).take(NOTE_LENGTH_MAX);
-    Ok(UsageEvent { note: note.collect(), ..event })
+    None
 }
 
 #[cfg(test)]

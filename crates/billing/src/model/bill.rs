@@ -165,7 +165,7 @@ pub(super) fn part(
 ) -> Result<LinePart, MoneyError> {
     let Portion { mut note, quantity, price } = portion;
     if !priced {
-        note.push_str(": has no price here and is not charged");
+        note.push_str(": nothing is charged, since it has no price");
     }
     let amount = quantity.times(price)?;
     Ok(LinePart { note, quantity, rate: price, amount, effective: book.effective })

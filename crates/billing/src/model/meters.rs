@@ -1,6 +1,6 @@
 //! What units of a meter cost, by the price models.
 
-use api::prices::Rate;
+use api::{billing::reading, prices::Rate};
 use types::{Amount, MoneyError};
 
 /// So many at such a price.
@@ -25,7 +25,7 @@ pub(super) fn portions(
     let included = i128::from(included(rate));
     let free = (to.min(included) - from.min(included)).max(0);
     if free > 0 {
-        let note = format!("first {included} included");
+        let note = format!("the first {} are included", said(included));
         found.push(Portion { note, quantity: Amount::whole(free), price: Amount::zero() });
     }
     match rate {
@@ -52,7 +52,10 @@ pub(super) fn portions(
         Rate::Package { size, price, .. } => {
             let packages = begun(to - included, *size)?.minus(begun(from - included, *size)?)?;
             if packages > Amount::zero() {
-                let note = format!("packages of {size} {unit}, each whole once it is begun");
+                let note = format!(
+                    "packages of {} {unit}; one that is begun is paid for whole",
+                    said((*size).into())
+                );
                 found.push(Portion { note, quantity: packages, price: *price });
             }
         }
@@ -71,9 +74,13 @@ fn included(rate: &Rate) -> u64 {
 fn tier_note(below: i128, up_to: Option<u64>) -> String {
     match (below, up_to) {
         (0, None) => "each one".to_owned(),
-        (below, None) => format!("each one above {below}"),
-        (_, Some(up_to)) => format!("tier up to {up_to}"),
+        (below, None) => format!("above {}", said(below)),
+        (_, Some(up_to)) => format!("up to {}", said(up_to.into())),
     }
+}
+
+fn said(units: i128) -> String {
+    reading::number(Amount::whole(units), 0)
 }
 
 /// How many packages `units` begin.

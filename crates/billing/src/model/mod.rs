@@ -14,7 +14,7 @@ mod timeline;
 mod usage_lines;
 mod words;
 
-pub(crate) use batch::{Progress, checked_events, known_part};
+pub(crate) use batch::{Checked, Progress, checked_events, known_part};
 pub(crate) use bill::{LINE_MINOR_MAX, Rated, Source, rate, totals};
 pub(crate) use book::check_words;
 pub(crate) use facts::{Facts, Prices, Taken, Terms, UsageSum, hour_of, is_billable};

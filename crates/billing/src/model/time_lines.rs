@@ -50,7 +50,7 @@ impl<'a> Desk<'a> {
         let mut note = spell(ends - starts);
         if run.ends() > had {
             let (lasted, least) = (spell(had - run.starts()), spell(run.ends() - run.starts()));
-            note = format!("{note}; it lasted {lasted}, and a stay counts at least {least}");
+            note = format!("{note}; it lasted {lasted}, and at least {least} is billed");
         }
         Some(LineUsage {
             event: format!("{name} from {}", start_of(run.starts())),

@@ -47,7 +47,7 @@ impl<'a> Desk<'a> {
     fn job_part(&self, stretch: &Stretch<'_>) -> Result<LinePart, MoneyError> {
         let price = stretch.book.plans.get(stretch.plan).and_then(|plan| plan.jobs.as_ref());
         let quantity = Amount::fraction(stretch.to - stretch.from, MILLIS)?;
-        let note = format!("time of jobs on plan {}", self.plan_title(stretch.plan));
+        let note = format!("time of jobs, on plan {}", self.plan_title(stretch.plan));
         let rate = price.map_or(Amount::zero(), |price| price.per_second);
         part(Portion { note, quantity, price: rate }, stretch.book, price.is_some())
     }

@@ -1,7 +1,7 @@
 //! What a bill says in words.
 
-use api::billing::LineKind;
-use types::{Amount, Host, Money, MoneyError};
+use api::billing::{LineKind, reading};
+use types::{Amount, Host, Money};
 
 /// The name of a line on its account's bills; the same from day to day.
 pub(crate) fn line_name(host: &Host, kind: LineKind, name: &str) -> String {
@@ -50,19 +50,15 @@ pub(super) fn spell(seconds: i64) -> String {
 }
 
 /// How `exact` became `money`.
-pub(crate) fn rounding(exact: Amount, money: Money) -> Result<String, MoneyError> {
-    let rounded = Amount::of(money);
-    let currency = money.currency;
+pub(crate) fn rounding(exact: Amount, money: Money) -> String {
+    let (rounded, currency) = (Amount::of(money), money.currency);
     if rounded == exact {
-        return Ok(format!("{exact} {currency} is exact, and nothing was rounded"));
+        return "nothing was rounded".to_owned();
     }
-    let residue = rounded.minus(exact)?;
-    let (step, way) = (Amount::of(Money { currency, minor: 1 }), residue.is_negative());
-    let way = if way { "down" } else { "up" };
-    Ok(format!(
-        "{exact} {currency} was rounded {way} once, to the nearest {step} {currency} and halves \
-         away from zero: {money}"
-    ))
+    let about = if exact.rounded(6) == Some(exact) { "" } else { "about " };
+    let way = if rounded < exact { "down" } else { "up" };
+    let exact = reading::money(exact, currency);
+    format!("{about}{exact} {currency} is rounded {way} to {money}")
 }
 
 #[cfg(test)]
@@ -109,14 +105,10 @@ mod tests {
     fn the_rounding_says_which_way_it_went() {
         let currency = "USD".parse().unwrap();
         let exact: Amount = "10.275".parse().unwrap();
-        let sentence = rounding(exact, exact.round(currency).unwrap()).unwrap();
-        assert_eq!(
-            sentence,
-            "10.275 USD was rounded up once, to the nearest 0.01 USD and halves away from zero: \
-             10.28 USD"
-        );
-        let exact = Amount::whole(9);
-        let sentence = rounding(exact, exact.round(currency).unwrap()).unwrap();
-        assert_eq!(sentence, "9 USD is exact, and nothing was rounded");
+        let said = |exact: Amount| rounding(exact, exact.round(currency).unwrap());
+        assert_eq!(said(exact), "10.275 USD is rounded up to 10.28 USD");
+        assert_eq!(said(Amount::whole(9)), "nothing was rounded");
+        let exact = Amount::fraction(3_481, 300_000).unwrap();
+        assert_eq!(said(exact), "about 0.011603 USD is rounded down to 0.01 USD");
     }
 }

@@ -1,6 +1,6 @@
 //! Usage events, read.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use api::billing::UsageEvent;
 use db::On;
@@ -12,10 +12,10 @@ use crate::{Error, recompute::Used};
 /// Where an event stands in an account's usage, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EventKey {
-    at: i64,
-    source: String,
-    epoch: u64,
-    sequence: u64,
+    pub(crate) at: i64,
+    pub(crate) source: String,
+    pub(crate) epoch: u64,
+    pub(crate) sequence: u64,
 }
 
 impl EventKey {
@@ -46,7 +46,7 @@ impl FromStr for EventKey {
     }
 }
 
-fn read_event(row: &db::Row) -> Stored<UsageEvent> {
+pub(super) fn read_event(row: &db::Row) -> Stored<UsageEvent> {
     Ok(UsageEvent {
         event: row.get("event")?,
         at: row.get("used_at")?,
@@ -67,22 +67,28 @@ fn read_key(row: &db::Row) -> Stored<EventKey> {
     })
 }
 
-/// The events of a source from number `at.first` on, at most `count`, in their order.
-pub(crate) async fn events_between(
+/// The events of a source that have come, of the `count` from number `at.first` on; also those that
+/// were set aside.
+pub(crate) async fn known_events(
     tx: &mut db::Tx,
     at: Numbered<'_>,
     count: usize,
-) -> Stored<Vec<UsageEvent>> {
-    db::query(
-        "select * from usage_event where source = ? and epoch = ? and sequence >= ?
-         order by sequence limit ?",
-    )
-    .bind(at.source)
-    .bind(at.epoch)
-    .bind(at.first)
-    .bind(i64::try_from(count).unwrap_or(i64::MAX))
-    .all(tx, read_event)
-    .await
+) -> Stored<BTreeMap<u64, UsageEvent>> {
+    let mut known = BTreeMap::new();
+    for table in ["usage_event", "usage_set_aside"] {
+        let select = format!(
+            "select * from {table} where source = ? and epoch = ? and sequence >= ?
+             and sequence < ?"
+        );
+        let found = db::query(&select)
+            .bind(at.source)
+            .bind(at.epoch)
+            .bind(at.first)
+            .bind(at.first + count as u64)
+            .all(&mut *tx, |row| Ok((row.get("sequence")?, read_event(row)?)));
+        known.extend(found.await?);
+    }
+    Ok(known)
 }
 
 /// Events of an account after `key`, oldest first, with where each stands.

@@ -100,18 +100,43 @@ pub(crate) async fn delete_terms(
     .map(drop)
 }
 
+/// Whether instances of a service have ever been taken.
+pub(crate) async fn is_sold(tx: &mut db::Tx, service: &Name) -> Stored<bool> {
+    let found = db::query("select instance from cycle where service = ? limit 1")
+        .bind(service)
+        .optional(tx, |row| row.get::<InstanceId>("instance"));
+    Ok(found.await?.is_some())
+}
+
 /// What each instance of an account has taken, by instance.
 pub(crate) async fn taken(on: impl On, account: AccountId) -> Stored<Vec<Taken>> {
-    let rows: Vec<(InstanceId, Name, Host, Terms)> = db::query(
-        "select c.instance, c.service, c.host, s.since, s.plan, s.size, s.modules from cycle c
-         join subscription s on s.instance = c.instance where c.account = ?
-         order by c.instance, s.since",
-    )
-    .bind(account)
-    .all(on, |row| {
-        Ok((row.get("instance")?, row.get("service")?, row.get("host")?, read_terms(row)?))
-    })
-    .await?;
+    let select = db::query(&format!("{TAKEN} where c.account = ? order by c.instance, s.since"));
+    Ok(grouped(select.bind(account).all(on, read_taken).await?))
+}
+
+/// What each of these instances has taken, by instance.
+pub(crate) async fn taken_of(on: impl On, instances: &[InstanceId]) -> Stored<Vec<Taken>> {
+    if instances.is_empty() {
+        return Ok(Vec::new());
+    }
+    let marks = vec!["?"; instances.len()].join(", ");
+    let mut select =
+        db::query(&format!("{TAKEN} where c.instance in ({marks}) order by c.instance, s.since"));
+    for instance in instances {
+        select = select.bind(*instance);
+    }
+    Ok(grouped(select.all(on, read_taken).await?))
+}
+
+const TAKEN: &str =
+    "select c.instance, c.service, c.host, s.since, s.plan, s.size, s.modules from cycle c
+     join subscription s on s.instance = c.instance";
+
+fn read_taken(row: &db::Row) -> Stored<(InstanceId, Name, Host, Terms)> {
+    Ok((row.get("instance")?, row.get("service")?, row.get("host")?, read_terms(row)?))
+}
+
+fn grouped(rows: Vec<(InstanceId, Name, Host, Terms)>) -> Vec<Taken> {
     let mut taken: Vec<Taken> = Vec::new();
     for (instance, service, host, terms) in rows {
         match taken.last_mut().filter(|last| last.instance == instance) {
@@ -119,5 +144,5 @@ pub(crate) async fn taken(on: impl On, account: AccountId) -> Stored<Vec<Taken>>
             None => taken.push(Taken { instance, service, host, terms: vec![terms] }),
         }
     }
-    Ok(taken)
+    taken
 }

@@ -81,24 +81,23 @@ pub(crate) async fn next_revision(tx: &mut db::Tx, account: AccountId) -> Stored
     .await
 }
 
-/// Adds events, each with the revision of its account.
+/// Adds events, each with its number and the revision of its account.
 pub(crate) async fn insert_events(
     tx: &mut db::Tx,
     at: Numbered<'_>,
-    events: &[(u64, &UsageEvent)],
+    events: &[(u64, u64, &UsageEvent)],
 ) -> Stored<()> {
-    let mut sequence = at.first;
     for chunk in events.chunks(ROWS_PER_INSERT) {
         let rows = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; chunk.len()].join(", ");
         let mut insert = db::query(&format!(
             "insert into usage_event (source, epoch, sequence, account, revision, instance, meter,
              used_at, quantity, event, note) values {rows}"
         ));
-        for (revision, event) in chunk {
+        for (sequence, revision, event) in chunk {
             insert = insert
                 .bind(at.source)
                 .bind(at.epoch)
-                .bind(sequence)
+                .bind(*sequence)
                 .bind(event.account)
                 .bind(*revision)
                 .bind(event.instance)
@@ -107,7 +106,6 @@ pub(crate) async fn insert_events(
                 .bind(event.quantity)
                 .bind(&event.event)
                 .bind(&event.note);
-            sequence += 1;
         }
         insert.run(&mut *tx).await?;
     }

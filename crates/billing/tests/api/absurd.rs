@@ -56,10 +56,12 @@ async fn a_line_too_large_for_a_bill_is_its_own_problem() {
 async fn prices_do_not_change_what_was_used_before_they_were_published() {
     for place in engines("backdated") {
         let world = World::open(place).await;
-        // Nothing was sold before the first version, so it may begin at any time.
-        world.publish(PRICES).await.unwrap();
-        world.clock.advance(std::time::Duration::from_mins(40 * 60 + 30));
+        // As long as nothing is sold, prices may begin at any time.
         let from = |effective: &str| PRICES.replace("2026-01-01T00:00:00Z", effective);
+        world.publish(&from("2026-02-01T00:00:00Z")).await.unwrap();
+        world.publish(PRICES).await.unwrap();
+        world.subscribe(world.ada.terms("small", &[], "2026-12-01T00:00:00Z")).await.unwrap();
+        world.clock.advance(std::time::Duration::from_mins(40 * 60 + 30));
         for earlier in ["2026-12-01T00:00:00Z", "2026-12-02T15:00:00Z"] {
             let words = "let `effective` be 2026-12-02T16:00:00Z or later";
             refused(world.publish(&from(earlier)).await, Kind::Conflict, words);

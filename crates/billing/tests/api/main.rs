@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 mod absurd;
+mod set_aside;
 mod verifications;
 mod world;
 
@@ -143,9 +144,9 @@ async fn explanations(ada: &Person) {
     assert_eq!(
         parts,
         [
-            "first 100 included: 100 x 0 = 0",
-            "tier up to 1000: 900 x 0.02 = 18",
-            "each one above 1000: 500 x 0.01 = 5",
+            "the first 100 are included: 100 x 0 = 0",
+            "up to 1,000: 900 x 0.02 = 18",
+            "above 1,000: 500 x 0.01 = 5",
         ]
     );
     assert_eq!((requests.usage_count, requests.usage.len()), (1_001, 1_000));
@@ -155,10 +156,7 @@ async fn explanations(ada: &Person) {
     );
     let size = explain(ada, "size.small").await;
     assert_eq!(size.exact, amount("2.325"));
-    assert_eq!(
-        size.rounding,
-        "2.325 USD was rounded up once, to the nearest 0.01 USD and halves away from zero: 2.33 USD"
-    );
+    assert_eq!(size.rounding, "2.325 USD is rounded up to 2.33 USD");
     assert_eq!(size.usage[0].until, Some(moment("2026-12-08T18:00:00Z")));
     assert_eq!(size.usage[0].note, "7 days 18 hours");
     let plan = explain(ada, "plan.basic").await;
@@ -299,8 +297,8 @@ async fn a_batch_that_cannot_be_meant_is_refused_whole() {
             change(&mut event);
             vec![good.clone(), event]
         };
-        let long = world.record(0, vec![good.clone(); 1_001]).await;
-        refused(long, Kind::Invalid, "at most 1000 events");
+        let many = vec![good.clone(); 1_001];
+        refused(world.record(0, many).await, Kind::Invalid, "at most 1000 events");
         let far = batch("gateway/main", 1, u64::MAX, vec![good.clone()]);
         refused(world.client("gateway").call(far).await, Kind::Invalid, "below 2^62");
         for source in ["jobs", "gateways", "", "gateway/\0"] {
@@ -574,7 +572,7 @@ async fn what_is_taken_again_changes_nothing_and_what_changes_is_cut_there() {
         assert_eq!(line(&bill, "size.large").quantity, amount("1"));
         assert_eq!(line(&bill, "size.large").amount.to_string(), "0.10 USD");
         let note = explain(ada, "size.large").await.usage[0].note.clone();
-        assert_eq!(note, "1 hour; it lasted 10 minutes, and a stay counts at least 1 hour");
+        assert_eq!(note, "1 hour; it lasted 10 minutes, and at least 1 hour is billed");
         let small = explain(ada, "size.small").await;
         assert_eq!(
             small.line.quantity,

@@ -47,6 +47,7 @@ pub(crate) struct World {
     pub(crate) tables: db::Db,
     pub(crate) ada: Person,
     pub(crate) bob: Person,
+    pub(crate) operator: Client,
     tasks: Option<tokio::task::JoinSet<()>>,
     folder: PathBuf,
 }
@@ -91,7 +92,9 @@ impl World {
         let house = House::open(config).unwrap();
         let (ada, bob) = (Person::new(&house, "ada"), Person::new(&house, "bob"));
         let grants = [&ada, &bob].map(|person| person.grant(clock.now()));
-        house.directory().add_local("access", feed("access", grants.to_vec()));
+        let operator = Person::new(&house, "operator");
+        let grants = [&grants[..], &[operator.runs_the_platform(clock.now())]].concat();
+        house.directory().add_local("access", feed("access", grants));
         house.directory().add_local("identity", feed("identity", Vec::new()));
         let room = house.mount(billing::component()).await.unwrap();
         let tasks = Some(house.start("console").unwrap());
@@ -101,7 +104,16 @@ impl World {
             }
         };
         tokio::time::timeout(Duration::from_secs(30), fresh).await.unwrap();
-        Self { tables: room.db().clone(), house, clock, ada, bob, tasks, folder }
+        Self {
+            tables: room.db().clone(),
+            house,
+            clock,
+            ada,
+            bob,
+            operator: operator.client,
+            tasks,
+            folder,
+        }
     }
 
     pub(crate) fn client(&self, name: &'static str) -> Client {
@@ -193,6 +205,11 @@ impl Person {
             granted_by: Principal::Service("identity".parse().unwrap()),
             created,
         }
+    }
+
+    /// What lets them run the platform.
+    fn runs_the_platform(&self, created: Timestamp) -> Grant {
+        Grant { given: Grantable::Operator, on: Resource::Platform, ..self.grant(created) }
     }
 
     /// The instance's terms from `since` on, as the front desk says them.

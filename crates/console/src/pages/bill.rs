@@ -4,7 +4,7 @@ use api::{
     Kind, Problem,
     billing::{
         Bill, BillLine, BillVerification, GetBill, GetVerification, Verification, VerifiedLine,
-        VerifyBill,
+        VerifyBill, reading,
     },
     identity::{Account, GetAccount},
 };
@@ -160,6 +160,12 @@ fn verified(verification: &Verification, bill: &Bill) -> Markup {
                 " " (words::counted(verification.events, "usage event")) " were read again, until "
                 (words::moment(verification.until)) "."
             }
+            @if verification.set_aside > 0 {
+                p {
+                    (words::counted(verification.set_aside, "usage event"))
+                    " cannot be billed as they came and are on no bill. The operator can see why."
+                }
+            }
             @if !differing.is_empty() { (differences(&differing, bill)) }
             @for total in &verification.totals {
                 p.soft {
@@ -204,7 +210,7 @@ fn of_instance(bill: &Bill, lines: &[BillLine]) -> Markup {
             }
             @for line in lines { (line_row(bill, line)) }
             @if let Ok(sum) = together {
-                p.line-sum { span { "Together" } span { (words::money(sum)) } }
+                p.line-sum { span { "Total" } span { (words::money(sum)) } }
             }
         }
     }
@@ -219,7 +225,9 @@ fn line_row(bill: &Bill, line: &BillLine) -> Markup {
                 span.what {
                     (line.title)
                     span.soft.small {
-                        (words::rounded(line.quantity)) " " (words::unit(line.quantity, &line.unit))
+                        span title=(line.quantity) {
+                            (reading::quantity_text(line.quantity, &line.unit))
+                        }
                     }
                 }
                 span.amount {

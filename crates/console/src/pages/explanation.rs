@@ -1,6 +1,6 @@
 //! Why a line of a bill is what it is: from the amount to rates, quantities and usage.
 
-use api::billing::{ExplainLine, LineExplanation, LinePart, LineUsage};
+use api::billing::{ExplainLine, LineExplanation, LinePart, LineUsage, reading};
 use axum::extract::{Path, Query};
 use maud::{Markup, html};
 use types::{AccountId, Currency};
@@ -40,12 +40,11 @@ fn sum_table(explanation: &LineExplanation) -> Markup {
             }
             tbody {
                 @for part in &explanation.parts { (part_row(part, &line.unit, currency)) }
-                tr.sum {
-                    td colspan="3" { "Exactly" }
-                    td.number { (words::exact(explanation.exact)) " " (currency) }
-                }
                 tr.result {
-                    td colspan="3" { "On the bill " span.soft { "· " (explanation.rounding) } }
+                    td colspan="3" {
+                        "Total"
+                        div.soft.small { (words::sentence(&explanation.rounding)) }
+                    }
                     td.number {
                         @if line.problem.is_some() { "?" }
                         @else { strong { (words::money(line.amount)) } }
@@ -59,10 +58,10 @@ fn sum_table(explanation: &LineExplanation) -> Markup {
 fn part_row(part: &LinePart, unit: &str, currency: Currency) -> Markup {
     html! {
         tr {
-            td { (part.note) div.soft.small { "prices of " (words::moment(part.effective)) } }
-            td.number { (words::exact(part.quantity)) " " (words::unit(part.quantity, unit)) }
-            td.number { "× " (words::price(part.rate, currency)) }
-            td.number { (words::exact(part.amount)) }
+            td { (part.note) div.soft.small { "price since " (words::moment(part.effective)) } }
+            td.number title=(part.quantity) { (reading::quantity_text(part.quantity, unit)) }
+            td.number { (reading::price(part.rate, unit, currency)) }
+            td.number title=(part.amount) { (reading::money(part.amount, currency)) " " (currency) }
         }
     }
 }
@@ -93,7 +92,7 @@ fn usage_row(piece: &LineUsage, unit: &str) -> Markup {
                 @if let Some(until) = piece.until { " – " (words::second(until)) }
             }
             td { (piece.note) div.soft { code { (piece.event) } } }
-            td.number { (words::exact(piece.quantity)) " " (words::unit(piece.quantity, unit)) }
+            td.number title=(piece.quantity) { (reading::quantity_text(piece.quantity, unit)) }
         }
     }
 }

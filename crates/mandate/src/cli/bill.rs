@@ -1,10 +1,12 @@
 //! What is owed, and why.
 
+mod usage;
+
 use std::time::{Duration, Instant};
 
 use api::billing::{
-    self, BillLine, ExplainLine, GetBill, GetVerification, LineExplanation, LineUsage, ListUsage,
-    UsageEvent, Verification, VerifiedLine, VerifyBill,
+    self, BillLine, ExplainLine, GetBill, GetVerification, LineExplanation, LineUsage,
+    Verification, VerifiedLine, VerifyBill, reading,
 };
 use clap::{Args, Subcommand};
 use types::{AccountId, Money, Timestamp};
@@ -12,7 +14,7 @@ use types::{AccountId, Money, Timestamp};
 use super::{
     Failure, Outcome,
     context::Context,
-    output::{Limit, Table, Whose, day, moment, number, record},
+    output::{Limit, Table, Whose, day, moment, record},
     progress::Progress,
     status,
 };
@@ -57,6 +59,16 @@ enum BillVerb {
     },
     /// Recompute the bill from raw usage by other code, and wait; exits with 8 if they disagree
     Verify(When),
+    /// For operators: list usage that cannot be billed as it came, oldest first
+    SetAside(Limit),
+    /// For operators: list where usage is missing, and which sources wait for it
+    Gaps(Limit),
+    /// For operators: give up the usage that sources wait for, so that they go on
+    AcceptGaps {
+        /// Only of this source, as `bill gaps` prints it
+        #[arg(long)]
+        source: Option<String>,
+    },
     /// List the usage events, oldest first
     Usage {
         /// Only of this instance: its id, or its host
@@ -92,7 +104,12 @@ impl Bill {
                 cx.show(&verification, verified)?;
                 if verification.agrees { Ok(()) } else { Err(Failure::silent(status::DISAGREES)) }
             }
-            BillVerb::Usage { instance, whose, limit } => usage(cx, instance, whose, limit).await,
+            BillVerb::SetAside(Limit { limit }) => usage::set_aside(cx, limit).await,
+            BillVerb::Gaps(Limit { limit }) => usage::gaps(cx, limit).await,
+            BillVerb::AcceptGaps { source } => usage::accept_gaps(cx, source).await,
+            BillVerb::Usage { instance, whose, limit } => {
+                usage::list(cx, instance, whose, limit).await
+            }
         }
     }
 }
@@ -115,8 +132,8 @@ fn shown(bill: &billing::Bill) -> String {
         of_instance(&mut table, lines, lines.len() < bill.lines.len());
     }
     let problems = bill.lines.iter().filter_map(|line| Some((&line.line, line.problem.as_ref()?)));
-    let problems: String =
-        problems.map(|(line, problem)| format!("\n\n{line}: {problem}.")).collect();
+    let problems = problems
+        .fold(String::new(), |said, (line, problem)| format!("{said}\n\n{line}: {problem}."));
     table.row([&"", &"", &"", &"", &""]);
     for total in &bill.totals {
         let (amount, currency) = money(*total);
@@ -136,16 +153,17 @@ fn of_instance(table: &mut Table, lines: &[BillLine], others: bool) {
     };
     table.section(&format!("{host} ({service}, {instance})"));
     for line in lines {
-        let (mut amount, currency) = money(line.amount);
-        if line.problem.is_some() {
-            amount = "?".to_owned();
-        }
-        table.row([&line.line, &number(line.quantity), &line.unit, &amount, &currency]);
+        let (amount, currency) = match line.problem {
+            Some(_) => ("?".to_owned(), String::new()),
+            None => money(line.amount),
+        };
+        let (many, unit) = reading::quantity(line.quantity, &line.unit);
+        table.row([&line.line, &many, &unit, &amount, &currency]);
     }
     let together = rest.iter().try_fold(*first, |sum, line| sum.plus(line.amount));
     if let (true, Ok(together)) = (others, together) {
         let (amount, currency) = money(together);
-        table.row([&"together", &"", &"", &amount, &currency]);
+        table.row([&"total", &"", &"", &amount, &currency]);
     }
 }
 
@@ -175,24 +193,26 @@ async fn explanation(cx: &Context, operation: ExplainLine) -> Result<LineExplana
 }
 
 fn explained(explanation: &LineExplanation, usage_max: usize) -> String {
-    let LineExplanation { line, exact, rounding, parts, usage, usage_count } = explanation;
+    let LineExplanation { line, rounding, parts, usage, usage_count, .. } = explanation;
     let head = record(&[
         ("line", Some(line.line.clone())),
         ("what for", Some(line.title.clone())),
         ("instance", Some(format!("{} ({}, {})", line.host, line.service, line.instance))),
         ("amount", Some(line.amount.to_string())),
         ("rounding", Some(rounding.clone())),
-        ("exactly", Some(format!("{} {}", number(*exact), line.amount.currency))),
     ]);
-    let quantity = format!(">{}", line.unit.to_uppercase());
-    let headings = ["PART", quantity.as_str(), "", ">RATE", "", ">AMOUNT", "PRICES SINCE"];
+    let currency = line.amount.currency;
+    let headings = ["PART", ">QUANTITY", "PRICE", ">AMOUNT", "PRICES SINCE"];
     let mut table = Table::new(&headings);
     for part in parts {
-        let (quantity, rate, amount) =
-            (number(part.quantity), number(part.rate), number(part.amount));
-        table.row([&part.note, &quantity, &"×", &rate, &"=", &amount, &moment(part.effective)]);
+        let quantity = reading::quantity_text(part.quantity, &line.unit);
+        let price = reading::price(part.rate, &line.unit, currency);
+        let amount = reading::money(part.amount, currency);
+        table.row([&part.note, &quantity, &price, &amount, &moment(part.effective)]);
     }
-    table.row([&"together", &number(line.quantity), &"", &"", &"=", &number(*exact), &""]);
+    let (total, _) = money(line.amount);
+    let quantity = reading::quantity_text(line.quantity, &line.unit);
+    table.row([&"total", &quantity, &"", &total, &""]);
     let pieces = pieces(usage.get(..usage_max).unwrap_or(usage), &line.unit, *usage_count);
     format!("{head}\n\n{}\n\n{pieces}", table.text())
 }
@@ -201,11 +221,10 @@ fn pieces(usage: &[LineUsage], unit: &str, count: u64) -> String {
     if usage.is_empty() {
         return format!("It came from {count} pieces of usage.");
     }
-    let quantity = format!(">{}", unit.to_uppercase());
-    let headings = ["FROM", "TO", quantity.as_str(), "NOTE", "EVENT"];
+    let headings = ["FROM", "TO", ">QUANTITY", "NOTE", "EVENT"];
     let table = Table::of(&headings, usage, |table, piece| {
         let until = piece.until.map(moment).unwrap_or_default();
-        let (at, quantity) = (moment(piece.at), number(piece.quantity));
+        let (at, quantity) = (moment(piece.at), reading::quantity_text(piece.quantity, unit));
         table.row([&at, &until, &quantity, &piece.note, &piece.event]);
     });
     let shown = usage.len();
@@ -260,24 +279,15 @@ fn verified(verification: &Verification) -> String {
         if verification.agrees { "The bill agrees to the cent" } else { "The bill DISAGREES" };
     let events = verification.events;
     let until = moment(verification.until);
-    format!("{}\n\n{outcome}: recomputed from {events} usage events up to {until}.", table.text())
-}
-
-async fn usage(cx: &Context, instance: Option<String>, whose: Whose, limit: Limit) -> Outcome {
-    let account = cx.account(whose.account).await?;
-    let instance = match instance {
-        Some(text) => Some(cx.instance_id(account, &text).await?),
-        None => None,
+    let aside = match verification.set_aside {
+        0 => String::new(),
+        events => format!(
+            "\n{events} usage events of this account are set aside and on no bill; \
+             `mandate bill set-aside` shows an operator why."
+        ),
     };
-    let page = |after, limit| ListUsage { account, instance, after, limit };
-    let events = cx.list(limit.limit, page).await?;
-    let empty = "No usage yet; every request to an instance's host is counted.";
-    cx.show_list(&events, empty, |events| {
-        let headings = ["AT", "METER", ">QUANTITY", "NOTE", "INSTANCE", "EVENT"];
-        let row = |table: &mut Table, event: &UsageEvent| {
-            let (at, quantity) = (moment(event.at), event.quantity);
-            table.row([&at, &event.meter, &quantity, &event.note, &event.instance, &event.event]);
-        };
-        Table::of(&headings, events, row)
-    })
+    format!(
+        "{}\n\n{outcome}: recomputed from {events} usage events up to {until}.{aside}",
+        table.text()
+    )
 }

@@ -1,8 +1,9 @@
 //! The bill, explained.
 
 use api::billing::{
-    Bill, BillLine, BillVerification, LineExplanation, LineKind, LinePart, LineUsage, UsageEvent,
-    Verification, VerificationState, VerifiedLine, VerifiedTotal,
+    Bill, BillLine, BillVerification, LineExplanation, LineKind, LinePart, LineUsage,
+    SetAsideUsage, UsageEvent, UsageGap, Verification, VerificationState, VerifiedLine,
+    VerifiedTotal,
 };
 use axum::response::Response;
 use types::{Amount, Currency, InstanceId, Money, Page, Timestamp};
@@ -92,10 +93,10 @@ fn explanation() -> LineExplanation {
     LineExplanation {
         line: requests(),
         exact: amount("0.00246"),
-        rounding: "0.00246 USD rounds to 0.00 USD, half away from zero".into(),
+        rounding: "0.00246 USD is rounded down to 0.00 USD".into(),
         parts: vec![
-            part("first 100000 included", "100000", "0", "0"),
-            part("tier up to 1000000", "123", "0.00002", "0.00246"),
+            part("the first 100,000 are included", "100000", "0", "0"),
+            part("up to 1,000,000", "123", "0.00002", "0.00246"),
         ],
         usage: vec![usage("req_1", "GET /"), usage("req_2", "POST /topics/*/posts")],
         usage_count: 100_123,
@@ -108,6 +109,7 @@ fn verification(agrees: bool) -> Verification {
         agrees,
         until: noon(),
         events: 100_123,
+        set_aside: if agrees { 0 } else { 3 },
         lines: vec![VerifiedLine {
             line: requests().line,
             agrees,
@@ -223,4 +225,54 @@ async fn a_recomputation_that_disagrees_has_an_exit_code_of_its_own() {
     let bad = Person::at(&platform).runs(&["bill", "verify"]).await;
     assert_eq!(bad.status, 8);
     insta::assert_snapshot!("bill_verify_disagrees", bad.out);
+}
+
+fn gap(accepted: bool) -> UsageGap {
+    UsageGap {
+        source: "gateway/main".into(),
+        epoch: 1,
+        from: 1_200,
+        until: 3_400,
+        found: noon(),
+        accepted: accepted.then(noon),
+    }
+}
+
+fn on_no_bill(asked: &Asked) -> Response {
+    let usage = UsageEvent {
+        event: "req_1".into(),
+        at: Timestamp::from_micros(0),
+        account: account(),
+        instance: instance(),
+        meter: "requests".into(),
+        quantity: 1,
+        note: "GET /".into(),
+    };
+    let aside = SetAsideUsage {
+        source: "gateway/main".into(),
+        epoch: 1,
+        sequence: 7,
+        taken: noon(),
+        code: "clock".into(),
+        detail: "the event is dated 1970-01-01T00:00:00Z".into(),
+        usage,
+    };
+    match asked.line.rsplit('/').next().unwrap() {
+        "set-aside" => reply(&Page { items: vec![aside], next: None }),
+        "gaps" if asked.line.starts_with("POST") => reply(&gap(true)),
+        "gaps" => reply(&Page { items: vec![gap(false)], next: None }),
+        _ => not_found(),
+    }
+}
+
+#[tokio::test]
+async fn what_is_on_no_bill_is_shown_to_operators() {
+    let platform = Platform::start(on_no_bill).await;
+    let operator = Person::at(&platform);
+    insta::assert_snapshot!("bill_set_aside", operator.runs(&["bill", "set-aside"]).await.good());
+    insta::assert_snapshot!("bill_gaps", operator.runs(&["bill", "gaps"]).await.good());
+    let none = operator.runs(&["bill", "accept-gaps", "--source", "jobs"]).await.good();
+    assert!(none.contains("No source waits"), "{none}");
+    let accepted = operator.runs(&["bill", "accept-gaps"]).await.good();
+    assert!(accepted.contains("2200") && accepted.contains("accepted"), "{accepted}");
 }

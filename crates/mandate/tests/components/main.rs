@@ -15,3 +15,4 @@ mod quotas;
 mod releases;
 mod rights;
 mod setup;
+mod subscriptions;

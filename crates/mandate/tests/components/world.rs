@@ -60,6 +60,8 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) engine: Engine,
     pub(crate) data: PathBuf,
+    /// Billing's own tables.
+    pub(crate) billing: db::Db,
     loops: JoinSet<()>,
 }
 
@@ -106,12 +108,17 @@ impl World {
         let releases = releases::Config { packages: data.join("packages"), engine: kind };
         let provider = provider::Config { domain: "localhost".into() };
         let signer = house.signer("identity").unwrap();
+        let tables = std::cell::Cell::new(None);
         let (one, two, three, four, five, six, seven) = tokio::join!(
             async { house.mount(identity::component(identity, signer)).await.map(drop) },
             async { house.mount(access::component(access)).await.map(drop) },
             async { house.mount(provider::component(provider)).await.map(drop) },
             async { house.mount(configurator::component(configurator)).await.map(drop) },
-            async { house.mount(billing::component()).await.map(drop) },
+            async {
+                let room = house.mount(billing::component()).await?;
+                tables.set(Some(room.db().clone()));
+                Ok(())
+            },
             async { house.mount(jobs::component()).await.map(drop) },
             async { house.mount(releases::component(releases)).await.map(drop) },
         );
@@ -119,7 +126,8 @@ impl World {
             room.unwrap();
         }
         let loops = house.start("gateway").unwrap();
-        let world = Self { house, clock, engine, data, loops };
+        let billing = tables.take().unwrap();
+        let world = Self { house, clock, engine, data, billing, loops };
         until("the copies are fresh", async || world.house.guard().is_fresh()).await;
         world
     }

@@ -405,10 +405,10 @@ pub(crate) fn explanation(wanted: &str) -> Option<LineExplanation> {
     Some(LineExplanation {
         line,
         exact: amount("0.96406"),
-        rounding: "rounded half away from zero to 0.01 USD".into(),
+        rounding: "0.96406 USD is rounded down to 0.96 USD".into(),
         parts: vec![
-            part("first 100000 included", "100000", "0", "0"),
-            part("tier up to 1000000", "48203", "0.00002", "0.96406"),
+            part("the first 100,000 are included", "100000", "0", "0"),
+            part("up to 1,000,000", "48203", "0.00002", "0.96406"),
         ],
         usage: vec![
             usage("req_01kaw3v0c9f2rsq8e6s4h8w2xk", "2026-11-24T11:59:58Z", "GET /topics/*"),
@@ -448,6 +448,7 @@ fn verified() -> Verification {
         agrees: true,
         until: NOON,
         events: 148_209,
+        set_aside: 0,
         lines: lines.collect(),
         totals: vec![VerifiedTotal { currency: total.currency, billed: total, recomputed: total }],
     }

@@ -339,6 +339,7 @@ impl World {
             exp: now + 600,
             sid: Some(SessionId::named(&[name])),
             account: None,
+            node: None,
         };
         self.identity.sign(&claims)
     }
