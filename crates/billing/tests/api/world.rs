@@ -188,6 +188,7 @@ impl Person {
             exp: 0,
             sid: Some(SessionId::named(&[name])),
             account: Some(account),
+            node: None,
         };
         let signer = house.signer("identity").unwrap();
         let session = Session { signer, clock: house.clock(), claims };
