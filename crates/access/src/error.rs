@@ -57,7 +57,8 @@ impl From<Error> for Problem {
             Error::NotForThem(_) => Self::invalid("not_grantable_to", detail),
             Error::Other(_) => Self::conflict("grant_exists", detail),
             Error::Missing => Self::not_found("grant here"),
-            Error::LastOne(role) => Self::conflict(&format!("last_{role}"), detail),
+            Error::LastOne(Grantable::Operator) => Self::conflict("last_operator", detail),
+            Error::LastOne(_) => Self::conflict("last_owner", detail),
             Error::Database(cause) => chassis::database_failed("access", &cause),
             Error::Refused(problem) => problem,
         }

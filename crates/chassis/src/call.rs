@@ -8,6 +8,7 @@ use types::{Clock, RequestId, Timestamp};
 
 use crate::{
     Caller, Seal,
+    failure::database_failed,
     feed::{self, Followers},
     guard::Guard,
     lease::Lease,
@@ -115,18 +116,6 @@ impl<S> Room<S> {
             revision: None,
             waits: false,
         })
-    }
-}
-
-/// A database that failed, as a caller hears of it; the log says why. What may pass is worth another
-/// try; what stays wrong is not asked for again.
-pub fn database_failed(component: &str, cause: &db::Error) -> Problem {
-    let why = cause as &dyn std::error::Error;
-    tracing::error!(component, cause = why, "the database failed");
-    if cause.may_pass() {
-        Problem::unavailable(format!("{component} cannot reach its database now; try again"), 1)
-    } else {
-        Problem::internal()
     }
 }
 

@@ -25,7 +25,8 @@ use types::{Principal, RequestId};
 
 use crate::{
     Caller, Room, Seal,
-    call::{Call, database_failed},
+    call::Call,
+    failure::database_failed,
     feed::{self, Refused},
     repeat::Repeat,
 };

@@ -12,9 +12,10 @@ use types::{Clock, Secret};
 
 use crate::{
     Component, Directory, Guard, KeyRing, Room, Seal, Signer,
-    call::{Furniture, database_failed},
+    call::Furniture,
     component::Task,
     door::{self, Door},
+    failure::database_failed,
     feed::{self, Followers, LEASE_MAX},
     lease::Lease,
     process,

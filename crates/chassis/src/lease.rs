@@ -14,7 +14,7 @@ use std::{
 use api::{Kind, Problem};
 use tokio::time::Instant;
 
-use crate::{call::database_failed, process, store};
+use crate::{failure::database_failed, process, store};
 
 /// How often the owner counts.
 const BEAT: Duration = Duration::from_secs(3);

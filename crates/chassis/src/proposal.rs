@@ -9,7 +9,7 @@ use api::Problem;
 use serde::{Serialize, de::DeserializeOwned};
 use types::{Digest, Name};
 
-use crate::{Write, call::database_failed};
+use crate::{Write, failure::database_failed};
 
 /// The table, for the components that releases are asked of.
 pub const PROPOSALS: db::Migration =

@@ -9,7 +9,7 @@ use api::{Kind, Operation, Problem};
 use serde::{Serialize, de::DeserializeOwned};
 use types::{Digest, Principal, Secret, Timestamp};
 
-use crate::{Seal, call::database_failed};
+use crate::{Seal, failure::database_failed};
 
 /// For how long an answer is kept.
 const KEPT: Duration = Duration::from_hours(24);

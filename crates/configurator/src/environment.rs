@@ -8,11 +8,11 @@ use api::{
     manifest::{FieldKind, Manifest},
 };
 use chassis::{Call, Room};
-use types::{InstanceId, Secret};
+use types::Secret;
 
 use crate::{
     Error, State,
-    reconcile::make_database,
+    databases::database_url,
     setup::{manifest_of, settings_context},
     store::{self, Stored},
 };
@@ -59,29 +59,6 @@ pub(crate) async fn resolve_host(cx: Call<State>, op: ResolveHost) -> Result<Ten
         modules: stored.modules,
         settings,
     })
-}
-
-/// The password of an instance's database user. It follows from the master key, so it is stored
-/// nowhere and is the same however often the database is made.
-pub(crate) fn password(room: &Room<State>, instance: InstanceId) -> Secret {
-    room.seal().password(&format!("{instance}/database"))
-}
-
-/// A database that only a later release asks for is made when it is first asked for.
-async fn database_url(
-    room: &Room<State>,
-    stored: &Stored,
-    manifest: &Manifest,
-) -> Result<Option<Secret>, Error> {
-    if manifest.database.is_none() {
-        return Ok(None);
-    }
-    if !stored.has_database {
-        make_database(room, stored).await?;
-        store::set_has_database(room.db(), stored.instance).await?;
-    }
-    let name = stored.instance.to_string();
-    Ok(Some(room.state().engine.url(&name, &password(room, stored.instance))))
 }
 
 /// What was filled in, and the defaults of fields that there were not when it was.

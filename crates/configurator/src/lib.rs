@@ -8,6 +8,7 @@
 //! password follows from the master key and is stored nowhere. Whatever a gateway must know of an
 //! instance is in the feed ([`api::configurator::Route`]); secrets never are.
 
+mod databases;
 mod environment;
 mod error;
 mod instances;

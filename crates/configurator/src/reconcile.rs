@@ -10,7 +10,7 @@ use chassis::{Next, Room};
 
 use crate::{
     Error, State,
-    environment::password,
+    databases::make_database,
     instances::route,
     setup,
     store::{self, Stored, Waiting},
@@ -66,12 +66,6 @@ async fn create_one(room: &Room<State>, stored: Stored) -> Result<(), Error> {
         write.put(&route(&known)).await?;
     }
     Ok(write.commit().await?)
-}
-
-/// Makes an instance's database; making it again changes nothing.
-pub(crate) async fn make_database(room: &Room<State>, stored: &Stored) -> Result<(), Error> {
-    let secret = password(room, stored.instance);
-    Ok(room.state().engine.create(&stored.instance.to_string(), &secret).await?)
 }
 
 /// Queues the jobs of set-ups, and binds those that wait to the release that is the current one:

@@ -42,7 +42,9 @@ pub(crate) fn problem(
 
 /// A problem as whoever asks can read it.
 pub(crate) fn refuse(front: &Front, visit: &Visit, problem: Problem) -> Response<Body> {
-    let problem = Problem { request: Some(visit.id), ..problem };
+    // What it leads to is at the console, wherever this was asked.
+    let reference = format!("{}{}", front.console_url(), problem.reference.trim_start_matches('/'));
+    let problem = Problem { request: Some(visit.id), reference, ..problem };
     tracing::debug!(request = %visit.id, %problem, "refused");
     let mut response = if visit.wants_page {
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use api::{
     Empty, Problem,
-    identity::{ChangePassword, EndedSession, RequestPasswordReset, ResetPassword, User},
+    identity::{ChangePassword, RequestPasswordReset, ResetPassword, User},
 };
 use chassis::{Call, Next, Room, Write, random_secret};
 use types::{Principal, Secret, UserId};
@@ -18,7 +18,7 @@ use crate::{
     mail::Letter,
     nodes::hash,
     passwords::For,
-    sessions::proven,
+    sessions::{end, proven},
     store::{self, Reset},
 };
 
@@ -51,14 +51,6 @@ async fn set_password(cx: &mut Write<State>, user: UserId, hash: &str) -> Result
     for ended in sessions.into_iter().filter(|session| now < session.expires) {
         end(cx, &ended).await?;
     }
-    Ok(())
-}
-
-/// Tells everybody that a session, whose row is gone, has ended.
-pub(crate) async fn end(cx: &mut Write<State>, ended: &EndedSession) -> Result<(), Error> {
-    store::insert_ended(cx.tx(), ended).await?;
-    cx.put(ended).await?;
-    cx.wait_for_copies();
     Ok(())
 }
 

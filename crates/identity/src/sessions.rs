@@ -14,7 +14,6 @@ use crate::{
     Error, State,
     accounts::{checked_email, grant_role_now},
     passwords::For,
-    resets::end,
     store::{self, Person},
 };
 
@@ -111,4 +110,12 @@ pub(crate) async fn forget_ended(room: Room<State>) -> Result<Next, Error> {
         write.commit().await?;
     }
     Ok(Next::Idle)
+}
+
+/// Tells everybody that a session, whose row is gone, has ended.
+pub(crate) async fn end(cx: &mut Write<State>, ended: &EndedSession) -> Result<(), Error> {
+    store::insert_ended(cx.tx(), ended).await?;
+    cx.put(ended).await?;
+    cx.wait_for_copies();
+    Ok(())
 }

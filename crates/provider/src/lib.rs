@@ -7,6 +7,7 @@
 //! back, and the order leaves nothing behind: nothing exists that nobody pays for, and nobody pays
 //! for what does not exist.
 
+mod changes;
 mod error;
 mod hosts;
 mod offers;

@@ -11,10 +11,9 @@ use api::{
     },
 };
 use chassis::Call;
-use serde::{Deserialize, Serialize};
 use types::{Cursor, InstanceId, OrderId, Page};
 
-use crate::{Error, State, hosts, offers, quotas, store};
+use crate::{Error, State, changes::Changes, hosts, offers, quotas, store};
 
 pub(crate) async fn place_order(cx: Call<State>, op: PlaceOrder) -> Result<Order, Error> {
     let offer = offers::offer_now(&cx, &op.service).await?;
@@ -81,24 +80,6 @@ pub(crate) async fn change_subscription(
     let order = Order { order, phase: OrderPhase::Placed, problem: None, created, ..wish };
     store::insert_order(write.tx(), &order, Some(&changes)).await?;
     Ok(write.finish(order).await?)
-}
-
-/// What a change changes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Changes {
-    modules: Option<BTreeSet<String>>,
-    size: Option<String>,
-}
-
-impl Changes {
-    /// The same order with what is to change.
-    pub(crate) fn made_to(&self, order: Order) -> Order {
-        Order {
-            modules: self.modules.clone().unwrap_or(order.modules),
-            size: self.size.clone().unwrap_or(order.size),
-            ..order
-        }
-    }
 }
 
 fn chosen_plan(offer: &Offer, plan: Option<String>) -> Result<String, Error> {

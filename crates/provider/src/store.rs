@@ -6,7 +6,7 @@ use api::provider::{Offer, Order, OrderPhase, Quota};
 use db::On;
 use types::{AccountId, Cursor, Host, InstanceId, Name, OrderId, Timestamp};
 
-use crate::orders::Changes;
+use crate::changes::Changes;
 
 type Kept<T> = Result<T, db::Error>;
 

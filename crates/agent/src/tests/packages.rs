@@ -128,7 +128,7 @@ pub(super) fn signed(service: &str, manifest: &str, bytes: &[u8]) -> DesiredRele
     DesiredRelease {
         manifest: Manifest::parse("mandate.toml", manifest).unwrap(),
         public_key: const_hex::encode(key.verifying_key().as_bytes()),
-        signature: const_hex::encode(&signature.to_bytes()),
+        signature: const_hex::encode(signature.to_bytes()),
         digest,
         service,
     }

@@ -60,7 +60,8 @@ impl Kind {
 /// A failure as it travels: `application/problem+json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
-    /// `about:blank`: the code says more than a page could.
+    /// Where the code is explained: `/problems/CODE` at the platform's own hosts. `about:blank` from
+    /// whoever gives none.
     #[serde(rename = "type", default = "blank")]
     pub reference: String,
     /// The kind in words.
@@ -89,7 +90,7 @@ impl Problem {
     /// A problem of `kind`.
     pub fn new(kind: Kind, code: &str, detail: impl Into<String>) -> Self {
         Self {
-            reference: blank(),
+            reference: format!("/problems/{code}"),
             title: kind.title().into(),
             status: kind.status(),
             kind,

@@ -16,6 +16,7 @@ mod nodes;
 mod operators;
 mod orders;
 mod password;
+mod problems;
 mod queues;
 mod releases;
 mod users;
@@ -39,6 +40,8 @@ pub(crate) fn router() -> Router<Console> {
         .route("/forgot-password", get(password::forgot_page).post(password::forgot))
         .route("/reset-password", get(password::reset_page).post(password::reset))
         .route("/password", get(password::change_page).post(password::change))
+        .route("/problems", get(problems::list))
+        .route("/problems/{code}", get(problems::show))
         .route("/catalogue", get(catalogue::list))
         .route("/catalogue/{service}", get(catalogue::show).post(catalogue::order))
         .merge(of_accounts())

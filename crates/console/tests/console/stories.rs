@@ -308,6 +308,19 @@ async fn what_the_platform_refuses_is_told_kindly() {
 }
 
 #[tokio::test]
+async fn what_a_problem_leads_to_explains_it_to_everybody() {
+    let mut anybody = Browser::new(World::new().console());
+    let problem = Problem::conflict("host_already_taken", "it is taken");
+    anybody.get(&problem.reference).await;
+    assert_eq!(anybody.status, StatusCode::OK);
+    assert!(anybody.body.contains("Choose another one."), "{}", anybody.body);
+    anybody.get("/problems").await;
+    assert!(anybody.body.contains("/problems/host_already_taken"), "{}", anybody.body);
+    anybody.get("/problems/there_is_none").await;
+    assert_eq!(anybody.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
 async fn a_session_that_has_ended_leads_to_the_sign_in() {
     let world = World::new();
     let mut ada = Browser::with_token(world.console(), "old.token.signature");

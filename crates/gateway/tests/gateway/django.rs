@@ -48,9 +48,10 @@ async fn runs(command: &mut Command) {
 async fn sends_the_form(world: &World) -> Answer {
     let request = "GET /topics/1/posts HTTP/1.1\r\nHost: forum.localhost\r\n\
                    X-Forwarded-Proto: https\r\nConnection: close\r\n\r\n";
-    let page = String::from_utf8(world.raw(request.as_bytes()).await).unwrap();
-    let (head, token) = page.split_once("\r\n\r\n").unwrap();
-    let cookie = head.split_once("csrftoken=").unwrap().1.split(';').next().unwrap();
+    let bytes = world.raw(request.as_bytes()).await;
+    let token = Answer::read(&bytes).body;
+    let page = String::from_utf8(bytes).unwrap();
+    let cookie = page.split_once("csrftoken=").unwrap().1.split(';').next().unwrap();
     let body = format!("csrfmiddlewaretoken={token}");
     let cookie = format!("csrftoken={cookie}");
     let origin = ("Origin", "https://forum.localhost");

@@ -74,7 +74,7 @@ async fn who_sends_everything_first_hears_that_they_may_not() {
     assert_eq!(sent_all(&world, "POST /users", "").await.status, 401);
     assert_eq!(sent_all(&world, "PUT /elsewhere", "").await.status, 403);
     let form = "Content-Type: application/x-www-form-urlencoded\r\n";
-    let answer = sent_all(&world, "POST /.mandate/sign-in", form).await;
+    let answer = sent_all(&world, "POST /.mandate/setup", form).await;
     assert_eq!((answer.status, answer.code().as_str()), (413, "form_too_long"));
     assert_eq!(upstream.hits(), 0);
 }

@@ -8,7 +8,7 @@ use super::Arguments;
 
 const GROUPS: [(&str, &[&str]); 7] = [
     ("Run it", &["up", "agent"]),
-    ("Who you are", &["register", "sign-in", "sign-out", "whoami", "account", "user"]),
+    ("Who you are", &["register", "sign-in", "sign-out", "whoami", "password", "account", "user"]),
     ("What you take", &["offer", "order", "instance"]),
     ("Who may do what", &["grant", "revoke", "grants", "can", "permissions", "audit"]),
     ("What it costs", &["bill"]),

@@ -52,8 +52,8 @@ pub(crate) struct UpArgs {
     /// `gateway` is where services ask whose host a request is for
     #[arg(long = "peer", value_name = "PART=URL")]
     pub(crate) peers: Vec<Peer>,
-    /// The mail server that links for new passwords are sent by, smtps://USER:PASSWORD@HOST:465 or
-    /// smtp://HOST:587?tls=required; without one letters are written into the folder `mail`
+    /// The mail server that links for new passwords are sent by, `smtps://USER:PASSWORD@HOST:465` or
+    /// `smtp://HOST:587?tls=required`; without one letters are written into the folder `mail`
     #[arg(long, value_name = "URL", env = "MANDATE_SMTP", hide_env_values = true)]
     pub(crate) smtp: Option<String>,
     /// Whom letters are from; by default `mandate@` and the domain

@@ -87,3 +87,51 @@ fn commands_in(place: &Path, named: &mut BTreeSet<String>) {
         named.extend(spans.filter(|span| !span.contains('\n')).map(str::to_owned));
     }
 }
+
+#[test]
+fn every_code_of_a_problem_is_explained_and_nothing_else_is() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let page = fs::read_to_string(root.join("docs/problems.md")).unwrap();
+    let sections: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    assert!(sections.is_sorted(), "the sections stand in the order of their names");
+    let sources = sources_in(&root.join("crates"));
+    let mut codes = BTreeSet::new();
+    for source in &sources {
+        let program = source.split("#[cfg(test)]").next().unwrap();
+        for begin in ["Kind::", "::invalid(", "::conflict(", "refuse("] {
+            let calls = program.match_indices(begin).map(|(at, _)| &program[at + begin.len()..]);
+            codes.extend(calls.filter_map(code_in));
+        }
+    }
+    assert!(codes.len() > 90, "{codes:?}");
+    let unexplained: Vec<_> =
+        codes.iter().filter(|code| !sections.contains(&code.as_str())).collect();
+    assert!(unexplained.is_empty(), "docs/problems.md has no section for {unexplained:?}");
+    let is_used =
+        |code: &&str| sources.iter().any(|source| source.contains(&format!("\"{code}\"")));
+    let unused: Vec<&&str> = sections.iter().filter(|code| !is_used(code)).collect();
+    assert!(unused.is_empty(), "docs/problems.md explains what nobody says: {unused:?}");
+}
+
+/// The code in what follows `Kind::` or a constructor: a literal in lower case, behind at most the
+/// kind and a status.
+fn code_in(call: &str) -> Option<String> {
+    let (before, rest) = call.split_once('"')?;
+    let few = before.split(',').all(|part| {
+        let part = part.trim().trim_start_matches("StatusCode::");
+        part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    });
+    let (code, _) = rest.split_once('"')?;
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+    (few && !code.is_empty() && code.bytes().all(plain)).then(|| code.to_owned())
+}
+
+fn sources_in(place: &Path) -> Vec<String> {
+    if place.is_dir() {
+        let entries = fs::read_dir(place).unwrap().map(|entry| entry.unwrap().path());
+        let skipped = |path: &Path| path.ends_with("tests") || path.ends_with("benches");
+        return entries.filter(|path| !skipped(path)).flat_map(|path| sources_in(&path)).collect();
+    }
+    let is_source = place.extension().is_some_and(|kind| kind == "rs");
+    if is_source { vec![fs::read_to_string(place).unwrap()] } else { Vec::new() }
+}

@@ -51,6 +51,7 @@ impl Asking {
             ("on", json!(Resource::Account(account))),
             ("digest", json!(digest)),
             ("release", json!(digest)),
+            ("browser", json!(digest)),
             ("manifest", json!(manifest)),
             ("prices", json!(prices)),
             ("book", json!(prices)),

@@ -28,7 +28,7 @@ async fn a_release_survives_a_kill_after_each_durable_step() {
     for steps in 0..STEPS_MAX {
         let release = Publication::new(steps);
         let killed = release.see_through(&mut platform, steps).await;
-        release.check(&operator(&platform).await).await;
+        release.check(&operator(&mut platform).await).await;
         if !killed {
             assert!(steps > 10, "a publication has more durable steps than {steps}");
             platform.stop().await;
@@ -38,11 +38,21 @@ async fn a_release_survives_a_kill_after_each_durable_step() {
     panic!("after {STEPS_MAX} durable steps a publication was still killed");
 }
 
-async fn operator(platform: &Platform) -> Client {
-    let (email, password) = platform.operator();
-    let sign_in = SignIn { email, password: Secret::new(password) };
-    let token = platform.client(None).call(sign_in).await.unwrap().token;
-    platform.client(Some(&token))
+/// Signs in. What else the process does takes steps too, so it may have used up the last one after
+/// the publication was done: then it is started again.
+async fn operator(platform: &mut Platform) -> Client {
+    loop {
+        let (email, password) = platform.operator();
+        let sign_in = SignIn { email, password: Secret::new(password) };
+        match platform.client(None).call(sign_in).await {
+            Ok(signed_in) => return platform.client(Some(&signed_in.token)),
+            Err(problem) => assert!(problem.is_transient(), "{problem}"),
+        }
+        if platform.was_killed() {
+            platform.start().await;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
 }
 
 struct Publication {

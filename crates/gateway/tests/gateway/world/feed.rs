@@ -98,6 +98,8 @@ async fn follow(
     Path(follower): Path<String>,
     Json(question): Json<Value>,
 ) -> Response {
+    // Behind its name it says which process it is.
+    let follower = follower.split('#').next().unwrap().to_owned();
     let applied = question["applied"].as_u64().unwrap();
     let patience = question["wait_millis"].as_u64().unwrap();
     if let Some(away) = is_away(&feed) {

@@ -417,7 +417,13 @@ impl Answer {
         let text = String::from_utf8_lossy(bytes).into_owned();
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
         let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap_or(0);
-        Self { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+        let head = head.to_ascii_lowercase();
+        let body = if head.contains("transfer-encoding: chunked") {
+            joined(body)
+        } else {
+            body.to_owned()
+        };
+        Self { status, head, body }
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
@@ -434,6 +440,20 @@ impl Answer {
     pub(crate) fn seen(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not from a replica: {self:?}"))
     }
+}
+
+/// A body that came in chunks.
+fn joined(mut chunks: &str) -> String {
+    let mut body = String::new();
+    while let Some((length, rest)) = chunks.split_once("\r\n") {
+        let Some(length) = usize::from_str_radix(length, 16).ok().filter(|length| *length > 0)
+        else {
+            break;
+        };
+        body += &rest[..length];
+        chunks = rest[length..].trim_start_matches("\r\n");
+    }
+    body
 }
 
 pub(crate) const FORUM: &str = r#"

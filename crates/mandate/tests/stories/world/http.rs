@@ -33,7 +33,9 @@ impl Answer {
     pub(crate) fn problem(&self) -> api::Problem {
         assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
         let problem: api::Problem = serde_json::from_str(&self.body).unwrap();
-        assert_eq!((problem.reference.as_str(), problem.status), ("about:blank", self.status));
+        let explained = format!("/problems/{}", problem.code);
+        assert!(problem.reference.ends_with(&explained), "{self:?}");
+        assert_eq!(problem.status, self.status);
         assert_eq!(problem.request.unwrap().to_string(), self.header("x-request-id"));
         assert!(!problem.code.is_empty() && !problem.detail.is_empty(), "{self:?}");
         let seconds = problem.retry_after.map(|seconds| seconds.to_string());

@@ -1,0 +1,39 @@
+//! The databases of instances: each its own, with a user of its own.
+
+use api::manifest::Manifest;
+use chassis::Room;
+use types::{InstanceId, Secret};
+
+use crate::{
+    Error, State,
+    store::{self, Stored},
+};
+
+/// Makes an instance's database; making it again changes nothing.
+pub(crate) async fn make_database(room: &Room<State>, stored: &Stored) -> Result<(), Error> {
+    let secret = password(room, stored.instance);
+    Ok(room.state().engine.create(&stored.instance.to_string(), &secret).await?)
+}
+
+/// The password of an instance's database user. It follows from the master key, so it is stored
+/// nowhere and is the same however often the database is made.
+fn password(room: &Room<State>, instance: InstanceId) -> Secret {
+    room.seal().password(&format!("{instance}/database"))
+}
+
+/// A database that only a later release asks for is made when it is first asked for.
+pub(crate) async fn database_url(
+    room: &Room<State>,
+    stored: &Stored,
+    manifest: &Manifest,
+) -> Result<Option<Secret>, Error> {
+    if manifest.database.is_none() {
+        return Ok(None);
+    }
+    if !stored.has_database {
+        make_database(room, stored).await?;
+        store::set_has_database(room.db(), stored.instance).await?;
+    }
+    let name = stored.instance.to_string();
+    Ok(Some(room.state().engine.url(&name, &password(room, stored.instance))))
+}
