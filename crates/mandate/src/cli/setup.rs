@@ -45,7 +45,8 @@ impl SetUp {
         let instance = cx.instance_id(account, &self.which.instance).await?;
         let mut progress = Progress::begin(cx);
         let mut setup = cx.ask(GetSetup { account, instance }).await?;
-        if !self.values.is_empty() || self.defaults {
+        let is_done = matches!(setup.state, InstanceState::SettingUp | InstanceState::Open);
+        if !self.values.is_empty() || self.defaults && !is_done {
             let values = values(&self.values)?;
             may_be_sent(&setup, &values)?;
             setup = cx.ask(SubmitSetup { account, instance, key: None, values }).await?;
