@@ -68,7 +68,7 @@ enum Command {
     SignIn(With<account::SignIn>),
     /// End the session
     SignOut(With<account::SignOut>),
-    /// Passwords: change one's own, or choose a new one by a link
+    /// Passwords: change your own, or choose a new one by a link
     Password(With<reset::Password>),
     /// Say who is signed in
     Whoami(With<account::Whoami>),

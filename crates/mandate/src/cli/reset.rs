@@ -8,7 +8,7 @@ use super::{
     Failure, Outcome, account, context::Context, password::PasswordSource, session, status,
 };
 
-/// Passwords: change one's own, or choose a new one by a link
+/// Passwords: change your own, or choose a new one by a link
 #[derive(Debug, Args)]
 pub(crate) struct Password {
     #[command(subcommand)]

@@ -18,8 +18,8 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     pub(crate) port: u16,
     /// The platform's own domain; `console.` and `api.` below it are its too
-    #[arg(long, value_name = "DOMAIN", default_value = "localhost")]
-    pub(crate) domain: String,
+    #[arg(long, value_name = "DOMAIN", default_value = "localhost", value_parser = domain)]
+    pub(crate) domain: Host,
     /// Where browsers reach the platform if something before it ends TLS, such as
     /// `https://example.com`; its host is the platform's domain
     #[arg(long, value_name = "URL", conflicts_with = "domain")]
@@ -106,6 +106,11 @@ fn address(text: &str) -> Result<String, String> {
         Some(_) => Ok(text.to_owned()),
         None => Err("it is not an address such as `http://10.0.0.4:8080`".to_owned()),
     }
+}
+
+/// Upper and lower case make no difference to browsers.
+fn domain(text: &str) -> Result<Host, String> {
+    text.to_ascii_lowercase().parse().map_err(|wrong: types::NameError| wrong.to_string())
 }
 
 /// None of those that a kernel gives to whoever does not mind which.
@@ -278,6 +283,19 @@ impl UpArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(clap::Parser)]
+    struct Program {
+        #[command(flatten)]
+        up: UpArgs,
+    }
+
+    #[test]
+    fn a_domain_is_served_however_it_is_written() {
+        let read = |domain| <Program as clap::Parser>::try_parse_from(["up", "--domain", domain]);
+        assert_eq!(read("Example.COM").ok().unwrap().up.domain(), "example.com");
+        assert!(read("no name").is_err());
+    }
 
     #[test]
     fn a_public_url_is_scheme_host_and_port() {

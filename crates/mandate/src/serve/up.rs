@@ -3,6 +3,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::Path,
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -62,25 +63,34 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<()> {
     let platform = platform(&args, &house, site);
     let answering =
         answer(&args, &house, Front { listener, platform, site, ending: ending.clone() });
-    let (served, worked) = Box::pin(in_order(answering, node)).await;
+    let done = Box::pin(in_order(answering, node)).await;
     drop(loops);
     house.close().await;
-    served.and(worked)
+    done
 }
 
 /// Answers people, and keeps the node running until nobody is answered any more: replicas must not
-/// end under the requests that are still drained to them.
-async fn in_order<A, B>(
-    answering: impl Future<Output = A>,
-    node: impl AsyncFnOnce(watch::Receiver<bool>) -> B,
-) -> (A, B) {
+/// end under the requests that are still drained to them. Whichever cannot go on ends both: half a
+/// process looks like a whole one to whoever watches it.
+async fn in_order(
+    answering: impl Future<Output = anyhow::Result<()>>,
+    node: impl AsyncFnOnce(watch::Receiver<bool>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let (sender, answered) = watch::channel(false);
     let answering = async {
         let served = answering.await;
         sender.send_replace(true);
         served
     };
-    tokio::join!(answering, node(answered))
+    let working = async { node(answered).await.context("the agent cannot go on") };
+    let (mut answering, mut working) = (pin!(answering), pin!(working));
+    tokio::select! {
+        served = &mut answering => served.and(working.await),
+        worked = &mut working => {
+            worked?;
+            answering.await
+        }
+    }
 }
 
 /// Until this process knows who may do what; both are here, so that is a matter of moments.
@@ -214,12 +224,28 @@ mod tests {
         let answering = async {
             tokio::task::yield_now().await;
             happens("the last request is answered");
+            Ok(())
         };
         let node = async |answered| {
             ended(answered).await;
             happens("replicas are stopped");
+            Ok(())
         };
-        in_order(answering, node).await;
+        in_order(answering, node).await.unwrap();
         assert_eq!(*done.lock().unwrap(), ["the last request is answered", "replicas are stopped"]);
+    }
+
+    #[tokio::test]
+    async fn whoever_cannot_go_on_ends_the_process() {
+        let broken = async |_| anyhow::bail!("its folder is full");
+        let failed = in_order(std::future::pending(), broken).await.unwrap_err();
+        assert_eq!(format!("{failed:#}"), "the agent cannot go on: its folder is full");
+        let answering = async { anyhow::bail!("nobody can connect") };
+        let node = async |answered| {
+            ended(answered).await;
+            Ok(())
+        };
+        let failed = in_order(answering, node).await.unwrap_err();
+        assert_eq!(failed.to_string(), "nobody can connect");
     }
 }

@@ -17,7 +17,8 @@ async fn the_help_is_grouped_and_shows_examples() {
 #[tokio::test]
 async fn what_is_written_wrongly_is_usage() {
     let nowhere = ["agent", "--join", "foo", "--token", "x"];
-    for words in [&["order"][..], &["fly"], &["order", "show", "inst_1"], &nowhere, &[]] {
+    let no_name = ["up", "--domain", "no name"];
+    for words in [&["order"][..], &["fly"], &["order", "show", "inst_1"], &nowhere, &no_name, &[]] {
         let done = Person::new().runs(words).await;
         assert_eq!((done.status, done.out.as_str()), (2, ""), "{words:?}");
         assert!(done.err.contains("--help"), "{}", done.err);
