@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{AccountId, Amount, Digest, Host, InstanceId, Money, Name, Page, Period, Timestamp};
 
+pub use crate::manifest::JOB_MILLISECONDS;
 use crate::{Empty, manifest::Manifest, prices::PriceBook};
 pub use verification::{
     BillVerification, GetVerification, Verification, VerificationState, VerifiedLine,
@@ -224,9 +225,6 @@ pub struct UsageEvent {
     /// What it was, for people: `POST /topics/*/posts` or `migrate`.
     pub note: String,
 }
-
-/// The meter of what jobs took, in milliseconds.
-pub const JOB_MILLISECONDS: &str = "job_milliseconds";
 
 /// A batch was taken, now or before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use api::{
     Problem,
-    billing::{PutSubscription, WithdrawSubscription},
+    billing::WithdrawSubscription,
     configurator::PutInstance,
     provider::{Order, OrderPhase},
 };
@@ -13,6 +13,7 @@ use chassis::{Next, Room};
 use crate::{
     Error, State,
     store::{self, Stored},
+    subscriptions::wish,
 };
 
 const AT_ONCE: u32 = 100;
@@ -83,17 +84,7 @@ async fn settle(room: &Room<State>, order: Order) -> Result<(), Error> {
 }
 
 async fn tell_billing(room: &Room<State>, order: &Order) -> Result<(), Problem> {
-    let put = PutSubscription {
-        account: order.account,
-        instance: order.instance,
-        service: order.service.clone(),
-        host: order.host.clone(),
-        plan: order.plan.clone(),
-        size: order.size.clone(),
-        modules: order.modules.clone(),
-        since: order.created,
-    };
-    room.peers().call(put).await.map(drop)
+    room.peers().call(wish(order)).await.map(drop)
 }
 
 async fn tell_configurator(room: &Room<State>, order: &Order) -> Result<(), Problem> {

@@ -350,7 +350,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("mandate-{name}"));
         let server = std::env::var("MANDATE_TEST_POSTGRES").expect(
             "set MANDATE_TEST_POSTGRES to a server for tests, such as \
-             postgres://admin@127.0.0.1:5432/postgres, or run `cargo xtask test`",
+             postgres://admin@127.0.0.1:5432/postgres, or run `./x test`",
         );
         let mut databases = Vec::new();
         for engine in [db::Engine::sqlite(folder), db::Engine::postgres(&server).unwrap()] {

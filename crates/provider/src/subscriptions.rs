@@ -97,7 +97,7 @@ async fn put_again(room: &Room<State>, orders: &[Order]) -> Result<(), Error> {
 }
 
 /// What billing is told of an order.
-fn wish(order: &Order) -> PutSubscription {
+pub(crate) fn wish(order: &Order) -> PutSubscription {
     PutSubscription {
         account: order.account,
         instance: order.instance,

@@ -12,9 +12,12 @@ use super::{
 /// The most characters that a field of the set-up page takes.
 const MAX_VALUE: usize = 500;
 
+/// The meter of what jobs took, in milliseconds: the platform counts it by itself.
+pub const JOB_MILLISECONDS: &str = "job_milliseconds";
+
 /// Whether a meter's name is one that the platform counts by itself.
 pub(crate) fn is_reserved_meter(name: &str) -> bool {
-    name == crate::billing::JOB_MILLISECONDS
+    name == JOB_MILLISECONDS
 }
 
 impl Manifest {

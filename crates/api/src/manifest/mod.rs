@@ -18,6 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{Name, Permission};
 
+pub use check::JOB_MILLISECONDS;
 pub(crate) use check::is_reserved_meter;
 pub(crate) use faults::suggestion;
 pub use faults::{Fault, Faults};

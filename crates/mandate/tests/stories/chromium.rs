@@ -29,7 +29,7 @@ impl Chromium {
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
-            .expect("install chromium-driver, or run `cargo xtask test`");
+            .expect("install chromium-driver, or run `./x test`");
         // A process of root has no sandbox, and a container little shared memory.
         let arguments = ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage"];
         let profile = format!("--user-data-dir={}", profile.display());

@@ -10,7 +10,7 @@ fn engines() -> [Engine; 2] {
     let pid = std::process::id();
     let server = std::env::var("MANDATE_TEST_POSTGRES").expect(
         "set MANDATE_TEST_POSTGRES to a server for tests, such as \
-         postgres://admin@127.0.0.1:5432/postgres, or run `cargo xtask test`",
+         postgres://admin@127.0.0.1:5432/postgres, or run `./x test`",
     );
     let postgres = Engine::postgres(&server).unwrap().with_prefix(&format!("b{pid}_plans"));
     let folder = std::env::temp_dir().join(format!("mandate-billing-{pid}-plans"));
