@@ -10,7 +10,7 @@ use api::{
     manifest::Level,
 };
 use chassis::{Call, Write};
-use types::{Cursor, Grantable, Page};
+use types::{Grantable, Page};
 
 use crate::{Error, State, store};
 
@@ -62,7 +62,7 @@ pub(crate) async fn list_permissions(
     cx: Call<State>,
     op: ListPermissions,
 ) -> Result<Page<CatalogueEntry>, Error> {
-    let cursor = Cursor { after: op.after, limit: op.limit };
+    let cursor = op.cursor();
     let mut entries = store::catalogue(cx.db(), op.service.as_ref(), &cursor).await?;
     entries.extend(own(op.service.as_ref().map(types::Name::as_str), cursor.key()));
     entries.sort_by(|a, b| a.permission.as_str().cmp(b.permission.as_str()));

@@ -2,7 +2,7 @@
 
 use api::access::{AuditEntry, CheckPermission, Decision, ListAudit, Reason};
 use chassis::Call;
-use types::{Cursor, Page};
+use types::Page;
 
 use crate::{Error, State, grants::account_of, store};
 
@@ -25,7 +25,7 @@ pub(crate) async fn check_permission(
 }
 
 pub(crate) async fn list_audit(cx: Call<State>, op: ListAudit) -> Result<Page<AuditEntry>, Error> {
-    let cursor = Cursor { after: op.after, limit: op.limit };
+    let cursor = op.cursor();
     let rows = store::audit(cx.db(), op.account, &cursor).await?;
     let page = Page::cut(rows, &cursor, |(id, _)| id.clone());
     let items = page.items.into_iter().map(|(_, entry)| entry).collect();

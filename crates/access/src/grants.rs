@@ -8,7 +8,7 @@ use api::{
     },
 };
 use chassis::{Call, Write};
-use types::{AccountId, Cursor, GrantId, Grantable, Page, Principal, Resource};
+use types::{AccountId, GrantId, Grantable, Page, Principal, Resource};
 
 use crate::{
     Error, State,
@@ -124,7 +124,7 @@ fn is_role(grant: &Grant) -> bool {
 }
 
 pub(crate) async fn list_grants(cx: Call<State>, op: ListGrants) -> Result<Page<Grant>, Error> {
-    let cursor = Cursor { after: op.after, limit: op.limit };
+    let cursor = op.cursor();
     let grants = store::grants(cx.db(), Some(op.account), &cursor).await?;
     Ok(Page::cut(grants, &cursor, |grant| grant.grant.to_string()))
 }
@@ -133,7 +133,7 @@ pub(crate) async fn list_platform_grants(
     cx: Call<State>,
     op: ListPlatformGrants,
 ) -> Result<Page<Grant>, Error> {
-    let cursor = Cursor { after: op.after, limit: op.limit };
+    let cursor = op.cursor();
     let grants = store::grants(cx.db(), None, &cursor).await?;
     Ok(Page::cut(grants, &cursor, |grant| grant.grant.to_string()))
 }

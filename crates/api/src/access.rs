@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{
-    AccountId, Digest, GrantId, Grantable, Name, Page, Permission, Principal, RequestId, Resource,
+    AccountId, Digest, GrantId, Grantable, Name, Permission, Principal, RequestId, Resource,
     Timestamp,
 };
 
@@ -17,11 +17,11 @@ operations! { "access":
     /// Withdraws what a release proposed that was never promoted.
     DropCatalogue DELETE "/v1/services/{service}/releases/{release}/permissions" on service by [releases] -> Empty;
     /// Lists every permission there is.
-    ListPermissions GET "/v1/permissions" on platform by [anyone] -> Page<CatalogueEntry>;
+    ListPermissions GET "/v1/permissions" on platform by [anyone] lists CatalogueEntry only [service: Name];
     /// Puts a grant under an id of the caller's choice.
     PutGrant PUT "/v1/grants/{grant}" on platform by [identity, operator] -> Grant;
     /// Lists the grants that are in no account: those on the platform, on services and on nodes.
-    ListPlatformGrants GET "/v1/grants" on platform by [operator] -> Page<Grant>;
+    ListPlatformGrants GET "/v1/grants" on platform by [operator] lists Grant;
     /// Takes back a grant that is in no account. When this returns, everybody has applied it.
     RevokePlatformGrant DELETE "/v1/grants/{grant}" on platform by [operator] -> Revoked;
     /// Lets somebody do something with an account or an instance of it.
@@ -29,11 +29,11 @@ operations! { "access":
     /// Takes a grant back. When this returns, everybody who decides has applied it.
     RevokeGrant DELETE "/v1/accounts/{account}/grants/{grant}" on account by [customer, operator] -> Revoked;
     /// Lists the grants of an account.
-    ListGrants GET "/v1/accounts/{account}/grants" on account by [customer, operator] -> Page<Grant>;
+    ListGrants GET "/v1/accounts/{account}/grants" on account by [customer, operator] lists Grant;
     /// Says whether somebody may do something, and why, or what is missing.
     CheckPermission GET "/v1/accounts/{account}/decisions" on account by [customer, operator] -> Decision;
     /// Lists who granted and revoked what, newest first.
-    ListAudit GET "/v1/accounts/{account}/audit" on account by [customer, operator] -> Page<AuditEntry>;
+    ListAudit GET "/v1/accounts/{account}/audit" on account by [customer, operator] lists AuditEntry;
     /// Asks for the changes after a revision, and acknowledges it.
     FollowChanges PUT "/v1/followers/{follower}" on platform by [platform] -> feed::Changes;
     /// Reads everything that the feed carries.
@@ -84,20 +84,6 @@ pub struct CatalogueEntry {
     pub level: Level,
 }
 
-/// Lists every permission.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ListPermissions {
-    /// Only those of this service.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub service: Option<Name>,
-    /// The `next` of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// How many at most, 1 to 500; 100 if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
-}
-
 /// Puts a grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PutGrant {
@@ -109,17 +95,6 @@ pub struct PutGrant {
     pub given: Grantable,
     /// On what.
     pub on: Resource,
-}
-
-/// Lists the grants that are in no account.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ListPlatformGrants {
-    /// The `next` of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// How many at most, 1 to 500; 100 if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
 }
 
 /// Takes back a grant that is in no account.
@@ -200,19 +175,6 @@ pub struct Revoked {
     pub revision: u64,
 }
 
-/// Lists the grants of an account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ListGrants {
-    /// Which account.
-    pub account: AccountId,
-    /// The `next` of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// How many at most, 1 to 500; 100 if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
-}
-
 /// Asks about a decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckPermission {
@@ -247,19 +209,6 @@ pub struct Reason {
     pub rule: String,
     /// What it says, in words.
     pub note: String,
-}
-
-/// Lists the audit trail.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ListAudit {
-    /// Of which account.
-    pub account: AccountId,
-    /// The `next` of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// How many at most, 1 to 500; 100 if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
 }
 
 /// Somebody changed what somebody may do.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use types::{AccountId, Amount, Digest, Host, InstanceId, Money, Name, Page, Period, Timestamp};
+use types::{AccountId, Amount, Digest, Host, InstanceId, Money, Name, Period, Timestamp};
 
 pub use crate::manifest::JOB_MILLISECONDS;
 use crate::{Empty, manifest::Manifest, prices::PriceBook};
@@ -33,15 +33,15 @@ operations! { "billing":
     /// Takes back what was said of an instance from a moment on, because nobody got it.
     WithdrawSubscription DELETE "/v1/accounts/{account}/instances/{instance}/subscription" on instance by [provider] -> Empty;
     /// Lists what can be taken of services now: what has a price, now and in every version to come.
-    ListPriced GET "/v1/priced" on platform by [provider] -> Page<Priced>;
+    ListPriced GET "/v1/priced" on platform by [provider] -> Vec<Priced>;
     /// Says which of these wishes are not known here, so that they are put again.
     CheckSubscriptions POST "/v1/subscriptions/check" on platform by [provider] -> CheckedSubscriptions;
     /// Takes usage events, in batches of which each counts once.
     RecordUsage POST "/v1/usage" on platform by [gateway, jobs] -> Recorded;
     /// Lists usage that was set aside since it cannot be billed as it came, oldest first.
-    ListSetAside GET "/v1/set-aside" on platform by [operator] -> Page<SetAsideUsage>;
+    ListSetAside GET "/v1/set-aside" on platform by [operator] lists SetAsideUsage;
     /// Lists where usage of a source is missing: gaps that were accepted, and those it waits at.
-    ListUsageGaps GET "/v1/gaps" on platform by [operator] -> Page<UsageGap>;
+    ListUsageGaps GET "/v1/gaps" on platform by [operator] lists UsageGap;
     /// Gives up usage that is missing, so that its source goes on with what it has.
     AcceptUsageGap POST "/v1/gaps" on platform by [operator] -> UsageGap;
     /// Shows the bill of a month; the present month's is a draft.
@@ -54,7 +54,7 @@ operations! { "billing":
     /// Shows how far the latest verification of a bill has come, and what it found.
     GetVerification GET "/v1/accounts/{account}/bill/verification" on account by [customer, operator] -> BillVerification;
     /// Lists usage events of an account, oldest first.
-    ListUsage GET "/v1/accounts/{account}/usage" on account by [customer, operator] -> Page<UsageEvent>;
+    ListUsage GET "/v1/accounts/{account}/usage" on account by [customer, operator] lists UsageEvent only [instance: InstanceId];
 }
 
 /// Puts a version of a service's prices.
@@ -259,17 +259,6 @@ pub struct CheckedSubscriptions {
     pub lacking: Vec<u32>,
 }
 
-/// Lists what was set aside.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ListSetAside {
-    /// The `next` of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// How many at most, 1 to 500; 100 if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
-}
-
 /// Usage that was set aside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SetAsideUsage {
@@ -287,17 +276,6 @@ pub struct SetAsideUsage {
     pub detail: String,
     /// What it says, as far as that can be kept.
     pub usage: UsageEvent,
-}
-
-/// Lists where usage is missing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ListUsageGaps {
-    /// The `next` of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// How many at most, 1 to 500; 100 if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
 }
 
 /// Usage that a source once sent or lost, and that is not here.
@@ -460,20 +438,4 @@ pub struct LineUsage {
     pub quantity: Amount,
     /// What it was.
     pub note: String,
-}
-
-/// Lists usage events.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ListUsage {
-    /// Whose.
-    pub account: AccountId,
-    /// Only of this instance.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instance: Option<InstanceId>,
-    /// The `next` of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// How many at most, 1 to 500; 100 if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use types::{AccountId, Digest, Host, InstanceId, JobId, Name, NodeId, Page, Secret, Timestamp};
+use types::{AccountId, Digest, Host, InstanceId, JobId, Name, NodeId, Secret, Timestamp};
 
 use crate::{
     Empty, feed,
@@ -24,7 +24,7 @@ operations! { "configurator":
     /// Shows an instance.
     GetInstance GET "/v1/accounts/{account}/instances/{instance}" on instance by [customer, operator, access] -> Instance;
     /// Lists the instances of an account.
-    ListInstances GET "/v1/accounts/{account}/instances" on account by [customer, operator] -> Page<Instance>;
+    ListInstances GET "/v1/accounts/{account}/instances" on account by [customer, operator] lists Instance;
     /// Suspends an instance, or lets it go on.
     SetSuspension PUT "/v1/accounts/{account}/instances/{instance}/suspension" on instance by [provider] -> Empty;
     /// Closes an instance for maintenance, or opens it. When this returns, every gateway does so.
@@ -153,19 +153,6 @@ pub struct GetInstance {
     pub account: AccountId,
     /// Which one.
     pub instance: InstanceId,
-}
-
-/// Lists the instances of an account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ListInstances {
-    /// Whose.
-    pub account: AccountId,
-    /// The `next` of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// How many at most, 1 to 500; 100 if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
 }
 
 /// Suspends an instance, or lets it go on.

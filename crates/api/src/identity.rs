@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{
-    AccountId, Digest, Host, Name, NodeId, Page, Principal, Secret, SessionId, Timestamp, UserId,
+    AccountId, Digest, Host, Name, NodeId, Principal, Secret, SessionId, Timestamp, UserId,
 };
 
 use crate::{Empty, feed};
@@ -14,11 +14,11 @@ operations! { "identity":
     /// Shows an account.
     GetAccount GET "/v1/accounts/{account}" on account by [customer, operator, access] -> Account;
     /// Lists all accounts.
-    ListAccounts GET "/v1/accounts" on platform by [operator] -> Page<Account>;
+    ListAccounts GET "/v1/accounts" on platform by [operator] lists Account;
     /// Adds a user to an account. The user may do nothing until something is granted.
     CreateUser POST "/v1/accounts/{account}/users" on account by [customer] -> User;
     /// Lists the users of an account.
-    ListUsers GET "/v1/accounts/{account}/users" on account by [customer, operator] -> Page<User>;
+    ListUsers GET "/v1/accounts/{account}/users" on account by [customer, operator] lists User;
     /// Shows a user.
     GetUser GET "/v1/users/{user}" on platform by [operator, access] -> User;
     /// Proves who one is, and begins a session.
@@ -95,17 +95,6 @@ pub struct Account {
     pub created: Timestamp,
 }
 
-/// Lists all accounts.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ListAccounts {
-    /// The `next` of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// How many at most, 1 to 500; 100 if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
-}
-
 /// Adds a user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CreateUser {
@@ -129,19 +118,6 @@ pub struct User {
     pub email: String,
     /// When they were added.
     pub created: Timestamp,
-}
-
-/// Lists the users of an account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ListUsers {
-    /// Of which account.
-    pub account: AccountId,
-    /// The `next` of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// How many at most, 1 to 500; 100 if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
 }
 
 /// Shows a user.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use types::{AccountId, Digest, Host, InstanceId, Name, OrderId, Page, Timestamp};
+use types::{AccountId, Digest, Host, InstanceId, Name, OrderId, Timestamp};
 
 use crate::{Empty, manifest::Manifest};
 
@@ -16,7 +16,7 @@ operations! { "provider":
     /// Withdraws what a release proposed that was never promoted.
     DropOffer DELETE "/v1/offers/{service}/releases/{release}" on service by [releases] -> Empty;
     /// Lists what is on offer.
-    ListOffers GET "/v1/offers" on platform by [public] -> Page<Offer>;
+    ListOffers GET "/v1/offers" on platform by [public] lists Offer;
     /// Shows what is on offer of one service.
     GetOffer GET "/v1/offers/{service}" on service by [public] -> Offer;
     /// Takes an instance of a service.
@@ -24,7 +24,7 @@ operations! { "provider":
     /// Shows how far an order is.
     GetOrder GET "/v1/accounts/{account}/orders/{order}" on account by [customer, operator] -> Order;
     /// Lists an account's orders, newest first.
-    ListOrders GET "/v1/accounts/{account}/orders" on account by [customer, operator] -> Page<Order>;
+    ListOrders GET "/v1/accounts/{account}/orders" on account by [customer, operator] lists Order;
     /// Takes other modules or another size from now on.
     ChangeSubscription POST "/v1/accounts/{account}/instances/{instance}/subscription" on instance by [customer] -> Order;
     /// Shows how much an account may have.
@@ -79,17 +79,6 @@ pub struct Offer {
     pub manifest: Manifest,
     /// The plans there are.
     pub plans: Vec<String>,
-}
-
-/// Lists what is on offer.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ListOffers {
-    /// The `next` of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// How many at most, 1 to 500; 100 if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
 }
 
 /// Shows what is on offer of one service.
@@ -169,19 +158,6 @@ pub struct GetOrder {
     pub account: AccountId,
     /// Which one.
     pub order: OrderId,
-}
-
-/// Lists an account's orders.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ListOrders {
-    /// Whose.
-    pub account: AccountId,
-    /// The `next` of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// How many at most, 1 to 500; 100 if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
 }
 
 /// Takes other modules or another size. Changes of one instance are made in the order in which they

@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use types::{AccountId, Digest, InstanceId, Name, NodeId, Page, ReplicaId, Timestamp};
+use types::{AccountId, Digest, InstanceId, Name, NodeId, ReplicaId, Timestamp};
 
 use crate::{Empty, feed, manifest::Manifest};
 
@@ -14,11 +14,11 @@ operations! { "releases":
     /// Publishes a release of a service from a stored package, and announces it to everybody.
     PublishRelease POST "/v1/services/{service}/releases" on service by [operator] -> Release;
     /// Lists the releases of a service, the one that was published last first.
-    ListReleases GET "/v1/services/{service}/releases" on service by [operator] -> Page<Release>;
+    ListReleases GET "/v1/services/{service}/releases" on service by [operator] lists Release;
     /// Lists the published services.
-    ListServices GET "/v1/services" on platform by [operator] -> Page<ServiceSummary>;
+    ListServices GET "/v1/services" on platform by [operator] lists ServiceSummary;
     /// Lists the nodes with what each has and runs.
-    ListNodes GET "/v1/nodes" on platform by [operator] -> Page<Node>;
+    ListNodes GET "/v1/nodes" on platform by [operator] lists Node;
     /// Tells what a node has and runs, and asks what it should.
     Heartbeat PUT "/v1/nodes/{node}" on node by [agent] -> Desired;
     /// Asks for the changes after a revision, and acknowledges it.
@@ -128,30 +128,6 @@ pub struct OnNodes {
     pub problem: Option<String>,
 }
 
-/// Lists the releases of a service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ListReleases {
-    /// Of which service.
-    pub service: Name,
-    /// The `next` of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// How many at most, 1 to 500; 100 if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
-}
-
-/// Lists the published services.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ListServices {
-    /// The `next` of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// How many at most, 1 to 500; 100 if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
-}
-
 /// A published service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceSummary {
@@ -165,17 +141,6 @@ pub struct ServiceSummary {
     pub nodes_ready: u32,
     /// How many healthy replicas it has.
     pub replicas_healthy: u32,
-}
-
-/// Lists the nodes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ListNodes {
-    /// The `next` of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// How many at most, 1 to 500; 100 if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
 }
 
 /// A machine.

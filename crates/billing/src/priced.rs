@@ -7,20 +7,20 @@ use api::{
     prices::PriceBook,
 };
 use chassis::Call;
-use types::{Name, Page, Timestamp};
+use types::{Name, Timestamp};
 
 use crate::{Error, State, store};
 
 const SERVICES_MAX: usize = 500;
 
-pub(crate) async fn list_priced(cx: Call<State>, op: ListPriced) -> Result<Page<Priced>, Error> {
+pub(crate) async fn list_priced(cx: Call<State>, op: ListPriced) -> Result<Vec<Priced>, Error> {
     let now = cx.now();
-    let mut items = Vec::new();
+    let mut all = Vec::new();
     for service in op.services.into_iter().take(SERVICES_MAX) {
         let books = store::books_now(cx.db(), &service).await?;
-        items.extend(priced(service, &books, now));
+        all.extend(priced(service, &books, now));
     }
-    Ok(Page { items, next: None })
+    Ok(all)
 }
 
 /// What the version that holds at `now` has a price for, and each later one too: `check_prices`

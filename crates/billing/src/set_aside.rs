@@ -2,7 +2,7 @@
 
 use api::billing::{AcceptUsageGap, ListSetAside, ListUsageGaps, SetAsideUsage, UsageGap};
 use chassis::{Call, Write};
-use types::{Cursor, Page, Timestamp};
+use types::{Page, Timestamp};
 
 use crate::{
     Error, State,
@@ -18,7 +18,7 @@ pub(crate) async fn list_set_aside(
     op: ListSetAside,
 ) -> Result<Page<SetAsideUsage>, Error> {
     let key = key_of(op.after.as_ref())?;
-    let cursor = Cursor { after: op.after, limit: op.limit };
+    let cursor = op.cursor();
     let found = store::set_aside(cx.db(), &key, cursor.rows()).await?;
     let page = Page::cut(found, &cursor, |(key, _)| key.to_string());
     Ok(Page { items: page.items.into_iter().map(|(_, aside)| aside).collect(), next: page.next })
@@ -29,7 +29,7 @@ pub(crate) async fn list_usage_gaps(
     op: ListUsageGaps,
 ) -> Result<Page<UsageGap>, Error> {
     let key = key_of(op.after.as_ref())?;
-    let cursor = Cursor { after: op.after, limit: op.limit };
+    let cursor = op.cursor();
     let found = store::gaps(cx.db(), &key, cursor.rows()).await?;
     let key = |gap: &UsageGap| {
         let source = gap.source.clone();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use api::billing::{ListUsage, RecordUsage, Recorded, RefusedEvent, UsageEvent};
 use chassis::{Call, Write};
-use types::{AccountId, Cursor, InstanceId, Page, Principal, Timestamp};
+use types::{AccountId, InstanceId, Page, Principal, Timestamp};
 
 use crate::{
     Error, State,
@@ -137,7 +137,7 @@ pub(crate) async fn list_usage(cx: Call<State>, op: ListUsage) -> Result<Page<Us
         Some(after) => after.parse()?,
         None => EventKey::before(Timestamp::from_micros(0)),
     };
-    let cursor = Cursor { after: op.after, limit: op.limit };
+    let cursor = op.cursor();
     let events = store::events(cx.db(), op.account, op.instance, &key, cursor.rows()).await;
     let page = Page::cut(events?, &cursor, |(key, _)| key.to_string());
     Ok(Page { items: page.items.into_iter().map(|(_, event)| event).collect(), next: page.next })

@@ -8,7 +8,7 @@ use api::{
     },
 };
 use chassis::{Call, Seal, Write, random_secret};
-use types::{AccountId, Cursor, InstanceId, Page, Resource};
+use types::{AccountId, InstanceId, Page, Resource};
 
 use crate::{
     Error, State,
@@ -150,7 +150,7 @@ pub(crate) async fn list_instances(
     cx: Call<State>,
     op: ListInstances,
 ) -> Result<Page<Instance>, Error> {
-    let cursor = Cursor { after: op.after, limit: op.limit };
+    let cursor = op.cursor();
     let rows = store::instances(cx.db(), op.account, &cursor).await?;
     let page = Page::cut(rows, &cursor, |stored| stored.instance.to_string());
     let one = |stored| shown(cx.state(), cx.seal(), stored, may_set_up(&cx, stored));

@@ -9,7 +9,7 @@ use api::{
     },
 };
 use chassis::{Call, Next, Room};
-use types::{AccountId, Cursor, GrantId, Grantable, Page, Principal, Resource, UserId};
+use types::{AccountId, GrantId, Grantable, Page, Principal, Resource, UserId};
 
 use crate::{Error, State, passwords::For, store};
 
@@ -82,7 +82,7 @@ pub(crate) async fn list_accounts(
     cx: Call<State>,
     op: ListAccounts,
 ) -> Result<Page<Account>, Error> {
-    let cursor = Cursor { after: op.after, limit: op.limit };
+    let cursor = op.cursor();
     let accounts = store::accounts(cx.db(), &cursor).await?;
     Ok(Page::cut(accounts, &cursor, |account| account.account.to_string()))
 }
@@ -92,7 +92,7 @@ pub(crate) async fn get_user(cx: Call<State>, op: GetUser) -> Result<User, Error
 }
 
 pub(crate) async fn list_users(cx: Call<State>, op: ListUsers) -> Result<Page<User>, Error> {
-    let cursor = Cursor { after: op.after, limit: op.limit };
+    let cursor = op.cursor();
     let users = store::users(cx.db(), op.account, &cursor).await?;
     Ok(Page::cut(users, &cursor, |user| user.user.to_string()))
 }

@@ -6,7 +6,7 @@ use api::{
     provider::{DropOffer, GetOffer, ListOffers, Offer, PromoteOffer, PutOffer},
 };
 use chassis::{Call, Room, Write};
-use types::{Cursor, Name, Page};
+use types::{Name, Page};
 
 use crate::{Error, State, store};
 
@@ -34,7 +34,7 @@ pub(crate) async fn drop_offer(cx: &mut Write<State>, op: DropOffer) -> Result<E
 }
 
 pub(crate) async fn list_offers(cx: Call<State>, op: ListOffers) -> Result<Page<Offer>, Error> {
-    let cursor = Cursor { after: op.after, limit: op.limit };
+    let cursor = op.cursor();
     let offers = store::offers(cx.db(), &cursor).await?;
     let page = Page::cut(offers, &cursor, |offer| offer.service.to_string());
     Ok(Page { items: that_can_be_taken(&cx, page.items).await?, next: page.next })
@@ -60,7 +60,7 @@ async fn that_can_be_taken(room: &Room<State>, offers: Vec<Offer>) -> Result<Vec
     let mut shown = Vec::new();
     for some in offers.chunks(ASKED_MAX) {
         let services = some.iter().map(|offer| offer.service.clone()).collect();
-        let priced = room.peers().call(ListPriced { services }).await?.items;
+        let priced = room.peers().call(ListPriced { services }).await?;
         let of = |service: &Name| priced.iter().find(|priced| priced.service == *service);
         shown.extend(some.iter().filter_map(|offer| narrowed(offer, of(&offer.service)?)));
     }

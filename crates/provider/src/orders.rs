@@ -11,7 +11,7 @@ use api::{
     },
 };
 use chassis::Call;
-use types::{Cursor, InstanceId, OrderId, Page};
+use types::{InstanceId, OrderId, Page};
 
 use crate::{Error, State, changes::Changes, hosts, offers, quotas, store};
 
@@ -111,7 +111,7 @@ pub(crate) async fn get_order(cx: Call<State>, op: GetOrder) -> Result<Order, Er
 }
 
 pub(crate) async fn list_orders(cx: Call<State>, op: ListOrders) -> Result<Page<Order>, Error> {
-    let cursor = Cursor { after: op.after, limit: op.limit };
+    let cursor = op.cursor();
     let orders = store::orders(cx.db(), op.account, &cursor).await?;
     Ok(Page::cut(orders, &cursor, |order| order.order.to_string()))
 }

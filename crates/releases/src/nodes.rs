@@ -11,7 +11,7 @@ use api::releases::{
     ReplicaState,
 };
 use chassis::{Call, Next, Room, Write};
-use types::{AccountId, Cursor, Digest, InstanceId, Name, Page, ReplicaId};
+use types::{AccountId, Digest, InstanceId, Name, Page, ReplicaId};
 
 use crate::{
     Error, State, plan,
@@ -219,7 +219,7 @@ pub(crate) async fn forget_the_gone(room: Room<State>) -> Result<Next, Error> {
 }
 
 pub(crate) async fn list_nodes(cx: Call<State>, op: ListNodes) -> Result<Page<Node>, Error> {
-    let cursor = Cursor { after: op.after, limit: op.limit };
+    let cursor = op.cursor();
     let mut nodes = store::nodes(cx.db(), &cursor).await?;
     let now = cx.now();
     for node in &mut nodes {

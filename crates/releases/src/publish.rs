@@ -10,7 +10,7 @@ use api::{
 };
 use chassis::Call;
 use ed25519_dalek::{Signature, VerifyingKey};
-use types::{Cursor, Digest, Page};
+use types::{Digest, Page};
 
 use crate::{
     Error, State, announce, packages,
@@ -79,7 +79,7 @@ pub(crate) async fn list_releases(
     cx: Call<State>,
     op: ListReleases,
 ) -> Result<Page<Release>, Error> {
-    let cursor = Cursor { after: op.after, limit: op.limit };
+    let cursor = op.cursor();
     let releases = store::releases(cx.db(), &op.service, &cursor).await?;
     let page = Page::cut(releases, &cursor, |stored| stored.turn.to_string());
     let nodes = store::alive_nodes(cx.db(), cx.now().minus(ALIVE)).await?;
@@ -125,7 +125,7 @@ pub(crate) async fn list_services(
     cx: Call<State>,
     op: ListServices,
 ) -> Result<Page<ServiceSummary>, Error> {
-    let cursor = Cursor { after: op.after, limit: op.limit };
+    let cursor = op.cursor();
     let services = store::services(cx.db(), &cursor).await?;
     let nodes = store::alive_nodes(cx.db(), cx.now().minus(ALIVE)).await?;
     let plan = planning::plan(&cx).await?;

@@ -104,11 +104,18 @@ pub const fn lower_first_after<const N: usize>(text: &str, dot: usize) -> [u8; N
 }
 
 /// The contents page of a component. See the crate's documentation.
+///
+/// `-> Reply` names what is answered. `lists Item` answers with a page of them instead, and makes
+/// the struct of the operation: what its resource is in, which page, and `only […]` the fields by
+/// which the list can be narrowed.
 macro_rules! operations {
     ($component:literal:
         $($(#[doc = $doc:literal])+
-        $name:ident $method:ident $path:literal on $on:ident by [$($asker:ident),+] -> $reply:ty;)+
+        $name:ident $method:ident $path:literal on $on:ident by [$($asker:ident),+]
+        $(lists $item:ident $(only [$($filter:ident: $kind:ty),+])?)? $(-> $reply:ty)?;)+
     ) => {
+        $(operations! { @list [$($item)?] $on $name [$($doc)+] [$($($($filter: $kind,)+)?)?] })+
+
         $(impl $crate::http::Operation for $name {
             const COMPONENT: &'static str = $component;
             const PERMISSION: &'static str = {
@@ -123,7 +130,7 @@ macro_rules! operations {
             const METHOD: ::http::Method = ::http::Method::$method;
             const PATH: &'static str = $path;
             const ASKERS: &'static [$crate::http::Asker] = &[$(operations!(@asker $asker)),+];
-            type Reply = $reply;
+            type Reply = operations!(@reply $($item)? $(-> $reply)?);
             fn resource(&self) -> ::types::Resource {
                 operations!(@resource self $on)
             }
@@ -140,8 +147,57 @@ macro_rules! operations {
                 askers: <$name as $crate::http::Operation>::ASKERS,
                 summary: concat!($($doc),+),
                 fields: |generator| generator.subschema_for::<$name>(),
-                reply: |generator| generator.subschema_for::<$reply>(),
+                reply: |generator| {
+                    generator.subschema_for::<<$name as $crate::http::Operation>::Reply>()
+                },
             }),+]
+        }
+    };
+
+    (@reply -> $reply:ty) => { $reply };
+    (@reply $item:ident) => { ::types::Page<$item> };
+
+    (@list [] $($operation:tt)*) => {};
+    (@list [$item:ident] platform $name:ident $docs:tt $only:tt) => {
+        operations! { @list $name $docs [Default,] [] $only }
+    };
+    (@list [$item:ident] account $name:ident $docs:tt $only:tt) => {
+        operations! { @list $name $docs [] [account: ::types::AccountId,] $only }
+    };
+    (@list [$item:ident] instance $name:ident $docs:tt $only:tt) => {
+        operations! { @list $name $docs []
+            [account: ::types::AccountId, instance: ::types::InstanceId,] $only }
+    };
+    (@list [$item:ident] service $name:ident $docs:tt $only:tt) => {
+        operations! { @list $name $docs [] [service: ::types::Name,] $only }
+    };
+    (@list $name:ident [$($doc:literal)+] [$($derive:ident,)?]
+        [$($of:ident: $id:ty,)*] [$($filter:ident: $kind:ty,)*]
+    ) => {
+        $(#[doc = $doc])+
+        #[derive(
+            Debug, Clone, PartialEq, Eq, $($derive,)?
+            ::serde::Serialize, ::serde::Deserialize, ::schemars::JsonSchema,
+        )]
+        pub struct $name {
+            $(#[doc = concat!("Of which ", stringify!($of), ".")]
+            pub $of: $id,)*
+            $(#[doc = concat!("Only those of this ", stringify!($filter), ".")]
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub $filter: Option<$kind>,)*
+            /// The `next` of the page before.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub after: Option<String>,
+            /// How many at most, 1 to 500; 100 if absent.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub limit: Option<u32>,
+        }
+
+        impl $name {
+            /// Which page is asked for.
+            pub fn cursor(&self) -> ::types::Cursor {
+                ::types::Cursor { after: self.after.clone(), limit: self.limit }
+            }
         }
     };
 
