@@ -16,9 +16,9 @@ use crate::{
 };
 
 /// All that a component has.
-pub struct Room<S>(Arc<Furniture<S>>);
+pub struct Room<S>(Arc<Inner<S>>);
 
-pub(crate) struct Furniture<S> {
+pub(crate) struct Inner<S> {
     pub(crate) name: &'static str,
     pub(crate) state: S,
     pub(crate) db: db::Db,
@@ -38,11 +38,11 @@ impl<S> Clone for Room<S> {
 }
 
 impl<S> Room<S> {
-    pub(crate) fn new(furniture: Furniture<S>) -> Self {
-        Self(Arc::new(furniture))
+    pub(crate) fn new(inner: Inner<S>) -> Self {
+        Self(Arc::new(inner))
     }
 
-    pub(crate) fn furniture(&self) -> &Furniture<S> {
+    pub(crate) fn inner(&self) -> &Inner<S> {
         &self.0
     }
 
@@ -193,7 +193,7 @@ impl<S> Write<S> {
     }
 
     pub(crate) fn component(&self) -> &'static str {
-        self.room.furniture().name
+        self.room.inner().name
     }
 
     /// What the component keeps in memory.
@@ -242,7 +242,7 @@ impl<S> Write<S> {
     /// Makes it so.
     pub async fn commit(mut self) -> Result<(), Problem> {
         let awaited = self.awaited().await?;
-        let room = self.room.furniture();
+        let room = self.room.inner();
         self.tx.commit().await.map_err(|cause| database_failed(room.name, &cause))?;
         if let Some(revision) = self.revision {
             room.followers.advance(revision);
@@ -261,7 +261,7 @@ impl<S> Write<S> {
         }
         // What is asked for was there before: whoever wrote it may still be waiting for copies.
         let head = feed::head(&mut self.tx).await;
-        head.map(Some).map_err(|cause| database_failed(self.room.furniture().name, &cause))
+        head.map(Some).map_err(|cause| database_failed(self.room.inner().name, &cause))
     }
 
     /// Makes it so together with the answer, such that the same request again gets that answer.

@@ -214,7 +214,7 @@ impl<S: Send + Sync + 'static> Component<S> {
         apply: impl Fn(&Room<S>, Update) + Send + Sync + 'static,
     ) -> Self {
         self.loops.push(Box::new(move |room, house| {
-            let name = format!("{house}.{}", room.furniture().name);
+            let name = format!("{house}.{}", room.inner().name);
             let client = room.peers().clone();
             let freshness = crate::Freshness::default();
             Box::pin(crate::feed::follow::<F>(client, name, freshness, move |update| {

@@ -16,45 +16,45 @@ use crate::{problem_response, relay::Relay};
 
 /// Carries each request to the component that its path begins with. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Directory(Arc<RwLock<HashMap<String, Place>>>);
+pub struct Directory(Arc<RwLock<HashMap<String, Peer>>>);
 
 #[derive(Clone)]
-enum Place {
-    Here(Router),
-    There { remote: Arc<Remote>, relay: Arc<Relay> },
+enum Peer {
+    Local(Router),
+    Remote { remote: Arc<Remote>, relay: Arc<Relay> },
 }
 
 impl Directory {
     /// The component stands in this process.
     pub fn add_local(&self, component: &str, router: Router) {
-        self.add(component, Place::Here(router));
+        self.add(component, Peer::Local(router));
     }
 
     /// The component is at the base address `url`.
     pub fn add_remote(&self, component: &str, url: &str) {
         self.add(
             component,
-            Place::There { remote: Arc::new(Remote::new(url)), relay: Arc::new(Relay::new(url)) },
+            Peer::Remote { remote: Arc::new(Remote::new(url)), relay: Arc::new(Relay::new(url)) },
         );
     }
 
-    fn add(&self, component: &str, place: Place) {
-        let mut places = self.0.write().expect("nobody panics while holding it");
-        places.insert(component.to_owned(), place);
+    fn add(&self, component: &str, peer: Peer) {
+        let mut peers = self.0.write().expect("nobody panics while holding it");
+        peers.insert(component.to_owned(), peer);
     }
 
-    fn find(&self, component: &str) -> Option<Place> {
+    fn find(&self, component: &str) -> Option<Peer> {
         self.0.read().expect("nobody panics while holding it").get(component).cloned()
     }
 
     /// Answers a request from outside, bodies flowing through.
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
         match self.find(component(request.uri())) {
-            Some(Place::Here(router)) => {
+            Some(Peer::Local(router)) => {
                 let Ok(response) = router.oneshot(request).await;
                 response
             }
-            Some(Place::There { relay, .. }) => relay.pass(request).await,
+            Some(Peer::Remote { relay, .. }) => relay.pass(request).await,
             None => problem_response(Problem::not_found("component")),
         }
     }
@@ -69,8 +69,8 @@ impl Transport for Directory {
     fn send(&self, request: Request<Bytes>) -> Sending<'_> {
         let component = component(request.uri());
         match self.find(component) {
-            Some(Place::Here(router)) => Box::pin(async move { Ok(within(router, request).await) }),
-            Some(Place::There { remote, .. }) => {
+            Some(Peer::Local(router)) => Box::pin(async move { Ok(within(router, request).await) }),
+            Some(Peer::Remote { remote, .. }) => {
                 Box::pin(async move { remote.send(request).await })
             }
             None => {

@@ -200,7 +200,7 @@ async fn enter<S, O: Operation>(
     kind: BodyKind,
 ) -> Result<Entered<S, O>, Problem> {
     let room = door.room.clone();
-    let guard = &room.furniture().guard;
+    let guard = &room.inner().guard;
     let caller = guard.authenticate(bearer(&parts.headers)?, O::COMPONENT)?;
     let path: Vec<(&str, &str)> = path.iter().collect();
     // A long body is read only after it has been decided that it is wanted.
@@ -349,7 +349,7 @@ pub(crate) async fn follow_changes<S, F: Feed>(
         ));
     }
     let failed = |cause: db::Error| database_failed(F::COMPONENT, &cause);
-    let followers = &call.room.furniture().followers;
+    let followers = &call.room.inner().followers;
     let lease = Duration::from_secs(lease_seconds.into());
     // Remembered first: one that is not is not answered, and asks again.
     if !followers.knows(follower).map_err(|why| not_followed(follower, why))? {

@@ -12,7 +12,7 @@ use types::{Clock, Secret};
 
 use crate::{
     Component, Directory, Guard, KeyRing, Room, Seal, Signer,
-    call::Furniture,
+    call::Inner,
     component::Task,
     door::{self, Door},
     failure::database_failed,
@@ -136,7 +136,7 @@ impl House {
             tracing::error!(%cause, "no key");
             Problem::internal()
         })?;
-        let room = Room::new(Furniture {
+        let room = Room::new(Inner {
             name,
             state: component.state,
             db,
@@ -163,7 +163,7 @@ impl House {
         let (db, followers) = (room.db().clone(), room.clone());
         waiting.push(Box::pin(lease.keep(db, name, process::this())));
         waiting.push(Box::pin(async move {
-            feed::forget_the_gone(followers.db(), &followers.furniture().followers).await;
+            feed::forget_the_gone(followers.db(), &followers.inner().followers).await;
         }));
         drop(waiting);
         Ok(room)

@@ -64,7 +64,7 @@ where
                 }
             }
             Err(problem) => {
-                tracing::warn!(component = room.furniture().name, what, %problem, "will be tried again");
+                tracing::warn!(component = room.inner().name, what, %problem, "will be tried again");
                 // Whatever changes meanwhile, a step that fails is not tried faster.
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(PAUSE_MAX);

@@ -38,7 +38,7 @@ impl Doubt {
 
 #[derive(Debug)]
 pub(crate) struct Framing {
-    place: Place,
+    state: State,
     line: Vec<u8>,
     /// Something of the line was not kept.
     cut: bool,
@@ -57,7 +57,7 @@ struct Head {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum State {
     Head,
     Body(u64),
     ChunkSize,
@@ -70,29 +70,29 @@ enum Place {
 impl Framing {
     pub(crate) fn new(doubt: Doubt) -> Self {
         let (line, head) = (Vec::new(), Head::default());
-        Self { place: Place::Head, line, cut: false, head, heads: 0, doubt }
+        Self { state: State::Head, line, cut: false, head, heads: 0, doubt }
     }
 
     /// Whether all that was read belongs to requests that were read to their ends.
     pub(crate) fn is_between_requests(&self) -> bool {
-        self.place == Place::Head && !self.head.begun && self.line.is_empty()
+        self.state == State::Head && !self.head.begun && self.line.is_empty()
     }
 
     /// Follows what was read.
     pub(crate) fn follow(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            match &mut self.place {
-                Place::Lost => return,
-                Place::Body(left) | Place::ChunkData(left) => {
+            match &mut self.state {
+                State::Lost => return,
+                State::Body(left) | State::ChunkData(left) => {
                     let skipped = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
                     *left -= skipped as u64;
                     bytes = &bytes[skipped..];
                     if *left == 0 {
-                        let is_chunk = matches!(self.place, Place::ChunkData(_));
-                        self.place = if is_chunk { Place::ChunkEnd } else { Place::Head };
+                        let is_chunk = matches!(self.state, State::ChunkData(_));
+                        self.state = if is_chunk { State::ChunkEnd } else { State::Head };
                     }
                 }
-                Place::Head | Place::ChunkSize | Place::ChunkEnd | Place::Trailers => {
+                State::Head | State::ChunkSize | State::ChunkEnd | State::Trailers => {
                     let end = bytes.iter().position(|byte| *byte == b'\n');
                     let part = &bytes[..end.unwrap_or(bytes.len())];
                     let room = LINE_BYTES_MAX - self.line.len();
@@ -101,8 +101,8 @@ impl Framing {
                     let Some(end) = end else { return };
                     bytes = &bytes[end + 1..];
                     let line = std::mem::take(&mut self.line);
-                    self.place = self.after(line.trim_ascii());
-                    if self.place == Place::Lost {
+                    self.state = self.after(line.trim_ascii());
+                    if self.state == State::Lost {
                         self.doubt.begins_at(self.heads + 1);
                     }
                     self.line = line;
@@ -113,39 +113,39 @@ impl Framing {
         }
     }
 
-    fn after(&mut self, line: &[u8]) -> Place {
-        match self.place {
-            Place::Head if line.is_empty() && self.head.begun => self.after_head(),
-            Place::Head => {
+    fn after(&mut self, line: &[u8]) -> State {
+        match self.state {
+            State::Head if line.is_empty() && self.head.begun => self.after_head(),
+            State::Head => {
                 if self.head.begun {
                     self.read_header(line);
                 }
                 self.head.begun |= !line.is_empty();
-                Place::Head
+                State::Head
             }
-            Place::ChunkSize => match chunk_size(line).filter(|_| !self.cut) {
-                None => Place::Lost,
-                Some(0) => Place::Trailers,
-                Some(size) => Place::ChunkData(size),
+            State::ChunkSize => match chunk_size(line).filter(|_| !self.cut) {
+                None => State::Lost,
+                Some(0) => State::Trailers,
+                Some(size) => State::ChunkData(size),
             },
-            Place::ChunkEnd if line.is_empty() => Place::ChunkSize,
-            Place::Trailers if line.is_empty() => Place::Head,
-            Place::Trailers => Place::Trailers,
-            _ => Place::Lost,
+            State::ChunkEnd if line.is_empty() => State::ChunkSize,
+            State::Trailers if line.is_empty() => State::Head,
+            State::Trailers => State::Trailers,
+            _ => State::Lost,
         }
     }
 
-    fn after_head(&mut self) -> Place {
+    fn after_head(&mut self) -> State {
         self.heads += 1;
         let head = std::mem::take(&mut self.head);
         if head.odd || (head.length.is_some() && head.chunked) {
             self.doubt.begins_at(self.heads);
-            return Place::Lost;
+            return State::Lost;
         }
         match (head.length, head.chunked) {
-            (_, true) => Place::ChunkSize,
-            (None | Some(0), false) => Place::Head,
-            (Some(length), false) => Place::Body(length),
+            (_, true) => State::ChunkSize,
+            (None | Some(0), false) => State::Head,
+            (Some(length), false) => State::Body(length),
         }
     }
 

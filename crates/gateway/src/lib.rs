@@ -25,6 +25,7 @@
 
 mod answer;
 mod bodies;
+mod connections;
 mod cookies;
 mod copies;
 mod framing;
@@ -36,7 +37,6 @@ mod pace;
 mod pages;
 mod patient;
 mod phases;
-mod places;
 mod proxies;
 mod replicas;
 mod server;

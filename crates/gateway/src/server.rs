@@ -21,11 +21,11 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::{
     answer,
+    connections::{Connections, Slot},
     framing::{Doubt, Framing},
     front::Front,
     journal,
     patient::Patient,
-    places::{Place, Places},
 };
 
 /// How long a connection may take for the head of a request, also when it waits for the next one.
@@ -73,13 +73,13 @@ async fn serve(front: &Arc<Front>, listener: TcpListener, shutdown: impl Future<
 }
 
 async fn accept(front: &Arc<Front>, listener: TcpListener, graceful: &GracefulShutdown) {
-    let places = Places::new(front.proxies.clone());
+    let connections = Connections::new(front.proxies.clone());
     loop {
-        let Some(room) = places.room().await else { return };
+        let Some(room) = connections.room().await else { return };
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let Some(place) = places.take(room, peer.ip()) else { continue };
-                let accepted = Accepted { stream, peer, place: Arc::new(place) };
+                let Some(slot) = connections.take(room, peer.ip()) else { continue };
+                let accepted = Accepted { stream, peer, slot: Arc::new(slot) };
                 tokio::spawn(connection(Arc::clone(front), accepted, graceful.watcher()));
             }
             Err(cause) => {
@@ -94,24 +94,24 @@ async fn accept(front: &Arc<Front>, listener: TcpListener, graceful: &GracefulSh
 struct Accepted {
     stream: TcpStream,
     peer: SocketAddr,
-    place: Arc<Place>,
+    slot: Arc<Slot>,
 }
 
 async fn connection(front: Arc<Front>, accepted: Accepted, watcher: Watcher) {
-    let Accepted { stream, peer, place } = accepted;
+    let Accepted { stream, peer, slot } = accepted;
     // Small answers must not wait for the other side's acknowledgement.
     let _ = stream.set_nodelay(true);
     let doubt = Doubt::default();
     let framing = Framing::new(doubt.clone());
     let number = AtomicU64::new(0);
     let service = service_fn(move |request: Request<Incoming>| {
-        let (front, place) = (Arc::clone(&front), Arc::clone(&place));
+        let (front, slot) = (Arc::clone(&front), Arc::clone(&slot));
         let doubtful = doubt.is_about(number.fetch_add(1, Ordering::Relaxed) + 1);
         // A task of its own: a visitor who leaves after having asked does not undo what the
-        // application does, nor its being counted. It keeps its place until it is done.
+        // application does, nor its being counted. It keeps its slot until it is done.
         let answering = tokio::spawn(async move {
             let answer = front.answer(peer.ip(), request, doubtful).await;
-            drop(place);
+            drop(slot);
             answer
         });
         async move { Ok::<_, Infallible>(answering.await.unwrap_or_else(|_| answer::broken())) }

@@ -90,13 +90,13 @@ impl Passwords {
         whose: For,
         work: impl FnOnce() -> Option<T> + Send + 'static,
     ) -> Result<Option<T>, Error> {
-        let (lane, place) = match whose {
+        let (lane, permit) = match whose {
             For::Known => (&self.known, None),
-            For::Stranger(address) => (&self.strangers, Some(self.place(address)?)),
+            For::Stranger(address) => (&self.strangers, Some(self.permit(address)?)),
         };
         let (answer, answered) = oneshot::channel();
         let work: Work = Box::new(move || {
-            let _place = place;
+            let _permit = permit;
             // Whoever has gone meanwhile needs no answer, and costs none.
             if !answer.is_closed() {
                 let _ = answer.send(work());
@@ -106,24 +106,24 @@ impl Passwords {
         answered.await.map_err(|_| Error::Hashing)
     }
 
-    fn place(&self, address: Option<IpAddr>) -> Result<Place, Error> {
+    fn permit(&self, address: Option<IpAddr>) -> Result<Permit, Error> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let of_it = waiting.entry(address).or_default();
         if *of_it >= OF_ONE_ADDRESS_MAX {
             return Err(Error::Busy);
         }
         *of_it += 1;
-        Ok(Place { address, waiting: Arc::clone(&self.waiting) })
+        Ok(Permit { address, waiting: Arc::clone(&self.waiting) })
     }
 }
 
-/// One of an address's places; free again when it is dropped.
-struct Place {
+/// One of an address's permits; free again when it is dropped.
+struct Permit {
     address: Option<IpAddr>,
     waiting: Arc<Mutex<HashMap<Option<IpAddr>, usize>>>,
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(of_it) = waiting.get_mut(&self.address) {
@@ -193,7 +193,7 @@ mod tests {
             }
             going.push((go, asked));
         }
-        assert_eq!(busy, 200 - 2 * OF_ONE_ADDRESS_MAX, "two addresses have their places");
+        assert_eq!(busy, 200 - 2 * OF_ONE_ADDRESS_MAX, "two addresses have their permits");
         let known = passwords.compute(For::Known, || Some("at once")).await.unwrap();
         assert_eq!(known, Some("at once"));
         let other = For::Stranger(Some([192, 0, 2, 9].into()));

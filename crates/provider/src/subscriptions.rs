@@ -25,9 +25,9 @@ const BETWEEN_PAGES: Duration = Duration::from_secs(5);
 const BETWEEN_ROUNDS: Duration = Duration::from_mins(1);
 
 /// How far the round is. It begins anew with the process.
-struct Round(Mutex<Place>);
+struct Round(Mutex<Progress>);
 
-struct Place {
+struct Progress {
     /// The last order that was compared.
     after: String,
     /// When the next page is due.
@@ -36,23 +36,23 @@ struct Place {
 
 impl Round {
     fn begin() -> Self {
-        Self(Mutex::new(Place { after: String::new(), due: Timestamp::from_micros(i64::MIN) }))
+        Self(Mutex::new(Progress { after: String::new(), due: Timestamp::from_micros(i64::MIN) }))
     }
 
-    fn place(&self) -> MutexGuard<'_, Place> {
+    fn progress(&self) -> MutexGuard<'_, Progress> {
         self.0.lock().expect("nobody panics while holding it")
     }
 
     /// After which order to go on, if it is time.
     fn due(&self, now: Timestamp) -> Option<String> {
-        let place = self.place();
-        (place.due <= now).then(|| place.after.clone())
+        let progress = self.progress();
+        (progress.due <= now).then(|| progress.after.clone())
     }
 
     fn go_on(&self, last: Option<&Order>, now: Timestamp) {
         let pause = if last.is_some() { BETWEEN_PAGES } else { BETWEEN_ROUNDS };
         let after = last.map_or_else(String::new, |last| last.order.to_string());
-        *self.place() = Place { after, due: now.plus(pause) };
+        *self.progress() = Progress { after, due: now.plus(pause) };
     }
 }
 

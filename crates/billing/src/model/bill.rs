@@ -50,17 +50,17 @@ pub(crate) fn rate(facts: &Facts) -> Vec<Rated> {
         let Some(prices) = facts.prices.get(&taken.service) else { continue };
         let Some(book) = prices.at(facts.until) else { continue };
         let words = facts.words.get(&taken.service);
-        let desk = Desk { facts, taken, prices, book, words, currency: book.currency };
+        let rating = Rating { facts, taken, prices, book, words, currency: book.currency };
         for kind in [LineKind::Plan, LineKind::Size, LineKind::Module] {
-            desk.time_lines(kind, &mut lines);
+            rating.time_lines(kind, &mut lines);
         }
         let mut used = usage.remove(&taken.instance).unwrap_or_default();
         let jobs = used.remove(JOB_MILLISECONDS);
         for (meter, sums) in used {
-            lines.push(desk.usage_line(LineKind::Meter, meter, sums));
+            lines.push(rating.usage_line(LineKind::Meter, meter, sums));
         }
         if let Some(sums) = jobs {
-            lines.push(desk.usage_line(LineKind::Jobs, JOB_MILLISECONDS, sums));
+            lines.push(rating.usage_line(LineKind::Jobs, JOB_MILLISECONDS, sums));
         }
     }
     lines
@@ -79,8 +79,8 @@ pub(crate) fn totals<'a>(
     Ok(totals.into_values().collect())
 }
 
-/// Where one instance's lines are made.
-pub(super) struct Desk<'a> {
+/// One instance's usage at its prices, from which its lines are made.
+pub(super) struct Rating<'a> {
     pub(super) facts: &'a Facts,
     pub(super) taken: &'a Taken,
     pub(super) prices: &'a Prices,
@@ -101,7 +101,7 @@ pub(super) struct Draft<'n> {
     pub(super) sum: Result<(Amount, Vec<LinePart>), MoneyError>,
 }
 
-impl Desk<'_> {
+impl Rating<'_> {
     /// What a plan is called for people.
     pub(super) fn plan_title<'n>(&'n self, name: &'n str) -> &'n str {
         self.book.plans.get(name).map_or(name, |plan| &plan.title)

@@ -10,13 +10,13 @@ use types::{Amount, Timestamp};
 
 use super::{
     Rated, Source, Terms,
-    bill::{Desk, Draft, part},
+    bill::{Draft, Rating, part},
     meters::Portion,
     timeline::{self, Run, clip, second_of, start_of},
     words::spell,
 };
 
-impl<'a> Desk<'a> {
+impl<'a> Rating<'a> {
     /// Adds the lines of one kind, each with everything that was had under its name.
     pub(super) fn time_lines(&self, kind: LineKind, lines: &mut Vec<Rated>) {
         let runs = timeline::runs(self.taken, self.facts.until, |terms| names(kind, terms));

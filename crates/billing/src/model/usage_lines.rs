@@ -8,7 +8,7 @@ use types::{Amount, MoneyError};
 
 use super::{
     Rated, Source, UsageSum,
-    bill::{Desk, Draft, part},
+    bill::{Draft, Rating, part},
     meters::{self, Portion},
 };
 
@@ -23,7 +23,7 @@ struct Stretch<'a> {
     to: i128,
 }
 
-impl<'a> Desk<'a> {
+impl<'a> Rating<'a> {
     /// A line of what was used of a meter or by jobs, from its sums in any order.
     pub(super) fn usage_line(&self, kind: LineKind, meter: &str, sums: Vec<&UsageSum>) -> Rated {
         let stretches = self.stretches(sums);

@@ -61,10 +61,10 @@ impl Update {
 
 /// How far a copy is, and until when it may be relied on.
 #[derive(Debug, Clone, Default)]
-pub struct Freshness(Arc<Place>);
+pub struct Freshness(Arc<Progress>);
 
 #[derive(Debug, Default)]
-struct Place {
+struct Progress {
     applied: AtomicU64,
     good_until: Mutex<Option<Instant>>,
 }

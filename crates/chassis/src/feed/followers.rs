@@ -13,20 +13,20 @@ const FOLLOWERS_MAX: usize = 1_000;
 
 /// The copies of one feed.
 pub(crate) struct Followers {
-    places: Mutex<HashMap<String, Place>>,
+    followers: Mutex<HashMap<String, Follower>>,
     /// Counts whatever may end somebody's wait.
     moved: watch::Sender<u64>,
     head: watch::Sender<u64>,
 }
 
-struct Place {
+struct Follower {
     /// Which process's copy it is.
     process: String,
     applied: u64,
     expires: Instant,
 }
 
-impl Place {
+impl Follower {
     /// Whether it can be given to `process`: it is its own already, or nobody's any more.
     fn is_free_for(&self, process: &str) -> bool {
         let is_gone = self.expires <= Instant::now() || process::is_dead(&self.process);
@@ -49,30 +49,30 @@ impl Followers {
     /// until then they may still be deciding by what they have.
     pub(crate) fn new(head: u64, known: Vec<String>, lease: Duration) -> Self {
         let expires = Instant::now() + lease;
-        let place = |follower: String| {
+        let entry = |follower: String| {
             let (name, process) = process::of_copy(&follower);
-            (name.to_owned(), Place { process: process.to_owned(), applied: 0, expires })
+            (name.to_owned(), Follower { process: process.to_owned(), applied: 0, expires })
         };
         Self {
-            places: Mutex::new(known.into_iter().map(place).collect()),
+            followers: Mutex::new(known.into_iter().map(entry).collect()),
             moved: watch::Sender::new(0),
             head: watch::Sender::new(head),
         }
     }
 
-    fn places(&self) -> std::sync::MutexGuard<'_, HashMap<String, Place>> {
-        self.places.lock().expect("nobody panics while holding it")
+    fn followers(&self) -> std::sync::MutexGuard<'_, HashMap<String, Follower>> {
+        self.followers.lock().expect("nobody panics while holding it")
     }
 
     /// Whether the copy is known; if it is not, whether it may become so.
     pub(crate) fn knows(&self, follower: &str) -> Result<bool, Refused> {
         let (name, process) = process::of_copy(follower);
-        let places = self.places();
-        match places.get(name) {
-            Some(place) if place.process == process => Ok(true),
-            Some(place) if place.is_free_for(process) => Ok(false),
+        let followers = self.followers();
+        match followers.get(name) {
+            Some(copy) if copy.process == process => Ok(true),
+            Some(copy) if copy.is_free_for(process) => Ok(false),
             Some(_) => Err(Refused::Taken),
-            None if places.len() >= FOLLOWERS_MAX => Err(Refused::Full),
+            None if followers.len() >= FOLLOWERS_MAX => Err(Refused::Full),
             None => Ok(false),
         }
     }
@@ -86,12 +86,13 @@ impl Followers {
     ) -> Result<(), Refused> {
         let (name, process) = process::of_copy(follower);
         let expires = Instant::now() + lease.min(LEASE_MAX);
-        let mut places = self.places();
-        if places.get(name).is_some_and(|place| !place.is_free_for(process)) {
+        let mut followers = self.followers();
+        if followers.get(name).is_some_and(|copy| !copy.is_free_for(process)) {
             return Err(Refused::Taken);
         }
-        places.insert(name.to_owned(), Place { process: process.to_owned(), applied, expires });
-        drop(places);
+        followers
+            .insert(name.to_owned(), Follower { process: process.to_owned(), applied, expires });
+        drop(followers);
         self.moved.send_modify(|count| *count += 1);
         Ok(())
     }
@@ -100,13 +101,13 @@ impl Followers {
     pub(crate) fn forget_the_gone(&self) -> Vec<String> {
         let now = Instant::now();
         let mut gone = Vec::new();
-        self.places().retain(|name, place| {
-            let stays = place.expires > now;
+        self.followers().retain(|name, copy| {
+            let stays = copy.expires > now;
             if !stays {
-                let full = if place.process.is_empty() {
+                let full = if copy.process.is_empty() {
                     String::new()
                 } else {
-                    format!("#{}", place.process)
+                    format!("#{}", copy.process)
                 };
                 gone.push(format!("{name}{full}"));
             }
@@ -138,10 +139,10 @@ impl Followers {
             moved.borrow_and_update();
             let now = Instant::now();
             let first_expiry = self
-                .places()
+                .followers()
                 .values()
-                .filter(|place| place.applied < revision && place.expires > now)
-                .map(|place| place.expires)
+                .filter(|copy| copy.applied < revision && copy.expires > now)
+                .map(|copy| copy.expires)
                 .min();
             let Some(first_expiry) = first_expiry else { return };
             let _ = tokio::time::timeout_at(first_expiry, moved.changed()).await;

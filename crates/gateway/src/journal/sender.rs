@@ -29,7 +29,7 @@ pub(crate) enum SendError {
     #[error("billing does not take the usage: {0}")]
     Billing(#[from] Problem),
     #[error("billing expects event {expected} and not {next} of the journal")]
-    Place { next: u64, expected: u64 },
+    Sequence { next: u64, expected: u64 },
 }
 
 impl SendError {
@@ -40,7 +40,7 @@ impl SendError {
                 problem.kind,
                 Kind::Unavailable | Kind::Exhausted | Kind::Internal | Kind::Unauthenticated
             ),
-            Self::File(_) | Self::Place { .. } => false,
+            Self::File(_) | Self::Sequence { .. } => false,
         }
     }
 }
@@ -122,7 +122,7 @@ async fn send_batch(
     tell_refused(source, place, events, &recorded);
     let next = place.first + events.len() as u64;
     if recorded.next_sequence < next {
-        return Err(SendError::Place { next, expected: recorded.next_sequence });
+        return Err(SendError::Sequence { next, expected: recorded.next_sequence });
     }
     Ok(next)
 }

@@ -24,7 +24,7 @@ use crate::{
 };
 use authenticate::Asker;
 use authorize::Meant;
-use resolve::Place;
+use resolve::Destination;
 
 /// Answers a request, whatever it is.
 pub(crate) async fn pass(
@@ -55,8 +55,8 @@ async fn lead(
     body: Incoming,
 ) -> Result<Response<Body>, Stop> {
     match resolve::resolve(front, visit)? {
-        Place::Platform => Ok(ask_platform(front, visit, body).await),
-        Place::Instance { route, path } => {
+        Destination::Platform => Ok(ask_platform(front, visit, body).await),
+        Destination::Instance { route, path } => {
             hold::hold(front, &route)?;
             if let Some(page) = own::page(&path) {
                 return own::answer(front, visit, &route, page, body).await;

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Where a request leads.
-pub(crate) enum Place {
+pub(crate) enum Destination {
     /// To the platform itself.
     Platform,
     /// To an instance, at a path in its one form.
@@ -26,17 +26,17 @@ pub(crate) enum Place {
     },
 }
 
-pub(crate) fn resolve(front: &Front, visit: &mut Visit) -> Result<Place, Stop> {
+pub(crate) fn resolve(front: &Front, visit: &mut Visit) -> Result<Destination, Stop> {
     let asked = target::host(&mut visit.head)?;
     target::method(&visit.head.method)?;
     let host = match asked {
-        Asked::Address => return Ok(Place::Platform),
-        Asked::Name(host) if is_platform(&front.domain, &host) => return Ok(Place::Platform),
+        Asked::Address => return Ok(Destination::Platform),
+        Asked::Name(host) if is_platform(&front.domain, &host) => return Ok(Destination::Platform),
         Asked::Name(host) => host,
     };
     let path = target::path(&visit.head.uri)?;
     match front.routes.at(&host) {
-        Some(route) => Ok(Place::Instance { route, path }),
+        Some(route) => Ok(Destination::Instance { route, path }),
         None if front.routes.are_fresh() => Err(unknown(&host).into()),
         None => Err(lost_contact().into()),
     }

@@ -16,22 +16,22 @@ const CONNECTIONS_MAX: usize = 8_192;
 /// out. A proxy that the operator named brings everybody's.
 const CONNECTIONS_MAX_FROM_ONE: usize = 2_048;
 
-/// The places that connections take.
+/// The slots that connections take.
 #[derive(Clone)]
-pub(crate) struct Places {
+pub(crate) struct Connections {
     all: Arc<Semaphore>,
     taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
     proxies: Proxies,
 }
 
-/// A place, free again once nobody holds it.
-pub(crate) struct Place {
+/// A slot, free again once nobody holds it.
+pub(crate) struct Slot {
     _permit: OwnedSemaphorePermit,
     peer: IpAddr,
     taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
-impl Places {
+impl Connections {
     pub(crate) fn new(proxies: Proxies) -> Self {
         let all = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         Self { all, taken: Arc::default(), proxies }
@@ -42,19 +42,19 @@ impl Places {
         Arc::clone(&self.all).acquire_owned().await.ok()
     }
 
-    /// A place for `peer`, unless it has enough of them.
-    pub(crate) fn take(&self, permit: OwnedSemaphorePermit, peer: IpAddr) -> Option<Place> {
+    /// A slot for `peer`, unless it has enough of them.
+    pub(crate) fn take(&self, permit: OwnedSemaphorePermit, peer: IpAddr) -> Option<Slot> {
         let mut taken = self.taken.lock().expect("nobody panics while holding it");
         let count = taken.entry(peer).or_default();
         if *count >= CONNECTIONS_MAX_FROM_ONE && !self.proxies.include(peer) {
             return None;
         }
         *count += 1;
-        Some(Place { _permit: permit, peer, taken: Arc::clone(&self.taken) })
+        Some(Slot { _permit: permit, peer, taken: Arc::clone(&self.taken) })
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         let mut taken = self.taken.lock().expect("nobody panics while holding it");
         if let Some(count) = taken.get_mut(&self.peer) {
@@ -73,23 +73,23 @@ mod tests {
     #[tokio::test]
     async fn one_visitor_leaves_room_for_others() {
         let proxy = [127, 0, 0, 3].into();
-        let places = Places::new(Proxies::new(&[ipnet::IpNet::from(proxy)]));
+        let connections = Connections::new(Proxies::new(&[ipnet::IpNet::from(proxy)]));
         let (greedy, other) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into());
         let mut held = Vec::new();
-        while let Some(place) = places.take(places.room().await.unwrap(), greedy) {
-            held.push(place);
+        while let Some(slot) = connections.take(connections.room().await.unwrap(), greedy) {
+            held.push(slot);
         }
         assert_eq!(held.len(), CONNECTIONS_MAX_FROM_ONE);
-        assert!(places.take(places.room().await.unwrap(), other).is_some());
+        assert!(connections.take(connections.room().await.unwrap(), other).is_some());
         let brought = (0..=CONNECTIONS_MAX_FROM_ONE).map(|_| {
-            let permit = Arc::clone(&places.all).try_acquire_owned().unwrap();
-            places.take(permit, proxy).unwrap()
+            let permit = Arc::clone(&connections.all).try_acquire_owned().unwrap();
+            connections.take(permit, proxy).unwrap()
         });
         assert_eq!(brought.collect::<Vec<_>>().len(), CONNECTIONS_MAX_FROM_ONE + 1);
         held.pop();
-        assert!(places.take(places.room().await.unwrap(), greedy).is_some());
+        assert!(connections.take(connections.room().await.unwrap(), greedy).is_some());
         held.clear();
-        assert!(places.taken.lock().unwrap().is_empty());
-        assert_eq!(places.all.available_permits(), CONNECTIONS_MAX);
+        assert!(connections.taken.lock().unwrap().is_empty());
+        assert_eq!(connections.all.available_permits(), CONNECTIONS_MAX);
     }
 }
