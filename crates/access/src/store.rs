@@ -158,6 +158,14 @@ pub(crate) async fn knows_permission(on: impl On, permission: &Permission) -> St
         .map(|found| found.is_some())
 }
 
+/// What a permission of a service allows, in words.
+pub(crate) async fn title(on: impl On, permission: &Permission) -> Stored<Option<String>> {
+    db::query("select title from catalogue where permission = ?")
+        .bind(permission)
+        .optional(on, |row| row.get("title"))
+        .await
+}
+
 /// The entry's id sorts by time; the request's would not be unique.
 pub(crate) async fn insert_audit(
     tx: &mut db::Tx,

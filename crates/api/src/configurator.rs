@@ -25,12 +25,19 @@ operations! { "configurator":
     GetInstance GET "/v1/accounts/{account}/instances/{instance}" on instance by [customer, operator, access] -> Instance;
     /// Lists the instances of an account.
     ListInstances GET "/v1/accounts/{account}/instances" on account by [customer, operator] lists Instance;
+    /// Lists the instances of all accounts.
+    ListAllInstances GET "/v1/instances" on platform by [operator] lists Instance;
+    /// Finds an instance by its id or its host, whosever it is. Whoever may not look at it hears that
+    /// there is none.
+    FindInstance GET "/v1/instances/{name}" on platform by [anyone] -> Instance;
+    /// Says at which hosts instances are: those of one's own account, and those that one may look at.
+    GetHosts POST "/v1/hosts" on platform by [anyone] -> Hosts;
     /// Suspends an instance, or lets it go on.
     SetSuspension PUT "/v1/accounts/{account}/instances/{instance}/suspension" on instance by [provider] -> Empty;
     /// Closes an instance for maintenance, or opens it. When this returns, every gateway does so.
     SetMaintenance PUT "/v1/accounts/{account}/instances/{instance}/maintenance" on instance by [customer, operator] -> Maintenance;
     /// Shows what is to be filled in, or how far the set-up is.
-    GetSetup GET "/v1/accounts/{account}/instances/{instance}/setup" on instance by [customer, gateway] -> Setup;
+    GetSetup GET "/v1/accounts/{account}/instances/{instance}/setup" on instance by [customer, operator, gateway] -> Setup;
     /// Sets an instance up, once, by whoever holds its set-up key.
     SubmitSetup POST "/v1/accounts/{account}/instances/{instance}/setup" on instance by [customer, gateway] -> Setup;
     /// Says how a job of a set-up ended.
@@ -153,6 +160,27 @@ pub struct GetInstance {
     pub account: AccountId,
     /// Which one.
     pub instance: InstanceId,
+}
+
+/// Finds an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FindInstance {
+    /// Its id or its host.
+    pub name: String,
+}
+
+/// Asks at which hosts instances are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GetHosts {
+    /// Which ones, at most 500.
+    pub instances: BTreeSet<InstanceId>,
+}
+
+/// At which hosts instances are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Hosts {
+    /// Those that the caller may know of.
+    pub hosts: BTreeMap<InstanceId, Host>,
 }
 
 /// Suspends an instance, or lets it go on.

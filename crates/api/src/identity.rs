@@ -1,5 +1,7 @@
 //! identity: knows people and machines and proves who is calling.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{
@@ -21,6 +23,9 @@ operations! { "identity":
     ListUsers GET "/v1/accounts/{account}/users" on account by [customer, operator] lists User;
     /// Shows a user.
     GetUser GET "/v1/users/{user}" on platform by [operator, access] -> User;
+    /// Says what people, accounts and nodes are called: those of one's own account, and those that
+    /// one may look at.
+    GetNames POST "/v1/names" on platform by [anyone] -> Names;
     /// Proves who one is, and begins a session.
     SignIn POST "/v1/sessions" on platform by [public] -> SignedIn;
     /// Ends a session of one's own; when this returns its token is worth nothing anywhere.
@@ -118,6 +123,31 @@ pub struct User {
     pub email: String,
     /// When they were added.
     pub created: Timestamp,
+}
+
+/// Asks what people, accounts and nodes are called; at most 500 of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GetNames {
+    /// Which people.
+    #[serde(default)]
+    pub users: BTreeSet<UserId>,
+    /// Which accounts.
+    #[serde(default)]
+    pub accounts: BTreeSet<AccountId>,
+    /// Which nodes.
+    #[serde(default)]
+    pub nodes: BTreeSet<NodeId>,
+}
+
+/// What they are called, as far as the caller may know.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Names {
+    /// How the people sign in.
+    pub users: BTreeMap<UserId, String>,
+    /// The accounts' titles.
+    pub accounts: BTreeMap<AccountId, String>,
+    /// The machines' names.
+    pub nodes: BTreeMap<NodeId, Name>,
 }
 
 /// Shows a user.
@@ -253,6 +283,9 @@ pub struct JoinToken {
     pub token: Secret,
     /// From when on it is worth nothing.
     pub expires: Timestamp,
+    /// Where other machines reach the platform; absent if only this machine does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
 }
 
 /// Makes a machine a node.

@@ -21,6 +21,8 @@ operations! { "releases":
     ListNodes GET "/v1/nodes" on platform by [operator] lists Node;
     /// Tells what a node has and runs, and asks what it should.
     Heartbeat PUT "/v1/nodes/{node}" on node by [agent] -> Desired;
+    /// Says whether an instance is open and answers. When it says so, every gateway leads there.
+    GetReadiness GET "/v1/accounts/{account}/instances/{instance}/readiness" on instance by [customer, operator] -> Readiness;
     /// Asks for the changes after a revision, and acknowledges it.
     FollowChanges PUT "/v1/followers/{follower}" on platform by [platform] -> feed::Changes;
     /// Reads everything that the feed carries.
@@ -185,6 +187,25 @@ pub struct ReleaseReport {
     pub state: ReleaseState,
     /// The end of the build's log, or why it failed; at most 8 KiB.
     pub log: String,
+}
+
+/// Asks whether an instance answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GetReadiness {
+    /// Whose.
+    pub account: AccountId,
+    /// Which one.
+    pub instance: InstanceId,
+}
+
+/// Whether an instance answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Readiness {
+    /// Whether it is open and a replica has answered its health check.
+    pub ready: bool,
+    /// What is waited for if not, as in `it waits for …`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
 }
 
 /// How a replica is.

@@ -17,7 +17,7 @@ use api::{
 };
 use arc_swap::ArcSwap;
 use ed25519_dalek::VerifyingKey;
-use policy::{Action, Policies, Question, Rule};
+use policy::{Action, Policies, Question, Rule, Words};
 use types::{AccountId, Clock, NodeId, Principal, Resource, SessionId};
 
 use crate::{
@@ -213,18 +213,14 @@ impl Guard {
             let detail = format!("`{permission}` needs somebody who is signed in: send a token");
             return Err(Problem::new(Kind::Unauthenticated, "sign_in", detail));
         }
-        let sentence = known.policies.explain(&question).sentence;
+        let words = Words::for_the_asker(&question);
+        let sentence = known.policies.explain(&question, &words).sentence;
         Err(Problem::new(Kind::Denied, "denied", sentence))
     }
 
-    /// Why `principal` may or may not do `permission` on `resource`.
-    pub fn explain(
-        &self,
-        principal: &Principal,
-        permission: &str,
-        resource: &Resource,
-    ) -> policy::Explanation {
-        self.0.known.load().policies.explain(&Question { principal, permission, resource })
+    /// Why somebody may or may not do something, in these words.
+    pub fn explain(&self, question: &Question, words: &Words) -> policy::Explanation {
+        self.0.known.load().policies.explain(question, words)
     }
 
     /// Whether there is such a permission.

@@ -1,14 +1,14 @@
 //! Instances: what each is, and what its gateway is told.
 
 use api::{
-    Empty, Operation as _,
+    Empty, Kind, Operation as _,
     configurator::{
-        GetInstance, Instance, InstanceState, ListInstances, Maintenance, PutInstance, Route,
-        SetMaintenance, SetSuspension, SubmitSetup,
+        FindInstance, GetHosts, GetInstance, Hosts, Instance, InstanceState, ListAllInstances,
+        ListInstances, Maintenance, PutInstance, Route, SetMaintenance, SetSuspension, SubmitSetup,
     },
 };
 use chassis::{Call, Seal, Write, random_secret};
-use types::{AccountId, InstanceId, Page, Resource};
+use types::{AccountId, Cursor, Host, InstanceId, Page, Resource};
 
 use crate::{
     Error, State,
@@ -141,6 +141,38 @@ pub(crate) async fn get_instance(cx: Call<State>, op: GetInstance) -> Result<Ins
     shown(cx.state(), cx.seal(), &stored, may_set_up(&cx, &stored))
 }
 
+/// Who may not look at it learns no more than of one that is not there.
+pub(crate) async fn find_instance(cx: Call<State>, op: FindInstance) -> Result<Instance, Error> {
+    let stored = match (op.name.parse::<InstanceId>(), op.name.parse::<Host>()) {
+        (Ok(instance), _) => store::instance(cx.db(), instance).await?,
+        (_, Ok(host)) => store::instance_at(cx.db(), &host).await?,
+        _ => None,
+    };
+    let stored = stored.ok_or(Error::Missing("instance"))?;
+    let on = Resource::Instance(stored.account, stored.instance);
+    match cx.guard().authorize(&cx.caller, GetInstance::PERMISSION, &on) {
+        Ok(()) => shown(cx.state(), cx.seal(), &stored, may_set_up(&cx, &stored)),
+        Err(problem) if problem.kind == Kind::Unavailable => Err(problem.into()),
+        Err(_) => Err(Error::Missing("instance")),
+    }
+}
+
+/// So many hosts are told at once.
+const HOSTS_MAX: usize = 500;
+
+pub(crate) async fn get_hosts(cx: Call<State>, op: GetHosts) -> Result<Hosts, Error> {
+    if op.instances.len() > HOSTS_MAX {
+        return Err(Error::TooManyNames);
+    }
+    let may_know = |stored: &Stored| {
+        let on = Resource::Instance(stored.account, stored.instance);
+        cx.caller.account == Some(stored.account)
+            || cx.guard().authorize(&cx.caller, GetInstance::PERMISSION, &on).is_ok()
+    };
+    let known = store::instances_with(cx.db(), &op.instances).await?.into_iter().filter(may_know);
+    Ok(Hosts { hosts: known.map(|stored| (stored.instance, stored.host)).collect() })
+}
+
 fn may_set_up(cx: &Call<State>, stored: &Stored) -> bool {
     let on = Resource::Instance(stored.account, stored.instance);
     cx.guard().authorize(&cx.caller, SubmitSetup::PERMISSION, &on).is_ok()
@@ -152,8 +184,25 @@ pub(crate) async fn list_instances(
 ) -> Result<Page<Instance>, Error> {
     let cursor = op.cursor();
     let rows = store::instances(cx.db(), op.account, &cursor).await?;
-    let page = Page::cut(rows, &cursor, |stored| stored.instance.to_string());
-    let one = |stored| shown(cx.state(), cx.seal(), stored, may_set_up(&cx, stored));
+    shown_page(&cx, rows, &cursor)
+}
+
+pub(crate) async fn list_all_instances(
+    cx: Call<State>,
+    op: ListAllInstances,
+) -> Result<Page<Instance>, Error> {
+    let cursor = op.cursor();
+    let rows = store::all_instances(cx.db(), &cursor).await?;
+    shown_page(&cx, rows, &cursor)
+}
+
+fn shown_page(
+    cx: &Call<State>,
+    rows: Vec<Stored>,
+    cursor: &Cursor,
+) -> Result<Page<Instance>, Error> {
+    let page = Page::cut(rows, cursor, |stored| stored.instance.to_string());
+    let one = |stored| shown(cx.state(), cx.seal(), stored, may_set_up(cx, stored));
     let items = page.items.iter().map(one);
     Ok(Page { items: items.collect::<Result<_, _>>()?, next: page.next })
 }

@@ -18,8 +18,9 @@ mod setup;
 mod store;
 
 use api::configurator::{
-    Changes, DropService, GetEnvironment, GetInstance, GetSetup, ListInstances, PromoteService,
-    PutInstance, PutJobResult, PutService, ResolveHost, SetMaintenance, SetSuspension, SubmitSetup,
+    Changes, DropService, FindInstance, GetEnvironment, GetHosts, GetInstance, GetSetup,
+    ListAllInstances, ListInstances, PromoteService, PutInstance, PutJobResult, PutService,
+    ResolveHost, SetMaintenance, SetSuspension, SubmitSetup,
 };
 use chassis::Component;
 use types::{Host, Site};
@@ -66,6 +67,9 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .writes::<PutInstance>(instances::put_instance)
         .reads::<GetInstance>(instances::get_instance)
         .reads::<ListInstances>(instances::list_instances)
+        .reads::<ListAllInstances>(instances::list_all_instances)
+        .reads::<FindInstance>(instances::find_instance)
+        .reads::<GetHosts>(instances::get_hosts)
         .writes::<SetSuspension>(instances::set_suspension)
         .writes::<SetMaintenance>(instances::set_maintenance)
         .reads::<GetSetup>(setup::get_setup)

@@ -25,8 +25,11 @@ pub(crate) async fn get_setup(cx: Call<State>, op: GetSetup) -> Result<Setup, Er
     let manifest = manifest_of(cx.db(), &stored).await?;
     let jobs = store::setup_jobs(cx.db(), op.instance).await?;
     let mut setup = shown(&stored, &manifest, jobs, &BTreeMap::new());
-    if stored.state == InstanceState::SettingUp {
-        look_at_steps(&cx, &mut setup.steps).await;
+    match stored.state {
+        InstanceState::SettingUp => look_at_steps(&cx, &mut setup.steps).await,
+        // Who is told that it is open may go there: every gateway knows.
+        InstanceState::Open => cx.copies_have_all().await?,
+        _ => {}
     }
     // A gateway shows the page to anybody who comes by: how far it is, but not what was printed.
     if !matches!(cx.caller.principal, Principal::User(_)) {
@@ -226,6 +229,11 @@ fn shown(
         field: field.clone(),
         problem: wrong.get(name).cloned(),
     };
+    let known = |name: &String| manifest.setup.iter().any(|(field, _)| field == name);
+    let unknown: Vec<&str> = wrong.keys().filter(|name| !known(name)).map(String::as_str).collect();
+    let unknown = (!unknown.is_empty()).then(|| {
+        format!("there is no field `{}`: leave it out and send the rest", unknown.join("`, `"))
+    });
     let step = |job: SetupJob| SetupStep {
         job: job.job,
         name: job.name,
@@ -237,6 +245,6 @@ fn shown(
         state: stored.state,
         fields: manifest.setup.iter().map(field).collect(),
         steps: jobs.into_iter().map(step).collect(),
-        problem: stored.problem.clone(),
+        problem: unknown.or_else(|| stored.problem.clone()),
     }
 }

@@ -37,6 +37,8 @@ pub(crate) enum Error {
     PublicKey,
     #[error("`{0}` is a part of the platform and gets no token here")]
     Reserved(String),
+    #[error("at most 500 names are told at once: ask for the others by themselves")]
+    TooManyNames,
     #[error("there is no such {0}")]
     Missing(&'static str),
     #[error("the database failed")]
@@ -61,6 +63,7 @@ impl From<Error> for Problem {
                 Self::internal()
             }
             Error::Quota(_) => Self::conflict("users_used_up", detail),
+            Error::TooManyNames => Self::invalid("too_many_names", detail),
             Error::Title => Self::invalid("title", detail),
             Error::PublicKey => Self::invalid("public_key", detail),
             Error::Reserved(_) => Self::invalid("service_reserved", detail),

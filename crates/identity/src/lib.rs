@@ -14,6 +14,7 @@ mod codes;
 mod error;
 mod limits;
 mod mail;
+mod names;
 mod nodes;
 mod passwords;
 mod resets;
@@ -24,7 +25,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use api::identity::{
     ChangePassword, Changes, CreateJoinToken, CreateSignInCode, CreateUser, EndSession, GetAccount,
-    GetUser, IssueServiceToken, JoinNode, ListAccounts, ListUsers, RedeemSignInCode,
+    GetNames, GetUser, IssueServiceToken, JoinNode, ListAccounts, ListUsers, RedeemSignInCode,
     RegisterAccount, RemoveNode, RequestPasswordReset, ResetPassword, SignIn, SignOut, WhoAmI,
 };
 use chassis::{Component, Signer};
@@ -46,6 +47,8 @@ pub struct Config {
     pub users_max: u64,
     /// Where the console is, for links in letters: `http://console.localhost:8080`.
     pub console_url: String,
+    /// Where other machines reach the platform; none if only this machine does.
+    pub join_url: Option<String>,
 }
 
 /// So many letters are on their way at once.
@@ -87,6 +90,7 @@ pub fn component(config: Config, signer: Signer) -> Component<impl Send + Sync +
         .acts::<CreateUser>(accounts::create_user)
         .reads::<GetUser>(accounts::get_user)
         .reads::<ListUsers>(accounts::list_users)
+        .reads::<GetNames>(names::get_names)
         .acts::<SignIn>(sessions::sign_in)
         .acts::<SignOut>(sessions::sign_out)
         .writes::<CreateSignInCode>(codes::create_sign_in_code)

@@ -28,7 +28,8 @@ pub(crate) async fn create_join_token(
     let token = random_secret();
     let expires = cx.now().plus(JOIN_TOKEN);
     store::put_join_token(cx.tx(), &hash(&token), expires).await?;
-    Ok(JoinToken { token, expires })
+    let url = cx.state().config.join_url.clone();
+    Ok(JoinToken { token, expires, url })
 }
 
 pub(crate) async fn join_node(cx: &mut Write<State>, op: JoinNode) -> Result<Joined, Error> {

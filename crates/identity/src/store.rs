@@ -1,6 +1,7 @@
 //! The tables.
 
 mod codes;
+mod names;
 
 use api::identity::{Account, EndedSession, NodeKey, User};
 use db::On;
@@ -9,6 +10,8 @@ use types::{AccountId, Cursor, NodeId, SessionId, Timestamp, UserId};
 pub(crate) use codes::{
     Code, delete_expired_codes, owner_of_session, put_code, signed_in, take_code,
 };
+
+pub(crate) use names::{accounts_with, nodes_with, users_with};
 
 type Stored<T> = Result<T, db::Error>;
 

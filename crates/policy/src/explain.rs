@@ -1,8 +1,8 @@
-//! Why: the decision as a sentence, with the rules behind it and the grant that is missing.
+//! Why: the decision with the rules behind it and the grant that is missing, and in words.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use types::Resource;
+use types::{Principal, Resource};
 
 use crate::{Decision, Policies, Question, policies::Known, words};
 
@@ -28,32 +28,51 @@ pub struct Reason {
     pub note: String,
 }
 
+/// What an explanation calls those that a question is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words {
+    /// Who acts: `ada@bakery.example`.
+    pub who: String,
+    /// What they would do: `add members`.
+    pub act: String,
+    /// Where: `at bakery-forum.localhost`.
+    pub place: String,
+}
+
+impl Words {
+    /// For whoever has asked for themselves, and knows of what.
+    pub fn for_the_asker(question: &Question) -> Self {
+        let who = match question.principal {
+            Principal::User(_) | Principal::Visitor => "you".to_owned(),
+            other => format!("`{other}`"),
+        };
+        let shown: String = question.permission.chars().take(130).collect();
+        let place = format!("on {}", words::near(question.resource));
+        Self { who, act: format!("do `{shown}`"), place }
+    }
+}
+
 impl Policies {
-    /// Decides as [`Policies::decide`] does, and says why.
-    pub fn explain(&self, question: &Question) -> Explanation {
+    /// Decides as [`Policies::decide`] does, and says why in these words.
+    pub fn explain(&self, question: &Question, words: &Words) -> Explanation {
         let Decision { allowed, rules, failed } = self.decide(question);
         let known = self.known(question.permission);
         let reason = |id: String| Reason { note: self.note(&id).to_owned(), id };
         let rules: Vec<Reason> = rules.into_iter().map(reason).collect();
         let unsaid = !allowed && rules.is_empty() && failed.is_empty();
-        let Question { permission, .. } = question;
-        let (who, place) =
-            (words::short_principal(question.principal), words::short_resource(question.resource));
-        let asked = |verb| format!("`{who}` {verb} do `{permission}` on `{place}`");
+        let Words { who, act, place } = words;
+        let may = if allowed { "may" } else { "may not" };
+        let because = |why: &str| format!("{who} {may} {act} {place}, because {why}");
         let sentence = match (known, rules.first(), failed.first()) {
-            (None, ..) => self.unknown(permission),
-            (_, Some(rule), _) if allowed => format!("{}: `{}` permits it", asked("may"), rule.id),
-            (_, Some(rule), _) => {
-                format!("{}: `{}` forbids it: {}", asked("may not"), rule.id, rule.note)
-            }
-            (_, _, Some(id)) => format!(
-                "{}: rule `{id}` cannot be evaluated, and what is not clear is denied until the \
-                 rule is mended or removed",
-                asked("may not")
-            ),
-            (_, None, None) => format!("{}: no rule permits it", asked("may not")),
+            (None, ..) => self.unknown(question.permission),
+            (_, Some(rule), _) => because(&rule.note),
+            (_, _, Some(id)) => because(&format!(
+                "rule `{id}` cannot be evaluated, and what is not clear is denied until the rule \
+                 is mended or removed"
+            )),
+            (_, None, None) => because("nobody has granted it"),
         };
-        let missing = known.filter(|_| unsaid).map(|known| missing(known, question));
+        let missing = known.filter(|_| unsaid).map(|known| missing(known, question, words));
         Explanation { allowed, sentence, rules, missing }
     }
 
@@ -70,7 +89,7 @@ impl Policies {
     }
 }
 
-fn missing(known: &Known, question: &Question) -> String {
+fn missing(known: &Known, question: &Question, words: &Words) -> String {
     let Question { permission, resource, .. } = question;
     let service = permission.split_once('.').map_or("", |(service, _)| service);
     let groups = [
@@ -82,10 +101,9 @@ fn missing(known: &Known, question: &Question) -> String {
     let wider: Vec<String> = wider.map(|(_, given)| format!("or `{given}`")).collect();
     let wider = if wider.is_empty() { String::new() } else { format!(" ({})", wider.join(", ")) };
     let above = match resource {
-        Resource::Instance(..) => " or the account it is in",
+        Resource::Instance(..) => ", or on the account it is in",
         _ => "",
     };
-    let (who, place) =
-        (words::short_principal(question.principal), words::short_resource(resource));
-    format!("a grant of `{permission}`{wider} to `{who}` on `{place}`{above}")
+    let Words { who, place, .. } = words;
+    format!("a grant of `{permission}`{wider} to {who} {place}{above}")
 }

@@ -29,6 +29,6 @@ mod policies;
 mod rule;
 mod words;
 
-pub use explain::{Explanation, Reason};
+pub use explain::{Explanation, Reason, Words};
 pub use policies::{Action, Decision, Policies, PolicyError, Question};
 pub use rule::Rule;

@@ -35,11 +35,7 @@ impl Rule {
         Self {
             id: id.to_owned(),
             text: format!("permit(principal == {who}, {what}, resource in {place});"),
-            note: format!(
-                "`{given}` is granted to `{}` on `{}`",
-                words::short_principal(principal),
-                words::short_resource(on)
-            ),
+            note: format!("there is a grant of `{given}` on {}", words::near(on)),
         }
     }
 

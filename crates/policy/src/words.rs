@@ -98,21 +98,13 @@ pub(crate) fn as_resource(principal: &Principal) -> Option<Resource> {
 pub(crate) fn entity(uid: EntityUid, parents: impl IntoIterator<Item = EntityUid>) -> Entity {
     Entity::new_no_attrs(uid, parents.into_iter().collect::<HashSet<_>>())
 }
-/// A principal as people are told of it: an id says by its prefix what it names.
-pub(crate) fn short_principal(principal: &Principal) -> String {
-    match principal {
-        Principal::User(id) => id.to_string(),
-        Principal::Node(id) => id.to_string(),
-        Principal::Visitor | Principal::Service(_) => principal.to_string(),
-    }
-}
-
-/// A resource as people are told of it.
-pub(crate) fn short_resource(resource: &Resource) -> String {
+/// A resource as it is called by those who have named it.
+pub(crate) fn near(resource: &Resource) -> String {
     match resource {
-        Resource::Account(id) => id.to_string(),
-        Resource::Instance(_, id) => id.to_string(),
-        Resource::Node(id) => id.to_string(),
-        Resource::Platform | Resource::Service(_) => resource.to_string(),
+        Resource::Platform => "the platform".to_owned(),
+        Resource::Account(_) => "the account".to_owned(),
+        Resource::Instance(..) => "the instance".to_owned(),
+        Resource::Service(name) => format!("the service `{name}`"),
+        Resource::Node(_) => "the node".to_owned(),
     }
 }

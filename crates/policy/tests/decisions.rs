@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests, and their helpers stand outside of them")]
 
-use policy::{Action, Explanation, Policies, PolicyError, Question, Reason, Rule};
+use policy::{Action, Explanation, Policies, PolicyError, Question, Reason, Rule, Words};
 use proptest::prelude::*;
 use types::{
     AccountId, Grantable, InstanceId, Name, NodeId, Permission, Principal, Resource, UserId,
@@ -77,7 +77,12 @@ fn explain(
     permission: &str,
     resource: &Resource,
 ) -> Explanation {
-    policies.explain(&Question { principal, permission, resource })
+    let question = Question { principal, permission, resource };
+    policies.explain(&question, &ada_at_the_forum())
+}
+
+fn ada_at_the_forum() -> Words {
+    Words { who: "Ada".into(), act: "add members".into(), place: "at forum.example".into() }
 }
 
 fn grant(policies: &mut Policies, id: &str, to: &Principal, given: &str, on: &Resource) {
@@ -224,13 +229,15 @@ fn a_forbid_wins_and_a_failure_denies() {
     policies.put_rule(forbid_everything("")).unwrap();
     let decision = policies.decide(&question);
     assert!(!decision.allowed && decision.rules == ["freeze"] && decision.failed.is_empty());
-    let sentence = policies.explain(&question).sentence;
-    assert!(sentence.ends_with("`freeze` forbids it: the installation is frozen"), "{sentence}");
+    let sentence = policies.explain(&question, &Words::for_the_asker(&question)).sentence;
+    let frozen = "you may not do `identity.createUser` on the account, because the installation is \
+                  frozen";
+    assert_eq!(sentence, frozen);
 
     policies.put_rule(forbid_everything("when { principal.name == \"eve\" }")).unwrap();
     let decision = policies.decide(&question);
     assert!(!decision.allowed && decision.rules.is_empty() && decision.failed == ["freeze"]);
-    let explanation = policies.explain(&question);
+    let explanation = policies.explain(&question, &ada_at_the_forum());
     assert!(explanation.sentence.contains("rule `freeze` cannot be evaluated"), "{explanation:?}");
     // One more grant would not help.
     assert_eq!(explanation.missing, None);
@@ -276,37 +283,23 @@ fn a_source_speaks_for_itself_alone() {
     assert!(!may(&policies, &ada, "forum.addUsers", &instance("a", "1")));
 }
 
-/// What people are told of a principal or a resource: its own id.
-fn last(text: &impl ToString) -> String {
-    let text = text.to_string();
-    text.rsplit('/').next().unwrap().to_owned()
-}
-
 #[test]
 fn a_yes_names_its_rule_and_a_no_names_the_grant_that_is_missing() {
     let mut policies = installation();
     let (ada, on) = (user("ada"), instance("a", "1"));
     let no = explain(&policies, &ada, "forum.addUsers", &on);
-    let (who, place) = (last(&ada), last(&on));
-    assert_eq!(
-        no.sentence,
-        format!("`{who}` may not do `forum.addUsers` on `{place}`: no rule permits it")
-    );
-    let missing = format!(
-        "a grant of `forum.addUsers` (or `forum.*`, or `owner`) to `{who}` \
-         on `{place}` or the account it is in"
-    );
-    assert_eq!(no.missing, Some(missing));
+    let sentence = "Ada may not add members at forum.example, because nobody has granted it";
+    assert_eq!(no.sentence, sentence);
+    let missing = "a grant of `forum.addUsers` (or `forum.*`, or `owner`) to Ada at forum.example, \
+                   or on the account it is in";
+    assert_eq!(no.missing.as_deref(), Some(missing));
     assert!(!no.allowed && no.rules.is_empty());
 
     grant(&mut policies, "g1", &ada, "forum.*", &account("a"));
     let yes = explain(&policies, &ada, "forum.addUsers", &on);
-    let note = format!("`forum.*` is granted to `{who}` on `{}`", last(&account("a")));
-    assert_eq!(
-        yes.sentence,
-        format!("`{who}` may do `forum.addUsers` on `{place}`: `g1` permits it")
-    );
-    assert_eq!(yes.rules, [Reason { id: "g1".into(), note }]);
+    let note = "there is a grant of `forum.*` on the account";
+    assert_eq!(yes.sentence, format!("Ada may add members at forum.example, because {note}"));
+    assert_eq!(yes.rules, [Reason { id: "g1".into(), note: note.into() }]);
     assert!(yes.allowed && yes.missing.is_none());
 }
 

@@ -28,6 +28,8 @@ pub(crate) enum Error {
     Starting,
     #[error("the report is too long: at most 200 releases and 2,000 replicas")]
     Report,
+    #[error("there is no such instance")]
+    NoInstance,
     #[error("there is no such service")]
     NoService,
     #[error("the database failed")]
@@ -53,6 +55,7 @@ impl From<Error> for Problem {
             Error::OtherPublisher(_) => Self::new(Kind::Denied, "other_publisher", detail),
             Error::Starting => Self::unavailable(detail, 1),
             Error::Report => Self::invalid("report", detail),
+            Error::NoInstance => Self::not_found("instance"),
             Error::NoService => Self::not_found("service"),
             Error::Database(cause) => chassis::database_failed("releases", &cause),
             Error::Refused(problem) => problem,

@@ -13,6 +13,7 @@ mod packages;
 mod plan;
 mod planning;
 mod publish;
+mod readiness;
 mod store;
 
 use std::path::PathBuf;
@@ -20,8 +21,8 @@ use std::path::PathBuf;
 use api::{
     configurator,
     releases::{
-        Changes, GetPackage, Heartbeat, ListNodes, ListReleases, ListServices, PACKAGE_BYTES_MAX,
-        PublishRelease, PutPackage,
+        Changes, GetPackage, GetReadiness, Heartbeat, ListNodes, ListReleases, ListServices,
+        PACKAGE_BYTES_MAX, PublishRelease, PutPackage,
     },
 };
 use chassis::Component;
@@ -72,6 +73,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .reads::<ListReleases>(publish::list_releases)
         .reads::<ListServices>(publish::list_services)
         .reads::<ListNodes>(nodes::list_nodes)
+        .reads::<GetReadiness>(readiness::get_readiness)
         .acts::<Heartbeat>(nodes::heartbeat)
         .feeds::<Changes>()
         .follows::<configurator::Changes>(|room, update| room.state().planning.apply(&update))

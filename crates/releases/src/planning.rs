@@ -67,6 +67,13 @@ impl Planning {
         self.look_again();
     }
 
+    /// An instance as the configurator tells of it.
+    pub(crate) fn route(&self, instance: InstanceId) -> Result<Option<Arc<Route>>, Error> {
+        let routes = self.routes.read().expect("nobody panics while holding it");
+        let routes = routes.as_ref().ok_or(Error::Starting)?;
+        Ok(routes.get(&instance.to_string()).cloned())
+    }
+
     /// Wakes who waits for another plan.
     pub(crate) fn look_again(&self) {
         self.changed.send_replace(());

@@ -283,6 +283,19 @@ pub(crate) async fn replicas(tx: &mut db::Tx, node: NodeId) -> Result<Vec<(Repli
         .await
 }
 
+/// Whether the gateways were told of any of them.
+pub(crate) async fn any_told(on: &db::Db, replicas: &[ReplicaId]) -> Result<bool> {
+    for replicas in replicas.chunks(100) {
+        let places = vec!["?"; replicas.len()].join(", ");
+        let text = format!("select id from replica where id in ({places}) limit 1");
+        let query = replicas.iter().fold(db::query(&text), |query, id| query.bind(*id));
+        if query.optional(on, |_| Ok(())).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Answers whether it is that node's; another node's stays as it is.
 pub(crate) async fn put_replica(
     tx: &mut db::Tx,

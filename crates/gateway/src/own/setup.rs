@@ -60,7 +60,8 @@ pub(super) async fn submit(
     let desk = front.desk()?;
     let setup = front.client.call(operation).await?;
     drop(desk);
-    if setup.fields.iter().any(|field| field.problem.is_some()) {
+    // It has not begun: the page says why.
+    if matches!(setup.state, InstanceState::AwaitingSetup | InstanceState::Failed) {
         return Ok(page(&setup, key.as_deref(), &values, StatusCode::UNPROCESSABLE_ENTITY));
     }
     // Sending it again, as by reloading the page, is then only looking.

@@ -82,6 +82,17 @@ async fn what_is_wrong_is_said_beside_the_field_and_what_was_written_stays() {
 }
 
 #[tokio::test]
+async fn what_is_not_asked_for_is_refused_on_the_page() {
+    let world = waiting().await;
+    let filled = "name=Ada&admin_email=ada%40example.com&secret=hunter2hunter2&nonsense=3";
+    let answer = send(&world, SETUP, filled).await;
+    assert_eq!(answer.status, 422, "{answer:?}");
+    assert!(answer.body.contains("here is no field <code>nonsense</code>"), "{}", answer.body);
+    assert!(answer.body.contains("value=\"Ada\""), "what was written stays: {}", answer.body);
+    assert!(world.peers.setup.lock().unwrap().submitted.is_empty());
+}
+
+#[tokio::test]
 async fn a_form_is_a_form_of_decent_size() {
     let world = waiting().await;
     let line = format!("POST {SETUP}");

@@ -209,7 +209,7 @@ async fn somebody_who_looks_at_a_page_is_led_to_sign_in() {
     let headers = [PAGE, ("Authorization", bearer.as_str())];
     let answer = world.ask("GET /admin/x", "forum.localhost", &headers, "").await;
     assert_eq!(answer.status, 403);
-    assert!(answer.body.contains("no rule permits it"), "{}", answer.body);
+    assert!(answer.body.contains("nobody has granted it"), "{}", answer.body);
 }
 
 #[tokio::test]

@@ -193,7 +193,10 @@ fn stages<'a>(
             "it is explained, for checkPermission",
             Box::new(move || {
                 let CheckPermission { principal, permission, on, .. } = question;
-                answered(&guard.explain(principal, permission.as_str(), on))
+                let permission = permission.as_str();
+                let question = policy::Question { principal, permission, resource: on };
+                let words = policy::Words::for_the_asker(&question);
+                answered(&guard.explain(&question, &words))
             }),
         ),
         stage(

@@ -12,7 +12,7 @@ use api::{
     manifest::Manifest,
     releases::{ReplicaAddress, ServiceRelease},
 };
-use chassis::{House, HouseConfig};
+use chassis::{Caller, House, HouseConfig};
 use tokio::task::JoinSet;
 use types::{
     AccountId, Digest, InstanceId, NodeId, Permission, Principal, ReplicaId, Resource, Secret,
@@ -55,9 +55,14 @@ impl Platform {
             clock: Arc::new(SystemClock),
         })?;
         let mail = identity::Mail::new(data.join("mail"), "mandate@localhost", None)?;
-        let console_url = String::new();
-        let identity =
-            identity::Config { data: data.to_owned(), mail, users_max: 1_000, console_url };
+        let (console_url, join_url) = (String::new(), None);
+        let identity = identity::Config {
+            data: data.to_owned(),
+            mail,
+            users_max: 1_000,
+            console_url,
+            join_url,
+        };
         house.mount(identity::component(identity, house.signer("identity")?)).await?;
         house.mount(access::component(access::Config { grants_max: 5_000 })).await?;
         house.mount(provider::component(provider::Config { domain: "localhost".into() })).await?;
@@ -131,8 +136,9 @@ async fn customer(house: &House) -> anyhow::Result<Customer> {
 
 /// Returns once the grant that makes the first user the account's owner is known here.
 async fn owns(house: &House, user: UserId, account: AccountId) -> anyhow::Result<()> {
-    let (principal, on) = (Principal::User(user), Resource::Account(account));
-    let allowed = || house.guard().explain(&principal, "access.checkPermission", &on).allowed;
+    let caller = Caller { principal: Principal::User(user), account: Some(account), session: None };
+    let on = Resource::Account(account);
+    let allowed = || house.guard().authorize(&caller, "access.checkPermission", &on).is_ok();
     wait_for("the owner's grant", async || Ok(allowed())).await
 }
 

@@ -10,6 +10,7 @@ use super::{AgentArgs, arguments::PortRange, ended, ending, lock, log};
 /// Runs a node until it is asked to end.
 pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
     log();
+    check_listening(&args).await?;
     let _lock = lock::take(&args.data, "agent")?;
     let ending = ending()?;
     if args.token.is_none() && !args.data.join("node.id").exists() {
@@ -27,6 +28,31 @@ pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
         ports: args.replica_ports,
     };
     node.run(ended(ending)).await
+}
+
+/// A gateway on another machine that is told of a loopback address would lead to itself.
+async fn check_listening(args: &AgentArgs) -> anyhow::Result<()> {
+    if !args.listen_ip.is_loopback() || is_here(&args.join).await {
+        return Ok(());
+    }
+    anyhow::bail!(
+        "the platform at {} is on another machine and cannot reach replicas at {}: say with \
+         `--listen-ip` at which address of this machine it reaches them",
+        args.join,
+        args.listen_ip
+    )
+}
+
+/// Whether an address leads to this machine; one that cannot be found out about may.
+async fn is_here(url: &str) -> bool {
+    let Some(host) = url.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_owned))
+    else {
+        return true;
+    };
+    let host = host.trim_matches(['[', ']']);
+    let Ok(found) = tokio::net::lookup_host((host, 0)).await else { return true };
+    let ours = found.map(|address| std::net::UdpSocket::bind((address.ip(), 0)).is_ok());
+    ours.reduce(|one, another| one || another).unwrap_or(true)
 }
 
 /// What an agent is told.

@@ -1,7 +1,11 @@
 //! What a process of the platform can be told.
 
 use std::{
-    collections::BTreeSet, net::SocketAddr, ops::RangeInclusive, path::PathBuf, str::FromStr,
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    path::PathBuf,
+    str::FromStr,
 };
 
 use clap::{Args, ValueEnum};
@@ -14,9 +18,9 @@ pub(crate) struct UpArgs {
     /// Where everything is kept: databases, keys, packages, journals; made if it is not there
     #[arg(long, value_name = "DIR", default_value = ".mandate/data", env = "MANDATE_DATA")]
     pub(crate) data: PathBuf,
-    /// The port at which browsers reach the gateway; 0 takes a free one
-    #[arg(long, value_name = "PORT", default_value_t = 8080)]
-    pub(crate) port: u16,
+    /// The port at which browsers reach the gateway, 8080 if absent; 0 takes a free one
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Option<u16>,
     /// The platform's own domain; `console.` and `api.` below it are its too
     #[arg(long, value_name = "DOMAIN", default_value = "localhost", value_parser = domain)]
     pub(crate) domain: Host,
@@ -24,6 +28,10 @@ pub(crate) struct UpArgs {
     /// `https://example.com`; its host is the platform's domain
     #[arg(long, value_name = "URL", conflicts_with = "domain")]
     pub(crate) public_url: Option<PublicUrl>,
+    /// Where other machines reach the platform to join it as nodes, such as `http://10.0.0.4:8080`;
+    /// by default `--public-url`, or the address that is listened at if others can reach it
+    #[arg(long, value_name = "URL", value_parser = address)]
+    pub(crate) advertise: Option<String>,
     /// The addresses of what stands before the gateway, such as `10.0.0.0/8`: what it says in
     /// `X-Forwarded-For` and `X-Forwarded-Proto` is believed
     #[arg(long, value_name = "CIDR,…", value_delimiter = ',', value_parser = net)]
@@ -90,7 +98,7 @@ pub(crate) struct AgentArgs {
     pub(crate) name: Option<types::Name>,
     /// The address at which replicas listen: one that the gateways reach
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
-    pub(crate) listen_ip: std::net::IpAddr,
+    pub(crate) listen_ip: IpAddr,
     /// The ports at which replicas listen, each at one of its own
     #[arg(long, value_name = "FIRST-LAST", default_value = REPLICA_PORTS)]
     pub(crate) replica_ports: PortRange,
@@ -105,6 +113,16 @@ fn address(text: &str) -> Result<String, String> {
     match uri.filter(fits) {
         Some(_) => Ok(text.to_owned()),
         None => Err("it is not an address such as `http://10.0.0.4:8080`".to_owned()),
+    }
+}
+
+/// Whether other machines reach `url`: not if it leads each machine to itself, or to any.
+pub(crate) fn is_reached_from_elsewhere(url: &str) -> bool {
+    let uri = url.parse::<http::Uri>().ok();
+    let Some(host) = uri.as_ref().and_then(http::Uri::host) else { return false };
+    match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(ip) => !ip.is_loopback() && !ip.is_unspecified(),
+        Err(_) => host != "localhost" && !host.ends_with(".localhost"),
     }
 }
 
@@ -229,7 +247,7 @@ impl FromStr for PublicUrl {
 
 /// A range of addresses, or a single one.
 fn net(text: &str) -> Result<IpNet, String> {
-    let one = || text.parse::<std::net::IpAddr>().map(IpNet::from);
+    let one = || text.parse::<IpAddr>().map(IpNet::from);
     text.parse().or_else(|_| one()).map_err(|_| {
         format!("`{text}` is not a range of addresses such as `10.0.0.0/8`, nor an address")
     })
@@ -264,14 +282,47 @@ impl UpArgs {
         })
     }
 
+    /// The port at which browsers reach the gateway.
+    pub(crate) fn port(&self) -> u16 {
+        self.port.unwrap_or(8080)
+    }
+
+    /// What cannot be meant together, as a sentence. For a process without the gateway `--port` says
+    /// where that is, and `--listen` where the process is.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        match (self.port, self.listen) {
+            (Some(port), Some(listen)) if self.parts().contains(&Part::Gateway) => Err(format!(
+                "`--listen {listen}` says the gateway's port already: leave `--port {port}` out"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Where other machines reach the platform from outside, as far as that can be known of a
+    /// process that listens at `here`.
+    fn join_url(&self, here: SocketAddr, site: Site) -> Option<String> {
+        let gateway = || match self.peer(Part::Gateway) {
+            Some(url) => Some(url.to_owned()),
+            None => self.parts().contains(&Part::Gateway).then(|| format!("http://{here}")),
+        };
+        let public = || self.public_url.as_ref().map(|url| site.origin(&url.domain));
+        let reached = || gateway().filter(|url| is_reached_from_elsewhere(url));
+        self.advertise.clone().or_else(public).or_else(reached)
+    }
+
     /// What identity is told.
-    pub(crate) fn identity(&self, site: Site) -> anyhow::Result<identity::Config> {
+    pub(crate) fn identity(
+        &self,
+        here: SocketAddr,
+        site: Site,
+    ) -> anyhow::Result<identity::Config> {
         let from = self.mail_from.clone().unwrap_or_else(|| format!("mandate@{}", self.domain()));
         let mail = identity::Mail::new(self.data.join("mail"), &from, self.smtp.as_deref())?;
         let (scheme, port) = (site.scheme(), site.port_suffix());
         let console_url = format!("{scheme}://console.{}{port}", self.domain());
         let (data, users_max) = (self.data.clone(), self.users_per_account);
-        Ok(identity::Config { data, mail, users_max, console_url })
+        let join_url = self.join_url(here, site);
+        Ok(identity::Config { data, mail, users_max, console_url, join_url })
     }
 
     /// Where a part is that is not in this process.
@@ -324,6 +375,44 @@ mod tests {
             let problem = read(wrong).unwrap_err();
             assert!(problem.contains("such as `https://example.com`"), "{problem}");
         }
+    }
+
+    #[test]
+    fn one_port_is_said_once() {
+        let up = |words: &[&str]| {
+            let words = [&["up"], words].concat();
+            <Program as clap::Parser>::try_parse_from(words).ok().unwrap().up
+        };
+        let both = ["--listen", "127.0.0.1:7000", "--port", "9000"];
+        let refused = up(&both).check().unwrap_err();
+        assert!(refused.contains("leave `--port 9000` out"), "{refused}");
+        assert_eq!(up(&both[..2]).check(), Ok(()));
+        assert_eq!(up(&both[2..]).check(), Ok(()));
+        // Here the port is the gateway's, which is elsewhere.
+        assert_eq!(up(&[&both[..], &["--only", "billing"]].concat()).check(), Ok(()));
+    }
+
+    #[test]
+    fn other_machines_are_told_an_address_that_they_reach() {
+        let told = |here: &str, words: &[&str]| {
+            let words = [&["up"], words].concat();
+            let up = <Program as clap::Parser>::try_parse_from(words).ok().unwrap().up;
+            let here: SocketAddr = here.parse().unwrap();
+            up.join_url(here, up.site(here.port()))
+        };
+        let at = |url: &str| Some(url.to_owned());
+        assert_eq!(told("127.0.0.1:8080", &[]), None);
+        assert_eq!(told("[::1]:8080", &[]), None);
+        assert_eq!(told("0.0.0.0:8080", &[]), None);
+        assert_eq!(told("10.0.0.4:8080", &[]), at("http://10.0.0.4:8080"));
+        let public = ["--public-url", "https://example.com"];
+        assert_eq!(told("127.0.0.1:8080", &public), at("https://example.com"));
+        let advertise = ["--advertise", "http://10.0.0.4:8080"];
+        let all = [&public[..], &advertise].concat();
+        assert_eq!(told("0.0.0.0:8080", &all), at("http://10.0.0.4:8080"));
+        let apart = ["--only", "identity", "--peer", "gateway=http://10.0.0.5:80"];
+        assert_eq!(told("10.0.0.4:7000", &apart), at("http://10.0.0.5:80"));
+        assert_eq!(told("10.0.0.4:7000", &apart[..2]), None);
     }
 
     #[test]

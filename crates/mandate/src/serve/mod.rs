@@ -7,7 +7,7 @@ mod lock;
 mod up;
 
 pub(crate) use agent::agent;
-pub(crate) use arguments::{AgentArgs, UpArgs};
+pub(crate) use arguments::{AgentArgs, UpArgs, is_reached_from_elsewhere};
 pub(crate) use up::up;
 
 use std::io::IsTerminal as _;

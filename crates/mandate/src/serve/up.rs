@@ -37,12 +37,12 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<()> {
     let parts = args.parts();
     let listener = listen(&args).await?;
     let here = listener.local_addr()?;
-    let port = if parts.contains(&Part::Gateway) { here.port() } else { args.port };
+    let port = if parts.contains(&Part::Gateway) { here.port() } else { args.port() };
     let site = args.site(port);
     let engine = engine(&args)?;
     let house = Arc::new(open(&args, engine.clone())?);
     let domain = args.domain();
-    let identity = args.identity(site).context("letters cannot be sent")?;
+    let identity = args.identity(here, site).context("letters cannot be sent")?;
     let access = access::Config { grants_max: args.grants_per_account };
     let data = &args.data;
     let settings = Settings { data, domain, site, engine: &engine, identity, access };
@@ -106,7 +106,7 @@ async fn await_copies(house: &House) {
 }
 
 async fn listen(args: &UpArgs) -> anyhow::Result<TcpListener> {
-    let port = if args.parts().contains(&Part::Gateway) { args.port } else { 0 };
+    let port = if args.parts().contains(&Part::Gateway) { args.port() } else { 0 };
     let address = args.listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     TcpListener::bind(address).await.with_context(|| {
         format!(

@@ -10,6 +10,7 @@ mod changes;
 mod feed;
 mod identity;
 mod jobs;
+mod names;
 mod orders;
 mod quotas;
 mod releases;

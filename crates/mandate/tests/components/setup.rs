@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use api::{
+    Client,
     configurator::{GetEnvironment, GetInstance, GetSetup, InstanceState},
     jobs::{GetJob, JobState, LeaseJobs, ListInstanceJobs, Outcome, ReportJob, SetQueue},
     releases::{Release, ReleasePhase},
 };
-use types::InstanceId;
+use types::{InstanceId, NodeId};
 
 use crate::{
     orders::{complete, instance, order, reaches, submit},
@@ -56,7 +57,46 @@ async fn variables(world: &World, instance: InstanceId) -> Vec<String> {
     shown.collect()
 }
 
+/// Does the jobs of a set-up that are queued, as a node does.
+pub(crate) async fn run_jobs(
+    person: &Person,
+    (node, client): (NodeId, &Client),
+    instance: InstanceId,
+) {
+    let list = ListInstanceJobs { account: person.account, instance, after: None, limit: None };
+    let jobs = || async { person.client.call(list.clone()).await.unwrap().items };
+    let mut queued = eventually("both are queued", jobs, |jobs| jobs.len() == 2).await;
+    let releases = vec![queued.remove(0).release];
+    for _ in 0..2 {
+        let lease = LeaseJobs {
+            node,
+            releases: releases.clone(),
+            holding: Vec::new(),
+            slots: 1,
+            wait_millis: 5_000,
+        };
+        let lease = client.call(lease).await.unwrap().leases.remove(0);
+        let (job, token, outcome) = (lease.job.job, lease.token, Outcome::Succeeded);
+        let output = format!("{} is done", lease.job.name);
+        client.call(ReportJob { node, job, token, outcome, output }).await.unwrap();
+    }
+}
+
 stories! {
+    async fn a_field_that_is_not_asked_for_is_refused_by_its_name(world: &World) {
+        let ada = world.sign_up("ada").await;
+        let instance = instance(world, &ada, "bakery.localhost").await;
+        let sent = submit(&ada, instance);
+        let mut more = sent.clone();
+        more.values.insert("nonsense".into(), types::Secret::new("3"));
+        let refused = ada.client.call(more).await.unwrap();
+        assert_eq!(refused.state, InstanceState::AwaitingSetup);
+        let problem = refused.problem.unwrap();
+        assert!(problem.contains("no field `nonsense`"), "{problem}");
+        let taken = ada.client.call(sent).await.unwrap();
+        assert_eq!((taken.state, taken.problem), (InstanceState::SettingUp, None));
+    }
+
     async fn a_set_up_that_waits_follows_the_current_release(world: &World) {
         let ada = world.sign_up("ada").await;
         let instance = instance(world, &ada, "bakery.localhost").await;

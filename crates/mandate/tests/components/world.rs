@@ -100,8 +100,14 @@ impl World {
         .unwrap();
         let mail = identity::Mail::new(data.join("mail"), "mandate@example.com", None).unwrap();
         let console_url = "http://console.localhost:8080".to_owned();
-        let identity =
-            identity::Config { data: data.clone(), mail, users_max: USERS_MAX, console_url };
+        let join_url = Some("http://10.0.0.4:8080".to_owned());
+        let identity = identity::Config {
+            data: data.clone(),
+            mail,
+            users_max: USERS_MAX,
+            console_url,
+            join_url,
+        };
         let access = access::Config { grants_max: GRANTS_MAX };
         let configurator =
             configurator::Config { engine: engine.clone(), site: types::Site::http(8080) };

@@ -197,7 +197,10 @@ fn setup(state: InstanceState, wrong: &BTreeMap<String, String>) -> Setup {
         step("migrate", JobState::Succeeded, "12 <tables> made"),
         step("seed", JobState::Running, ""),
     ];
-    Setup { state, fields: fields.collect(), steps, problem: None }
+    let fields: Vec<SetupField> = fields.collect();
+    let unknown = wrong.keys().find(|name| !fields.iter().any(|field| field.name == **name));
+    let problem = unknown.map(|name| format!("there is no field `{name}`: leave it out"));
+    Setup { state, fields, steps, problem }
 }
 
 async fn redeem(State(peers): State<Peers>, Json(question): Json<RedeemSignInCode>) -> Response {

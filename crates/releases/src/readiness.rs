@@ -1,0 +1,104 @@
+//! Whether an instance answers, and what is waited for if not.
+
+use api::{
+    configurator::{InstanceState, Route},
+    manifest::Tenancy,
+    releases::{GetReadiness, Node, Readiness, ReleaseState, ReplicaReport, ReplicaState},
+};
+use chassis::Call;
+use types::ReplicaId;
+
+use crate::{
+    Error, State,
+    planning::{self, ALIVE},
+    store::{self, Stored},
+};
+
+/// The gateways lead to what is healthy as soon as they hear of it, so this is answered when they
+/// have heard of all that it follows from.
+pub(crate) async fn get_readiness(cx: Call<State>, op: GetReadiness) -> Result<Readiness, Error> {
+    let route = cx.state().planning.route(op.instance)?;
+    let route = route.filter(|route| route.account == op.account).ok_or(Error::NoInstance)?;
+    if let Some(what) = until_open(&route) {
+        return Ok(waiting(what.to_owned()));
+    }
+    let plan = planning::plan(&cx).await?;
+    let current = plan.current.iter().find(|it| it.release.service == route.service);
+    let Some(current) = current else {
+        return Ok(waiting(format!("a release of `{}` that can run", route.service)));
+    };
+    let nodes = store::alive_nodes(cx.db(), cx.now().minus(ALIVE)).await?;
+    let healthy: Vec<ReplicaId> = nodes
+        .iter()
+        .flat_map(|node| &node.replicas)
+        .filter(|it| it.state == ReplicaState::Healthy && serves(it, &route, current))
+        .map(|it| it.replica)
+        .collect();
+    // A node is believed about what it was asked to run: that is what the gateways were told of.
+    if !store::any_told(cx.db(), &healthy).await? {
+        return Ok(waiting(until_healthy(&route, current, &nodes)));
+    }
+    cx.copies_have_all().await?;
+    Ok(Readiness { ready: true, waits_for: None })
+}
+
+fn waiting(what: String) -> Readiness {
+    Readiness { ready: false, waits_for: Some(what) }
+}
+
+fn until_open(route: &Route) -> Option<&'static str> {
+    match (route.state, &route.suspended, &route.maintenance) {
+        (InstanceState::Creating, ..) => Some("its database"),
+        (InstanceState::AwaitingSetup | InstanceState::Failed, ..) => Some("its set-up"),
+        (InstanceState::SettingUp, ..) => Some("the jobs of its set-up"),
+        (InstanceState::Open, Some(_), _) => Some("the operator, who has suspended it"),
+        (InstanceState::Open, _, Some(_)) => Some("the end of its maintenance"),
+        (InstanceState::Open, None, None) => None,
+    }
+}
+
+fn serves(replica: &ReplicaReport, route: &Route, current: &Stored) -> bool {
+    let instance = match current.manifest.service.tenancy {
+        Tenancy::Shared => None,
+        Tenancy::Dedicated => Some(route.instance),
+    };
+    (&replica.service, replica.instance) == (&route.service, instance)
+}
+
+/// The first step that is not done on the node that is furthest.
+fn until_healthy(route: &Route, current: &Stored, nodes: &[Node]) -> String {
+    let service = &route.service;
+    if nodes.is_empty() {
+        return "a machine to run it".to_owned();
+    }
+    let mut replicas = nodes.iter().flat_map(|node| &node.replicas);
+    if let Some(replica) = replicas.find(|it| serves(it, route, current)) {
+        return match replica.state {
+            ReplicaState::Failing => format!(
+                "its process to become healthy: it was started {} times; only the publisher of \
+                 `{service}` can mend it",
+                replica.starts
+            ),
+            ReplicaState::Starting | ReplicaState::Healthy => {
+                "its process to answer the health check".to_owned()
+            }
+        };
+    }
+    let digest = &current.release.digest;
+    let of_it = nodes.iter().flat_map(|node| &node.releases).filter(|it| it.digest == *digest);
+    let states: Vec<ReleaseState> = of_it.map(|release| release.state).collect();
+    let has = |state| states.contains(&state);
+    let (short, ready) = (digest.short(), has(ReleaseState::Ready));
+    if ready {
+        "its process to be started".to_owned()
+    } else if has(ReleaseState::Building) {
+        format!("release {short} of `{service}` to be built")
+    } else if has(ReleaseState::Failed) && !has(ReleaseState::Fetching) {
+        format!(
+            "a release of `{service}` that can be built: {short} cannot, and only its publisher \
+             can mend it"
+        )
+    } else {
+        format!("release {short} of `{service}` to be fetched")
+    }
+}
