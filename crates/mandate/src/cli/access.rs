@@ -1,8 +1,8 @@
 //! Who may do what.
 
 use api::access::{
-    AuditEntry, CatalogueEntry, CheckPermission, CreateGrant, Decision, ListAudit, ListGrants,
-    ListPermissions, ListPlatformGrants, PutGrant, RevokeGrant, RevokePlatformGrant,
+    self, AuditEntry, CatalogueEntry, CheckPermission, CreateGrant, Decision, ListAudit,
+    ListGrants, ListPermissions, ListPlatformGrants, PutGrant, RevokeGrant, RevokePlatformGrant,
 };
 use clap::Args;
 use types::{Clock as _, GrantId, Grantable, Name, Permission, Principal, Resource, SystemClock};
@@ -10,6 +10,7 @@ use types::{Clock as _, GrantId, Grantable, Name, Permission, Principal, Resourc
 use super::{
     Failure, Outcome,
     context::Context,
+    names::{Ids, Names},
     output::{self, Limit, Table, Whose, moment, record, word},
     status,
 };
@@ -49,17 +50,29 @@ impl Grant {
             let principal = somebody(cx, &self.principal).await?;
             cx.ask(PutGrant { grant, principal, given, on }).await?
         };
+        let called = names(cx, std::slice::from_ref(&grant)).await;
         cx.show(&grant, |grant| {
             let text = record(&[
                 ("grant", Some(grant.grant.to_string())),
-                ("to", Some(grant.principal.to_string())),
+                ("to", Some(called.principal(&grant.principal))),
                 ("what", Some(grant.given.to_string())),
-                ("on", Some(grant.on.to_string())),
+                ("on", Some(called.resource(&grant.on))),
             ]);
             let platform = if account.is_none() { " --platform" } else { "" };
             format!("{text}\n\n`mandate revoke {}{platform}` takes it back.", grant.grant)
         })
     }
+}
+
+/// What people call those whom grants name.
+async fn names(cx: &Context, grants: &[access::Grant]) -> Names {
+    let mut ids = Ids::default();
+    for grant in grants {
+        ids.principal(&grant.principal);
+        ids.principal(&grant.granted_by);
+        ids.resource(&grant.on);
+    }
+    cx.names(ids).await
 }
 
 async fn somebody(cx: &Context, text: &str) -> Result<Principal, Failure> {
@@ -120,11 +133,13 @@ impl Grants {
             cx.list(limit, |after, limit| ListGrants { account, after, limit }).await?
         };
         let empty = "No grant; `mandate grant PRINCIPAL WHAT --on RESOURCE` makes one.";
+        let called = names(cx, &grants.items).await;
         cx.show_list(&grants, empty, |grants| {
-            let headings = ["GRANT", "TO", "WHAT", "ON", "SINCE"];
+            let headings = ["GRANT", "TO", "WHAT", "ON", "BY", "SINCE"];
             Table::of(&headings, grants, |table, grant| {
-                let (to, since) = (&grant.principal, moment(grant.created));
-                table.row([&grant.grant, to, &grant.given, &grant.on, &since]);
+                let (to, on) = (called.principal(&grant.principal), called.resource(&grant.on));
+                let (by, since) = (called.principal(&grant.granted_by), moment(grant.created));
+                table.row([&grant.grant, &to, &grant.given, &on, &by, &since]);
             })
         })
     }
@@ -170,10 +185,18 @@ impl Audit {
         let page = |after, limit| ListAudit { account, after, limit };
         let entries = cx.list(self.limit.limit, page).await?;
         let empty = "Nothing yet; every `mandate grant` and `mandate revoke` is written down here.";
+        let mut ids = Ids::default();
+        for entry in &entries.items {
+            ids.principal(&entry.by);
+            ids.resource(&entry.on);
+            ids.text(&entry.detail);
+        }
+        let called = cx.names(ids).await;
         cx.show_list(&entries, empty, |entries| {
             let row = |table: &mut Table, entry: &AuditEntry| {
-                let (at, by) = (moment(entry.at), &entry.by);
-                table.row([&at, by, &entry.action, &entry.detail, &entry.on, &entry.request]);
+                let (at, by) = (moment(entry.at), called.principal(&entry.by));
+                let (detail, on) = (called.text(&entry.detail), called.resource(&entry.on));
+                table.row([&at, &by, &entry.action, &detail, &on, &entry.request]);
             };
             Table::of(&["AT", "BY", "ACTION", "DETAIL", "ON", "REQUEST"], entries, row)
         })
@@ -208,11 +231,22 @@ impl Can {
             None => cx.account(self.whose.account).await?,
         };
         let principal = cx.principal(account, &self.principal).await?;
+        let who = match self.principal.as_str() {
+            "me" => cx.me().await?.user.map_or_else(|| principal.to_string(), |user| user.email),
+            named => named.to_owned(),
+        };
+        let whose = self.whose.account.map(|account| format!(" --account {account}"));
+        let grant = format!(
+            "mandate grant {who} {} --on {}{}",
+            self.permission,
+            self.on,
+            whose.unwrap_or_default()
+        );
         let (permission, explain) = (self.permission, self.explain);
         let question = CheckPermission { account, principal, permission, on };
         let decision = cx.ask(question.clone()).await?;
         cx.show(&decision, |decision| match (explain, decision.allowed) {
-            (true, _) => explanation(&question, decision),
+            (true, _) => explanation(&question.on, &grant, decision),
             (false, true) => "yes".to_owned(),
             (false, false) => "no".to_owned(),
         })?;
@@ -220,8 +254,8 @@ impl Can {
     }
 }
 
-fn explanation(question: &CheckPermission, decision: &Decision) -> String {
-    let CheckPermission { principal, permission, on, .. } = question;
+/// `grant` is the command that would allow it.
+fn explanation(on: &Resource, grant: &str, decision: &Decision) -> String {
     let mut text = format!("{}.", decision.sentence);
     if !decision.rules.is_empty() {
         let rules = Table::of(&["RULE", "WHAT IT SAYS"], &decision.rules, |table, reason| {
@@ -234,9 +268,7 @@ fn explanation(question: &CheckPermission, decision: &Decision) -> String {
             Resource::Account(_) | Resource::Instance(..) => "It would take",
             _ => "It would take, from an operator,",
         };
-        text = format!(
-            "{text}\n\n{wanted} {missing}:\n  mandate grant {principal} {permission} --on {on}"
-        );
+        text = format!("{text}\n\n{wanted} {missing}:\n  {grant}");
     }
     output::clean(&text)
 }

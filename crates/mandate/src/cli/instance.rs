@@ -1,24 +1,28 @@
 //! Instances.
 
 use api::{
-    configurator::{self, InstanceState, ListInstances, SetMaintenance},
+    configurator::{self, ListAllInstances, ListInstances, SetMaintenance},
     jobs::ListInstanceJobs,
     provider::{ChangeSubscription, SuspendInstance},
 };
 use clap::{Args, Subcommand};
+use types::AccountId;
 
 use super::{
     Outcome,
     context::Context,
-    job, order,
+    job,
+    names::Ids,
+    order,
     output::{Limit, Table, Whose, moment, names, record, word},
     progress::Progress,
+    ready,
     setup::SetUp,
 };
 
 /// Instances: set up, change, suspend, close for maintenance
 #[derive(Debug, Args)]
-#[command(after_help = "An instance is named by its id or by its host.")]
+#[command(after_help = "An instance is named by its host or its id; an operator may name any.")]
 pub(crate) struct Instance {
     #[command(subcommand)]
     verb: InstanceVerb,
@@ -29,14 +33,18 @@ pub(super) struct Which {
     /// Which instance: its id, or its host
     #[arg(value_name = "INSTANCE")]
     pub(super) instance: String,
-    #[command(flatten)]
-    pub(super) whose: Whose,
+    /// Only if it is of this account
+    #[arg(long, value_name = "ID")]
+    pub(super) account: Option<AccountId>,
 }
 
 #[derive(Debug, Subcommand)]
 enum InstanceVerb {
     /// List the instances
     List {
+        /// Those of all accounts; for operators
+        #[arg(long, conflicts_with = "account")]
+        all: bool,
         #[command(flatten)]
         whose: Whose,
         #[command(flatten)]
@@ -103,10 +111,12 @@ struct Change {
 impl Instance {
     pub(super) async fn run(self, cx: &Context) -> Outcome {
         match self.verb {
-            InstanceVerb::List { whose, limit } => list(cx, whose, limit).await,
-            InstanceVerb::Show(Which { instance, whose }) => {
-                let account = cx.account(whose.account).await?;
-                cx.show(&cx.instance(account, &instance).await?, shown)
+            InstanceVerb::List { all: true, limit, .. } => list_all(cx, limit).await,
+            InstanceVerb::List { whose, limit, .. } => list(cx, whose, limit).await,
+            InstanceVerb::Show(Which { instance, account }) => {
+                let instance = cx.instance(account, &instance).await?;
+                let not_yet = ready::not_yet(cx, &instance).await;
+                cx.show(&instance, |instance| format!("{}{not_yet}", shown(instance)))
             }
             InstanceVerb::Setup(setup) => setup.run(cx).await,
             InstanceVerb::Change(change) => change.run(cx).await,
@@ -124,46 +134,58 @@ async fn list(cx: &Context, whose: Whose, limit: Limit) -> Outcome {
     let account = cx.account(whose.account).await?;
     let page = |after, limit| ListInstances { account, after, limit };
     let instances = cx.list(limit.limit, page).await?;
-    let empty = "No instance yet; `mandate order place SERVICE --size S --host H` takes one.";
-    cx.show_list(&instances, empty, |instances| {
-        let headings = ["INSTANCE", "SERVICE", "HOST", "SIZE", "MODULES", "STATE"];
-        Table::of(&headings, instances, |table, instance| {
-            let (service, host, size) = (&instance.service, &instance.host, &instance.size);
-            let (modules, state) = (names(&instance.modules), states(instance));
-            table.row([&instance.instance, service, host, size, &modules, &state]);
+    cx.show_list(&instances, NONE_YET, |instances| {
+        Table::of(&["HOST", "SERVICE", "SIZE", "MODULES", "STATE"], instances, |table, it| {
+            let (modules, state) = (names(&it.modules), states(it));
+            table.row([&it.host, &it.service, &it.size, &modules, &state]);
+        })
+    })
+}
+
+const NONE_YET: &str =
+    "No instance yet; `mandate order place SERVICE --size S --host H` takes one.";
+
+async fn list_all(cx: &Context, limit: Limit) -> Outcome {
+    let page = |after, limit| ListAllInstances { after, limit };
+    let instances = cx.list(limit.limit, page).await?;
+    let accounts = instances.items.iter().map(|it| it.account).collect();
+    let called = cx.names(Ids { accounts, ..Ids::default() }).await;
+    cx.show_list(&instances, NONE_YET, |instances| {
+        let headings = ["ACCOUNT", "HOST", "SERVICE", "SIZE", "MODULES", "STATE"];
+        Table::of(&headings, instances, |table, it| {
+            let (account, modules) = (called.account(it.account), names(&it.modules));
+            table.row([&account, &it.host, &it.service, &it.size, &modules, &states(it)]);
         })
     })
 }
 
 async fn suspend(cx: &Context, which: Which, reason: Option<String>) -> Outcome {
-    let account = cx.account(which.whose.account).await?;
-    let instance = cx.instance_id(account, &which.instance).await?;
+    let (account, instance) = cx.instance_id(which.account, &which.instance).await?;
     let done = if reason.is_some() { "is suspended" } else { "goes on" };
     let reply = cx.ask(SuspendInstance { account, instance, reason }).await?;
-    cx.show(&reply, |_| format!("{instance} {done}."))
+    cx.show(&reply, |_| format!("{} {done}.", which.instance))
 }
 
 async fn maintain(cx: &Context, which: Which, reason: Option<String>) -> Outcome {
-    let account = cx.account(which.whose.account).await?;
-    let instance = cx.instance_id(account, &which.instance).await?;
+    let (account, instance) = cx.instance_id(which.account, &which.instance).await?;
     let done = if reason.is_some() { "is closed for maintenance" } else { "is open again" };
     let reply = cx.ask(SetMaintenance { account, instance, reason }).await?;
-    cx.show(&reply, |_| format!("{instance} {done}, at every gateway."))
+    cx.show(&reply, |_| format!("{} {done}, at every gateway.", which.instance))
 }
 
 async fn jobs(cx: &Context, which: Which, limit: Limit) -> Outcome {
-    let account = cx.account(which.whose.account).await?;
-    let instance = cx.instance_id(account, &which.instance).await?;
+    let (account, instance) = cx.instance_id(which.account, &which.instance).await?;
     let page = |after, limit| ListInstanceJobs { account, instance, after, limit };
     let jobs = cx.list(limit.limit, page).await?;
     let empty = "No job yet; `mandate instance setup INSTANCE` begins with the first ones.";
-    cx.show_list(&jobs, empty, job::table)
+    let called = job::names(cx, &jobs.items).await;
+    cx.show_list(&jobs, empty, |jobs| job::table(jobs, &called))
 }
 
 impl Change {
     async fn run(self, cx: &Context) -> Outcome {
-        let account = cx.account(self.which.whose.account).await?;
-        let instance = cx.instance_id(account, &self.which.instance).await?;
+        let which = &self.which;
+        let (account, instance) = cx.instance_id(which.account, &which.instance).await?;
         let wanted = self.modules.map(|names| names.into_iter().filter(|name| !name.is_empty()));
         let (modules, size) = (wanted.map(Iterator::collect), self.size);
         let change = ChangeSubscription { account, instance, modules, size, builds_on: None };
@@ -208,16 +230,5 @@ fn states(instance: &configurator::Instance) -> String {
         (Some(_), _) => format!("{state}, suspended"),
         (None, Some(_)) => format!("{state}, maintenance"),
         (None, None) => state,
-    }
-}
-
-/// Where an instance stands, in a sentence.
-pub(super) const fn state_sentence(state: InstanceState) -> &'static str {
-    match state {
-        InstanceState::Creating => "its database is being made",
-        InstanceState::AwaitingSetup => "the instance waits for its set-up",
-        InstanceState::SettingUp => "the instance is being set up",
-        InstanceState::Open => "the instance is open",
-        InstanceState::Failed => "the instance failed",
     }
 }

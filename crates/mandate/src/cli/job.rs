@@ -7,6 +7,7 @@ use types::{JobId, Name};
 use super::{
     Outcome,
     context::Context,
+    names::{Ids, Names},
     output::{Limit, Table, moment, record, word},
 };
 
@@ -95,34 +96,48 @@ impl Job {
             JobVerb::List { service, limit } => {
                 let page = |after, limit| ListJobs { service: service.clone(), after, limit };
                 let jobs = cx.list(limit.limit, page).await?;
-                cx.show_list(
-                    &jobs,
-                    "No job yet; setting up an instance queues the first ones.",
-                    table,
-                )
+                let called = names(cx, &jobs.items).await;
+                let empty = "No job yet; setting up an instance queues the first ones.";
+                cx.show_list(&jobs, empty, |jobs| table(jobs, &called))
             }
-            JobVerb::Show { job } => cx.show(&cx.ask(GetJob { job }).await?, shown),
+            JobVerb::Show { job } => {
+                let job = cx.ask(GetJob { job }).await?;
+                let called = names(cx, std::slice::from_ref(&job)).await;
+                cx.show(&job, |job| shown(job, &called))
+            }
         }
     }
 }
 
+/// What people call what jobs name.
+pub(super) async fn names(cx: &Context, jobs: &[jobs::Job]) -> Names {
+    let mut ids = Ids::default();
+    for job in jobs {
+        ids.instances.insert(job.instance);
+        ids.accounts.insert(job.account);
+        ids.nodes.extend(job.node);
+    }
+    cx.names(ids).await
+}
+
 /// Jobs for people.
-pub(super) fn table(jobs: &[jobs::Job]) -> String {
+pub(super) fn table(jobs: &[jobs::Job], called: &Names) -> String {
     let headings = ["JOB", "SERVICE", "INSTANCE", "NAME", "STATE", ">ATTEMPTS", "QUEUED"];
     Table::of(&headings, jobs, |table, job| {
         let (state, queued) = (word(&job.state), moment(job.created));
         let jobs::Job { job, service, instance, name, attempts, .. } = job;
-        table.row([job, service, instance, name, &state, attempts, &queued]);
+        let host = called.instance(*instance);
+        table.row([job, service, &host, name, &state, attempts, &queued]);
     })
 }
 
-fn shown(job: &jobs::Job) -> String {
+fn shown(job: &jobs::Job, called: &Names) -> String {
     let text = record(&[
         ("job", Some(job.job.to_string())),
         ("name", Some(job.name.clone())),
         ("service", Some(job.service.to_string())),
-        ("account", Some(job.account.to_string())),
-        ("instance", Some(job.instance.to_string())),
+        ("account", Some(called.account(job.account))),
+        ("instance", Some(called.instance(job.instance))),
         ("release", Some(job.release.to_string())),
         ("state", Some(word(&job.state))),
         ("waits for", job.waits_for.clone()),
@@ -132,7 +147,7 @@ fn shown(job: &jobs::Job) -> String {
         ("queued", Some(moment(job.created))),
         ("started", job.started.map(moment)),
         ("ended", job.ended.map(moment)),
-        ("node", job.node.map(|node| node.to_string())),
+        ("node", job.node.map(|node| called.node(node))),
     ]);
     match job.output.trim_end() {
         "" => format!("{text}\n\nIt printed nothing."),

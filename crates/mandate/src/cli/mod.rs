@@ -9,12 +9,14 @@ mod failure;
 mod help;
 mod instance;
 mod job;
+mod names;
 mod node;
 mod offer;
 mod order;
 mod output;
 mod password;
 mod progress;
+mod ready;
 mod reference;
 mod reset;
 mod service;
@@ -139,7 +141,13 @@ async fn run(arguments: Arguments) -> Outcome {
     }
     match arguments.command {
         // A future as large as this one is better not on the stack.
-        Command::Up(up) => Box::pin(serve::up(up)).await.map_err(Failure::from),
+        Command::Up(up) => {
+            let usage = |wrong| {
+                Failure::new(status::USAGE, wrong).hint("`mandate up --help` explains both")
+            };
+            up.check().map_err(usage)?;
+            Box::pin(serve::up(up)).await.map_err(Failure::from)
+        }
         Command::Agent(agent) => serve::agent(agent).await.map_err(Failure::from),
         Command::Register(with) => over!(with),
         Command::SignIn(with) => over!(with),

@@ -1,15 +1,18 @@
 //! Nodes.
 
 use api::{
-    identity::{CreateJoinToken, RemoveNode},
+    identity::{CreateJoinToken, JoinToken, RemoveNode},
     releases::{self, ListNodes, ReleaseState, ReplicaState},
 };
 use clap::{Args, Subcommand};
 use types::NodeId;
 
+use crate::serve::is_reached_from_elsewhere;
+
 use super::{
     Outcome,
     context::Context,
+    names::{Ids, Names},
     output::{Limit, Table, moment, word},
 };
 
@@ -45,9 +48,12 @@ impl Node {
             NodeVerb::List { logs, limit } => {
                 let nodes = cx.list(limit.limit, |after, limit| ListNodes { after, limit }).await?;
                 let empty = "No node yet; `mandate node token` says how a machine becomes one.";
+                let replicas = nodes.items.iter().flat_map(|node| &node.replicas);
+                let instances = replicas.filter_map(|replica| replica.instance).collect();
+                let called = cx.names(Ids { instances, ..Ids::default() }).await;
                 cx.show_list(&nodes, empty, |nodes| {
-                    let shown: Vec<String> = nodes.iter().map(|node| shown(node, logs)).collect();
-                    shown.join("\n\n")
+                    let shown = nodes.iter().map(|node| shown(node, &called, logs));
+                    shown.collect::<Vec<_>>().join("\n\n")
                 })
             }
             NodeVerb::Remove { node } => cx.show(&cx.ask(RemoveNode { node }).await?, |_| {
@@ -55,18 +61,34 @@ impl Node {
                     "{node} is no node any more. Stop the agent there and remove its data folder."
                 )
             }),
-            NodeVerb::Token => cx.show(&cx.ask(CreateJoinToken {}).await?, |join| {
-                let (url, token) = (cx.url(), join.token.reveal());
-                let until = moment(join.expires);
-                format!(
-                    "On the machine, until {until}:\n  mandate agent --join {url} --token {token}"
-                )
-            }),
+            NodeVerb::Token => {
+                cx.show(&cx.ask(CreateJoinToken {}).await?, |join| how_to_join(cx.url(), join))
+            }
         }
     }
 }
 
-fn shown(node: &releases::Node, logs: bool) -> String {
+/// What to type on the machine. An address that leads each machine to itself is for this one only.
+fn how_to_join(asked: &str, join: &JoinToken) -> String {
+    let (token, until) = (join.token.reveal(), moment(join.expires));
+    let reached = Some(asked).filter(|url| is_reached_from_elsewhere(url));
+    match join.url.as_deref().or(reached) {
+        Some(url) => format!(
+            "On the machine, until {until}:\n  \
+             mandate agent --join {url} --token {token} --listen-ip ADDRESS\n\n\
+             ADDRESS is the machine's own, at which the platform reaches it."
+        ),
+        None => format!(
+            "On the platform's own machine, until {until}:\n  \
+             mandate agent --join {asked} --token {token}\n\n\
+             Other machines cannot join: the platform does not know where they reach it. \
+             `mandate up --listen ADDRESS:PORT` listens where they do, and `mandate up --advertise` \
+             names what leads there."
+        ),
+    }
+}
+
+fn shown(node: &releases::Node, called: &Names, logs: bool) -> String {
     let alive = if node.alive { "alive" } else { "AWAY" };
     let mut text = format!("{}  {}  {alive}, seen {}", node.name, node.node, moment(node.seen));
     let headings = ["  WHAT", "SERVICE", "RELEASE", "STATE", "WHERE", "FOR"];
@@ -81,7 +103,8 @@ fn shown(node: &releases::Node, logs: bool) -> String {
             0 | 1 => word(&replica.state),
             starts => format!("{}, started {starts} times", word(&replica.state)),
         };
-        let whom = replica.instance.map_or_else(|| "all instances".to_owned(), |id| id.to_string());
+        let whom =
+            replica.instance.map_or_else(|| "all instances".to_owned(), |id| called.instance(id));
         table.row([&"  replica", service, &digest, &state, &replica.address, &whom]);
     }
     text = match (node.releases.len(), node.replicas.len()) {

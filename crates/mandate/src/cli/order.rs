@@ -15,7 +15,7 @@ use super::{
     instance,
     output::{Limit, Table, Whose, moment, names, record, word},
     progress::Progress,
-    status,
+    ready, status,
 };
 
 /// Take an instance of a service
@@ -30,7 +30,7 @@ enum OrderVerb {
     /// Place an order
     ///
     /// With `--wait` it shows each phase as it happens and ends when the instance waits for its
-    /// set-up; `--json` then prints the instance instead of the order.
+    /// set-up, or answers if nothing is asked; `--json` then prints the instance instead of the order.
     #[command(after_help = "Example:
   mandate order place forum --modules polls,search --size small \\
     --host bakery-forum.localhost --wait")]
@@ -161,6 +161,9 @@ async fn seen_through(cx: &Context, progress: &mut Progress, order: provider::Or
     complete(cx, progress, &order).await?;
     let (account, instance) = (order.account, order.instance);
     let instance = made(cx, progress, account, instance).await?;
+    if instance.state == InstanceState::Open {
+        ready::answers(cx, progress, account, instance.instance).await?;
+    }
     cx.show(&instance, |instance| format!("\n{}", instance::shown(instance)))
 }
 
@@ -197,11 +200,14 @@ async fn made(
 ) -> Result<Instance, Failure> {
     let look = || cx.ask(GetInstance { account, instance });
     let done = |progress: &mut Progress, instance: Instance| {
-        progress.say(instance::state_sentence(instance.state))?;
+        // That it is open is said when it answers.
+        if instance.state != InstanceState::Open {
+            progress.say(ready::state_sentence(instance.state))?;
+        }
         match instance.state {
-            InstanceState::Creating => Ok(None),
+            InstanceState::Creating | InstanceState::SettingUp => Ok(None),
             InstanceState::Failed => Err(failed("the instance failed", instance.problem)),
-            _ => Ok(Some(instance)),
+            InstanceState::AwaitingSetup | InstanceState::Open => Ok(Some(instance)),
         }
     };
     progress.until(look, done).await

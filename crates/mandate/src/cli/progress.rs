@@ -7,8 +7,10 @@ use std::{
 
 use super::{Failure, Outcome, context::Context, output, status};
 
-/// How often to look.
+/// How long it is until the second look; from look to look it is longer.
 const PAUSE: Duration = Duration::from_millis(150);
+/// How long it is at most.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Nothing that is waited for takes longer.
 const PATIENCE: Duration = Duration::from_mins(15);
 /// For how long the platform may be away meanwhile, as when it is started again.
@@ -52,6 +54,7 @@ impl Progress {
         mut done: impl FnMut(&mut Self, R) -> Result<Option<T>, Failure>,
     ) -> Result<T, Failure> {
         let mut heard = Instant::now();
+        let mut pause = PAUSE;
         while self.started.elapsed() < PATIENCE {
             match look().await {
                 Ok(seen) => {
@@ -65,7 +68,8 @@ impl Progress {
                 }
                 Err(failure) => return Err(failure),
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 5 / 4).min(PAUSE_MAX);
         }
         let sentence = format!("still not done after {} minutes", PATIENCE.as_secs() / 60);
         Err(Failure::new(status::UNAVAILABLE, sentence).hint("it goes on; look again later"))

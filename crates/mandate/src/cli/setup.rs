@@ -10,17 +10,17 @@ use api::{
     manifest::FieldKind,
 };
 use clap::Args;
-use types::{AccountId, InstanceId, Secret};
+use types::{AccountId, InstanceId, Name, Secret};
 
 use super::{
     Failure, Outcome,
     context::Context,
-    instance::{self, Which, state_sentence},
+    instance::{self, Which},
     order::failed,
     output::{Table, word},
     password,
     progress::Progress,
-    status,
+    ready, status,
 };
 
 #[derive(Debug, Args)]
@@ -34,33 +34,48 @@ pub(super) struct SetUp {
     /// Send the set-up although no value is given: every field has its default
     #[arg(long, conflicts_with = "values")]
     defaults: bool,
-    /// Show each step until the instance is open
+    /// Show each step until the instance is open and answers
     #[arg(long)]
     wait: bool,
 }
 
 impl SetUp {
     pub(super) async fn run(self, cx: &Context) -> Outcome {
-        let account = cx.account(self.which.whose.account).await?;
-        let instance = cx.instance_id(account, &self.which.instance).await?;
+        let which = &self.which;
+        let (account, instance) = cx.instance_id(which.account, &which.instance).await?;
         let mut progress = Progress::begin(cx);
         let mut setup = cx.ask(GetSetup { account, instance }).await?;
         let is_done = matches!(setup.state, InstanceState::SettingUp | InstanceState::Open);
         if !self.values.is_empty() || self.defaults && !is_done {
             let values = values(&self.values)?;
-            may_be_sent(&setup, &values)?;
+            may_be_sent(&setup)?;
             setup = cx.ask(SubmitSetup { account, instance, key: None, values }).await?;
             check(&setup)?;
         }
         if self.wait {
             setup = opened(cx, &mut progress, account, instance).await?;
+            ready::answers(cx, &mut progress, account, instance).await?;
         }
         if !self.wait || cx.json() {
             return cx.show(&setup, shown);
         }
         // Each step has been told; what is new is where the instance is found.
         let instance = cx.ask(GetInstance { account, instance }).await?;
-        cx.show(&instance, |instance| format!("\n{}", instance::shown(instance)))
+        cx.show(&instance, |instance| {
+            format!("\n{}{}", instance::shown(instance), said(&setup, &instance.service))
+        })
+    }
+}
+
+/// What the application has printed for whoever set it up, such as the link of its administrator.
+fn said(setup: &Setup, service: &Name) -> String {
+    let seed = setup.steps.iter().rfind(|step| step.name == "seed");
+    match seed.map(|step| step.output.trim()).filter(|output| !output.is_empty()) {
+        Some(output) => {
+            let lines = output.lines().map(|line| format!("\n  {line}"));
+            format!("\n\n{service} says:{}", lines.collect::<String>())
+        }
+        None => String::new(),
     }
 }
 
@@ -82,12 +97,12 @@ fn values(given: &[String]) -> Result<BTreeMap<String, Secret>, Failure> {
 }
 
 /// Values that nobody would take are not sent.
-fn may_be_sent(setup: &Setup, given: &BTreeMap<String, Secret>) -> Outcome {
+fn may_be_sent(setup: &Setup) -> Outcome {
     let done = match setup.state {
         InstanceState::SettingUp => "the set-up is under way with the values that were sent before",
         InstanceState::Open => "the instance is set up and open",
         InstanceState::Creating | InstanceState::AwaitingSetup | InstanceState::Failed => {
-            return known(setup, given);
+            return Ok(());
         }
     };
     let sentence = format!("{done}: nothing was sent");
@@ -95,24 +110,16 @@ fn may_be_sent(setup: &Setup, given: &BTreeMap<String, Secret>) -> Outcome {
         .hint("without values, `mandate instance setup INSTANCE` shows how far it is"))
 }
 
-fn known(setup: &Setup, given: &BTreeMap<String, Secret>) -> Outcome {
-    let asked = |key: &&String| setup.fields.iter().any(|field| field.name == **key);
-    let unknown: Vec<&str> = given.keys().filter(|key| !asked(key)).map(String::as_str).collect();
-    if unknown.is_empty() {
-        return Ok(());
-    }
-    let sentence = format!("the set-up asks for no `{}`: nothing was sent", unknown.join("`, `"));
-    Err(Failure::new(status::UNFIT, sentence).output("it asks for", &fields(&setup.fields)))
-}
-
+/// A set-up that was sent and has not begun says what is wrong.
 fn check(setup: &Setup) -> Outcome {
-    let wrong = |field: &SetupField| Some(format!("`{}`: {}", field.name, field.problem.as_ref()?));
-    let wrong: Vec<String> = setup.fields.iter().filter_map(wrong).collect();
-    if wrong.is_empty() {
+    if !matches!(setup.state, InstanceState::AwaitingSetup | InstanceState::Failed) {
         return Ok(());
     }
-    Err(Failure::new(status::UNFIT, format!("the set-up cannot begin: {}", wrong.join("; ")))
-        .hint("`mandate instance setup INSTANCE` shows every field"))
+    let wrong = |field: &SetupField| Some(format!("`{}`: {}", field.name, field.problem.as_ref()?));
+    let wrong = setup.fields.iter().filter_map(wrong).chain(setup.problem.clone());
+    let wrong = wrong.collect::<Vec<_>>().join("; ");
+    Err(Failure::new(status::UNFIT, format!("the set-up cannot begin: {wrong}"))
+        .output("it asks for", &fields(&setup.fields)))
 }
 
 async fn opened(
@@ -136,10 +143,7 @@ async fn opened(
             progress.say(&format!("{} waits for {}", waits.0.name, waits.1))?;
         }
         match setup.state {
-            InstanceState::Open => {
-                progress.say(state_sentence(setup.state))?;
-                Ok(Some(setup))
-            }
+            InstanceState::Open => Ok(Some(setup)),
             InstanceState::Failed => Err(why(&setup)),
             InstanceState::AwaitingSetup => {
                 let sentence = "the instance waits for its set-up, and no values were given";
@@ -148,7 +152,7 @@ async fn opened(
             }
             state => {
                 if setup.steps.iter().all(|step| step.state == JobState::Queued) {
-                    progress.say(state_sentence(state))?;
+                    progress.say(ready::state_sentence(state))?;
                 }
                 Ok(None)
             }
@@ -174,7 +178,7 @@ fn why(setup: &Setup) -> Failure {
 }
 
 fn shown(setup: &Setup) -> String {
-    let mut text = state_sentence(setup.state).to_owned();
+    let mut text = ready::state_sentence(setup.state).to_owned();
     if let Some(problem) = &setup.problem {
         text = format!("{text}: {problem}");
     }

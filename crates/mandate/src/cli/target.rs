@@ -1,7 +1,7 @@
 //! What people call things, and what those are: an instance by its host, a user by their e-mail.
 
 use api::{
-    configurator::{GetInstance, Instance, ListInstances},
+    configurator::{FindInstance, Instance},
     identity::ListUsers,
 };
 use types::{AccountId, InstanceId, Principal, Resource};
@@ -9,37 +9,38 @@ use types::{AccountId, InstanceId, Principal, Resource};
 use super::{Failure, context::Context, status};
 
 impl Context {
-    /// The instance of `account` that has the id or the host name `text`.
+    /// The instance that has the id or the host name `text`: of `named` if that is said, else of
+    /// any account whose instances one may look at.
     pub(crate) async fn instance(
         &self,
-        account: AccountId,
+        named: Option<AccountId>,
         text: &str,
     ) -> Result<Instance, Failure> {
-        match text.parse() {
-            Ok(instance) => self.ask(GetInstance { account, instance }).await,
-            Err(_) => self.instance_at(account, text).await,
+        let found = self.ask(FindInstance { name: text.to_lowercase() }).await;
+        let missing = || {
+            let whose = named.map_or_else(String::new, |account| format!(" of {account}"));
+            Failure::new(status::NOT_FOUND, format!("there is no instance `{text}`{whose}"))
+                .hint("name it by id or host; `mandate instance list` shows the hosts")
+        };
+        match found {
+            Ok(found) if named.is_none_or(|account| account == found.account) => Ok(found),
+            Err(failure) if !failure.is_not_found() => Err(failure),
+            _ => Err(missing()),
         }
     }
 
-    /// Only the id of that instance.
+    /// Only whose it is, and its id.
     pub(crate) async fn instance_id(
         &self,
-        account: AccountId,
+        named: Option<AccountId>,
         text: &str,
-    ) -> Result<InstanceId, Failure> {
-        match text.parse() {
-            Ok(instance) => Ok(instance),
-            Err(_) => Ok(self.instance_at(account, text).await?.instance),
+    ) -> Result<(AccountId, InstanceId), Failure> {
+        let account = named.or_else(|| self.session().and_then(|session| session.account));
+        if let (Some(account), Ok(instance)) = (account, text.parse()) {
+            return Ok((account, instance));
         }
-    }
-
-    async fn instance_at(&self, account: AccountId, host: &str) -> Result<Instance, Failure> {
-        let page = |after, limit| ListInstances { account, after, limit };
-        let instances = self.list(None, page).await?.items;
-        instances.into_iter().find(|instance| instance.host.as_str() == host).ok_or_else(|| {
-            Failure::new(status::NOT_FOUND, format!("{account} has no instance `{host}`"))
-                .hint("name it by id or host; `mandate instance list` shows both")
-        })
+        let found = self.instance(named, text).await?;
+        Ok((found.account, found.instance))
     }
 
     /// Who is meant: `me`, an e-mail address of `account`, `user_…`, or a principal in full.
@@ -90,11 +91,11 @@ impl Context {
             }
             Err(_) => {}
         }
-        let account = self.account(named).await?;
         if text == "account" {
+            let account = self.account(named).await?;
             return Ok((Some(account), Resource::Account(account)));
         }
-        let instance = self.instance_id(account, text).await?;
+        let (account, instance) = self.instance_id(named, text).await?;
         Ok((Some(account), Resource::Instance(account, instance)))
     }
 }

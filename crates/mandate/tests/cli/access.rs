@@ -3,8 +3,8 @@
 use api::{
     Kind,
     access::{AuditEntry, CatalogueEntry, Decision, Grant, Reason, Revoked},
-    configurator::InstanceState,
-    identity::User,
+    configurator::{Hosts, Instance, InstanceState},
+    identity::{GetNames, Names, User},
     manifest::Level,
 };
 use axum::response::Response;
@@ -31,15 +31,36 @@ fn grant() -> Grant {
 
 fn decision(allowed: bool) -> Decision {
     let may = if allowed { "may" } else { "may not" };
-    let on = Resource::Instance(account(), instance());
-    let who = Principal::User(bob());
-    let reason = || Reason { rule: grant().grant.to_string(), note: "a grant by Ada".into() };
+    let note = "there is a grant of `forum.addUsers` on the instance";
+    let reason = || Reason { rule: grant().grant.to_string(), note: note.into() };
+    let why = if allowed { note } else { "nobody has granted it" };
+    let place = "at bakery-forum.localhost";
+    let wanted = "a grant of `forum.addUsers` (or `forum.*`) to bob@bakery.example";
     Decision {
         allowed,
-        sentence: format!("`{who}` {may} do `forum.addUsers` on `{on}`"),
+        sentence: format!("bob@bakery.example {may} add members {place}, because {why}"),
         rules: if allowed { vec![reason()] } else { vec![] },
-        missing: (!allowed)
-            .then(|| format!("a grant of `forum.addUsers` (or `forum.*`) to {who} on {on}")),
+        missing: (!allowed).then(|| format!("{wanted} {place}")),
+    }
+}
+
+const HOST: &str = "bakery-forum.localhost";
+
+fn bakery_forum() -> Instance {
+    Instance {
+        instance: instance(),
+        account: account(),
+        service: "forum".parse().unwrap(),
+        host: HOST.parse().unwrap(),
+        url: format!("http://{HOST}"),
+        modules: [].into(),
+        size: "small".into(),
+        state: InstanceState::Open,
+        suspended: None,
+        maintenance: None,
+        problem: None,
+        setup_url: None,
+        created: noon(),
     }
 }
 
@@ -56,26 +77,17 @@ fn access(allowed: bool) -> impl Fn(&Asked) -> Response {
         match (verb, path.rsplit('/').next().unwrap()) {
             ("GET", "me") => me(),
             ("GET", "users") => reply(&Page { items: users, next: None }),
-            ("GET", "instances") => {
-                let url = "http://bakery-forum.localhost";
-                reply(&Page {
-                    items: vec![api::configurator::Instance {
-                        instance: instance(),
-                        account: account(),
-                        service: "forum".parse().unwrap(),
-                        host: "bakery-forum.localhost".parse().unwrap(),
-                        url: url.into(),
-                        modules: [].into(),
-                        size: "small".into(),
-                        state: InstanceState::Open,
-                        suspended: None,
-                        maintenance: None,
-                        problem: None,
-                        setup_url: None,
-                        created: noon(),
-                    }],
-                    next: None,
-                })
+            ("GET", HOST) => reply(&bakery_forum()),
+            ("POST", "names") => {
+                let asked: GetNames = asked.body();
+                assert!(asked.users.is_subset(&[bob(), user()].into()), "{asked:?}");
+                let named = |(id, name): (UserId, &str)| (id, format!("{name}@bakery.example"));
+                let users = [(bob(), "bob"), (user(), "ada")].map(named).into();
+                reply(&Names { users, ..Names::default() })
+            }
+            ("POST", "hosts") => {
+                let hosts = [(instance(), HOST.parse().unwrap())].into();
+                reply(&Hosts { hosts })
             }
             ("POST", "grants") => reply(&grant()),
             ("GET", "grants") => reply(&Page { items: vec![grant()], next: None }),
@@ -94,7 +106,7 @@ fn access(allowed: bool) -> impl Fn(&Asked) -> Response {
                     by: Principal::User(user()),
                     action: "access.createGrant".parse().unwrap(),
                     on: Resource::Account(account()),
-                    detail: "`owner` to bob".into(),
+                    detail: format!("`owner` to {}", Principal::User(bob())),
                     request: id("request"),
                 }],
                 next: None,
@@ -106,13 +118,19 @@ fn access(allowed: bool) -> impl Fn(&Asked) -> Response {
     }
 }
 
+/// What was granted last.
+fn granted(platform: &Platform) -> serde_json::Value {
+    let asked = platform.asked().into_iter().filter(|asked| asked.line.ends_with("/grants"));
+    asked.last().unwrap().body()
+}
+
 #[tokio::test]
 async fn a_grant_names_people_and_instances_as_people_do() {
     let platform = Platform::start(access(true)).await;
     let ada = Person::at(&platform);
     let words = ["grant", "bob@bakery.example", "forum.addUsers", "--on", "bakery-forum.localhost"];
     insta::assert_snapshot!("grant", ada.runs(&words).await.good());
-    let body: serde_json::Value = platform.asked().pop().unwrap().body();
+    let body = granted(&platform);
     let on = Resource::Instance(account(), instance()).to_string();
     let principal = Principal::User(bob()).to_string();
     assert_eq!(
@@ -121,12 +139,13 @@ async fn a_grant_names_people_and_instances_as_people_do() {
     );
 
     ada.runs(&["grant", "me", "owner", "--on", "account"]).await.good();
-    let body: serde_json::Value = platform.asked().pop().unwrap().body();
+    let body = granted(&platform);
     assert_eq!(body["principal"], Principal::User(user()).to_string());
     assert_eq!(body["on"], Resource::Account(account()).to_string());
 
     ada.runs(&["grant", &principal, "operator", "--on", "platform"]).await.good();
-    assert!(platform.lines().pop().unwrap().starts_with("PUT /access/v1/grants/grnt_"));
+    let mut puts = platform.lines().into_iter().filter(|line| line.starts_with("PUT "));
+    assert!(puts.next_back().unwrap().starts_with("PUT /access/v1/grants/grnt_"));
 }
 
 #[tokio::test]
@@ -185,6 +204,12 @@ async fn grants_permissions_and_the_audit_trail_are_listed_and_a_grant_revoked()
     let grant: GrantId = grant().grant;
     said += &ada.runs(&["revoke", &grant.to_string()]).await.good();
     insta::assert_snapshot!("grants_and_audit", said);
+    assert!(!said.contains("user/") && !said.contains("inst_"), "people are named: {said}");
+    let questions = platform.lines().iter().filter(|line| line.starts_with("POST ")).count();
+    assert_eq!(questions, 3, "names and hosts are asked for once for each list");
+    let json = ada.runs(&["grants", "--json"]).await.good();
+    assert!(json.contains(&bob().to_string()), "programs read ids: {json}");
+    assert_eq!(platform.lines().iter().filter(|line| line.starts_with("POST ")).count(), 3);
     let denied = Platform::start(|_| problem(Kind::Denied, "denied", "you may not")).await;
     assert_eq!(Person::at(&denied).runs(&["permissions"]).await.status, 3);
 }

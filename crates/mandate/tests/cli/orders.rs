@@ -4,14 +4,18 @@ use std::collections::BTreeSet;
 
 use api::{
     Kind,
-    configurator::{Instance, InstanceState, Setup, SetupField, SetupStep, SubmitSetup},
+    configurator::{
+        Hosts, Instance, InstanceState, Maintenance, Setup, SetupField, SetupStep, SubmitSetup,
+    },
+    identity::{GetNames, Names},
     jobs::{Job, JobState},
     manifest::Manifest,
     prices::PriceBook,
     provider::{Offer, Order, OrderPhase, PlaceOrder},
+    releases::Readiness,
 };
 use axum::response::Response;
-use types::{Digest, JobId, Page};
+use types::{AccountId, Digest, JobId, Page};
 
 use crate::{
     platform::{Asked, Person, Platform, account, id, instance, noon, not_found, problem, reply},
@@ -80,6 +84,9 @@ fn going(asked: &Asked) -> Response {
         }
         line if line == of("GET", "configurator", "instances") => {
             reply(&Page { items: vec![bakery_forum(InstanceState::Open)], next: None })
+        }
+        "GET /configurator/v1/instances/bakery-forum.localhost" => {
+            reply(&bakery_forum(InstanceState::Open))
         }
         line if line == of("POST", "provider", &format!("{one_instance}/subscription")) => {
             reply(&order(OrderPhase::Placed))
@@ -198,6 +205,10 @@ fn setup(state: InstanceState, steps: [JobState; 2], output: &str) -> Setup {
 fn setting_up(last: InstanceState, seed: JobState) -> impl Fn(&Asked) -> Response {
     use JobState::{Queued, Running, Succeeded};
     move |asked| {
+        if asked.line.ends_with("/readiness") {
+            let waits_for = (asked.before < 2).then(|| "its process to be started".to_owned());
+            return reply(&Readiness { ready: waits_for.is_none(), waits_for });
+        }
         if asked.line.starts_with("GET ") && asked.line.ends_with(&instance().to_string()) {
             return reply(&bakery_forum(last));
         }
@@ -235,6 +246,125 @@ async fn a_set_up_is_watched_until_the_instance_is_open() {
     let sent: SubmitSetup = serde_json::from_value(sent).unwrap();
     assert_eq!(sent.values["admin_email"].reveal(), "ada@bakery.example");
     assert_eq!(sent.values["admin_password"].reveal(), "a secret = kept");
+    let looks = platform.lines().iter().filter(|line| line.ends_with("/readiness")).count();
+    assert_eq!(looks, 3, "it is open when something answers, and not before");
+}
+
+#[tokio::test]
+async fn what_asks_for_nothing_is_waited_for_until_it_answers() {
+    use InstanceState::{Creating, Open, SettingUp};
+    let platform = Platform::start(|asked| match asked.line.rsplit('/').next().unwrap() {
+        "readiness" => {
+            let waits_for = (asked.before == 0).then(|| "a machine to run it".to_owned());
+            reply(&Readiness { ready: waits_for.is_none(), waits_for })
+        }
+        last if last == instance().to_string() => {
+            reply(&bakery_forum([Creating, SettingUp, Open][asked.before.min(2)]))
+        }
+        _ => reply(&order(OrderPhase::Complete)),
+    })
+    .await;
+    let account = account().to_string();
+    let done = Person::at(&platform).runs(&[&place(&account)[..], &["--wait"]].concat()).await;
+    let said = done.timeless();
+    let waits = said.find("TIME  it waits for a machine to run it").expect(&said);
+    assert!(waits < said.find("TIME  the instance is open").unwrap(), "{said}");
+}
+
+#[tokio::test]
+async fn an_open_instance_is_shown_with_what_it_waits_for() {
+    let platform = Platform::start(|asked| {
+        if asked.line.ends_with("/readiness") {
+            let waits_for = Some("its process to be started".into());
+            return reply(&Readiness { ready: false, waits_for });
+        }
+        reply(&bakery_forum(InstanceState::Open))
+    })
+    .await;
+    let shown = Person::at(&platform).runs(&["instance", "show", "bakery-forum.localhost"]).await;
+    let shown = shown.good();
+    assert!(shown.contains("Nothing answers: it waits for its process to be started."), "{shown}");
+}
+
+#[tokio::test]
+async fn whoever_may_set_up_and_not_look_is_not_held_up() {
+    let platform = Platform::start(|asked| match asked.line.rsplit('/').next().unwrap() {
+        "readiness" => problem(Kind::Denied, "denied", "you may not"),
+        "setup" => reply(&setup(InstanceState::Open, [JobState::Succeeded; 2], "")),
+        _ => reply(&bakery_forum(InstanceState::Open)),
+    })
+    .await;
+    let (account, instance) = (account().to_string(), instance().to_string());
+    let words = ["instance", "setup", &instance, "--wait", "--account", &account];
+    let said = Person::at(&platform).runs(&words).await.timeless();
+    assert!(said.contains("the instance is open"), "{said}");
+    assert!(!said.contains("says:"), "nothing was printed: {said}");
+}
+
+#[tokio::test]
+async fn an_operator_finds_an_instance_by_its_host() {
+    let platform = Platform::start(|asked| match asked.line.as_str() {
+        "GET /configurator/v1/instances/bakery-forum.localhost" => {
+            reply(&bakery_forum(InstanceState::Open))
+        }
+        "GET /configurator/v1/instances" => {
+            reply(&Page { items: vec![bakery_forum(InstanceState::Open)], next: None })
+        }
+        "POST /identity/v1/names" => {
+            assert_eq!(asked.body::<GetNames>().accounts, [account()].into());
+            let accounts = [(account(), "The Bakery".to_owned())].into();
+            reply(&Names { accounts, ..Names::default() })
+        }
+        line if line.ends_with("/maintenance") => reply(&Maintenance { revision: 1 }),
+        line if line.ends_with("/suspension") => reply(&api::Empty {}),
+        line if line.ends_with("/setup") => {
+            reply(&setup(InstanceState::Open, [JobState::Succeeded; 2], ""))
+        }
+        line if line.ends_with("/jobs") => reply(&Page::<Job> { items: vec![], next: None }),
+        _ => not_found(),
+    })
+    .await;
+    let operator = Person::at(&platform);
+    let host = "Bakery-Forum.localhost";
+    let all = operator.runs(&["instance", "list", "--all"]).await.good();
+    assert!(all.contains("The Bakery") && all.contains("bakery-forum.localhost"), "{all}");
+    let asked = platform.asked().len();
+    for words in [
+        &["instance", "show", host][..],
+        &["instance", "setup", host],
+        &["instance", "jobs", host],
+        &["instance", "suspend", host, "--reason", "unpaid"],
+        &["instance", "maintenance", host],
+    ] {
+        operator.runs(words).await.good();
+    }
+    let lines = platform.lines().split_off(asked);
+    let of_account = format!("/v1/accounts/{}", account());
+    let alone = |line: &&String| line.contains("/instances/") && !line.contains(&of_account);
+    assert_eq!(lines.iter().filter(alone).count(), 5, "each is found with one question: {lines:?}");
+    assert_eq!(lines.len(), 5 + 5, "and nothing is listed: {lines:?}");
+    let other: AccountId = id("other");
+    let other = ["instance", "show", host, "--account", &other.to_string()];
+    let none = operator.runs(&other).await;
+    assert!(none.status == 4 && none.err.contains("there is no instance"), "{}", none.err);
+}
+
+#[tokio::test]
+async fn what_the_set_up_does_not_ask_for_is_refused_by_the_platform() {
+    let platform = Platform::start(|asked| {
+        let mut setup = setup(InstanceState::AwaitingSetup, [JobState::Queued; 2], "");
+        if asked.line.starts_with("POST ") {
+            setup.problem = Some("there is no field `nonsense`: leave it out".into());
+        }
+        reply(&setup)
+    })
+    .await;
+    let (account, instance) = (account().to_string(), instance().to_string());
+    let words = ["instance", "setup", &instance, "nonsense=3", "--wait", "--account", &account];
+    let done = Person::at(&platform).runs(&words).await;
+    assert_eq!(done.status, 5, "{done:?}");
+    assert!(done.err.contains("there is no field `nonsense`"), "{}", done.err);
+    assert!(done.err.contains("admin_email"), "it says what it asks for: {}", done.err);
 }
 
 #[tokio::test]
@@ -286,9 +416,6 @@ async fn a_set_up_that_nobody_would_take_is_not_sent() {
         assert!(platform.lines().iter().all(|line| line.starts_with("GET ")), "{more:?}");
         (done.status, done.err)
     };
-    let (status, err) = run(InstanceState::AwaitingSetup, &["nonsense=3"]).await;
-    assert!(status == 5 && err.contains("asks for no `nonsense`"), "{status} {err}");
-    assert!(err.contains("admin_email"), "{err}");
     let (status, err) = run(InstanceState::AwaitingSetup, &["--wait"]).await;
     assert!(status == 5 && err.contains("no values were given"), "{status} {err}");
     let (status, err) = run(InstanceState::Open, &["admin_email=a@b.example", "--wait"]).await;
@@ -349,6 +476,14 @@ async fn a_job_is_shown_with_what_it_printed() {
         node: None,
     };
     let platform = Platform::start(move |asked| match asked.line.as_str() {
+        "POST /configurator/v1/hosts" => {
+            let host = "bakery-forum.localhost".parse().unwrap();
+            reply(&Hosts { hosts: [(instance(), host)].into() })
+        }
+        "POST /identity/v1/names" => {
+            let accounts = [(account(), "The Bakery".to_owned())].into();
+            reply(&Names { accounts, ..Names::default() })
+        }
         "GET /jobs/v1/jobs" => reply(&Page { items: vec![job.clone()], next: None }),
         _ => reply(&job),
     })

@@ -6,7 +6,10 @@ use api::billing::{
 use types::Page;
 
 use super::{
-    super::output::{Limit, Table, Whose, moment},
+    super::{
+        names::Ids,
+        output::{Limit, Table, Whose, moment},
+    },
     Context, Outcome,
 };
 
@@ -17,19 +20,23 @@ pub(super) async fn list(
     whose: Whose,
     limit: Limit,
 ) -> Outcome {
-    let account = cx.account(whose.account).await?;
-    let instance = match instance {
-        Some(text) => Some(cx.instance_id(account, &text).await?),
-        None => None,
+    let (account, instance) = match instance {
+        Some(text) => {
+            let (account, instance) = cx.instance_id(whose.account, &text).await?;
+            (account, Some(instance))
+        }
+        None => (cx.account(whose.account).await?, None),
     };
     let page = |after, limit| ListUsage { account, instance, after, limit };
     let events = cx.list(limit.limit, page).await?;
     let empty = "No usage yet; every request to an instance's host is counted.";
+    let instances = events.items.iter().map(|event| event.instance).collect();
+    let called = cx.names(Ids { instances, ..Ids::default() }).await;
     cx.show_list(&events, empty, |events| {
         let headings = ["AT", "METER", ">QUANTITY", "NOTE", "INSTANCE", "EVENT"];
         let row = |table: &mut Table, event: &UsageEvent| {
-            let (at, quantity) = (moment(event.at), event.quantity);
-            table.row([&at, &event.meter, &quantity, &event.note, &event.instance, &event.event]);
+            let (at, host) = (moment(event.at), called.instance(event.instance));
+            table.row([&at, &event.meter, &event.quantity, &event.note, &host, &event.event]);
         };
         Table::of(&headings, events, row)
     })
@@ -38,20 +45,15 @@ pub(super) async fn list(
 /// What cannot be billed as it came.
 pub(super) async fn set_aside(cx: &Context, limit: Option<u32>) -> Outcome {
     let found = cx.list(limit, |after, limit| ListSetAside { after, limit }).await?;
+    let accounts = found.items.iter().map(|aside| aside.usage.account).collect();
+    let called = cx.names(Ids { accounts, ..Ids::default() }).await;
     cx.show_list(&found, "Nothing is set aside: all usage that came is on bills.", |found| {
         let headings = ["SET ASIDE", "SOURCE", ">NUMBER", "WHY", "ACCOUNT", "METER", "EVENT"];
         let row = |table: &mut Table, aside: &SetAsideUsage| {
             let (taken, usage) = (moment(aside.taken), &aside.usage);
-            let (account, meter, event) = (&usage.account, &usage.meter, &usage.event);
-            table.row([
-                &taken,
-                &aside.source,
-                &aside.sequence,
-                &aside.detail,
-                account,
-                meter,
-                event,
-            ]);
+            let account = called.account(usage.account);
+            let (source, number, why) = (&aside.source, &aside.sequence, &aside.detail);
+            table.row([&taken, source, number, why, &account, &usage.meter, &usage.event]);
         };
         Table::of(&headings, found, row)
     })

@@ -1,0 +1,69 @@
+//! Where an instance stands, and waiting until what is open answers.
+
+use std::time::{Duration, Instant};
+
+use api::{
+    configurator::{Instance, InstanceState},
+    releases::{GetReadiness, Readiness},
+};
+use types::{AccountId, InstanceId};
+
+use super::{Failure, Outcome, context::Context, progress::Progress, status};
+
+/// An application that has not answered after that long needs somebody to look at it.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// What an instance that is open waits for before it answers, to be said beside something else.
+pub(super) async fn not_yet(cx: &Context, instance: &Instance) -> String {
+    if cx.json() || instance.state != InstanceState::Open {
+        return String::new();
+    }
+    let (account, instance) = (instance.account, instance.instance);
+    // Who may not know, or cannot be told now, is told the rest.
+    let readiness = cx.ask(GetReadiness { account, instance }).await.ok();
+    let waits_for = readiness.and_then(|readiness| readiness.waits_for);
+    waits_for.map_or_else(String::new, |what| format!("\n\nNothing answers: it waits for {what}."))
+}
+
+/// Waits until an instance that is open answers, and says so.
+pub(super) async fn answers(
+    cx: &Context,
+    progress: &mut Progress,
+    account: AccountId,
+    instance: InstanceId,
+) -> Outcome {
+    let since = Instant::now();
+    let look = || cx.ask(GetReadiness { account, instance });
+    let done = |progress: &mut Progress, readiness: Readiness| {
+        if readiness.ready {
+            return Ok(Some(()));
+        }
+        let what = readiness.waits_for.unwrap_or_else(|| "its process".to_owned());
+        if since.elapsed() > PATIENCE {
+            let sentence = format!(
+                "the instance is set up, and nothing answers there yet: it waits for {what}"
+            );
+            return Err(Failure::new(status::UNAVAILABLE, sentence)
+                .hint("it goes on; the same command with `--wait` looks again"));
+        }
+        progress.say(&format!("it waits for {what}"))?;
+        Ok(None)
+    };
+    match progress.until(look, done).await {
+        // Who may set it up and not look at it has been told all that they may know.
+        Err(failure) if !failure.is_refused() => return Err(failure),
+        _ => {}
+    }
+    progress.say(state_sentence(InstanceState::Open))
+}
+
+/// Where an instance stands, in a sentence.
+pub(super) const fn state_sentence(state: InstanceState) -> &'static str {
+    match state {
+        InstanceState::Creating => "its database is being made",
+        InstanceState::AwaitingSetup => "the instance waits for its set-up",
+        InstanceState::SettingUp => "the instance is being set up",
+        InstanceState::Open => "the instance is open",
+        InstanceState::Failed => "the instance failed",
+    }
+}
