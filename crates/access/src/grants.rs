@@ -1,14 +1,17 @@
 //! Grants: who may do what with what.
 
+use std::collections::BTreeMap;
+
 use api::{
     Problem,
     access::{
-        AuditEntry, CreateGrant, Grant, ListGrants, ListPlatformGrants, PutGrant, RevokeGrant,
-        RevokePlatformGrant, Revoked,
+        AuditEntry, CreateGrant, Grant, ListGrants, ListOwnGrants, ListPlatformGrants, OwnGrant,
+        PutGrant, RevokeGrant, RevokePlatformGrant, Revoked,
     },
+    configurator::GetInstance,
 };
 use chassis::{Call, Write};
-use types::{AccountId, GrantId, Grantable, Page, Principal, Resource};
+use types::{AccountId, Cursor, GrantId, Grantable, Host, InstanceId, Page, Principal, Resource};
 
 use crate::{
     Error, State,
@@ -136,6 +139,34 @@ pub(crate) async fn list_platform_grants(
     let cursor = op.cursor();
     let grants = store::grants(cx.db(), None, &cursor).await?;
     Ok(Page::cut(grants, &cursor, |grant| grant.grant.to_string()))
+}
+
+/// Those of the caller. Whoever was granted something on one instance alone may not look it up, so
+/// its host is told along.
+pub(crate) async fn list_own_grants(
+    cx: Call<State>,
+    op: ListOwnGrants,
+) -> Result<Page<OwnGrant>, Error> {
+    let cursor = Cursor { after: op.after, limit: op.limit };
+    let grants = store::grants_to(cx.db(), &cx.caller.principal, &cursor).await?;
+    let page = Page::cut(grants, &cursor, |grant| grant.grant.to_string());
+    let mut hosts: BTreeMap<InstanceId, Option<Host>> = BTreeMap::new();
+    let mut items = Vec::with_capacity(page.items.len());
+    for grant in page.items {
+        let host = match grant.on {
+            Resource::Instance(account, instance) => match hosts.get(&instance) {
+                Some(host) => host.clone(),
+                None => {
+                    let asked = cx.peers().call(GetInstance { account, instance }).await;
+                    let host = asked.ok().map(|found| found.host);
+                    hosts.entry(instance).or_insert(host).clone()
+                }
+            },
+            _ => None,
+        };
+        items.push(OwnGrant { grant, host });
+    }
+    Ok(Page { items, next: page.next })
 }
 
 /// The account that a resource is in.

@@ -13,8 +13,9 @@ mod store;
 mod whom;
 
 use api::access::{
-    Changes, CheckPermission, CreateGrant, DropCatalogue, ListAudit, ListGrants, ListPermissions,
-    ListPlatformGrants, PromoteCatalogue, PutCatalogue, PutGrant, RevokeGrant, RevokePlatformGrant,
+    Changes, CheckPermission, CreateGrant, DropCatalogue, ListAudit, ListGrants, ListOwnGrants,
+    ListPermissions, ListPlatformGrants, PromoteCatalogue, PutCatalogue, PutGrant, RevokeGrant,
+    RevokePlatformGrant,
 };
 use chassis::Component;
 
@@ -54,6 +55,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .acts::<CreateGrant>(grants::create_grant)
         .acts::<RevokeGrant>(grants::revoke_grant)
         .reads::<ListGrants>(grants::list_grants)
+        .reads::<ListOwnGrants>(grants::list_own_grants)
         .reads::<CheckPermission>(decisions::check_permission)
         .reads::<ListAudit>(decisions::list_audit)
         .feeds::<Changes>()

@@ -5,7 +5,9 @@ use api::{
     manifest::Level,
 };
 use db::On;
-use types::{AccountId, Cursor, GrantId, Grantable, Name, Permission, RequestId, Resource};
+use types::{
+    AccountId, Cursor, GrantId, Grantable, Name, Permission, Principal, RequestId, Resource,
+};
 
 type Stored<T> = Result<T, db::Error>;
 
@@ -97,6 +99,19 @@ pub(crate) async fn grants(
 ) -> Stored<Vec<Grant>> {
     db::query("select * from access_grant where account = ? and id > ? order by id limit ?")
         .bind(owner(account))
+        .bind(cursor.key())
+        .bind(cursor.rows())
+        .all(on, read_grant)
+        .await
+}
+
+pub(crate) async fn grants_to(
+    on: impl On,
+    principal: &Principal,
+    cursor: &Cursor,
+) -> Stored<Vec<Grant>> {
+    db::query("select * from access_grant where principal = ? and id > ? order by id limit ?")
+        .bind(principal)
         .bind(cursor.key())
         .bind(cursor.rows())
         .all(on, read_grant)

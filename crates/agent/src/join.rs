@@ -47,6 +47,7 @@ impl Signer {
             exp: seconds.saturating_add(TOKEN_LIFE.as_secs().cast_signed()),
             sid: None,
             account: None,
+            email: None,
             node: None,
         };
         sign(&self.node.to_string(), &self.key, &claims)

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{
-    AccountId, Digest, GrantId, Grantable, Name, Permission, Principal, RequestId, Resource,
-    Timestamp,
+    AccountId, Digest, GrantId, Grantable, Host, Name, Permission, Principal, RequestId,
+    Resource, Timestamp,
 };
 
 use crate::{Empty, feed, manifest::Level};
@@ -30,6 +30,8 @@ operations! { "access":
     RevokeGrant DELETE "/v1/accounts/{account}/grants/{grant}" on account by [customer, operator] -> Revoked;
     /// Lists the grants of an account.
     ListGrants GET "/v1/accounts/{account}/grants" on account by [customer, operator] lists Grant;
+    /// Lists what was granted to the caller, wherever it is.
+    ListOwnGrants GET "/v1/me/grants" on platform by [anyone] lists OwnGrant;
     /// Says whether somebody may do something, and why, or what is missing.
     CheckPermission GET "/v1/accounts/{account}/decisions" on account by [customer, operator] -> Decision;
     /// Lists who granted and revoked what, newest first.
@@ -173,6 +175,16 @@ pub struct RevokeGrant {
 pub struct Revoked {
     /// The revision of the feed with which it went.
     pub revision: u64,
+}
+
+/// A grant, as whoever has it is told of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OwnGrant {
+    /// What was granted.
+    pub grant: Grant,
+    /// Where the instance is that it is on, if it is on one that can be asked about now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Host>,
 }
 
 /// Asks about a decision.

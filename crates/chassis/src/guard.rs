@@ -37,16 +37,19 @@ pub struct Caller {
     pub account: Option<AccountId>,
     /// The session of the token.
     pub session: Option<SessionId>,
+    /// What a user is called.
+    pub email: Option<Arc<str>>,
 }
 
 impl Caller {
     /// Nobody in particular.
-    pub const VISITOR: Self = Self { principal: Principal::Visitor, account: None, session: None };
+    pub const VISITOR: Self =
+        Self { principal: Principal::Visitor, account: None, session: None, email: None };
 
     /// A component of the platform.
     pub(crate) fn component(name: &'static str) -> Self {
         let name = name.parse().expect("components have proper names");
-        Self { principal: Principal::Service(name), account: None, session: None }
+        Self { principal: Principal::Service(name), account: None, session: None, email: None }
     }
 }
 
@@ -170,8 +173,12 @@ impl Guard {
             return Err(refuse(format!("`{kid}` may not speak for `{}`", claims.sub)));
         }
         let node = kid.parse().ok().or(claims.node);
-        let (principal, account, session) = (claims.sub.clone(), claims.account, claims.sid);
-        let caller = Caller { principal, account, session };
+        let caller = Caller {
+            principal: claims.sub.clone(),
+            account: claims.account,
+            session: claims.sid,
+            email: claims.email.as_deref().map(Into::into),
+        };
         let verified = Arc::new(Verified { claims, caller, node });
         let mut cache = self.0.verified.write().expect("nobody panics while holding it");
         if cache.len() >= TOKENS_KEPT {

@@ -132,6 +132,7 @@ impl Credentials for Signer {
             exp: seconds + life,
             sid: None,
             account: None,
+            email: None,
             node: None,
         };
         let token: Arc<str> = self.sign(&claims).into();

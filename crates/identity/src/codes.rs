@@ -11,8 +11,7 @@ use api::{
     Empty,
     http::token::Claims,
     identity::{
-        CreateSignInCode, EndSession, EndedSession, RedeemSignInCode, SignInCode, SignedIn,
-        host_audience,
+        CreateSignInCode, EndSession, RedeemSignInCode, SignInCode, SignedIn, host_audience,
     },
 };
 use chassis::{Next, Room, Write, random_secret};
@@ -20,6 +19,7 @@ use types::{Digest, Principal, Secret, SessionId, Timestamp};
 
 use crate::{
     Error, State,
+    sessions::end_with_others,
     store::{self, Code},
 };
 
@@ -57,7 +57,7 @@ pub(crate) async fn redeem_sign_in_code(
     // It ends with the one that it comes from: passing codes on makes no session longer.
     let (user, expires) = signed_in.ok_or(Error::SignInCode)?;
     let session = SessionId::new(now);
-    store::insert_session(cx.tx(), session, user.user, expires).await?;
+    store::insert_session(cx.tx(), session, Some(from), user.user, expires).await?;
     let seconds = |moment: Timestamp| moment.micros().div_euclid(1_000_000);
     let claims = Claims {
         sub: Principal::User(user.user),
@@ -66,6 +66,7 @@ pub(crate) async fn redeem_sign_in_code(
         exp: seconds(expires),
         sid: Some(session),
         account: user.account,
+        email: Some(user.email.clone()),
         node: None,
     };
     let token = Secret::new(cx.state().signer.sign(&claims));
@@ -73,13 +74,7 @@ pub(crate) async fn redeem_sign_in_code(
 }
 
 pub(crate) async fn end_session(cx: &mut Write<State>, op: EndSession) -> Result<Empty, Error> {
-    let expires = store::delete_session(cx.tx(), op.session, op.user).await?;
-    let expires = expires.ok_or(Error::Missing("session"))?;
-    let ended = EndedSession { session: op.session, expires };
-    store::insert_ended(cx.tx(), &ended).await?;
-    cx.put(&ended).await?;
-    cx.wait_for_copies();
-    Ok(Empty {})
+    end_with_others(cx, op.session, op.user).await
 }
 
 /// A code that has expired is worth nothing.

@@ -78,6 +78,10 @@ pub fn component(config: Config, signer: Signer) -> Component<impl Send + Sync +
             name: "identity_0010",
             sql: include_str!("../migrations/0010_sign_in_code.sql"),
         },
+        db::Migration {
+            name: "identity_0011",
+            sql: include_str!("../migrations/0011_session_from.sql"),
+        },
     ];
     let sending = Arc::new(Semaphore::new(LETTERS_MAX));
     let state =

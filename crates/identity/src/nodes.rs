@@ -103,6 +103,7 @@ pub(crate) async fn issue_service_token(
         exp: seconds(expires),
         sid: None,
         account: None,
+        email: None,
         node: Some(op.node),
     };
     Ok(IssuedToken { token: Secret::new(cx.state().signer.sign(&claims)), expires })

@@ -8,7 +8,7 @@ use api::{
     identity::{EndedSession, Me, SignIn, SignOut, SignedIn, WhoAmI},
 };
 use chassis::{Call, Next, Room, Write};
-use types::{Principal, Secret, SessionId};
+use types::{Principal, Secret, SessionId, UserId};
 
 use crate::{
     Error, State,
@@ -35,7 +35,7 @@ pub(crate) async fn sign_in(cx: Call<State>, op: SignIn) -> Result<SignedIn, Err
     if !store::hold_password(write.tx(), user.user, &person.hash).await? {
         return Err(Error::SignIn);
     }
-    store::insert_session(write.tx(), session, user.user, expires).await?;
+    store::insert_session(write.tx(), session, None, user.user, expires).await?;
     let claims = Claims {
         sub: Principal::User(user.user),
         aud: EVERYONE.to_owned(),
@@ -43,6 +43,7 @@ pub(crate) async fn sign_in(cx: Call<State>, op: SignIn) -> Result<SignedIn, Err
         exp: expires.micros().div_euclid(1_000_000),
         sid: Some(session),
         account: user.account,
+        email: Some(user.email.clone()),
         node: None,
     };
     let token = Secret::new(cx.state().signer.sign(&claims));
@@ -84,10 +85,22 @@ async fn end_session(cx: &mut Write<State>, op: &SignOut) -> Result<Empty, Error
     let Principal::User(user) = cx.caller.principal else {
         return Err(Error::Missing("session"));
     };
-    let expires = store::delete_session(cx.tx(), op.session, user).await?;
-    let expires = expires.ok_or(Error::Missing("session"))?;
-    let ended = EndedSession { session: op.session, expires };
-    end(cx, &ended).await?;
+    end_with_others(cx, op.session, user).await
+}
+
+/// Ends a session of that user, and with it those at instances' hosts that it has begun.
+pub(crate) async fn end_with_others(
+    cx: &mut Write<State>,
+    session: SessionId,
+    user: UserId,
+) -> Result<Empty, Error> {
+    let ended = store::delete_session(cx.tx(), session, user).await?;
+    if ended.is_empty() {
+        return Err(Error::Missing("session"));
+    }
+    for ended in &ended {
+        end(cx, ended).await?;
+    }
     Ok(Empty {})
 }
 

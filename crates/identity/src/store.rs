@@ -151,14 +151,17 @@ pub(crate) async fn set_granted(on: impl On, user: UserId) -> Stored<()> {
         .map(drop)
 }
 
+/// Keeps a session, and which one it was begun by, if it is one at an instance's host.
 pub(crate) async fn insert_session(
     on: impl On,
     id: SessionId,
+    begun_by: Option<SessionId>,
     user: UserId,
     expires: Timestamp,
 ) -> Stored<()> {
-    db::query("insert into session (id, person, expires) values (?, ?, ?)")
+    db::query("insert into session (id, begun_by, person, expires) values (?, ?, ?, ?)")
         .bind(id)
+        .bind(begun_by)
         .bind(user)
         .bind(expires)
         .run(on)
@@ -166,24 +169,31 @@ pub(crate) async fn insert_session(
         .map(drop)
 }
 
-/// Ends a session of that user; answers when it would have expired, if there was one.
+/// Ends a session of that user and those that it has begun; answers them all.
 pub(crate) async fn delete_session(
     tx: &mut db::Tx,
     id: SessionId,
     user: UserId,
-) -> Stored<Option<Timestamp>> {
-    db::query("delete from session where id = ? and person = ? returning expires")
-        .bind(id)
-        .bind(user)
-        .optional(tx, |row| row.get("expires"))
-        .await
+) -> Stored<Vec<EndedSession>> {
+    db::query(
+        "delete from session where (id = ? or begun_by = ?) and person = ? returning id, expires",
+    )
+    .bind(id)
+    .bind(id)
+    .bind(user)
+    .all(tx, read_ended)
+    .await
+}
+
+fn read_ended(row: &db::Row) -> Stored<EndedSession> {
+    Ok(EndedSession { session: row.get("id")?, expires: row.get("expires")? })
 }
 
 /// Ends all sessions of that user; answers those that had not expired.
 pub(crate) async fn delete_sessions_of(tx: &mut db::Tx, user: UserId) -> Stored<Vec<EndedSession>> {
     db::query("delete from session where person = ? returning id, expires")
         .bind(user)
-        .all(tx, |row| Ok(EndedSession { session: row.get("id")?, expires: row.get("expires")? }))
+        .all(tx, read_ended)
         .await
 }
 

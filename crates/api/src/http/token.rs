@@ -37,6 +37,9 @@ pub struct Claims {
     /// The account that a user belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<AccountId>,
+    /// What a user is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
     /// The node that it was given to; once that is gone, the token is worth nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeId>,
@@ -133,7 +136,16 @@ mod tests {
 
     fn claims() -> Claims {
         let sub = Principal::Service("billing".parse().unwrap());
-        Claims { sub, aud: "jobs".into(), iat: 1, exp: 2, sid: None, account: None, node: None }
+        Claims {
+            sub,
+            aud: "jobs".into(),
+            iat: 1,
+            exp: 2,
+            sid: None,
+            account: None,
+            email: None,
+            node: None,
+        }
     }
 
     fn key() -> SigningKey {

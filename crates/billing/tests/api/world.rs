@@ -188,6 +188,7 @@ impl Person {
             exp: 0,
             sid: Some(SessionId::named(&[name])),
             account: Some(account),
+            email: None,
             node: None,
         };
         let signer = house.signer("identity").unwrap();

@@ -5,8 +5,8 @@ use std::time::Duration;
 use api::{
     Kind,
     access::{
-        CheckPermission, CreateGrant, ListAudit, ListGrants, ListPermissions, ListPlatformGrants,
-        PutGrant, RevokeGrant, RevokePlatformGrant,
+        CheckPermission, CreateGrant, ListAudit, ListGrants, ListOwnGrants, ListPermissions,
+        ListPlatformGrants, PutGrant, RevokeGrant, RevokePlatformGrant,
     },
     configurator::{GetInstance, Instance, InstanceState, ListInstances, PutInstance},
     identity::ListUsers,
@@ -56,6 +56,7 @@ fn allowed(world: &World, person: &Person, what: &str, on: &Resource) -> bool {
         principal: person.principal(),
         account: Some(person.account),
         session: Some(person.session),
+        email: None,
     };
     world.house.guard().authorize(&caller, what, on).is_ok()
 }
@@ -75,6 +76,23 @@ stories! {
             ada.client.call(RevokeGrant { account, grant }).await.unwrap();
             assert!(!allowed(world, &ben, "forum.addUsers", &on));
         }
+    }
+
+    async fn whoever_was_granted_something_is_told_what_and_where(world: &World) {
+        world.publish("forum", "first").await;
+        let (ada, ben) = (world.sign_up("ada").await, world.sign_up("ben").await);
+        let (one, _) = (instance(world, &ada, "one").await, instance(world, &ada, "two").await);
+        grant(&ada, &ben, "forum.addUsers", one.clone()).await.unwrap();
+        let own = async |who: &Person| who.client.call(ListOwnGrants::default()).await.unwrap().items;
+        let granted = own(&ben).await;
+        let told = |on: &Resource| granted.iter().find(|own| own.grant.on == *on).unwrap();
+        assert_eq!(told(&one).host.as_ref().unwrap().as_str(), "one.localhost");
+        assert_eq!(told(&one).grant.given, given("forum.addUsers"));
+        assert_eq!(told(&Resource::Account(ben.account)).grant.given, given("owner"));
+        assert_eq!(granted.len(), 2);
+        assert_eq!(own(&ada).await.len(), 1, "of what was granted to others nothing");
+        let asked = world.visitor().call(ListOwnGrants::default()).await;
+        assert_eq!(asked.unwrap_err().kind, Kind::Unauthenticated);
     }
 
     async fn a_grant_says_on_what(world: &World) {
@@ -360,6 +378,7 @@ stories! {
             principal: ben.principal(),
             account: Some(ben.account),
             session: Some(ben.session),
+            email: None,
         };
         guard.authorize(&caller, "identity.listUsers", &Resource::Account(ada.account)).unwrap();
         let list = ListUsers { account: ada.account, after: None, limit: None };

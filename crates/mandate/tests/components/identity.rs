@@ -41,6 +41,7 @@ fn register(email: &str, password: &str) -> RegisterAccount {
 stories! {
     async fn a_code_signs_in_once_at_one_host_in_one_browser(world: &World) {
         let ada = world.sign_up("ada").await;
+        let ada_writes = ada.client.call(WhoAmI {}).await.unwrap().user.unwrap().email;
         let gateway = world.house.client("gateway").unwrap();
         let (host, browser) = ("forum.localhost".parse::<Host>().unwrap(), Digest::of(b"nonce"));
         let create = CreateSignInCode { host: host.clone(), browser: browser.clone() };
@@ -91,7 +92,13 @@ stories! {
         let again = gateway.call(redeem(&code, "forum.localhost", &browser)).await.unwrap();
         assert_eq!(again.expires, signed_in.expires);
         let code = ada.client.call(create.clone()).await.unwrap();
+        let begun = Some(again.token.reveal());
+        let known = guard.authenticate(begun, &host_audience(&host)).unwrap();
+        assert_eq!(known.email.as_deref(), Some(ada_writes.as_str()));
         ada.client.call(SignOut { session: ada.session }).await.unwrap();
+        // What was begun from it has ended with it.
+        let ended = guard.authenticate(begun, &host_audience(&host)).unwrap_err();
+        assert_eq!(ended.code, "session_ended");
         let gone = gateway.call(redeem(&code, "forum.localhost", &browser)).await;
         assert_eq!(gone.unwrap_err().code, "sign_in_code_refused");
     }
@@ -262,6 +269,7 @@ stories! {
             exp: iat + 300,
             sid: None,
             account: None,
+            email: None,
             node: None,
         };
         let ask = |iat: i64| {

@@ -140,7 +140,7 @@ stories! {
         let signed = |sub: Principal| {
             let sid = Some(types::SessionId::named(&["nobody"]));
             let (aud, account) = (EVERYONE.to_owned(), None);
-            let claims = Claims { sub, aud, iat: now, exp: now + 60, sid, account, node: None };
+            let claims = Claims { sub, aud, iat: now, exp: now + 60, sid, account, email: None, node: None };
             world.visitor().with_token(Some(&key.sign(&claims)))
         };
         let service = |name: &str| signed(Principal::Service(name.parse().unwrap()));

@@ -305,6 +305,7 @@ impl World {
             exp: iat + life,
             sid,
             account: None,
+            email: None,
             node: None,
         };
         self.identity.sign(&claims)
@@ -339,6 +340,7 @@ impl World {
             exp: now + 600,
             sid: Some(SessionId::named(&[name])),
             account: None,
+            email: Some(format!("{name}@bakery.example")),
             node: None,
         };
         self.identity.sign(&claims)
