@@ -6,24 +6,48 @@
     if (!answer.ok) throw new Error(answer.statusText);
     return answer.text();
   };
-  // What is under way is asked for again each second; what one has unfolded stays so.
+  const parsed = (text) => new DOMParser().parseFromString(text, "text/html");
+  // What is under way is asked for again each second while one looks at it, and anything once when
+  // one comes back to it; what one has unfolded stays so.
   const follow = (box) => {
-    let shown = "";
+    const path = box.dataset.live;
+    let shown = box.innerHTML;
+    let timer = 0;
     const later = () => {
-      if (box.querySelector("[data-going]")) setTimeout(step, 1000);
+      clearTimeout(timer);
+      if (box.querySelector("[data-going]")) timer = setTimeout(step, 1000);
     };
     const step = async () => {
-      const text = document.hidden ? shown : await fetched(box.dataset.live).catch(() => shown);
-      if (text !== shown) {
+      if (document.hidden) return;
+      const page = parsed(await fetched(path).catch(() => ""));
+      const now = [...page.querySelectorAll("[data-live]")].find((it) => it.dataset.live === path);
+      if (now && now.innerHTML !== shown) {
         const open = [...box.querySelectorAll("details[id][open]")].map((part) => part.id);
-        box.innerHTML = shown = text;
+        box.innerHTML = shown = now.innerHTML;
         for (const id of open) document.getElementById(id)?.setAttribute("open", "");
       }
       later();
     };
+    document.addEventListener("visibilitychange", step);
     later();
   };
   document.querySelectorAll("[data-live]").forEach(follow);
+  // The prices of what is chosen, without a button.
+  document.querySelectorAll("[data-choices]").forEach((box) => {
+    const names = box.dataset.choices.split(" ");
+    let turn = 0;
+    box.addEventListener("change", async () => {
+      const mine = ++turn;
+      const fields = [...new FormData(box.querySelector("form"))];
+      const chosen = new URLSearchParams(fields.filter(([name]) => names.includes(name)));
+      const page = parsed(await fetched(`${location.pathname}?${chosen}`).catch(() => ""));
+      if (mine !== turn) return;
+      for (const part of document.querySelectorAll("[data-price]")) {
+        const price = page.getElementById(part.id);
+        if (price) part.innerHTML = price.innerHTML;
+      }
+    });
+  });
   // An explanation is asked for when it is unfolded for the first time.
   document.querySelectorAll("details[data-load]").forEach((part) => {
     const load = async () => {

@@ -7,10 +7,12 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha2::{Digest as _, Sha256};
 use types::Digest;
 
-use crate::{Console, failure::Failure};
+use crate::{Console, answer::Failure};
 
-const STYLE: &str = include_str!("../assets/style.css");
-const MARK: &str = include_str!("../assets/mark.svg");
+/// What the gateway's own pages have too, and what only these have.
+const STYLE: &str =
+    concat!(include_str!("../../../assets/base.css"), include_str!("../assets/style.css"));
+const MARK: &str = include_str!("../../../assets/mark.svg");
 /// Keeps what is under way up to date, and unfolds what is asked for. Every page works without it.
 pub(crate) const SCRIPT: &str = include_str!("../assets/live.js");
 

@@ -1,4 +1,7 @@
-//! Choosing a size and modules, in an order and in a change of one.
+//! Choosing a plan, a size and modules, in an order and in a change of one.
+//!
+//! Prices stand in elements that name themselves, so that the page's script can put those of
+//! another choice in their places.
 
 use std::collections::BTreeSet;
 
@@ -22,6 +25,38 @@ pub(crate) fn modules(fields: &Fields) -> BTreeSet<String> {
 }
 
 impl Choices<'_> {
+    /// The size: the smallest, while none is chosen that there is.
+    pub(crate) fn chosen_size(&self) -> &str {
+        let is_known = self.manifest.sizes.contains_key(self.size);
+        if is_known { self.size } else { self.sizes().first().copied().unwrap_or_default() }
+    }
+
+    /// What a month of all that comes to, before usage.
+    pub(crate) fn total(&self) -> Markup {
+        let total = self.prices.and_then(|prices| prices.total(self.chosen_size(), self.modules));
+        html! {
+            div.sum #total data-price="" role="status" {
+                @match total {
+                    Some(total) => {
+                        p { "Together about " strong { (total) " a month" } ", plus usage" }
+                        p.soft.small { "For " (self.told()) ", in a month of 730 hours." }
+                    },
+                    None => p.soft { "What it comes to cannot be told now." },
+                }
+            }
+        }
+    }
+
+    /// `Basic, Small, Polls and Search`.
+    fn told(&self) -> String {
+        let plan = self.prices.map(|prices| prices.plan.title.as_str());
+        let size = self.manifest.sizes.get(self.chosen_size()).map(|size| size.title.as_str());
+        let known = |name: &String| self.manifest.modules.get(name).map(|it| it.title.as_str());
+        let modules = self.modules.iter().filter_map(known);
+        let parts: Vec<_> = plan.into_iter().chain(size).chain(modules).collect();
+        words::listed(&parts)
+    }
+
     /// Both choices.
     pub(crate) fn fieldsets(&self) -> Markup {
         html! {
@@ -49,9 +84,7 @@ impl Choices<'_> {
 
     fn size(&self, name: &str) -> Markup {
         let Some(size) = self.manifest.sizes.get(name) else { return html! {} };
-        let is_known = self.manifest.sizes.contains_key(self.size);
-        let is_chosen =
-            if is_known { self.size == name } else { self.sizes().first() == Some(&name) };
+        let is_chosen = self.chosen_size() == name;
         let price = self.prices.and_then(|prices| prices.size(name));
         html! {
             label.option {
@@ -62,7 +95,9 @@ impl Choices<'_> {
                         (words::processors(size.cpu)) ", " (words::memory(size.memory)) " of memory"
                     }
                 }
-                @if let Some((hour, month)) = price { span.price { (hour) span.soft { (month) } } }
+                span.price id={ "price-of-size-" (name) } data-price="" {
+                    @if let Some((hour, month)) = price { (month) span.soft { (hour) } }
+                }
             }
         }
     }
@@ -81,7 +116,9 @@ impl Choices<'_> {
                         span.soft { "Needs " (self.titles(&module.requires)) }
                     }
                 }
-                @if let Some(price) = price { span.price { (price) } }
+                span.price id={ "price-of-module-" (name) } data-price="" {
+                    @if let Some(price) = price { (price) }
+                }
             }
         }
     }
@@ -89,6 +126,6 @@ impl Choices<'_> {
     fn titles(&self, names: &[String]) -> String {
         let known = |name: &String| self.manifest.modules.get(name).map(|module| &module.title);
         let titles = names.iter().map(|name| known(name).unwrap_or(name).as_str());
-        titles.collect::<Vec<_>>().join(" and ")
+        words::listed(&titles.collect::<Vec<_>>())
     }
 }

@@ -1,47 +1,12 @@
-//! What a handler answers when it cannot show its page.
+//! What one reads where the platform refused, or did not answer.
 
 use api::{Kind, Problem};
-use axum::{
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
 use maud::{Markup, html};
 
-use crate::{layout::Page, words};
-
-/// The platform refused, or did not answer. The frame makes a page of it, or leads to the sign-in.
-#[derive(Debug, Clone)]
-pub(crate) struct Failure(pub(crate) Problem);
-
-/// A page, or a failure.
-pub(crate) type Shown = Result<Page, Failure>;
-/// A page, a redirection, or a failure.
-pub(crate) type Answer = Result<Response, Failure>;
-
-impl Failure {
-    pub(crate) fn not_found(what: &str) -> Self {
-        Self(Problem::not_found(what))
-    }
-}
-
-impl From<Problem> for Failure {
-    fn from(problem: Problem) -> Self {
-        Self(problem)
-    }
-}
-
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        let mut response = status_of(&self.0).into_response();
-        response.extensions_mut().insert(self);
-        response
-    }
-}
-
-/// The status that a page about `problem` has.
-pub(crate) fn status_of(problem: &Problem) -> StatusCode {
-    StatusCode::from_u16(problem.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-}
+use crate::{
+    answer::{Page, status_of},
+    words,
+};
 
 /// A whole page about `problem`.
 pub(crate) fn page(problem: &Problem) -> Page {
@@ -55,7 +20,11 @@ pub(crate) fn page(problem: &Problem) -> Page {
             @if let Some(request) = problem.request {
                 p.soft.small { "Request " code { (request) } }
             }
-            p { a.button.quiet href="/" { "To the start" } }
+            @if problem.kind == Kind::Denied {
+                p { a.button.quiet href="/mine" { "See what you may do" } }
+            } @else {
+                p { a.button.quiet href="/" { "To the start" } }
+            }
         }
     };
     Page::new(title, body).with_status(status_of(problem))

@@ -17,7 +17,7 @@ use axum::{
 };
 use maud::{Markup, html};
 
-use crate::{failure::Failure, session::Visitor};
+use crate::{answer::Failure, visitor::Visitor};
 
 /// A form is at most this many bytes.
 const FORM_BYTES_MAX: usize = 64 * 1024;
@@ -35,6 +35,12 @@ const ONCE_FIELD: &str = "once";
 pub(crate) struct Fields(Arc<Vec<(String, String)>>);
 
 impl Fields {
+    /// What an address carries; nothing if it cannot be read.
+    pub(crate) fn of_query(query: &str) -> Self {
+        let fields: Vec<_> = serde_html_form::from_str(query).unwrap_or_default();
+        Self(Arc::new(fields.into_iter().take(FIELDS_MAX).collect()))
+    }
+
     /// The value of a field, trimmed; empty if it was not sent.
     pub(crate) fn get(&self, name: &str) -> &str {
         self.all(name).next().unwrap_or("").trim()

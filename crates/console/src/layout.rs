@@ -1,46 +1,10 @@
 //! What every page has around it.
 
-use axum::{
-    http::StatusCode,
-    response::{Html, IntoResponse, Response},
-};
+use axum::response::{Html, IntoResponse, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use types::AccountId;
 
-use crate::{assets, form::form, paths, session::Visitor};
-
-/// What a handler makes; the frame draws it.
-#[derive(Debug, Clone)]
-pub(crate) struct Page {
-    pub(crate) title: String,
-    pub(crate) body: Markup,
-    pub(crate) status: StatusCode,
-    /// Whether something on it is under way, so that it is to be loaded anew.
-    pub(crate) is_going: bool,
-}
-
-impl Page {
-    pub(crate) fn new(title: impl Into<String>, body: Markup) -> Self {
-        Self { title: title.into(), body, status: StatusCode::OK, is_going: false }
-    }
-
-    pub(crate) fn with_status(self, status: StatusCode) -> Self {
-        Self { status, ..self }
-    }
-
-    /// A page that is up to date only for a moment, if `is_going`.
-    pub(crate) fn going(self, is_going: bool) -> Self {
-        Self { is_going, ..self }
-    }
-}
-
-impl IntoResponse for Page {
-    fn into_response(self) -> Response {
-        let mut response = self.status.into_response();
-        response.extensions_mut().insert(self);
-        response
-    }
-}
+use crate::{answer::Page, assets, form::form, paths, visitor::Visitor};
 
 /// A part of a page that keeps itself up to date from `path` while it has something under way.
 pub(crate) fn live(path: &str, is_going: bool, content: Markup) -> Markup {
@@ -122,7 +86,7 @@ fn banner(visitor: Option<&Visitor>, path: &str) -> Markup {
             }
         }
         @if let Some(account) = visited(visitor, path) {
-            div.visited {
+            section.visited aria-label="A customer’s account" {
                 div.inner {
                     span { "A customer’s account" }
                     nav aria-label="The account's pages" { (links(&account_places(account), path)) }

@@ -1,25 +1,29 @@
 //! Shows the system to people, using only what the API offers them.
 //!
 //! Pages are made on the server, over the token of the person who is signed in; there is no way in
-//! here that the API does not have. A handler asks, and answers with a [`layout::Page`] or a
+//! here that the API does not have. A handler asks, and answers with an [`answer::Page`] or a
 //! failure; around all of them stand, from the outside in: the headers that every answer carries
 //! (`headers`), the session and the frame that a page is drawn in (`session`), and the check that
 //! a form was sent by the page it stands on (`form`). None of these can be forgotten by a handler.
 //!
 //! It keeps nothing: the session is the cookie, and any number of consoles can stand side by side.
 
+mod access;
+mod answer;
 mod assets;
 mod choices;
 mod failure;
 mod form;
 mod headers;
 mod layout;
+mod names;
 mod pages;
 mod paths;
 mod prices;
 mod progress;
 mod session;
 mod states;
+mod visitor;
 mod words;
 
 use std::sync::Arc;

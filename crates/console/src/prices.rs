@@ -39,6 +39,22 @@ impl<'b> Prices<'b> {
         Some(self.monthly(self.plan.modules.get(name)?.monthly))
     }
 
+    /// What a whole month comes to before usage, rounded as the bill would be; `None` if something
+    /// of it has no price.
+    pub(crate) fn total<'m>(
+        self,
+        size: &str,
+        modules: impl IntoIterator<Item = &'m String>,
+    ) -> Option<String> {
+        let hours = Amount::whole(HOURS_OF_A_MONTH);
+        let size = self.plan.sizes.get(size)?.per_hour.times(hours).ok()?;
+        let mut total = self.plan.monthly.plus(size).ok()?;
+        for module in modules {
+            total = total.plus(self.plan.modules.get(module)?.monthly).ok()?;
+        }
+        Some(words::money(total.round(self.currency).ok()?))
+    }
+
     fn monthly(self, amount: Amount) -> String {
         if amount == Amount::zero() {
             return "included".into();
@@ -170,6 +186,14 @@ mod tests {
         );
         assert_eq!(prices.module("polls").unwrap(), "3.00 USD a month");
         assert_eq!(prices.module("search").unwrap(), "included");
+        let total = |size, modules: &[&str]| {
+            let modules: Vec<_> = modules.iter().map(|name| (*name).to_owned()).collect();
+            prices.total(size, &modules)
+        };
+        // 9 + 0.0125 × 730, and 3 for the module.
+        assert_eq!(total("small", &[]).unwrap(), "18.13 USD");
+        assert_eq!(total("small", &["polls", "search"]).unwrap(), "21.13 USD");
+        assert_eq!((total("large", &[]), total("small", &["nothing"])), (None, None));
         let requests = "the first 100,000 requests free, then 0.02 USD per 1,000 requests up to \
                         1,000,000 requests, then 0.012 USD per 1,000 requests";
         assert_eq!(prices.meter("requests", "requests").unwrap(), requests);

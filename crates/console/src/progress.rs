@@ -41,13 +41,16 @@ impl Stage {
 }
 
 impl Progress<'_> {
-    /// Whether something happens by itself, so that it is worth looking again.
+    /// Whether something happens by itself, so that it is worth looking again. A set-up page waits
+    /// for somebody to fill it in, which may be tomorrow.
     pub(crate) fn is_going(&self) -> bool {
-        let is_told = matches!(self.order.phase, OrderPhase::Complete | OrderPhase::Failed);
         let state = self.instance.map(|instance| instance.state);
         match self.order.phase {
             OrderPhase::Failed => false,
-            _ => !is_told || !matches!(state, Some(InstanceState::Open | InstanceState::Failed)),
+            OrderPhase::Placed | OrderPhase::Agreed | OrderPhase::Undoing => true,
+            OrderPhase::Complete => {
+                matches!(state, None | Some(InstanceState::Creating | InstanceState::SettingUp))
+            }
         }
     }
 
@@ -107,7 +110,9 @@ impl Progress<'_> {
                 _ if jobs.is_empty() => { "A few questions on its own set-up page." }
                 _ => {}
             }
-            @if !jobs.is_empty() { div.jobs { @for job in jobs { (set_up_job(job)) } } }
+            @if !jobs.is_empty() {
+                div.jobs { @for job in jobs { (set_up_job(job, self.instance)) } }
+            }
         }
     }
 
@@ -135,18 +140,23 @@ fn opened(state: Option<InstanceState>) -> Stage {
 fn step(stage: Stage, title: &str, detail: Markup) -> Markup {
     html! {
         li class=(stage.class()) aria-current=[(stage == Stage::Now).then_some("step")] {
-            h3 { (title) }
+            h2 { (title) }
             div.soft { (detail) }
         }
     }
 }
 
-fn set_up_job(job: &SetupStep) -> Markup {
+/// What it printed is shown once somebody has to read it: why it failed, or, when the instance is
+/// open, how to begin.
+fn set_up_job(job: &SetupStep, instance: Option<&Instance>) -> Markup {
+    let url = instance.map_or("", |instance| instance.url.as_str());
+    let is_open = instance.is_some_and(|instance| instance.state == InstanceState::Open);
+    let is_to_read = is_open && !job.output.trim().is_empty();
     html! {
-        details id=(job.job) open[job.state == JobState::Failed] {
+        details id=(job.job) open[is_to_read || job.state == JobState::Failed] {
             summary { code { (job.name) } (states::chip(&job.state)) }
             @if let Some(what) = &job.waits_for { p.soft { "It waits for " (what) "." } }
-            (words::printed(&job.output))
+            (words::printed(&job.output, Some(url).filter(|url| is_web(url))))
         }
     }
 }

@@ -11,22 +11,25 @@
 use api::{
     Client, Kind, Problem,
     http::{FORWARDED_FOR, token::TOKEN_BYTES_MAX},
-    identity::{User, WhoAmI},
+    identity::WhoAmI,
 };
 use axum::{
-    extract::{FromRequestParts, Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{Html, IntoResponse, Redirect, Response},
 };
-use types::{AccountId, Digest, Secret, SessionId};
+use types::{Digest, Secret};
 
 use crate::{
-    Console, failure,
-    failure::Failure,
+    Console,
+    answer::{Failure, Page},
+    failure,
     form::random_hex,
-    layout::{self, Page},
+    layout,
+    names::Names,
     paths,
+    visitor::Visitor,
 };
 
 const SESSION: &str = "mandate_session";
@@ -36,62 +39,6 @@ const VISIT: &str = "mandate_visit";
 const COOKIES_MAX: usize = 16;
 /// Sent by the page's own script, which wants a page without its frame.
 const FRAGMENT: &str = "x-fragment";
-
-/// Whoever looks at a page.
-#[derive(Debug, Clone)]
-pub(crate) struct Visitor {
-    /// Asks the platform with this person's rights, or as nobody.
-    pub(crate) client: Client,
-    /// What the forms on this person's pages carry.
-    pub(crate) form_token: String,
-    /// What forms may carry that were made when another cookie stood first.
-    pub(crate) form_tokens: Vec<String>,
-    /// Who it is, if they are signed in.
-    pub(crate) user: Option<User>,
-    /// Whether they were signed in, and the session has ended.
-    pub(crate) is_expired: bool,
-    session: Option<SessionId>,
-}
-
-/// Somebody who is signed in. A page that takes one leads everybody else to the sign-in.
-#[derive(Debug, Clone)]
-pub(crate) struct Person {
-    pub(crate) client: Client,
-    pub(crate) form_token: String,
-    pub(crate) user: User,
-    pub(crate) session: Option<SessionId>,
-}
-
-impl Person {
-    /// Whether this person belongs to no customer.
-    pub(crate) fn is_operator(&self) -> bool {
-        self.user.account.is_none()
-    }
-
-    /// The customer whom the person belongs to; whoever belongs to none can order nothing.
-    pub(crate) fn account(&self) -> Result<AccountId, Problem> {
-        let detail = "you run the platform and belong to no account; open an account to order";
-        self.user.account.ok_or_else(|| Problem::new(Kind::Denied, "no_account", detail))
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for Visitor {
-    type Rejection = Failure;
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(|| Problem::internal().into())
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for Person {
-    type Rejection = Failure;
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
-        let visitor = Visitor::from_request_parts(parts, state).await?;
-        let Visitor { client, form_token, user, session, .. } = visitor;
-        let detail = "this page is for people who are signed in";
-        let user = user.ok_or_else(|| Problem::new(Kind::Unauthenticated, "sign_in", detail))?;
-        Ok(Self { client, form_token, user, session })
-    }
-}
 
 /// Finds out who is looking, lets the page be made, and draws it in its frame.
 pub(crate) async fn frame(
@@ -201,7 +148,7 @@ fn drawn(visitor: &Visitor, place: &Place, mut response: Response) -> Response {
             (Some(page), _) => page,
             (None, Some(Failure(problem))) => match leads_away(place, &problem) {
                 Some(away) => return away,
-                None => failure::page(&problem),
+                None => failure::page(&named(visitor, problem)),
             },
             (None, None) => match response.status() {
                 status if status.is_client_error() => {
@@ -220,6 +167,12 @@ fn drawn(visitor: &Visitor, place: &Place, mut response: Response) -> Response {
     parts.headers.extend(drawn.headers);
     parts.headers.remove(header::CONTENT_LENGTH);
     Response::from_parts(parts, body)
+}
+
+/// The platform knows people by ids; they know themselves by their address.
+fn named(visitor: &Visitor, problem: Problem) -> Problem {
+    let detail = Names::default().and_users(&visitor.user).in_text(&problem.detail);
+    Problem { detail, ..problem }
 }
 
 /// Whoever is not signed in (any more) is led to the sign-in, and from there back.

@@ -21,8 +21,9 @@ pub(crate) fn sentence(text: &str) -> Markup {
     }
 }
 
-/// What a program printed, without the characters that only mean something to a terminal.
-pub(crate) fn printed(text: &str) -> Markup {
+/// What a program printed, without the characters that only mean something to a terminal. What
+/// begins with `own`, the address of the instance that it worked for, is a link.
+pub(crate) fn printed(text: &str, own: Option<&str>) -> Markup {
     let mut plain = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {
@@ -37,7 +38,25 @@ pub(crate) fn printed(text: &str) -> Markup {
     if plain.trim().is_empty() {
         return html! { p.soft { "Nothing was printed." } };
     }
-    html! { pre { (plain.trim_end()) } }
+    // What is longer than its box is scrolled with the keyboard, too.
+    html! { pre tabindex="0" { (linked(plain.trim_end(), own)) } }
+}
+
+fn linked(text: &str, own: Option<&str>) -> Markup {
+    let own = own.map(|own| own.trim_end_matches('/')).filter(|own| !own.is_empty());
+    let is_own = |word: &str| {
+        let rest = own.and_then(|own| word.strip_prefix(own));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    html! {
+        @for word in text.split_inclusive(char::is_whitespace) {
+            @let address = word.trim_end();
+            @if is_own(address) {
+                a href=(address) target="_blank" rel="noopener noreferrer" { (address) }
+                (word[address.len()..])
+            } @else { (word) }
+        }
+    }
 }
 
 /// A number with its thousands apart.
@@ -61,6 +80,15 @@ fn grouped(decimal: &str) -> String {
         text.push(digit);
     }
     text + rest
+}
+
+/// `Basic, Small and Polls`.
+pub(crate) fn listed(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [others @ .., last] => format!("{} and {last}", others.join(", ")),
+    }
 }
 
 /// The name of one thing of a unit, which may be given in the plural or not.
@@ -189,6 +217,15 @@ mod tests {
     }
 
     #[test]
+    fn a_list_reads_as_one_says_it() {
+        let cases: [(&[&str], &str); 4] =
+            [(&[], ""), (&["a"], "a"), (&["a", "b"], "a and b"), (&["a", "b", "c"], "a, b and c")];
+        for (names, said) in cases {
+            assert_eq!(listed(names), said);
+        }
+    }
+
+    #[test]
     fn numbers_read_well() {
         assert_eq!(number(1_234_567), "1,234,567");
         assert_eq!(grouped("-1234.5678"), "-1,234.5678");
@@ -223,7 +260,20 @@ mod tests {
 
     #[test]
     fn output_loses_its_colours() {
-        assert_eq!(printed("\u{1b}[31mred\u{1b}[0m\u{7}\n").0, "<pre>red</pre>");
+        let red = printed("\u{1b}[31mred\u{1b}[0m\u{7}\n", None).0;
+        assert_eq!(red, "<pre tabindex=\"0\">red</pre>");
+    }
+
+    #[test]
+    fn addresses_of_the_instance_itself_are_links() {
+        let said = |text| printed(text, Some("http://a.localhost:8080/")).0;
+        let link = "<a href=\"http://a.localhost:8080/in/x\"";
+        assert!(said("choose at http://a.localhost:8080/in/x\n").contains(link));
+        for other in
+            ["http://a.localhost:8080.evil/", "http://b.localhost/", "javascript:alert(1)", "/in"]
+        {
+            assert!(!said(other).contains("<a"), "{other}");
+        }
     }
 
     #[test]

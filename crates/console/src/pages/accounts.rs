@@ -5,11 +5,11 @@ use axum::extract::Query;
 use maud::html;
 
 use crate::{
-    failure::Shown,
-    layout::{self, Page},
+    answer::{Page, Shown},
+    layout,
     pages::{Paging, ROWS},
     paths,
-    session::Person,
+    visitor::Person,
     words,
 };
 
@@ -18,7 +18,7 @@ pub(crate) async fn list(person: Person, Query(Paging { after }): Query<Paging>)
     let body = html! {
         header.title { h1 { "Accounts" } }
         @if page.items.is_empty() { (layout::nothing("No customer has registered yet.")) } @else {
-            div.wide { table {
+            div.wide tabindex="0" { table {
                 thead { tr { th { "Account" } th { "Since" } th { "Id" } th { "See" } } }
                 tbody { @for account in &page.items { tr {
                     td { a href=(paths::of(account.account, "instances")) { (account.title) } }

@@ -18,11 +18,11 @@ use std::time::Duration;
 use types::{AccountId, Money};
 
 use crate::{
-    failure::{self, Answer, Shown},
+    answer::{Answer, Page, Shown},
+    failure,
     form::{Fields, form},
-    layout::{self, Page},
-    paths,
-    session::Person,
+    layout, paths,
+    visitor::Person,
     words,
 };
 
@@ -184,7 +184,7 @@ fn differences(lines: &[&VerifiedLine], bill: &Bill) -> Markup {
     };
     let said = |money: Option<Money>| money.map_or_else(|| "absent".to_owned(), words::money);
     html! {
-        div.wide { table {
+        div.wide tabindex="0" { table {
             thead { tr { th { "Line" } th.number { "Billed" } th.number { "Recomputed" } } }
             tbody { @for line in lines { tr {
                 td { (title(&line.line)) }

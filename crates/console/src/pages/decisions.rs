@@ -9,9 +9,10 @@ use serde::Deserialize;
 use types::{AccountId, Resource};
 
 use crate::{
+    access::{Access, permission_options, user_options},
     failure,
-    pages::grants::{Access, permission_options, user_options},
-    session::Person,
+    names::Names,
+    visitor::Person,
     words,
 };
 
@@ -62,7 +63,7 @@ pub(crate) fn question_form(access: &Access, path: &str, question: &Question) ->
     }
 }
 
-pub(crate) fn answer(decision: Option<&Result<Decision, Problem>>) -> Markup {
+pub(crate) fn answer(names: &Names, decision: Option<&Result<Decision, Problem>>) -> Markup {
     html! {
         @match decision {
             None => {}
@@ -70,14 +71,14 @@ pub(crate) fn answer(decision: Option<&Result<Decision, Problem>>) -> Markup {
             Some(Ok(decision)) => {
                 div.notice.good[decision.allowed].bad[!decision.allowed] role="status" {
                     p { strong { @if decision.allowed { "Yes. " } @else { "No. " } }
-                        (words::sentence(&decision.sentence)) }
+                        (words::sentence(&names.in_text(&decision.sentence))) }
                     @if !decision.rules.is_empty() {
                         ul { @for rule in &decision.rules {
-                            li { (words::sentence(&rule.note)) " " code.small { (rule.rule) } }
+                            li { (words::sentence(&names.in_text(&rule.note))) " " code.small { (rule.rule) } }
                         } }
                     }
                     @if let Some(missing) = &decision.missing {
-                        p { "Missing: " (words::sentence(missing)) }
+                        p { "Missing: " (words::sentence(&names.in_text(missing))) }
                     }
                 }
             }

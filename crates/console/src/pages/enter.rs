@@ -14,12 +14,11 @@ use types::{Digest, Host};
 
 use crate::{
     Console,
-    failure::Answer,
+    answer::{Answer, Page},
     form::{Fields, form},
     headers::FormsLeadTo,
-    layout::Page,
     paths,
-    session::Person,
+    visitor::Person,
 };
 
 const PATH: &str = "/enter";

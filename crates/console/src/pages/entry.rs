@@ -2,6 +2,7 @@
 
 use api::{
     Kind, Problem,
+    configurator::ListInstances,
     identity::{RegisterAccount, SignIn, SignOut},
 };
 use axum::{
@@ -13,12 +14,12 @@ use serde::Deserialize;
 use types::Secret;
 
 use crate::{
-    failure::{self, Answer},
+    answer::{Answer, Failure, Page},
+    failure,
     form::{Draft, Fields, form},
-    layout::Page,
     pages::enter,
     paths, session,
-    session::Visitor,
+    visitor::{Person, Visitor},
 };
 
 #[derive(Debug, Deserialize)]
@@ -28,11 +29,15 @@ pub(crate) struct Way {
 }
 
 /// Where somebody begins: a customer, somebody who runs the platform, or a visitor.
-pub(crate) async fn home(visitor: Visitor) -> Redirect {
-    match visitor.user.map(|user| user.account) {
-        None => Redirect::to("/catalogue"),
-        Some(Some(account)) => Redirect::to(&paths::of(account, "instances")),
-        Some(None) => Redirect::to("/operate/services"),
+/// Whoever may not see the account's instances begins at what was granted to them.
+pub(crate) async fn home(visitor: Visitor) -> Result<Redirect, Failure> {
+    let Some(user) = visitor.user else { return Ok(Redirect::to("/catalogue")) };
+    let Some(account) = user.account else { return Ok(Redirect::to("/operate/services")) };
+    let question = ListInstances { account, after: None, limit: Some(1) };
+    match visitor.client.call(question).await {
+        Err(problem) if problem.kind == Kind::Denied => Ok(Redirect::to("/mine")),
+        Err(problem) => Err(problem.into()),
+        Ok(_) => Ok(Redirect::to(&paths::of(account, "instances"))),
     }
 }
 
@@ -158,15 +163,12 @@ pub(crate) fn entrance(title: &str, form: Markup, other: Markup, draft: &Draft) 
         }
     };
     let page = Page::new(title, body);
-    match &draft.problem {
-        Some(problem) => page.with_status(failure::status_of(problem)),
-        None => page,
-    }
+    page.refused(draft.problem.as_ref())
 }
 
 /// The cookie goes once the session is worth nothing anywhere; if it cannot be ended now, one can
 /// try again.
-pub(crate) async fn sign_out(person: session::Person) -> Answer {
+pub(crate) async fn sign_out(person: Person) -> Answer {
     if let Some(session) = person.session {
         match person.client.call(SignOut { session }).await {
             Err(problem) if problem.kind != Kind::Unauthenticated => return Err(problem.into()),

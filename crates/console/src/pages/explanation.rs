@@ -5,7 +5,13 @@ use axum::extract::{Path, Query};
 use maud::{Markup, html};
 use types::{AccountId, Currency};
 
-use crate::{failure::Shown, layout::Page, pages::bill::Asked, paths, session::Person, words};
+use crate::{
+    answer::{Page, Shown},
+    pages::bill::Asked,
+    paths,
+    visitor::Person,
+    words,
+};
 
 pub(crate) async fn show(
     person: Person,
@@ -31,7 +37,7 @@ fn sum_table(explanation: &LineExplanation) -> Markup {
     let line = &explanation.line;
     let currency = line.amount.currency;
     html! {
-        div.wide { table.sums {
+        div.wide tabindex="0" { table.sums {
             thead {
                 tr {
                     th { "What" } th.number { "Quantity" } th.number { "Price" }
@@ -70,13 +76,13 @@ fn usage_table(explanation: &LineExplanation) -> Markup {
     let LineExplanation { usage, usage_count, line, .. } = explanation;
     let shown = u64::try_from(usage.len()).unwrap_or(u64::MAX);
     html! {
-        h3 { "Where it comes from" }
+        h2 { "Where it comes from" }
         @if usage.is_empty() { p.soft { "No usage lies under this line." } } @else {
             p.soft.small {
                 (words::counted(*usage_count, "usage record"))
                 @if shown < *usage_count { ", the newest " (words::number(shown)) " of them below" }
             }
-            div.wide.tall { table.small {
+            div.wide.tall tabindex="0" { table.small {
                 thead { tr { th { "When" } th { "What" } th.number { "How much" } } }
                 tbody { @for piece in usage { (usage_row(piece, &line.unit)) } }
             } }

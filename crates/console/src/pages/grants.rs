@@ -1,222 +1,22 @@
 //! Who may do what: granting and revoking.
 
-use std::collections::BTreeMap;
-
 use api::{
-    Asker, Kind, Problem,
-    access::{CatalogueEntry, CreateGrant, Grant, ListGrants, ListPermissions, RevokeGrant},
-    identity::{ListUsers, User},
+    Kind, Problem,
+    access::{CreateGrant, RevokeGrant},
 };
 use axum::{
     extract::Path,
     response::{IntoResponse, Redirect},
 };
-use maud::{Markup, html};
-use types::{AccountId, GrantId, Grantable, Name, Principal, Resource};
+use types::{AccountId, GrantId, Resource};
 
 use crate::{
-    failure::{self, Answer},
-    form::{Draft, Fields, form},
-    pages::{ALL, instance, users},
+    answer::Answer,
+    form::Fields,
+    pages::{instance, users},
     paths,
-    session::Person,
-    words,
+    visitor::Person,
 };
-
-/// What the platform tells of an account's grants, and what there is to grant.
-pub(crate) struct Access {
-    account: AccountId,
-    grants: Result<Vec<Grant>, Problem>,
-    pub(crate) users: Result<Vec<User>, Problem>,
-    permissions: Vec<CatalogueEntry>,
-}
-
-impl Access {
-    /// Of all services, or of the platform and `service` only.
-    pub(crate) async fn load(person: &Person, account: AccountId, service: Option<&Name>) -> Self {
-        let client = &person.client;
-        let (grants, users, permissions) = tokio::join!(
-            client.call(ListGrants { account, after: None, limit: ALL }),
-            client.call(ListUsers { account, after: None, limit: ALL }),
-            client.call(ListPermissions { service: None, after: None, limit: ALL }),
-        );
-        let mut permissions = permissions.map(|page| page.items).unwrap_or_default();
-        permissions.retain(|entry| is_for_customers(entry, service));
-        Self {
-            account,
-            grants: grants.map(|page| page.items),
-            users: users.map(|page| page.items),
-            permissions,
-        }
-    }
-
-    fn users(&self) -> &[User] {
-        self.users.as_deref().unwrap_or_default()
-    }
-
-    /// By service; those of a published service before those of the platform.
-    fn groups(&self) -> Vec<(&str, Vec<&CatalogueEntry>)> {
-        let mut groups: BTreeMap<&str, Vec<_>> = BTreeMap::new();
-        for entry in &self.permissions {
-            groups.entry(entry.permission.service()).or_default().push(entry);
-        }
-        let mut groups: Vec<_> = groups.into_iter().collect();
-        groups.sort_by_key(|(service, _)| api::COMPONENTS.contains(service));
-        groups
-    }
-}
-
-/// Whether a customer can give it to somebody: what published services define, and of the
-/// platform's own what customers may do.
-fn is_for_customers(entry: &CatalogueEntry, service: Option<&Name>) -> bool {
-    let of = entry.permission.service();
-    if !api::COMPONENTS.contains(&of) {
-        return service.is_none_or(|service| service.as_str() == of);
-    }
-    api::listings().iter().any(|listing| {
-        listing.permission == entry.permission.as_str() && listing.askers.contains(&Asker::Customer)
-    })
-}
-
-/// A principal, by e-mail where that is known.
-pub(crate) fn name_of(principal: &Principal, users: &[User]) -> Markup {
-    let user = match principal {
-        Principal::User(id) => users.iter().find(|user| user.user == *id),
-        _ => None,
-    };
-    match (user, principal) {
-        (Some(user), _) => html! { span title=(user.user) { (user.email) } },
-        (None, Principal::Service(name)) => html! { "the service " code { (name) } },
-        (None, other) => html! { code.small { (other) } },
-    }
-}
-
-/// The grants that count on `on`, and the form for one more.
-pub(crate) fn section(person: &Person, access: &Access, on: &Resource, draft: &Draft) -> Markup {
-    html! {
-        @match &access.grants {
-            Err(problem) => (failure::missing_part(problem)),
-            Ok(grants) => {
-                ul.rows {
-                    @for grant in grants.iter().filter(|grant| counts_on(&grant.on, on)) {
-                        (row(person, access, grant, on))
-                    }
-                }
-                (grant_form(person, access, on, draft))
-            }
-        }
-    }
-}
-
-/// A grant on an account counts for all of its instances.
-fn counts_on(granted: &Resource, on: &Resource) -> bool {
-    let account = match on {
-        Resource::Instance(account, _) => Some(*account),
-        _ => None,
-    };
-    granted == on || account.is_some_and(|account| *granted == Resource::Account(account))
-}
-
-fn row(person: &Person, access: &Access, grant: &Grant, page: &Resource) -> Markup {
-    let action = format!("{}/{}/revocation", paths::of(access.account, "grants"), grant.grant);
-    let content = html! {
-        input type="hidden" name="page" value=(page);
-        button.link.danger { "Revoke" }
-    };
-    html! {
-        li {
-            div {
-                div { (name_of(&grant.principal, access.users())) " " (may(&grant.given)) }
-                div.soft.small {
-                    @if grant.on != *page { "on the whole account, " }
-                    "granted " (words::moment(grant.created)) " by "
-                    (name_of(&grant.granted_by, access.users()))
-                }
-            }
-            (form(&person.form_token, &action, content))
-        }
-    }
-}
-
-fn may(given: &Grantable) -> Markup {
-    html! {
-        @match given {
-            Grantable::Owner => "owns it",
-            Grantable::Operator => "runs the platform",
-            Grantable::Service(name) => { "may do everything in " code { (name) } },
-            Grantable::Permission(permission) => { "may " code { (permission) } },
-        }
-    }
-}
-
-fn grant_form(person: &Person, access: &Access, on: &Resource, draft: &Draft) -> Markup {
-    let fields = &draft.fields;
-    let content = html! {
-        (draft.once())
-        input type="hidden" name="page" value=(on);
-        div.line {
-            label.field { span { "Who" } (user_options(access, fields.get("principal"))) }
-            label.field { span { "May" }
-                select name="given" required {
-                    @if let Resource::Account(_) = on {
-                        option value="owner" selected[fields.get("given") == "owner"] {
-                            "everything (owner)"
-                        }
-                    }
-                    (permission_options(access, fields.get("given"), true))
-                }
-            }
-        }
-        @if let Resource::Instance(account, _) = on {
-            label.field { span { "On" }
-                select name="on" {
-                    option value=(on) { "this instance" }
-                    @let account = Resource::Account(*account).to_string();
-                    option value=(account) selected[fields.get("on") == account] {
-                        "the whole account"
-                    }
-                }
-            }
-        } @else { input type="hidden" name="on" value=(on); }
-        button.quiet { "Grant" }
-    };
-    form(&person.form_token, &paths::of(access.account, "grants"), content)
-}
-
-pub(crate) fn user_options(access: &Access, chosen: &str) -> Markup {
-    html! {
-        select name="principal" required {
-            @for user in access.users() {
-                @let principal = Principal::User(user.user).to_string();
-                option value=(principal) selected[principal == chosen] { (user.email) }
-            }
-        }
-    }
-}
-
-/// The first sentence, for a list to choose from.
-fn briefly(title: &str) -> &str {
-    title.split(['.', ';']).next().unwrap_or(title)
-}
-
-pub(crate) fn permission_options(access: &Access, chosen: &str, with_all: bool) -> Markup {
-    html! {
-        @for (service, entries) in access.groups() {
-            optgroup label=(service) {
-                @if with_all && !api::COMPONENTS.contains(&service) {
-                    @let all = format!("{service}.*");
-                    option value=(all) selected[all == chosen] { (all) " · everything" }
-                }
-                @for entry in entries {
-                    @let permission = entry.permission.as_str();
-                    option value=(permission) selected[permission == chosen] {
-                        (permission) " · " (briefly(&entry.title))
-                    }
-                }
-            }
-        }
-    }
-}
 
 pub(crate) async fn create(
     person: Person,

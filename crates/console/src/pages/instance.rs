@@ -17,22 +17,24 @@ use maud::{Markup, html};
 use types::{AccountId, InstanceId, Resource};
 
 use crate::{
+    access::{self, Access},
+    answer::{Answer, Page, Shown},
     choices,
     choices::Choices,
-    failure::{self, Answer, Shown},
+    failure,
     form::{Draft, Fields, form},
-    layout::{self, Page},
+    layout,
     pages::{
         ALL,
         decisions::{self, Question},
-        grants::{self, Access},
         jobs,
     },
     paths,
     prices::Prices,
     progress::host_link,
-    session::Person,
-    states, words,
+    states,
+    visitor::Person,
+    words,
 };
 
 type Which = (AccountId, InstanceId);
@@ -83,12 +85,12 @@ pub(crate) async fn draw(
             div {
                 section.card #access {
                     h2 { "Who may do what" }
-                    (grants::section(person, &whole.access, &on, draft))
+                    (access::section(person, &whole.access, &on, draft))
                 }
                 section.card #may {
                     h2 { "May they?" }
                     (decisions::question_form(&whole.access, &path, question))
-                    (decisions::answer(decision.as_ref()))
+                    (decisions::answer(&whole.access.names, decision.as_ref()))
                 }
                 section.card #maintenance {
                     h2 { "Maintenance" } (maintenance_form(person, &whole, draft))
@@ -102,23 +104,21 @@ pub(crate) async fn draw(
         }
     };
     let page = Page::new(whole.instance.host.to_string(), body);
-    Ok(match &draft.problem {
-        Some(problem) => page.with_status(failure::status_of(problem)),
-        None => page,
-    })
+    Ok(page.refused(draft.problem.as_ref()))
 }
 
 async fn load(person: &Person, (account, instance): Which) -> Result<Whole, Problem> {
     let client = &person.client;
     let instance = client.call(GetInstance { account, instance }).await?;
     let service = instance.service.clone();
-    let (offer, book, orders, access, jobs) = tokio::join!(
+    let (offer, book, orders, mut access, jobs) = tokio::join!(
         client.call(GetOffer { service: service.clone() }),
         client.call(GetPriceBook { service }),
         client.call(ListOrders { account, after: None, limit: ALL }),
         Access::load(person, account, Some(&instance.service)),
         jobs::section(person, account, instance.instance),
     );
+    access.names = access.names.and_instances([&instance]);
     let orders = orders.map(|orders| orders.items).unwrap_or_default();
     let order = orders
         .into_iter()

@@ -6,13 +6,14 @@ use maud::{Markup, html};
 use types::AccountId;
 
 use crate::{
-    failure::Shown,
-    layout::{self, Page},
+    answer::{Page, Shown},
+    layout,
     pages::{Paging, ROWS},
     paths,
     progress::host_link,
-    session::Person,
-    states, words,
+    states,
+    visitor::Person,
+    words,
 };
 
 pub(crate) async fn list(

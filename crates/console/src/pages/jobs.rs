@@ -1,8 +1,11 @@
 //! Jobs: those of an instance for its customer, and all of them for who runs the platform.
 
+use std::collections::BTreeSet;
+
 use api::{
     Problem,
     jobs::{GetJob, Job, JobState, ListInstanceJobs, ListJobs},
+    releases::ListNodes,
 };
 use axum::extract::{Path, Query};
 use maud::{Markup, html};
@@ -10,12 +13,13 @@ use serde::Deserialize;
 use types::{AccountId, InstanceId, JobId};
 
 use crate::{
-    failure::{Failure, Shown},
-    layout::{self, Page},
-    pages::ROWS,
-    paths,
-    session::Person,
-    states, words,
+    answer::{Failure, Page, Shown},
+    layout,
+    names::Names,
+    pages::{ALL, ROWS},
+    paths, states,
+    visitor::Person,
+    words,
 };
 
 pub(crate) async fn of_instance(
@@ -57,7 +61,7 @@ fn unfolding(job: &Job) -> Markup {
                     (words::moment(job.started.unwrap_or(job.created))) (took(job))
                 }
             }
-            (words::printed(&job.output))
+            (words::printed(&job.output, None))
         }
     }
 }
@@ -88,6 +92,8 @@ pub(crate) async fn list(person: Person, Query(filter): Query<Filter>) -> Shown 
     };
     let operation = ListJobs { service, after: filter.after, limit: ROWS };
     let page = person.client.call(operation).await?;
+    let instances = page.items.iter().map(|job| (job.account, job.instance)).collect();
+    let names = Names::of(&person, BTreeSet::new(), instances).await;
     let path = match filter.service.as_str() {
         "" => "/operate/work".to_owned(),
         service => paths::with_query("/operate/work", &[("service", service)]),
@@ -99,7 +105,7 @@ pub(crate) async fn list(person: Person, Query(filter): Query<Filter>) -> Shown 
         @if page.items.is_empty() {
             (layout::nothing("No job was ever queued here."))
         } @else {
-            (table(&page.items))
+            (table(&page.items, &names))
         }
         @if let Some(next) = &page.next {
             p.more { a.button.quiet href=(next_page(&path, next)) { "Show more" } }
@@ -113,9 +119,9 @@ fn next_page(path: &str, next: &str) -> String {
     if path.contains('?') { format!("{path}&{}", &after[1..]) } else { format!("{path}{after}") }
 }
 
-fn table(jobs: &[Job]) -> Markup {
+fn table(jobs: &[Job], names: &Names) -> Markup {
     html! {
-        div.wide { table {
+        div.wide tabindex="0" { table {
             thead {
                 tr {
                     th { "Queued" } th { "Job" } th { "Service" } th { "Instance" } th { "State" }
@@ -126,11 +132,7 @@ fn table(jobs: &[Job]) -> Markup {
                 td { (words::moment(job.created)) }
                 td { a href={ "/operate/work/" (job.job) } { (job.name) } }
                 td { (job.service) }
-                td {
-                    a href=(paths::instance(job.account, job.instance)) {
-                        code.small { (job.instance) }
-                    }
-                }
+                td { (names.instance(job.account, job.instance)) }
                 td { (states::chip(&job.state)) }
                 td.number { (job.attempts) }
             } } }
@@ -140,6 +142,12 @@ fn table(jobs: &[Job]) -> Markup {
 
 pub(crate) async fn show(person: Person, Path(job): Path<JobId>) -> Shown {
     let job = person.client.call(GetJob { job }).await?;
+    let instances = BTreeSet::from([(job.account, job.instance)]);
+    let (names, nodes) = tokio::join!(
+        Names::of(&person, BTreeSet::new(), instances),
+        person.client.call(ListNodes { after: None, limit: ALL }),
+    );
+    let names = names.and_nodes(nodes.iter().flat_map(|page| &page.items));
     let content = html! {
         (layout::back("/operate/work", "Jobs"))
         header.title {
@@ -152,12 +160,12 @@ pub(crate) async fn show(person: Person, Path(job): Path<JobId>) -> Shown {
                 dt { "Begun" } dd { (words::moment(started)) (took(&job)) }
             }
             @if let Some(ended) = job.ended { dt { "Ended" } dd { (words::moment(ended)) } }
-            @if let Some(node) = job.node { dt { "Node" } dd { code { (node) } } }
+            @if let Some(node) = job.node { dt { "Node" } dd { (names.node(node)) } }
             dt { "Instance" }
-            dd { a href=(paths::instance(job.account, job.instance)) { code { (job.instance) } } }
-            dt { "Id" } dd { code { (job.job) } }
+            dd { (names.instance(job.account, job.instance)) }
+            dt { "Id" } dd { code.small { (job.job) } }
         }
-        section.card { h2 { "What it printed" } (words::printed(&job.output)) }
+        section.card { h2 { "What it printed" } (words::printed(&job.output, None)) }
     };
     let path = format!("/operate/work/{}", job.job);
     let body = layout::live(&path, is_going(&job), content);

@@ -12,7 +12,9 @@ mod grants;
 mod instance;
 mod instances;
 mod jobs;
+mod mine;
 mod nodes;
+mod offer;
 mod operators;
 mod orders;
 mod password;
@@ -27,7 +29,7 @@ use axum::{
 };
 use serde::Deserialize;
 
-use crate::{Console, failure::Failure};
+use crate::{Console, answer::Failure};
 
 /// Where each page is.
 pub(crate) fn router() -> Router<Console> {
@@ -40,10 +42,11 @@ pub(crate) fn router() -> Router<Console> {
         .route("/forgot-password", get(password::forgot_page).post(password::forgot))
         .route("/reset-password", get(password::reset_page).post(password::reset))
         .route("/password", get(password::change_page).post(password::change))
+        .route("/mine", get(mine::list))
         .route("/problems", get(problems::list))
         .route("/problems/{code}", get(problems::show))
         .route("/catalogue", get(catalogue::list))
-        .route("/catalogue/{service}", get(catalogue::show).post(catalogue::order))
+        .route("/catalogue/{service}", get(offer::show).post(offer::order))
         .merge(of_accounts())
         .route("/operate/services", get(releases::services))
         .route("/operate/services/{service}", get(releases::show))
@@ -93,4 +96,4 @@ pub(crate) struct Paging {
 /// How many rows a page of a list shows.
 const ROWS: Option<u32> = Some(50);
 /// As many as can be asked for at once: for lists to choose from.
-const ALL: Option<u32> = Some(500);
+pub(crate) const ALL: Option<u32> = Some(500);

@@ -12,13 +12,13 @@ use maud::{Markup, html};
 use types::NodeId;
 
 use crate::{
-    failure::{Answer, Shown},
+    answer::{Answer, Page, Shown},
     form::form,
-    layout::{self, Page},
+    layout,
     pages::{Paging, ROWS, releases},
-    session::Person,
     states,
     states::Said as _,
+    visitor::Person,
     words,
 };
 
@@ -86,7 +86,7 @@ fn replica_row(replica: &ReplicaReport) -> Markup {
                 @if let Some(instance) = replica.instance { ", only for " code { (instance) } }
                 @else { ", for all instances" }
             }
-            (words::printed(&replica.log))
+            (words::printed(&replica.log, None))
         }
     }
 }

@@ -1,22 +1,22 @@
 //! What is granted on the platform itself: who runs it.
 
-use api::{
-    access::{Grant, ListPlatformGrants, RevokePlatformGrant},
-    identity::{GetUser, User},
-};
+use std::collections::BTreeSet;
+
+use api::access::{Grant, ListPlatformGrants, RevokePlatformGrant};
 use axum::{
     extract::{Path, Query},
     response::{IntoResponse as _, Redirect},
 };
 use maud::{Markup, html};
-use types::{GrantId, Principal};
+use types::{GrantId, Grantable, Principal};
 
 use crate::{
-    failure::{Answer, Shown},
+    answer::{Answer, Page, Shown},
     form::form,
-    layout::{self, Page},
-    pages::{Paging, ROWS, grants::name_of},
-    session::Person,
+    layout,
+    names::Names,
+    pages::{Paging, ROWS},
+    visitor::Person,
     words,
 };
 
@@ -24,47 +24,46 @@ const PATH: &str = "/operate/grants";
 
 pub(crate) async fn list(person: Person, Query(Paging { after }): Query<Paging>) -> Shown {
     let page = person.client.call(ListPlatformGrants { after, limit: ROWS }).await?;
-    let users = users(&person, &page.items).await;
+    let named = page.items.iter().flat_map(|grant| [&grant.principal, &grant.granted_by]);
+    let users = named.filter_map(|who| match who {
+        Principal::User(user) => Some(*user),
+        _ => None,
+    });
+    let names = Names::of(&person, users.collect(), BTreeSet::new()).await;
     let body = html! {
         header.title {
             h1 { "Operators" }
             p.lead { "What is granted on the platform itself, on services and on nodes." }
         }
         section.card {
-            ul.rows { @for grant in &page.items { (row(&person, grant, &users)) } }
+            ul.rows { @for grant in &page.items { (row(&person, grant, &names)) } }
         }
         (layout::more(PATH, page.next.as_deref()))
     };
     Ok(Page::new("Operators", body))
 }
 
-/// Those who are named, as far as they can be shown.
-async fn users(person: &Person, grants: &[Grant]) -> Vec<User> {
-    let mut users: Vec<User> = Vec::new();
-    for grant in grants {
-        for principal in [&grant.principal, &grant.granted_by] {
-            let Principal::User(user) = *principal else { continue };
-            if users.iter().any(|known| known.user == user) {
-                continue;
-            }
-            users.extend(person.client.call(GetUser { user }).await);
-        }
-    }
-    users
-}
-
-fn row(person: &Person, grant: &Grant, users: &[User]) -> Markup {
+fn row(person: &Person, grant: &Grant, names: &Names) -> Markup {
     let action = format!("{PATH}/{}/revocation", grant.grant);
     html! {
         li {
             div {
-                div { (name_of(&grant.principal, users)) " " code { (grant.given) } }
+                div { strong { (names.principal(&grant.principal)) } " " (may(&grant.given)) }
                 div.soft.small {
-                    "on " (grant.on) ", granted " (words::moment(grant.created)) " by "
-                    (name_of(&grant.granted_by, users))
+                    "on " (names.resource(&grant.on)) ", granted " (words::moment(grant.created)) " by "
+                    (names.principal(&grant.granted_by))
                 }
             }
             (form(&person.form_token, &action, html! { button.link.danger { "Revoke" } }))
+        }
+    }
+}
+
+fn may(given: &Grantable) -> Markup {
+    html! {
+        @match given {
+            Grantable::Operator => "runs the platform",
+            other => { "may " code { (other) } },
         }
     }
 }

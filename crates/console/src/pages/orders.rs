@@ -9,13 +9,14 @@ use maud::{Markup, html};
 use types::{AccountId, OrderId};
 
 use crate::{
-    failure::Shown,
-    layout::{self, Page},
+    answer::{Page, Shown},
+    layout,
     pages::{Paging, ROWS},
     paths,
     progress::Progress,
-    session::Person,
-    states, words,
+    states,
+    visitor::Person,
+    words,
 };
 
 pub(crate) async fn list(
@@ -27,7 +28,7 @@ pub(crate) async fn list(
     let body = html! {
         header.title { h1 { "Orders" } }
         @if page.items.is_empty() { (layout::nothing("Nothing has been ordered yet.")) } @else {
-            div.wide { table {
+            div.wide tabindex="0" { table {
                 thead {
                     tr {
                         th { "Ordered" } th { "Service" } th { "Host" } th { "Taken" }

@@ -13,12 +13,12 @@ use serde::Deserialize;
 use types::Secret;
 
 use crate::{
-    failure::{self, Answer},
+    answer::{Answer, Page},
+    failure,
     form::{Draft, Fields, form},
-    layout::Page,
     pages::entry::{email_field, entrance},
     session,
-    session::{Person, Visitor},
+    visitor::{Person, Visitor},
 };
 
 #[derive(Debug, Deserialize)]
@@ -116,10 +116,7 @@ fn changing(person: &Person, problem: Option<&Problem>) -> Page {
         }
     };
     let page = Page::new("Change your password", body);
-    match problem {
-        Some(problem) => page.with_status(failure::status_of(problem)),
-        None => page,
-    }
+    page.refused(problem)
 }
 
 pub(crate) async fn change(person: Person, fields: Fields) -> Answer {

@@ -4,8 +4,8 @@ use axum::extract::Path;
 use maud::{Markup, html};
 
 use crate::{
-    failure::{Failure, Shown},
-    layout::{self, Page},
+    answer::{Failure, Page, Shown},
+    layout,
 };
 
 /// One section for each code: `## CODE`, then what it means and what to do.

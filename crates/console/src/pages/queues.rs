@@ -9,12 +9,12 @@ use maud::{Markup, html};
 use types::Name;
 
 use crate::{
-    failure::{Answer, Shown},
+    answer::{Answer, Page, Shown},
     form::{Fields, form},
-    layout::{self, Page},
+    layout,
     pages::{Paging, ROWS},
     paths,
-    session::Person,
+    visitor::Person,
     words,
 };
 
@@ -23,10 +23,10 @@ pub(crate) async fn list(person: Person, Query(Paging { after }): Query<Paging>)
     let body = html! {
         header.title { h1 { "Queues" } p.lead { "Where each service’s jobs wait." } }
         @if page.items.is_empty() { (layout::nothing("No job was ever queued.")) } @else {
-            div.wide { table {
+            div.wide tabindex="0" { table {
                 thead { tr {
                     th { "Service" } th { "State" } th.number { "Waiting" } th.number { "Running" }
-                    th.number { "Failed" } th {}
+                    th.number { "Failed" } th.number { "Change" }
                 } }
                 tbody { @for queue in &page.items { (row(&person, queue)) } }
             } }

@@ -12,11 +12,12 @@ use maud::{Markup, html};
 use types::Name;
 
 use crate::{
-    failure::{self, Shown},
-    layout::{self, Page},
+    answer::{Page, Shown},
+    failure, layout,
     pages::{ALL, Paging, ROWS},
-    session::Person,
-    states, words,
+    states,
+    visitor::Person,
+    words,
 };
 
 pub(crate) async fn services(person: Person, Query(Paging { after }): Query<Paging>) -> Shown {
@@ -26,7 +27,7 @@ pub(crate) async fn services(person: Person, Query(Paging { after }): Query<Pagi
         @if page.items.is_empty() {
             (layout::nothing("Nothing is published yet. `mandate service publish` does it."))
         } @else {
-            div.wide { table {
+            div.wide tabindex="0" { table {
                 thead {
                     tr {
                         th { "Service" } th { "Release that runs" } th.number { "Nodes ready" }
@@ -129,7 +130,7 @@ pub(crate) fn report_row(title: &str, report: &ReleaseReport) -> Markup {
         details id={ (title) "-" (report.digest.short()) }
             open[report.state == ReleaseState::Failed] {
             summary { span { (title) } (states::chip(&report.state)) }
-            (words::printed(&report.log))
+            (words::printed(&report.log, None))
         }
     }
 }

@@ -12,12 +12,12 @@ use maud::{Markup, html};
 use types::{AccountId, Resource, Secret};
 
 use crate::{
-    failure::{self, Answer, Shown},
+    access::{self, Access},
+    answer::{Answer, Page, Shown},
+    failure,
     form::{Draft, Fields, form},
-    layout::Page,
-    pages::grants::{self, Access},
     paths,
-    session::Person,
+    visitor::Person,
     words,
 };
 
@@ -44,15 +44,12 @@ async fn draw(person: &Person, account: AccountId, draft: &Draft) -> Shown {
             }
             section.card #access {
                 h2 { "On the whole account" }
-                (grants::section(person, &access, &on, draft))
+                (access::section(person, &access, &on, draft))
             }
         }
     };
     let page = Page::new("Users", body);
-    Ok(match &draft.problem {
-        Some(problem) => page.with_status(failure::status_of(problem)),
-        None => page,
-    })
+    Ok(page.refused(draft.problem.as_ref()))
 }
 
 fn table(users: &[User], person: &Person) -> Markup {

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "what the tests stand on fails them where it breaks")]
 
 mod browser;
+mod choosing;
+mod names;
 mod pages;
 mod stories;
 mod world;

@@ -26,6 +26,8 @@ fn customers_pages() -> Vec<String> {
         format!("{account}/bill?month=2026-10"),
         format!("{account}/bill/lines/bakery-forum.localhost.meter.requests?month=2026-11"),
         format!("{account}/audit"),
+        format!("{account}/orders/{}", data::order_id("forum")),
+        "/mine".into(),
         "/nowhere".into(),
     ]
 }
@@ -40,6 +42,7 @@ fn operators_pages() -> Vec<String> {
         "/operate/work".into(),
         format!("/operate/work/{}", data::jobs()[0].job),
         "/operate/accounts".into(),
+        "/operate/grants".into(),
         format!("{account}/instances/{}", data::instance_id("forum")),
     ]
 }

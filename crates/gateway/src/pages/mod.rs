@@ -1,4 +1,4 @@
-//! What people see of the gateway itself: one layout, nothing from elsewhere, no scripts.
+//! What people see of the gateway itself: one layout, and nothing from elsewhere.
 
 mod setup;
 mod style;
@@ -10,8 +10,10 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::{answer::Body, front::Front};
 pub(crate) use setup::{SetupForm, progress, setup_form};
 
-/// How often a page that waits looks again, in seconds.
+/// How often a page that waits looks again, in seconds; `follow.js` says the same.
 const REFRESH_SECONDS: u32 = 2;
+/// In the page itself, since nothing is loaded.
+const MARK: &str = include_str!("../../../../assets/mark.svg");
 
 /// A page as an answer that nobody keeps, frames or adds to.
 pub(crate) fn respond(status: StatusCode, page: Markup) -> Response<Body> {
@@ -34,7 +36,8 @@ pub(crate) fn respond(status: StatusCode, page: Markup) -> Response<Body> {
     response
 }
 
-fn layout(title: &str, refresh: bool, content: &Markup) -> Markup {
+/// A page; one on which something `waits` looks again by itself.
+fn layout(title: &str, waits: bool, content: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -42,25 +45,19 @@ fn layout(title: &str, refresh: bool, content: &Markup) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="robots" content="noindex";
-                @if refresh { meta http-equiv="refresh" content=(REFRESH_SECONDS); }
+                @if waits {
+                    noscript { meta http-equiv="refresh" content=(REFRESH_SECONDS); }
+                }
                 title { (title) }
                 style { (PreEscaped(style::SHEET)) }
             }
             body {
-                header.banner { div { (mark()) "Mandate" } }
-                main { (content) }
+                header.banner {
+                    div.inner { span.brand { (PreEscaped(MARK)) "Mandate" } }
+                }
+                main data-waits[waits] { (content) }
+                @if waits { script { (PreEscaped(style::SCRIPT)) } }
             }
-        }
-    }
-}
-
-/// The console's mark, in the page itself since nothing is loaded.
-fn mark() -> Markup {
-    html! {
-        svg width="22" height="22" viewBox="0 0 32 32" aria-hidden="true" {
-            rect width="32" height="32" rx="8" fill="#1f6f5c" {}
-            path d="M8 22.5V10.2c0-.6.8-.9 1.2-.4L16 17.6l6.8-7.8c.4-.5 1.2-.2 1.2.4v12.3" fill="none"
-                stroke="#fff" stroke-width="2.6" stroke-linecap="round" stroke-linejoin="round" {}
         }
     }
 }
@@ -77,18 +74,28 @@ pub(crate) fn waiting(front: &Front, problem: &Problem) -> Markup {
 
 fn problem_body(front: &Front, problem: &Problem) -> Markup {
     html! {
-        p.status { (problem.status) }
-        h1 { (problem.title) }
-        p.lead { (sentence(&problem.detail)) }
-        @match problem.code.as_str() {
-            "unknown_host" | "suspended" | "setup_needed" | "module_off" => {
-                p.way { a.button.quiet href=(front.console_url()) { "Go to the console" } }
+        section.empty {
+            p.numeral { (problem.status) }
+            h1 { (problem.title) }
+            p { (sentence(&problem.detail)) }
+            @match problem.code.as_str() {
+                "unknown_host" | "suspended" | "setup_needed" | "module_off" => {
+                    p { a.button.quiet href=(front.console_url()) { "Go to the console" } }
+                }
+                "denied" => {
+                    p { "Ask an owner of the account to grant it to you." }
+                    p {
+                        a.button.quiet href={ (front.console_url()) "mine" } {
+                            "See what you may do"
+                        }
+                    }
+                }
+                "sign_in" => p { a.button href="/.mandate/sign-in" { "Sign in" } },
+                _ => {}
             }
-            "sign_in" => p.way { a.button href="/.mandate/sign-in" { "Sign in" } },
-            _ => {}
-        }
-        @if let Some(request) = &problem.request {
-            footer { "Request " code { (request) } }
+            @if let Some(request) = &problem.request {
+                p.small { "Request " code { (request) } }
+            }
         }
     }
 }
@@ -112,10 +119,14 @@ fn sentence(detail: &str) -> Markup {
 /// The page to sign out at.
 pub(crate) fn sign_out(route: &Route) -> Markup {
     let content = html! {
-        h1 { "Sign out?" }
-        p.lead { "You leave " strong { (route.host) } ". At the console you stay signed in." }
-        form method="post" action="/.mandate/sign-out" { button type="submit" { "Sign out" } }
-        p.way { a href="/" { "Stay" } }
+        section.narrow {
+            h1 { "Sign out?" }
+            div.card {
+                p { "You leave " strong { (route.host) } ". At the console you stay signed in." }
+                form method="post" action="/.mandate/sign-out" { button { "Sign out" } }
+            }
+            p.centred { a href="/" { "Stay" } }
+        }
     };
     layout("Sign out", false, &content)
 }

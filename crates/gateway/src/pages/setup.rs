@@ -25,18 +25,21 @@ pub(crate) struct SetupForm<'a> {
 pub(crate) fn setup_form(form: &SetupForm<'_>) -> Markup {
     let failed = form.setup.state == InstanceState::Failed;
     let content = html! {
-        h1 { @if failed { "The set-up did not succeed" } @else { "Set up your instance" } }
-        @if let Some(problem) = &form.setup.problem { p.wrong role="alert" { (sentence(problem)) } }
-        @if failed { div.card { (steps(form.setup)) } }
-        @match &form.action {
-            None => p.lead { "Open the set-up link that the order showed; it carries the key." },
-            Some(action) => {
-                p.lead { "A few words, and it opens." }
-                form.card method="post" action=(action) {
+        section.narrow {
+            h1 { @if failed { "The set-up did not succeed" } @else { "Set up your instance" } }
+            @if let Some(problem) = &form.setup.problem {
+                p.notice.bad role="alert" { (sentence(problem)) }
+            }
+            @if failed { div.card { (steps(form.setup)) } }
+            @match &form.action {
+                None => p.soft.centred {
+                    "Open the set-up link that the order showed; it carries the key."
+                },
+                Some(action) => form.card method="post" action=(action) {
                     @for field in &form.setup.fields {
                         (input(field, form.values.get(&field.name).map(String::as_str)))
                     }
-                    button type="submit" { "Set up" }
+                    button { "Set up" }
                 }
             }
         }
@@ -56,50 +59,58 @@ fn input(field: &SetupField, value: Option<&str>) -> Markup {
     let shown = value.or(field.default.as_deref());
     let required = field.default.is_none();
     html! {
-        label for=(id) { (field.label) }
-        @if field.kind == FieldKind::Choice {
-            select id=(id) name=(name) required[required] aria-invalid=[invalid] {
-                @for option in &field.options {
-                    option value=(option) selected[shown == Some(option.as_str())] { (option) }
+        label.field for=(id) {
+            span { (field.label) }
+            @if field.kind == FieldKind::Choice {
+                select id=(id) name=(name) required[required] aria-invalid=[invalid] {
+                    @for option in &field.options {
+                        option value=(option) selected[shown == Some(option.as_str())] { (option) }
+                    }
                 }
+            } @else if field.kind == FieldKind::Password {
+                input id=(id) name=(name) type=(kind) required[required] aria-invalid=[invalid]
+                    autocomplete="new-password" maxlength="500";
+            } @else {
+                input id=(id) name=(name) type=(kind) required[required] aria-invalid=[invalid]
+                    value=(shown.unwrap_or_default()) maxlength="500";
             }
-        } @else if field.kind == FieldKind::Password {
-            input id=(id) name=(name) type=(kind) required[required] aria-invalid=[invalid]
-                autocomplete="new-password" maxlength="500";
-        } @else {
-            input id=(id) name=(name) type=(kind) required[required] aria-invalid=[invalid]
-                value=(shown.unwrap_or_default()) maxlength="500";
+            @if let Some(problem) = problem { strong.wrong { (sentence(problem)) } }
+            @if !field.help.is_empty() { small { (field.help) } }
         }
-        @if let Some(problem) = problem { p.wrong { (sentence(problem)) } }
-        @if !field.help.is_empty() { p.help { (field.help) } }
     }
 }
 
 /// The page that shows how far it is, and looks again by itself.
 pub(crate) fn progress(setup: &Setup) -> Markup {
     let content = html! {
-        h1 { "Setting up" }
-        p.lead { "This page follows along, and leads to your instance when it is open." }
-        div.card { (steps(setup)) }
+        section.narrow {
+            h1 { "Setting up" }
+            p.soft.centred { "This page follows along, and leads to your instance when it is open." }
+            div.card { (steps(setup)) }
+        }
     };
     layout("Setting up", true, &content)
 }
 
 fn steps(setup: &Setup) -> Markup {
     html! {
-        ol {
+        ol.rows {
             @for step in &setup.steps {
                 @let (class, words) = match step.state {
-                    JobState::Queued => ("queued", "waiting"),
-                    JobState::Running => ("running", "running…"),
-                    JobState::Succeeded => ("succeeded", "done"),
-                    JobState::Failed => ("failed", "failed"),
+                    JobState::Queued => ("chip", "waits"),
+                    JobState::Running => ("chip busy", "runs"),
+                    JobState::Succeeded => ("chip good", "done"),
+                    JobState::Failed => ("chip bad", "failed"),
                 };
-                li class=(class) {
-                    b { (words) }
-                    (step.name)
-                    @if let Some(what) = &step.waits_for { p.help { "It waits for " (what) "." } }
-                    @if !step.output.is_empty() { pre { (step.output) } }
+                li {
+                    div {
+                        (step.name)
+                        @if let Some(what) = &step.waits_for {
+                            div.soft.small { "It waits for " (what) "." }
+                        }
+                        @if !step.output.is_empty() { pre tabindex="0" { (step.output) } }
+                    }
+                    span class=(class) { (words) }
                 }
             }
         }

@@ -8,7 +8,7 @@ use api::{
     manifest::{Access, Manifest},
 };
 use http::StatusCode;
-use types::Resource;
+use types::{Principal, Resource};
 
 use super::authenticate::{Asker, foreign};
 use crate::{
@@ -66,11 +66,21 @@ pub(super) fn check(
             let may = front.guard.authorize(&asker.caller, permission.as_str(), &resource);
             may.map_err(|problem| match problem.kind {
                 Kind::Unauthenticated if asker.is_foreign => foreign(),
+                Kind::Denied => named(problem, asker, route),
                 _ => problem,
             })?;
         }
     }
     Ok((manifest, matched))
+}
+
+/// People know themselves by their address, and the instance by its host.
+fn named(problem: Problem, asker: &Asker, route: &Route) -> Problem {
+    let mut detail = problem.detail.replace(&route.instance.to_string(), route.host.as_str());
+    if let (Principal::User(id), Some(email)) = (&asker.caller.principal, &asker.caller.email) {
+        detail = detail.replace(&id.to_string(), email);
+    }
+    Problem { detail, ..problem }
 }
 
 fn check_module(manifest: &Manifest, route: &Route, path: &str) -> Result<(), Problem> {

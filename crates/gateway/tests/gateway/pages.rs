@@ -58,7 +58,7 @@ async fn an_instance_is_set_up_once_and_leads_to_itself() {
     route.state = InstanceState::SettingUp;
     world.put(&route).await;
     let page = world.get(SETUP).await;
-    for part in ["http-equiv=\"refresh\"", "12 &lt;tables&gt; made", "migrate", "running"] {
+    for part in ["http-equiv=\"refresh\"", "12 &lt;tables&gt; made", "migrate", "runs"] {
         assert!(page.body.contains(part), "{part}: {}", page.body);
     }
     route.state = InstanceState::Open;
@@ -79,6 +79,56 @@ async fn what_is_wrong_is_said_beside_the_field_and_what_was_written_stays() {
     assert!(!answer.body.contains("hunter2"), "{}", answer.body);
     assert!(answer.body.contains("aria-invalid=\"true\""));
     assert!(world.peers.setup.lock().unwrap().submitted.is_empty());
+}
+
+/// The pages that anybody can meet, by what is asked.
+async fn pages() -> Vec<String> {
+    let world = waiting().await;
+    let mut pages = vec![world.get(SETUP).await.body, world.get("/.mandate/setup").await.body];
+    pages.push(send(&world, SETUP, "admin_email=ada").await.body);
+    let page = ("Accept", "text/html");
+    let mut route = world.instance("forum.localhost");
+    for state in [InstanceState::AwaitingSetup, InstanceState::SettingUp, InstanceState::Open] {
+        route.state = state;
+        world.put(&route).await;
+        for line in ["GET /", "GET /.mandate/setup", "GET /.mandate/sign-out", "GET /.mandate/x"] {
+            pages.push(world.ask(line, "forum.localhost", &[page], "").await.body);
+        }
+    }
+    pages.push(world.ask("GET /", "nowhere.localhost", &[page], "").await.body);
+    pages.retain(|page| page.contains("<body>"));
+    pages
+}
+
+#[tokio::test]
+async fn pages_use_only_what_the_sheet_that_they_share_with_the_console_has() {
+    let pages = pages().await;
+    assert!(pages.len() > 8, "{}", pages.len());
+    for page in pages {
+        let (sheet, body) = page.split_once("</style>").unwrap();
+        for classes in body.split("class=\"").skip(1) {
+            for class in classes.split('"').next().unwrap().split(' ') {
+                let is_known = |after: &str| !after.starts_with(|c: char| c.is_alphanumeric());
+                let dotted = format!(".{class}");
+                assert!(sheet.split(&dotted).skip(1).any(is_known), "{dotted}: {body}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_is_told_as_whom_and_where() {
+    let (world, _upstream) = World::with_forum().await;
+    let cookie = format!("mandate_session={}", world.session_at("forum.localhost", "ada"));
+    let headers = [("Cookie", cookie.as_str()), ("Accept", "text/html")];
+    let page = world.ask("GET /admin", "forum.localhost", &headers, "").await;
+    assert_eq!(page.status, 403);
+    for said in ["ada@bakery.example", "forum.localhost", "http://console.localhost:8080/mine"] {
+        assert!(page.body.contains(said), "{said}: {}", page.body);
+    }
+    for hidden in ["user_", "inst_"] {
+        assert!(!page.body.contains(hidden), "{hidden}: {}", page.body);
+    }
 }
 
 #[tokio::test]

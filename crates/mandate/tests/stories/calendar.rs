@@ -89,7 +89,7 @@ async fn client() -> PathBuf {
     python
 }
 
-async fn runs(program: &Path, arguments: &[&str]) -> bool {
+pub(crate) async fn runs(program: &Path, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     command.status().await.is_ok_and(|status| status.success())

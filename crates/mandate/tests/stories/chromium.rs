@@ -14,13 +14,13 @@ use crate::world::{PASSWORD, Person, Shape::Together, World, free_port, until};
 const HOST: &str = "gil-diary.localhost";
 
 /// A window of Chromium, and what drives it.
-struct Chromium {
-    client: Client,
+pub(crate) struct Chromium {
+    pub(crate) client: Client,
     _driver: Child,
 }
 
 impl Chromium {
-    async fn start(profile: &Path) -> Self {
+    pub(crate) async fn start(profile: &Path) -> Self {
         let port = free_port();
         let driver = Command::new("chromedriver")
             .arg(format!("--port={port}"))
@@ -47,28 +47,32 @@ impl Chromium {
         Self { client, _driver: driver }
     }
 
-    async fn opens(&self, url: &str) {
+    pub(crate) async fn opens(&self, url: &str) {
         self.client.goto(url).await.unwrap();
     }
 
-    async fn reads(&self, css: &str) -> String {
+    pub(crate) async fn reads(&self, css: &str) -> String {
         self.client.find(Locator::Css(css)).await.unwrap().text().await.unwrap()
     }
 
-    async fn types(&self, css: &str, text: &str) {
+    pub(crate) async fn types(&self, css: &str, text: &str) {
         self.client.find(Locator::Css(css)).await.unwrap().send_keys(text).await.unwrap();
     }
 
-    /// Presses a button and waits for the page that it leads to.
-    async fn presses(&self, css: &str) {
-        let before = self.client.find(Locator::Css("html")).await.unwrap();
+    pub(crate) async fn clicks(&self, css: &str) {
         self.client.find(Locator::Css(css)).await.unwrap().click().await.unwrap();
+    }
+
+    /// Presses a button and waits for the page that it leads to.
+    pub(crate) async fn presses(&self, css: &str) {
+        let before = self.client.find(Locator::Css("html")).await.unwrap();
+        self.clicks(css).await;
         // An element of a page that is gone is none any more.
         until("another page is there", async || before.tag_name().await.is_err()).await;
         self.client.wait().for_element(Locator::Css("h1")).await.unwrap();
     }
 
-    async fn is_at(&self, url: &str) {
+    pub(crate) async fn is_at(&self, url: &str) {
         let here = self.client.current_url().await.unwrap();
         assert!(here.as_str().starts_with(url), "{here} and not {url}");
     }

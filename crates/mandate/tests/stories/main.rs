@@ -7,6 +7,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
+mod accessible;
 mod bill;
 mod by_hand;
 mod calendar;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use api::{
-    access::{AuditEntry, CatalogueEntry, Decision, Grant, Reason},
+    access::{AuditEntry, CatalogueEntry, Decision, Grant, OwnGrant, Reason},
     billing::{
         Bill, BillLine, BillVerification, LineExplanation, LineKind, LinePart, LineUsage,
         Verification, VerificationState, VerifiedLine, VerifiedTotal,
@@ -167,6 +167,11 @@ pub(crate) fn setup(instance: InstanceId) -> Setup {
             step("migrate", JobState::Succeeded, "applying 0001_forum.sql\ndone\n"),
             step("seed", JobState::Running, "writing the welcome topic\n"),
         ],
+        InstanceState::Open => {
+            let at = "http://bakery-forum.localhost:8080/invitations/t0k3n";
+            let printed = format!("seeded; the administrator chooses a password at {at}\n");
+            vec![step("seed", JobState::Succeeded, &printed)]
+        }
         _ => Vec::new(),
     };
     Setup { state, fields: Vec::new(), steps, problem: None }
@@ -255,6 +260,20 @@ pub(crate) fn grants() -> Vec<Grant> {
     ]
 }
 
+pub(crate) fn platform_grants() -> Vec<Grant> {
+    let user = Principal::User(operator().user);
+    let identity = Principal::Service(name("identity"));
+    let (given, on) = ("operator".parse().unwrap(), Resource::Platform);
+    let grant = GrantId::named(&["operator"]);
+    vec![Grant { grant, principal: user, given, on, granted_by: identity, created: BEGINNING }]
+}
+
+/// What ben sees of what was granted to him.
+pub(crate) fn own_grants() -> Vec<OwnGrant> {
+    let host = Some(instances().remove(0).host);
+    vec![OwnGrant { grant: grants().remove(1), host }]
+}
+
 pub(crate) fn decision(may: bool) -> Decision {
     if may {
         let rule = GrantId::named(&["add"]).to_string();
@@ -267,7 +286,11 @@ pub(crate) fn decision(may: bool) -> Decision {
             missing: None,
         };
     }
-    let sentence = "nothing that ben was granted permits `forum.moderate` here".into();
+    let sentence = format!(
+        "`{}` may not do `forum.moderate` on `{}`: no rule permits it",
+        UserId::named(&["ben"]),
+        instance_id("forum")
+    );
     let missing = Some("a grant of `forum.moderate` or `forum.*` on the instance".into());
     Decision { allowed: false, sentence, rules: Vec::new(), missing }
 }
@@ -287,7 +310,7 @@ pub(crate) fn audit() -> Vec<AuditEntry> {
             "2026-11-20T10:00:00Z",
             "access.revokeGrant",
             Resource::Account(account()),
-            "took `billing.getBill` from ben",
+            &format!("`billing.getBill` from user/{}", UserId::named(&["ben"])),
         ),
         entry(
             "2026-11-04T08:15:00Z",

@@ -136,12 +136,19 @@ fn identity(peer: &mut Peer) {
     });
     peer.on(|_, _: identity::ListAccounts| Ok(page(data::accounts())));
     peer.on(|_, _: identity::ListUsers| Ok(page(data::users())));
+    peer.on(|_, op: identity::GetUser| {
+        let known = [data::users(), vec![data::operator()]].concat();
+        let found = known.into_iter().find(|user| user.user == op.user);
+        found.ok_or_else(|| Problem::not_found("user"))
+    });
     peer.on(|_, op: identity::CreateUser| Ok(identity::User { email: op.email, ..data::ada() }));
 }
 
 fn access(peer: &mut Peer) {
     peer.on(|_, _: access::ListPermissions| Ok(page(data::permissions())));
     peer.on(|_, _: access::ListGrants| Ok(page(data::grants())));
+    peer.on(|_, _: access::ListPlatformGrants| Ok(page(data::platform_grants())));
+    peer.on(|_, _: access::ListOwnGrants| Ok(page(data::own_grants())));
     peer.on(|_, op: access::CreateGrant| {
         let access::CreateGrant { principal, given, on, .. } = op;
         Ok(access::Grant { principal, given, on, ..data::grants().remove(0) })
