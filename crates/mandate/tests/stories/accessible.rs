@@ -70,17 +70,25 @@ impl Reader {
         client.execute(&self.axe, vec![]).await.unwrap();
         let mut found = self.asks(json!({})).await;
         self.keeps(&page, "wide").await;
-        client.set_window_size(500, 900).await.unwrap();
+        self.is_as_wide_as(390).await;
         if client.execute(TOO_WIDE, vec![]).await.unwrap() == true {
             found.push("it is too wide for a telephone".into());
         }
+        found.extend(self.asks(json!({})).await);
         self.keeps(&page, "narrow").await;
-        client.set_window_size(1280, 1000).await.unwrap();
+        self.is_as_wide_as(1280).await;
         client.execute(NIGHT, vec![]).await.unwrap();
         let contrast = json!({ "runOnly": ["color-contrast"] });
         let dark = self.asks(contrast).await;
         found.extend(dark.into_iter().map(|fault| format!("by night: {fault}")));
         self.faults.extend(found.into_iter().map(|fault| format!("{page}: {fault}")));
+    }
+
+    async fn is_as_wide_as(&self, width: u32) {
+        let client = &self.chromium.client;
+        client.set_window_size(width, 1000).await.unwrap();
+        let is_so = async || client.execute("return innerWidth", vec![]).await.unwrap() == width;
+        until("the window has its width", is_so).await;
     }
 
     async fn asks(&self, options: Value) -> Vec<String> {
@@ -127,7 +135,7 @@ async fn axe_finds_nothing_on_any_page() {
         pictures: std::env::var_os("MANDATE_PICTURES").map(Into::into),
         faults: Vec::new(),
     };
-    reader.chromium.client.set_window_size(1280, 1000).await.unwrap();
+    reader.is_as_wide_as(1280).await;
     a_visitor_looks(&mut reader, &world).await;
     instances_are_set_up(&mut reader, &world, &gil, (&diary, &waits)).await;
     the_customer_looks(&mut reader, &gil, &diary).await;
