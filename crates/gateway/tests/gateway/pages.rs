@@ -86,6 +86,11 @@ async fn pages() -> Vec<String> {
     let world = waiting().await;
     let mut pages = vec![world.get(SETUP).await.body, world.get("/.mandate/setup").await.body];
     pages.push(send(&world, SETUP, "admin_email=ada").await.body);
+    let filled = "name=Ada&admin_email=ada%40example.com&secret=hunter2hunter2";
+    assert_eq!(send(&world, SETUP, filled).await.status, 303);
+    let follows = world.get(SETUP).await.body;
+    assert!(follows.contains("Setting up"), "{follows}");
+    pages.push(follows);
     let page = ("Accept", "text/html");
     let mut route = world.instance("forum.localhost");
     for state in [InstanceState::AwaitingSetup, InstanceState::SettingUp, InstanceState::Open] {
