@@ -7,9 +7,9 @@
 //! back, and the order leaves nothing behind: nothing exists that nobody pays for, and nobody pays
 //! for what does not exist.
 
-mod changes;
 mod error;
 mod hosts;
+mod model;
 mod offers;
 mod orders;
 mod quotas;

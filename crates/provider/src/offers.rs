@@ -2,13 +2,13 @@
 
 use api::{
     Empty, Problem,
-    billing::{ListPriced, Priced},
+    billing::ListPriced,
     provider::{DropOffer, GetOffer, ListOffers, Offer, PromoteOffer, PutOffer},
 };
 use chassis::{Call, Room, Write};
 use types::{Name, Page};
 
-use crate::{Error, State, store};
+use crate::{Error, State, model::offers::narrowed, store};
 
 /// How many services billing is asked about at once: the question must fit into an address.
 const ASKED_MAX: usize = 50;
@@ -65,13 +65,4 @@ async fn that_can_be_taken(room: &Room<State>, offers: Vec<Offer>) -> Result<Vec
         shown.extend(some.iter().filter_map(|offer| narrowed(offer, of(&offer.service)?)));
     }
     Ok(shown)
-}
-
-fn narrowed(offer: &Offer, priced: &Priced) -> Option<Offer> {
-    let mut offer = offer.clone();
-    offer.plans = priced.plans.iter().cloned().collect();
-    offer.manifest.sizes.retain(|size, _| priced.sizes.contains(size));
-    offer.manifest.modules.retain(|module, _| priced.modules.contains(module));
-    let can_be_taken = !offer.plans.is_empty() && !offer.manifest.sizes.is_empty();
-    can_be_taken.then_some(offer)
 }

@@ -1,32 +1,38 @@
 //! Orders: what a customer wants, checked in full before it is accepted.
 
-use std::{collections::BTreeSet, time::Duration};
-
 use api::{
     Empty,
     configurator::SetSuspension,
     provider::{
-        ChangeSubscription, GetOrder, ListOrders, Offer, Order, OrderPhase, PlaceOrder,
-        SuspendInstance,
+        ChangeSubscription, GetOrder, ListOrders, Order, OrderPhase, PlaceOrder, SuspendInstance,
     },
 };
 use chassis::Call;
 use types::{InstanceId, OrderId, Page};
 
-use crate::{Error, State, changes::Changes, hosts, offers, quotas, store};
+use crate::{
+    Error, State, hosts,
+    model::{
+        changes::Changes,
+        hosts::{check_host, labels},
+        offers::{check, chosen_plan},
+        orders::{changed, check_change},
+    },
+    offers, quotas, store,
+};
 
 pub(crate) async fn place_order(cx: Call<State>, op: PlaceOrder) -> Result<Order, Error> {
     let offer = offers::offer_now(&cx, &op.service).await?;
     let plan = chosen_plan(&offer, op.plan)?;
     check(&offer, &op.modules, &op.size)?;
-    hosts::check_host(&op.host, &cx.state().domain)?;
+    check_host(&op.host, &cx.state().domain)?;
     let mut write = cx.begin().await?;
     store::take_turn(write.tx()).await?;
     let now = write.now();
     quotas::check_orders(write.tx(), op.account, now).await?;
     quotas::check_instances(write.tx(), op.account).await?;
     let instance = InstanceId::new(now);
-    let labels = hosts::labels(&op.host);
+    let labels = labels(&op.host);
     if !store::take_host(write.tx(), &op.host, &labels, op.account, instance).await? {
         return Err(Error::HostTaken(op.host));
     }
@@ -62,47 +68,15 @@ pub(crate) async fn change_subscription(
     store::take_turn(write.tx()).await?;
     let latest = store::latest_order(write.tx(), account, instance).await?;
     let latest = latest.ok_or(Error::Missing("instance"))?;
-    if builds_on.is_some_and(|known| known != latest.order) {
-        return Err(Error::Stale);
-    }
-    if store::order_in_force(write.tx(), instance).await?.is_none() {
-        return Err(Error::Pending);
-    }
+    let in_force = store::order_in_force(write.tx(), instance).await?;
+    check_change(builds_on, &latest, in_force.as_ref())?;
     let now = write.now();
     quotas::check_orders(write.tx(), account, now).await?;
-    // Orders of an instance follow each other, and what billing is told holds from different
-    // moments.
-    let created = now.max(latest.created.plus(Duration::from_micros(1)));
     let changes = Changes { modules, size };
-    let wish = changes.made_to(latest);
-    check(&offer, &wish.modules, &wish.size)?;
-    let order = OrderId::new(created);
-    let order = Order { order, phase: OrderPhase::Placed, problem: None, created, ..wish };
+    let order = changed(latest, &changes, now);
+    check(&offer, &order.modules, &order.size)?;
     store::insert_order(write.tx(), &order, Some(&changes)).await?;
     Ok(write.finish(order).await?)
-}
-
-fn chosen_plan(offer: &Offer, plan: Option<String>) -> Result<String, Error> {
-    let (service, plans) = (offer.service.clone(), listed(&offer.plans));
-    match (plan, offer.plans.as_slice()) {
-        (Some(plan), known) if known.contains(&plan) => Ok(plan),
-        (Some(plan), _) => Err(Error::Plan { service, plan, plans }),
-        (None, [only]) => Ok(only.clone()),
-        (None, _) => Err(Error::WhichPlan { service, plans }),
-    }
-}
-
-fn check(offer: &Offer, modules: &BTreeSet<String>, size: &str) -> Result<(), Error> {
-    if !offer.manifest.sizes.contains_key(size) {
-        let sizes: Vec<&String> = offer.manifest.sizes.keys().collect();
-        let size = size.chars().take(60).collect();
-        return Err(Error::Size { service: offer.service.clone(), size, sizes: listed(&sizes) });
-    }
-    offer.manifest.check_modules(modules).map_err(Error::Modules)
-}
-
-fn listed(names: &[impl AsRef<str>]) -> String {
-    names.iter().map(|name| format!("`{}`", name.as_ref())).collect::<Vec<_>>().join(", ")
 }
 
 pub(crate) async fn get_order(cx: Call<State>, op: GetOrder) -> Result<Order, Error> {

@@ -1,25 +1,19 @@
 //! Seeing orders through.
 
-use std::time::Duration;
-
 use api::{
     Problem,
     billing::WithdrawSubscription,
-    configurator::PutInstance,
     provider::{Order, OrderPhase},
 };
 use chassis::{Next, Room};
 
 use crate::{
     Error, State,
+    model::orders::{Step, after, instance, next_step, pause, subscription},
     store::{self, Stored},
-    subscriptions::wish,
 };
 
 const AT_ONCE: u32 = 100;
-/// Until a step that could not be taken is tried again; doubled after each.
-const PAUSE: Duration = Duration::from_millis(200);
-const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// Takes every order that is due one step further. One that cannot go on now is due again later,
 /// so it holds up no other.
@@ -46,31 +40,27 @@ async fn take_step(room: &Room<State>, stored: Stored) -> Result<(), Error> {
         }
         _ => order,
     };
-    let told = match order.phase {
-        OrderPhase::Placed => tell_billing(room, &order).await,
-        OrderPhase::Agreed => tell_configurator(room, &order).await,
-        _ => take_back(room, &order).await,
-    };
-    match told {
-        Ok(()) => settle(room, Order { phase: after(order.phase), ..order }).await,
-        Err(problem) if problem.is_transient() || order.phase == OrderPhase::Undoing => {
-            tracing::warn!(order = %order.order, %problem, "will be tried again");
-            let pause = PAUSE * 2_u32.pow(tries.min(10));
-            let due = room.now().plus(pause.min(PAUSE_MAX));
-            Ok(store::try_later(room.db(), order.order, due).await?)
-        }
-        Err(problem) => {
-            let problem = Some(problem.detail);
-            settle(room, Order { phase: OrderPhase::Undoing, problem, ..order }).await
-        }
+    let Some(step) = next_step(order.phase) else { return Ok(()) };
+    let told = tell(room, step, &order).await;
+    if let Err(problem) = &told {
+        tracing::warn!(order = %order.order, %problem, "the order cannot go on as it is");
+    }
+    let id = order.order;
+    match after(step, told, order) {
+        Some(order) => settle(room, order).await,
+        None => Ok(store::try_later(room.db(), id, room.now().plus(pause(tries))).await?),
     }
 }
 
-const fn after(phase: OrderPhase) -> OrderPhase {
-    match phase {
-        OrderPhase::Placed => OrderPhase::Agreed,
-        OrderPhase::Agreed | OrderPhase::Complete => OrderPhase::Complete,
-        OrderPhase::Undoing | OrderPhase::Failed => OrderPhase::Failed,
+async fn tell(room: &Room<State>, step: Step, order: &Order) -> Result<(), Problem> {
+    let peers = room.peers();
+    match step {
+        Step::AskBilling => peers.call(subscription(order)).await.map(drop),
+        Step::TellConfigurator => peers.call(instance(order)).await.map(drop),
+        Step::TakeBack => {
+            let Order { account, instance, created: since, .. } = *order;
+            peers.call(WithdrawSubscription { account, instance, since }).await.map(drop)
+        }
     }
 }
 
@@ -81,26 +71,4 @@ async fn settle(room: &Room<State>, order: Order) -> Result<(), Error> {
         store::release_host(write.tx(), &order).await?;
     }
     Ok(write.commit().await?)
-}
-
-async fn tell_billing(room: &Room<State>, order: &Order) -> Result<(), Problem> {
-    room.peers().call(wish(order)).await.map(drop)
-}
-
-async fn tell_configurator(room: &Room<State>, order: &Order) -> Result<(), Problem> {
-    let put = PutInstance {
-        account: order.account,
-        instance: order.instance,
-        service: order.service.clone(),
-        host: order.host.clone(),
-        modules: order.modules.clone(),
-        size: order.size.clone(),
-    };
-    room.peers().call(put).await.map(drop)
-}
-
-/// Also where billing refused: it may have agreed to the same before, and the answer was lost.
-async fn take_back(room: &Room<State>, order: &Order) -> Result<(), Problem> {
-    let Order { account, instance, created: since, .. } = *order;
-    room.peers().call(WithdrawSubscription { account, instance, since }).await.map(drop)
 }

@@ -6,7 +6,7 @@ use api::provider::{Offer, Order, OrderPhase, Quota};
 use db::On;
 use types::{AccountId, Cursor, Host, InstanceId, Name, OrderId, Timestamp};
 
-use crate::changes::Changes;
+use crate::model::changes::Changes;
 
 type Kept<T> = Result<T, db::Error>;
 
@@ -343,6 +343,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::model::orders::tests::placed;
 
     /// A database of each engine with this component's tables.
     async fn databases(name: &str) -> Vec<db::Db> {
@@ -358,23 +359,6 @@ mod tests {
             databases.push(engine.open(&name, &password, &[crate::MIGRATIONS]).await.unwrap());
         }
         databases
-    }
-
-    fn placed(number: i64) -> Order {
-        let created = Timestamp::from_micros(number);
-        Order {
-            order: OrderId::new(created),
-            account: AccountId::named(&["account"]),
-            instance: InstanceId::named(&["instance"]),
-            service: "forum".parse().unwrap(),
-            plan: "basic".into(),
-            modules: [].into(),
-            size: "small".into(),
-            host: "a.localhost".parse().unwrap(),
-            phase: OrderPhase::Placed,
-            problem: None,
-            created,
-        }
     }
 
     #[tokio::test]

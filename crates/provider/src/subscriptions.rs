@@ -17,7 +17,7 @@ use api::{
 use chassis::{Next, Room};
 use types::Timestamp;
 
-use crate::{Error, State, store::complete::complete_orders};
+use crate::{Error, State, model::orders::subscription, store::complete::complete_orders};
 
 /// How many orders are compared at a time; billing takes no more.
 const PAGE: i64 = 100;
@@ -80,7 +80,7 @@ async fn step(room: &Room<State>, round: &Round) -> Result<Next, Error> {
 }
 
 async fn put_again(room: &Room<State>, orders: &[Order]) -> Result<(), Error> {
-    let wishes: Vec<PutSubscription> = orders.iter().map(wish).collect();
+    let wishes: Vec<PutSubscription> = orders.iter().map(subscription).collect();
     let check = CheckSubscriptions { wishes: wishes.clone() };
     let lacking = room.peers().call(check).await?.lacking;
     for wish in lacking.into_iter().filter_map(|place| wishes.get(place as usize)) {
@@ -94,18 +94,4 @@ async fn put_again(room: &Room<State>, orders: &[Order]) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// What billing is told of an order.
-pub(crate) fn wish(order: &Order) -> PutSubscription {
-    PutSubscription {
-        account: order.account,
-        instance: order.instance,
-        service: order.service.clone(),
-        host: order.host.clone(),
-        plan: order.plan.clone(),
-        size: order.size.clone(),
-        modules: order.modules.clone(),
-        since: order.created,
-    }
 }
