@@ -3,16 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use api::{
-    configurator::{Environment, GetEnvironment, InstanceState, ResolveHost, Tenant},
-    manifest::{FieldKind, Manifest},
-};
+use api::configurator::{Environment, GetEnvironment, InstanceState, ResolveHost, Tenant};
 use chassis::{Call, Room};
 use types::Secret;
 
 use crate::{
     Error, State,
     databases::database_url,
+    model::environment::{settings, variables, without_passwords},
     setup::{manifest_of, settings_context},
     store::{self, Stored},
 };
@@ -24,17 +22,11 @@ pub(crate) async fn get_environment(
     let stored = store::instance(cx.db(), op.instance).await?;
     let stored = stored.ok_or(Error::Missing("instance"))?;
     let manifest = manifest_of(cx.db(), &stored).await?;
-    let modules: Vec<&str> = stored.modules.iter().map(String::as_str).collect();
-    let mut variables = BTreeMap::from([
-        ("PUBLIC_URL".to_owned(), Secret::new(cx.state().url(&stored.host))),
-        ("MODULES".to_owned(), Secret::new(modules.join(","))),
-    ]);
-    if let Some(url) = database_url(&cx, &stored, &manifest).await? {
-        variables.insert("DATABASE_URL".to_owned(), url);
-    }
-    for (name, value) in settings(&cx, &stored, &manifest)? {
-        variables.insert(format!("SETUP_{}", name.to_uppercase()), Secret::new(value));
-    }
+    let database_url = database_url(&cx, &stored, &manifest).await?;
+    let settings = filled_in(&cx, &stored)?.map(|values| settings(&manifest, values));
+    let public_url = cx.state().url(&stored.host);
+    let variables =
+        variables(public_url, &stored.modules, database_url, settings.unwrap_or_default());
     Ok(Environment { account: stored.account, variables })
 }
 
@@ -45,11 +37,8 @@ pub(crate) async fn resolve_host(cx: Call<State>, op: ResolveHost) -> Result<Ten
         .filter(|stored| stored.service == op.service && stored.state != InstanceState::Creating)
         .ok_or(Error::Missing("host"))?;
     let manifest = manifest_of(cx.db(), &stored).await?;
-    let mut settings = settings(&cx, &stored, &manifest)?;
-    let passwords = manifest.setup.iter().filter(|(_, field)| field.kind == FieldKind::Password);
-    for (name, _) in passwords {
-        settings.remove(name);
-    }
+    let settings = filled_in(&cx, &stored)?.map(|values| settings(&manifest, values));
+    let settings = without_passwords(&manifest, settings.unwrap_or_default());
     let database_url = database_url(&cx, &stored, &manifest).await?;
     Ok(Tenant {
         instance: stored.instance,
@@ -61,18 +50,13 @@ pub(crate) async fn resolve_host(cx: Call<State>, op: ResolveHost) -> Result<Ten
     })
 }
 
-/// What was filled in, and the defaults of fields that there were not when it was.
-fn settings(
+/// What was filled in; nothing before the set-up.
+fn filled_in(
     room: &Room<State>,
     stored: &Stored,
-    manifest: &Manifest,
-) -> Result<BTreeMap<String, String>, Error> {
-    let Some(sealed) = &stored.settings else { return Ok(BTreeMap::new()) };
+) -> Result<Option<BTreeMap<String, String>>, Error> {
+    let Some(sealed) = &stored.settings else { return Ok(None) };
     let opened = room.seal().open(sealed, &settings_context(stored.instance))?;
-    let filled_in: BTreeMap<String, String> =
-        serde_json::from_str(opened.reveal()).map_err(|_| chassis::SealError::Closed)?;
-    let defaults = manifest.setup.iter();
-    let defaults =
-        defaults.filter_map(|(name, field)| Some((name.clone(), field.default.clone()?)));
-    Ok(defaults.chain(filled_in).collect())
+    let values = serde_json::from_str(opened.reveal());
+    Ok(Some(values.map_err(|_| chassis::SealError::Closed)?))
 }

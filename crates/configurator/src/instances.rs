@@ -4,7 +4,7 @@ use api::{
     Empty, Kind, Operation as _,
     configurator::{
         FindInstance, GetHosts, GetInstance, Hosts, Instance, InstanceState, ListAllInstances,
-        ListInstances, Maintenance, PutInstance, Route, SetMaintenance, SetSuspension, SubmitSetup,
+        ListInstances, Maintenance, PutInstance, SetMaintenance, SetSuspension, SubmitSetup,
     },
 };
 use chassis::{Call, Seal, Write, random_secret};
@@ -12,6 +12,7 @@ use types::{AccountId, Cursor, Host, InstanceId, Page, Resource};
 
 use crate::{
     Error, State,
+    model::instance::{check_offered, check_same, is_already, route, takes_setup},
     store::{self, Stored},
 };
 
@@ -24,17 +25,13 @@ pub(crate) async fn put_instance(
     let known = store::instance(cx.tx(), op.instance).await?;
     if let Some(known) = &known {
         check_same(known, &op)?;
-        // Told again, it stays done, whatever the service has become.
-        if (&known.modules, &known.size) == (&op.modules, &op.size) {
+        if is_already(known, &op) {
             return shown(cx.state(), cx.seal(), known, false);
         }
     }
     let service = store::service(cx.tx(), &op.service).await?;
     let service = service.ok_or_else(|| Error::NoService(op.service.clone()))?;
-    if !service.manifest.sizes.contains_key(&op.size) {
-        return Err(Error::Size { service: op.service, size: op.size });
-    }
-    service.manifest.check_modules(&op.modules).map_err(Error::Modules)?;
+    check_offered(&service.manifest, &op)?;
     let stored = match known {
         Some(known) => Stored { modules: op.modules, size: op.size, ..known },
         None => new(cx, op).await?,
@@ -42,12 +39,6 @@ pub(crate) async fn put_instance(
     store::update_instance(cx.tx(), &stored).await?;
     cx.put(&route(&stored)).await?;
     shown(cx.state(), cx.seal(), &stored, false)
-}
-
-/// An instance stays whose and what it is, and where.
-fn check_same(known: &Stored, op: &PutInstance) -> Result<(), Error> {
-    let same = (known.account, &known.service, &known.host) == (op.account, &op.service, &op.host);
-    if same { Ok(()) } else { Err(Error::Fixed) }
 }
 
 async fn new(cx: &mut Write<State>, op: PutInstance) -> Result<Stored, Error> {
@@ -84,25 +75,10 @@ pub(crate) fn key_context(instance: InstanceId) -> String {
     format!("{instance}/setup_key")
 }
 
-/// What a gateway must know.
-pub(crate) fn route(stored: &Stored) -> Route {
-    Route {
-        instance: stored.instance,
-        account: stored.account,
-        service: stored.service.clone(),
-        host: stored.host.clone(),
-        modules: stored.modules.clone(),
-        size: stored.size.clone(),
-        state: stored.state,
-        suspended: stored.suspended.clone(),
-        maintenance: stored.maintenance.clone(),
-    }
-}
-
 /// What a customer may know. The link with the set-up key is for whoever may set it up.
 fn shown(state: &State, seal: &Seal, stored: &Stored, may_set_up: bool) -> Result<Instance, Error> {
     let url = state.url(&stored.host);
-    let waits = matches!(stored.state, InstanceState::AwaitingSetup | InstanceState::Failed);
+    let waits = takes_setup(stored.state).unwrap_or(false);
     let setup_url = if waits && may_set_up {
         let key = seal.open(&stored.setup_key, &key_context(stored.instance))?;
         Some(format!("{url}/.mandate/setup?key={}", key.reveal()))

@@ -12,6 +12,7 @@ mod databases;
 mod environment;
 mod error;
 mod instances;
+mod model;
 mod reconcile;
 mod services;
 mod setup;

@@ -2,23 +2,17 @@
 
 use std::time::Duration;
 
-use api::{
-    configurator::InstanceState,
-    jobs::{JobState, PutJob},
-};
+use api::configurator::InstanceState;
 use chassis::{Next, Room};
 
 use crate::{
     Error, State,
     databases::make_database,
-    instances::route,
+    model::{instance::route, setup::queued},
     setup,
     store::{self, Stored, Waiting},
 };
 
-/// A migration of a large database takes its time.
-const TIMEOUT_SECONDS: u32 = 900;
-const ATTEMPTS_MAX: u32 = 3;
 const AT_ONCE: u32 = 100;
 /// Until a database that could not be made is tried again; doubled after each.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -83,32 +77,16 @@ pub(crate) async fn queue_jobs(room: Room<State>) -> Result<Next, Error> {
 }
 
 async fn queue(room: &Room<State>, waiting: Waiting) -> Result<(), Error> {
-    let Waiting { instance, position, mut job, release } = waiting;
-    let Some(stored) = store::instance(room.db(), instance).await? else { return Ok(()) };
+    let Waiting { instance, job, release, .. } = &waiting;
+    let Some(stored) = store::instance(room.db(), *instance).await? else { return Ok(()) };
     let service = store::service(room.db(), &stored.service).await?;
     let manifest = service.ok_or_else(|| Error::NoService(stored.service.clone()))?.manifest;
-    // A release that has no such command leaves the job as it was.
-    if let Some(command) = setup::command(&manifest, &job.name) {
-        job.command.clone_from(command);
-    }
-    let jobs = store::setup_jobs(room.db(), instance).await?;
-    let before = jobs.into_iter().take(position).next_back();
-    let put = PutJob {
-        job: job.job,
-        account: stored.account,
-        instance,
-        service: stored.service.clone(),
-        release: release.clone(),
-        name: job.name.clone(),
-        version: 1,
-        command: job.command.clone(),
-        after: before.filter(|before| before.state != JobState::Succeeded).map(|before| before.job),
-        timeout_seconds: TIMEOUT_SECONDS,
-        attempts_max: ATTEMPTS_MAX,
-    };
+    let jobs = store::setup_jobs(room.db(), *instance).await?;
+    let put = queued(&stored, &manifest, &waiting, &jobs);
+    let command = put.command.clone();
     match room.peers().call(put).await {
-        Ok(_) => Ok(store::set_bound(room.db(), job.job, &release, &job.command).await?),
+        Ok(_) => Ok(store::set_bound(room.db(), job.job, release, &command).await?),
         Err(problem) if problem.is_transient() => Err(problem.into()),
-        Err(problem) => setup::give_up(room, instance, job.job, problem.detail).await,
+        Err(problem) => setup::give_up(room, *instance, job.job, problem.detail).await,
     }
 }

@@ -1,6 +1,6 @@
 //! The set-up: fields to fill in, once, and the jobs that follow.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use api::{
     Empty, Problem,
@@ -12,11 +12,15 @@ use api::{
     manifest::{Field, Manifest},
 };
 use chassis::{Call, Room, Write};
-use types::{InstanceId, JobId, Principal, Secret, Timestamp};
+use types::{InstanceId, JobId, Principal, Secret};
 
 use crate::{
     Error, State,
-    instances::{key_context, own, route},
+    instances::{key_context, own},
+    model::{
+        instance::{route, takes_setup},
+        setup::{after, begun, failure, new_field, planned},
+    },
     store::{self, SetupJob, Stored},
 };
 
@@ -53,12 +57,7 @@ pub(crate) async fn submit_setup(cx: &mut Write<State>, op: SubmitSetup) -> Resu
     let stored = own(cx.tx(), op.account, op.instance).await?;
     check_key(cx, &stored, op.key)?;
     let manifest = manifest_of(cx.tx(), &stored).await?;
-    let waits = match stored.state {
-        InstanceState::Creating => return Err(Error::Creating),
-        InstanceState::AwaitingSetup | InstanceState::Failed => true,
-        // Sent twice: the first one counts.
-        InstanceState::SettingUp | InstanceState::Open => false,
-    };
+    let waits = takes_setup(stored.state)?;
     let mut wrong = BTreeMap::new();
     let mut stored = stored;
     if waits {
@@ -87,8 +86,7 @@ fn check_key(cx: &Write<State>, stored: &Stored, shown: Option<Secret>) -> Resul
     if shown.as_ref().is_some_and(same) { Ok(()) } else { Err(Error::SetupKey) }
 }
 
-/// Queues the jobs in the transaction that takes the values, so that they are queued once. What has
-/// no jobs is open.
+/// Queues the jobs in the transaction that takes the values, so that they are queued once.
 pub(crate) async fn begin(
     write: &mut Write<State>,
     stored: Stored,
@@ -99,8 +97,7 @@ pub(crate) async fn begin(
     let settings = write.seal().seal(&Secret::new(text), &settings_context(stored.instance));
     let jobs = planned(write.now(), manifest);
     store::replace_setup_jobs(write.tx(), stored.instance, &stored.service, &jobs).await?;
-    let state = if jobs.is_empty() { InstanceState::Open } else { InstanceState::SettingUp };
-    let attempt = stored.attempt + 1;
+    let (state, attempt) = (begun(&jobs), stored.attempt + 1);
     let stored = Stored { state, settings: Some(settings), problem: None, attempt, ..stored };
     store::update_instance(write.tx(), &stored).await?;
     write.put(&route(&stored)).await?;
@@ -132,8 +129,6 @@ pub(crate) async fn give_up(
     Ok(write.commit().await?)
 }
 
-/// With the last job that succeeds the instance is open, and with the first one that fails the
-/// set-up has failed.
 async fn go_on(
     write: &mut Write<State>,
     instance: InstanceId,
@@ -146,39 +141,21 @@ async fn go_on(
         return Ok(());
     };
     let jobs = store::setup_jobs(write.tx(), instance).await?;
-    let (state, problem) = if state == JobState::Failed {
-        let why = problem.unwrap_or_else(|| "nobody knows why".to_owned());
-        (InstanceState::Failed, Some(failure(&stored, &name, &why)))
-    } else if jobs.iter().all(|job| job.state == JobState::Succeeded) {
-        (InstanceState::Open, None)
-    } else {
-        return Ok(());
-    };
+    let Some(state) = after(&jobs) else { return Ok(()) };
+    let failed = state == InstanceState::Failed;
+    let problem = failed.then(|| failure(&stored.service, &name, problem.as_deref()));
     let stored = Stored { state, problem, ..stored };
     store::update_instance(write.tx(), &stored).await?;
     write.put(&route(&stored)).await?;
     Ok(())
 }
 
-/// Says who can do what.
-fn failure(stored: &Stored, name: &str, why: &str) -> String {
-    let service = &stored.service;
-    format!(
-        "`{name}` failed: {why}. If a value that was filled in is the cause, fill in another one and \
-         send the set-up again. Otherwise only the publisher of `{service}` can mend it: show them \
-         what it printed, and send the set-up again when they have. Attempts that failed cost nothing"
-    )
-}
-
 /// Refuses a release with a field that nobody can fill in any more: instances are set up once.
 pub(crate) async fn check_fields(tx: &mut db::Tx, next: &PutService) -> Result<(), Error> {
     let Some(now) = store::service(&mut *tx, &next.service).await? else { return Ok(()) };
-    let known = |name: &str| now.manifest.setup.iter().any(|(field, _)| field == name);
-    let mut fields = next.manifest.setup.iter();
-    let new = fields.find(|(name, field)| field.default.is_none() && !known(name));
-    let Some((name, _)) = new else { return Ok(()) };
+    let Some(name) = new_field(&now.manifest, &next.manifest) else { return Ok(()) };
     if store::has_set_up(tx, &next.service).await? {
-        return Err(Error::NewField(name.clone()));
+        return Err(Error::NewField(name.to_owned()));
     }
     Ok(())
 }
@@ -186,30 +163,6 @@ pub(crate) async fn check_fields(tx: &mut db::Tx, next: &PutService) -> Result<(
 /// What the settings are sealed for.
 pub(crate) fn settings_context(instance: InstanceId) -> String {
     format!("{instance}/settings")
-}
-
-/// The jobs of a set-up, in their order. Their ids say it too.
-fn planned(now: Timestamp, manifest: &Manifest) -> Vec<SetupJob> {
-    let named = ["migrate", "seed"].into_iter().zip(0..).filter_map(|(name, place)| {
-        Some(SetupJob {
-            job: JobId::new(now.plus(Duration::from_millis(place))),
-            name: name.to_owned(),
-            command: command(manifest, name)?.clone(),
-            state: JobState::Queued,
-            output: String::new(),
-        })
-    });
-    named.collect()
-}
-
-/// The command of a job of the set-up.
-pub(crate) fn command<'m>(manifest: &'m Manifest, name: &str) -> Option<&'m Vec<String>> {
-    let database = manifest.database.as_ref()?;
-    match name {
-        "migrate" => database.migrate.as_ref(),
-        "seed" => database.seed.as_ref(),
-        _ => None,
-    }
 }
 
 /// What the instance's service is now.

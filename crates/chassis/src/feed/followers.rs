@@ -13,7 +13,7 @@ const FOLLOWERS_MAX: usize = 1_000;
 
 /// The copies of one feed.
 pub(crate) struct Followers {
-    followers: Mutex<HashMap<String, Follower>>,
+    copies: Mutex<HashMap<String, Follower>>,
     /// Counts whatever may end somebody's wait.
     moved: watch::Sender<u64>,
     head: watch::Sender<u64>,
@@ -54,25 +54,25 @@ impl Followers {
             (name.to_owned(), Follower { process: process.to_owned(), applied: 0, expires })
         };
         Self {
-            followers: Mutex::new(known.into_iter().map(entry).collect()),
+            copies: Mutex::new(known.into_iter().map(entry).collect()),
             moved: watch::Sender::new(0),
             head: watch::Sender::new(head),
         }
     }
 
-    fn followers(&self) -> std::sync::MutexGuard<'_, HashMap<String, Follower>> {
-        self.followers.lock().expect("nobody panics while holding it")
+    fn copies(&self) -> std::sync::MutexGuard<'_, HashMap<String, Follower>> {
+        self.copies.lock().expect("nobody panics while holding it")
     }
 
     /// Whether the copy is known; if it is not, whether it may become so.
     pub(crate) fn knows(&self, follower: &str) -> Result<bool, Refused> {
         let (name, process) = process::of_copy(follower);
-        let followers = self.followers();
-        match followers.get(name) {
+        let copies = self.copies();
+        match copies.get(name) {
             Some(copy) if copy.process == process => Ok(true),
             Some(copy) if copy.is_free_for(process) => Ok(false),
             Some(_) => Err(Refused::Taken),
-            None if followers.len() >= FOLLOWERS_MAX => Err(Refused::Full),
+            None if copies.len() >= FOLLOWERS_MAX => Err(Refused::Full),
             None => Ok(false),
         }
     }
@@ -86,13 +86,12 @@ impl Followers {
     ) -> Result<(), Refused> {
         let (name, process) = process::of_copy(follower);
         let expires = Instant::now() + lease.min(LEASE_MAX);
-        let mut followers = self.followers();
-        if followers.get(name).is_some_and(|copy| !copy.is_free_for(process)) {
+        let mut copies = self.copies();
+        if copies.get(name).is_some_and(|copy| !copy.is_free_for(process)) {
             return Err(Refused::Taken);
         }
-        followers
-            .insert(name.to_owned(), Follower { process: process.to_owned(), applied, expires });
-        drop(followers);
+        copies.insert(name.to_owned(), Follower { process: process.to_owned(), applied, expires });
+        drop(copies);
         self.moved.send_modify(|count| *count += 1);
         Ok(())
     }
@@ -101,7 +100,7 @@ impl Followers {
     pub(crate) fn forget_the_gone(&self) -> Vec<String> {
         let now = Instant::now();
         let mut gone = Vec::new();
-        self.followers().retain(|name, copy| {
+        self.copies().retain(|name, copy| {
             let stays = copy.expires > now;
             if !stays {
                 let full = if copy.process.is_empty() {
@@ -139,7 +138,7 @@ impl Followers {
             moved.borrow_and_update();
             let now = Instant::now();
             let first_expiry = self
-                .followers()
+                .copies()
                 .values()
                 .filter(|copy| copy.applied < revision && copy.expires > now)
                 .map(|copy| copy.expires)

@@ -1,0 +1,5 @@
+//! The rules, apart from whatever is read, asked or written.
+
+pub(crate) mod environment;
+pub(crate) mod instance;
+pub(crate) mod setup;

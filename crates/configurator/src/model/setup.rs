@@ -1,0 +1,175 @@
+//! The set-up: which jobs it has, and what follows when one has ended.
+
+use std::time::Duration;
+
+use api::{
+    configurator::InstanceState,
+    jobs::{JobState, PutJob},
+    manifest::Manifest,
+};
+use types::{JobId, Name, Timestamp};
+
+use crate::store::{SetupJob, Stored, Waiting};
+
+/// In their order.
+const JOBS: [&str; 2] = ["migrate", "seed"];
+/// A migration of a large database takes its time.
+const TIMEOUT_SECONDS: u32 = 900;
+const ATTEMPTS_MAX: u32 = 3;
+
+/// The jobs of a set-up, in their order. Their ids say it too.
+pub(crate) fn planned(now: Timestamp, manifest: &Manifest) -> Vec<SetupJob> {
+    let named = JOBS.into_iter().zip(0..).filter_map(|(name, position)| {
+        Some(SetupJob {
+            job: JobId::new(now.plus(Duration::from_millis(position))),
+            name: name.to_owned(),
+            command: command(manifest, name)?.clone(),
+            state: JobState::Queued,
+            output: String::new(),
+        })
+    });
+    named.collect()
+}
+
+/// The command of a job of the set-up.
+fn command<'m>(manifest: &'m Manifest, name: &str) -> Option<&'m Vec<String>> {
+    let database = manifest.database.as_ref()?;
+    match name {
+        "migrate" => database.migrate.as_ref(),
+        "seed" => database.seed.as_ref(),
+        _ => None,
+    }
+}
+
+/// The job as it is queued now, behind the one of `jobs` that stands before it and has not ended. A
+/// release without such a command leaves the job as it was.
+pub(crate) fn queued(
+    stored: &Stored,
+    manifest: &Manifest,
+    waiting: &Waiting,
+    jobs: &[SetupJob],
+) -> PutJob {
+    let Waiting { position, job, release, .. } = waiting;
+    let before = jobs.iter().take(*position).next_back();
+    PutJob {
+        job: job.job,
+        account: stored.account,
+        instance: stored.instance,
+        service: stored.service.clone(),
+        release: release.clone(),
+        name: job.name.clone(),
+        version: 1,
+        command: command(manifest, &job.name).unwrap_or(&job.command).clone(),
+        after: before.filter(|before| before.state != JobState::Succeeded).map(|before| before.job),
+        timeout_seconds: TIMEOUT_SECONDS,
+        attempts_max: ATTEMPTS_MAX,
+    }
+}
+
+/// With which state a set-up begins: what has no jobs is open.
+pub(crate) const fn begun(jobs: &[SetupJob]) -> InstanceState {
+    if jobs.is_empty() { InstanceState::Open } else { InstanceState::SettingUp }
+}
+
+/// What an instance that is being set up becomes when its jobs are so far: with the last one that
+/// succeeds it is open, with the first one that fails the set-up has failed.
+pub(crate) fn after(jobs: &[SetupJob]) -> Option<InstanceState> {
+    if jobs.iter().any(|job| job.state == JobState::Failed) {
+        return Some(InstanceState::Failed);
+    }
+    let all = jobs.iter().all(|job| job.state == JobState::Succeeded);
+    all.then_some(InstanceState::Open)
+}
+
+/// Says who can do what.
+pub(crate) fn failure(service: &Name, job: &str, why: Option<&str>) -> String {
+    let why = why.unwrap_or("nobody knows why");
+    format!(
+        "`{job}` failed: {why}. If a value that was filled in is the cause, fill in another one and \
+         send the set-up again. Otherwise only the publisher of `{service}` can mend it: show them \
+         what it printed, and send the set-up again when they have. Attempts that failed cost nothing"
+    )
+}
+
+/// A field of `next` that must be filled in and that `now` has not: who is set up already was never
+/// asked for it, since instances are set up once.
+pub(crate) fn new_field<'m>(now: &Manifest, next: &'m Manifest) -> Option<&'m str> {
+    let known = |name: &str| now.setup.iter().any(|(field, _)| field == name);
+    let mut fields = next.setup.iter();
+    let new = fields.find(|(name, field)| field.default.is_none() && !known(name));
+    new.map(|(name, _)| name.as_str())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A manifest with `more` after what each must have.
+    pub(crate) fn manifest(more: &str) -> Manifest {
+        let text = format!("{MANIFEST}{more}");
+        Manifest::parse("mandate.toml", &text).unwrap_or_else(|faults| panic!("{faults}"))
+    }
+
+    const MANIFEST: &str = r#"
+[service]
+name = "forum"
+title = "Forum"
+
+[run]
+command = ["./serve"]
+
+[sizes]
+small = { title = "Small", cpu = 0.5, memory = "256MiB" }
+
+"#;
+
+    const DATABASE: &str = "[database]\nengines = [\"sqlite\"]\nmigrate = [\"./migrate\"]\n";
+
+    fn states() -> impl Strategy<Value = Vec<JobState>> {
+        let states = [JobState::Queued, JobState::Running, JobState::Succeeded, JobState::Failed];
+        prop::collection::vec(prop::sample::select(states.to_vec()), 0..4)
+    }
+
+    fn jobs(states: &[JobState]) -> Vec<SetupJob> {
+        let mut planned = planned(Timestamp::from_micros(0), &manifest(DATABASE));
+        let job = planned.remove(0);
+        states.iter().map(|state| SetupJob { state: *state, ..job.clone() }).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_set_up_ends_as_its_jobs_do(states in states()) {
+            let after = after(&jobs(&states));
+            let failed = states.contains(&JobState::Failed);
+            let open = states.iter().all(|state| *state == JobState::Succeeded);
+            prop_assert_eq!(after == Some(InstanceState::Failed), failed);
+            prop_assert_eq!(after == Some(InstanceState::Open), open);
+            prop_assert_eq!(after.is_none(), !failed && !open);
+        }
+    }
+
+    #[test]
+    fn what_has_no_jobs_is_open() {
+        let now = Timestamp::from_micros(0);
+        assert_eq!(begun(&planned(now, &manifest(""))), InstanceState::Open);
+        let both = manifest(&format!("{DATABASE}seed = [\"./seed\"]\n"));
+        let jobs = planned(now, &both);
+        assert_eq!(begun(&jobs), InstanceState::SettingUp);
+        let names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
+        assert_eq!((names, jobs[0].job < jobs[1].job), (vec!["migrate", "seed"], true));
+    }
+
+    #[test]
+    fn only_a_new_field_that_must_be_filled_in_is_refused() {
+        let field = |more: &str| {
+            format!("[setup]\ntitle = {{ label = \"Title\", type = \"text\"{more} }}\n")
+        };
+        let (none, required) = (manifest(""), manifest(&field("")));
+        let with_default = manifest(&field(", default = \"a\""));
+        assert_eq!(new_field(&none, &required), Some("title"));
+        assert_eq!(new_field(&none, &with_default), None);
+        assert_eq!(new_field(&required, &required), None);
+        assert_eq!(new_field(&with_default, &required), None);
+    }
+}
