@@ -7,7 +7,7 @@ use crate::{
     error::Error,
     pages::page,
     store::members::Record,
-    web::{App, Visit},
+    visit::{App, Visit},
 };
 
 const MODULE: &str = "badges";

@@ -7,7 +7,7 @@ use axum::{
 };
 use serde_json::json;
 
-use crate::pages;
+use crate::layout;
 
 /// What went wrong.
 #[derive(Debug)]
@@ -110,7 +110,7 @@ impl From<sqlx::Error> for Error {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let (status, title, text) = self.told();
-        let page = pages::plain(title, text, matches!(self, Self::SignIn));
+        let page = layout::plain(title, text, matches!(self, Self::SignIn));
         let mut response = (status, page).into_response();
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response

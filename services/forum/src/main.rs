@@ -7,16 +7,18 @@
 mod badges;
 mod chores;
 mod error;
+mod layout;
 mod members;
 mod pages;
 mod polls;
+mod router;
 mod search;
 mod secrets;
 mod store;
 mod text;
 mod topics;
 mod users;
-mod web;
+mod visit;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -60,7 +62,7 @@ async fn run(command: &str) -> anyhow::Result<()> {
             let port: u16 = port.parse().with_context(|| {
                 format!("`{port}` in `PORT` is not a port: use a number from 0 to 65535")
             })?;
-            web::serve(Tenants::from_env()?, Arc::new(SystemClock), &host, port).await
+            router::serve(Tenants::from_env()?, Arc::new(SystemClock), &host, port).await
         }
         "migrate" | "seed" | "digest" => {
             let tenant = Tenant::from_env()?;

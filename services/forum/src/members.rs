@@ -19,7 +19,7 @@ use crate::{
     secrets,
     store::members::{self, Member},
     text,
-    web::{App, Fields, SESSION, Visit, see, session},
+    visit::{App, Fields, SESSION, Visit, see, session},
 };
 
 const MEMBERS_A_PAGE: usize = 60;

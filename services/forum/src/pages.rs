@@ -7,7 +7,7 @@ use axum::{
 use maud::{DOCTYPE, Markup, html};
 use tenancy::Timestamp;
 
-use crate::web::Visit;
+use crate::{layout::head, visit::Visit};
 
 /// A page of a forum.
 pub(crate) fn page(visit: &Visit, title: &str, content: &Markup) -> Response {
@@ -28,43 +28,6 @@ pub(crate) fn page(visit: &Visit, title: &str, content: &Markup) -> Response {
 /// The same page again, for a form that was not taken.
 pub(crate) fn refused(visit: &Visit, title: &str, content: &Markup) -> Response {
     (StatusCode::UNPROCESSABLE_ENTITY, page(visit, title, content)).into_response()
-}
-
-/// A page that knows no forum.
-pub(crate) fn plain(title: &str, text: &str, sign_in: bool) -> Html<String> {
-    let whole = html! {
-        (DOCTYPE)
-        html lang="en" {
-            (head(title))
-            body.bare {
-                main.card {
-                    h1 { (title) }
-                    p { (text) }
-                    p.actions {
-                        @if sign_in {
-                            a.button href="/login" { "Sign in" }
-                            a.button.quiet href="/join" { "Join" }
-                        } @else {
-                            a.button href="/" { "To the first page" }
-                        }
-                    }
-                }
-            }
-        }
-    };
-    Html(whole.into_string())
-}
-
-fn head(title: &str) -> Markup {
-    html! {
-        head {
-            meta charset="utf-8";
-            meta name="viewport" content="width=device-width, initial-scale=1";
-            title { (title) }
-            link rel="stylesheet" href="/style.css";
-            link rel="icon" href="/icon.svg";
-        }
-    }
 }
 
 fn banner(visit: &Visit) -> Markup {

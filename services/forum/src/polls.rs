@@ -15,7 +15,7 @@ use crate::{
     secrets,
     store::polls::{self, Choice, Poll},
     text,
-    web::{App, Fields, Visit, see},
+    visit::{App, Fields, Visit, see},
 };
 
 const MODULE: &str = "polls";

@@ -9,7 +9,7 @@ use crate::{
     pages::{self, page},
     store::topics::{self, Found},
     text,
-    web::{App, Visit},
+    visit::{App, Visit},
 };
 
 const MODULE: &str = "search";

@@ -16,7 +16,7 @@ use crate::{
     secrets,
     store::topics::{self, Draft, Place, Post, Topic},
     text,
-    web::{App, Fields, Visit, see},
+    visit::{App, Fields, Visit, see},
 };
 
 const TOPICS_A_PAGE: usize = 25;

@@ -19,7 +19,7 @@ use crate::{
     secrets,
     store::members::{self, Member},
     text,
-    web::{App, Visit},
+    visit::{App, Visit},
 };
 
 pub(crate) fn routes() -> Router<App> {
