@@ -48,17 +48,16 @@ const CIRCLES: [(&str, &[&[&str]]); 3] = [
             "own",
             "pages",
             "phases",
+            "phases::authenticate",
+            "phases::authorize",
             "phases::meter",
             "replicas",
             "target",
         ]],
     ),
     (
-        "services/forum",
-        &[&[
-            "badges", "error", "members", "pages", "polls", "search", "secrets", "text", "topics",
-            "users", "web",
-        ]],
+        "crates/mandate",
+        &[&["cli::context", "cli::output"], &["cli::instance", "cli::order", "cli::setup"]],
     ),
 ];
 /// Names that say nothing.
@@ -352,11 +351,12 @@ fn tests_in(text: &str) -> Vec<String> {
     found
 }
 
-/// Files of a crate that name one another in a circle, by `crate::…`. What stands at the crate's
-/// root is everybody's; a folder and what is in it are one another's.
+/// Files of a crate that name one another in a circle, by `crate::…` or `super::…`, wherever in
+/// the code. What stands at the crate's root is everybody's; a folder and what is in it are one
+/// another's.
 fn circles(files: &[(String, &str)]) -> BTreeSet<BTreeSet<String>> {
     let modules: BTreeMap<&str, BTreeSet<String>> =
-        files.iter().map(|(module, code)| (module.as_str(), named_in(code))).collect();
+        files.iter().map(|(module, code)| (module.as_str(), named_in(module, code))).collect();
     let edges = |from: &str| -> BTreeSet<&str> {
         let named = modules.get(from).into_iter().flatten();
         let files = named.filter_map(|path| {
@@ -387,15 +387,24 @@ fn circles(files: &[(String, &str)]) -> BTreeSet<BTreeSet<String>> {
     modules.keys().map(|module| circle(module)).filter(|circle| circle.len() > 1).collect()
 }
 
-/// The paths below `crate::` that a code names.
-fn named_in(code: &str) -> BTreeSet<String> {
+/// The paths from the crate's root that the code of a module names.
+fn named_in(module: &str, code: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for (at, _) in code.match_indices("crate::") {
+    let roots = code.match_indices("crate::").chain(code.match_indices("super::"));
+    for (at, root) in roots {
         if code[..at].ends_with(|before: char| is_word(before) || before == ':') {
             continue;
         }
-        let tree = code[at + "crate::".len()..].split(';').next().unwrap_or_default();
-        let mut above = vec![String::new()];
+        let mut rest = &code[at..];
+        let mut folder = Some(module);
+        while let Some(below) = rest.strip_prefix("super::") {
+            folder = folder.and_then(|module| Some(module.rsplit_once("::")?.0));
+            rest = below;
+        }
+        let folder = folder.filter(|_| root == "super::").map(|folder| format!("{folder}::"));
+        let rest = rest.trim_start_matches("crate::");
+        let tree = rest.split(';').next().unwrap_or_default();
+        let mut above = vec![folder.unwrap_or_default()];
         let mut word = String::new();
         for letter in tree.chars() {
             match letter {
@@ -909,13 +918,19 @@ mod failing {
         let files = [
             ("a".to_owned(), "use crate::{Error, b::{self, C}};"),
             ("b".to_owned(), "fn f() { crate::c::d::e(1, 2); }"),
-            ("c".to_owned(), "use super::a::B;"),
+            ("c".to_owned(), "pub use other_crate::a::B;"),
             ("c::d".to_owned(), "pub(crate) use crate::a::B;"),
             ("e".to_owned(), "use crate::a; use other_crate::e::F; // crate::f"),
+            ("c::f".to_owned(), "use super::{Error, g::H};"),
+            ("c::g".to_owned(), "fn i(c: &crate::c::f::I) -> super::super::e::E {}"),
+            ("h".to_owned(), "fn j() -> Option<super::i::K> {}"),
+            ("i".to_owned(), "fn k() -> Result<crate::h::L, ()> {}"),
         ];
         let found = circles(&files);
         let circle = ["a", "b", "c::d"].map(str::to_owned).into();
-        assert_eq!(found, [circle].into());
+        let others = [["c::f", "c::g"], ["h", "i"]].map(|pair| pair.map(str::to_owned).into());
+        assert_eq!(found, others.into_iter().chain([circle]).collect());
+        let found = circles(&files[..5]);
         assert!(other_circles("x", &found, &[&["a", "b", "c::d"]]).is_empty());
         assert_eq!(other_circles("x", &found, &[]).len(), 1);
         assert_eq!(other_circles("x", &found, &[&["a", "b"]]).len(), 2);

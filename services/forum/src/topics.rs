@@ -14,7 +14,7 @@ use crate::{
     error::{Error, Problem},
     pages::{self, page},
     secrets,
-    store::topics::{self, Draft, Place, Post, Topic},
+    store::topics::{self, Draft, Position, Post, Topic},
     text,
     visit::{App, Fields, Visit, see},
 };
@@ -32,14 +32,14 @@ pub(crate) fn routes() -> Router<App> {
         .route("/topics/{topic}/posts/{post}", delete(remove_post))
 }
 
-/// Where a page begins: after the place that ended the one before.
+/// Where a page begins: after the position that ended the one before.
 #[derive(Deserialize)]
 struct After {
     after: Option<String>,
 }
 
 impl After {
-    fn place(&self, start: i64) -> Result<Place, Error> {
+    fn position(&self, start: i64) -> Result<Position, Error> {
         let Some(text) = &self.after else { return Ok((start, String::new())) };
         text.split_once('.')
             .and_then(|(moment, id)| Some((moment.parse().ok()?, id.to_owned())))
@@ -59,8 +59,8 @@ fn limit(size: usize) -> i64 {
 }
 
 async fn list(visit: Visit, Query(after): Query<After>) -> Result<Response, Error> {
-    let place = after.place(i64::MAX)?;
-    let mut found = topics::latest(&visit.db, place, limit(TOPICS_A_PAGE)).await?;
+    let position = after.position(i64::MAX)?;
+    let mut found = topics::latest(&visit.db, position, limit(TOPICS_A_PAGE)).await?;
     let more = cut(&mut found, TOPICS_A_PAGE);
     let content = html! {
         div.heading {
@@ -114,8 +114,8 @@ async fn show(
 }
 
 async fn posts(visit: &Visit, topic: &str, after: &After) -> Result<(Vec<Post>, bool), Error> {
-    let place = after.place(i64::MIN)?;
-    let mut posts = topics::posts(&visit.db, topic, place, limit(POSTS_A_PAGE)).await?;
+    let position = after.position(i64::MIN)?;
+    let mut posts = topics::posts(&visit.db, topic, position, limit(POSTS_A_PAGE)).await?;
     let more = cut(&mut posts, POSTS_A_PAGE);
     Ok((posts, more))
 }

@@ -43,17 +43,17 @@ fn post(row: &Row) -> Result<Post> {
     })
 }
 
-/// A place in a list: a moment, and the id that tells apart what happened at the same one.
-pub(crate) type Place = (i64, String);
+/// A position in a list: a moment, and the id that tells apart what happened at the same one.
+pub(crate) type Position = (i64, String);
 
-/// Topics with the latest post first, those after `place` in that order.
-pub(crate) async fn latest(db: &Db, place: Place, limit: i64) -> Result<Vec<Topic>> {
+/// Topics with the latest post first, those after `position` in that order.
+pub(crate) async fn latest(db: &Db, position: Position, limit: i64) -> Result<Vec<Topic>> {
     sql("SELECT topic.id, title, member.name, created_at, active_at, \
          (SELECT COUNT(*) FROM post WHERE post.topic = topic.id) \
          FROM topic LEFT JOIN member ON member.id = topic.author \
          WHERE (active_at, topic.id) < ($1, $2) ORDER BY active_at DESC, topic.id DESC LIMIT $3")
-    .bind(place.0)
-    .bind(place.1)
+    .bind(position.0)
+    .bind(position.1)
     .bind(limit)
     .all(db, topic)
     .await
@@ -68,15 +68,20 @@ pub(crate) async fn by_id(db: &Db, id: &str) -> Result<Option<Topic>> {
     .await
 }
 
-/// The posts of a topic, oldest first, those after `place`.
-pub(crate) async fn posts(db: &Db, topic: &str, place: Place, limit: i64) -> Result<Vec<Post>> {
+/// The posts of a topic, oldest first, those after `position`.
+pub(crate) async fn posts(
+    db: &Db,
+    topic: &str,
+    position: Position,
+    limit: i64,
+) -> Result<Vec<Post>> {
     sql("SELECT post.id, member.name, body, created_at \
          FROM post LEFT JOIN member ON member.id = post.author \
          WHERE topic = $1 AND (created_at, post.id) > ($2, $3) \
          ORDER BY created_at, post.id LIMIT $4")
     .bind(topic)
-    .bind(place.0)
-    .bind(place.1)
+    .bind(position.0)
+    .bind(position.1)
     .bind(limit)
     .all(db, post)
     .await
