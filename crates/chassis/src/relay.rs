@@ -2,39 +2,30 @@
 
 use std::time::Duration;
 
-use api::Problem;
-use axum::{body::Body, extract::Request, response::Response};
-use http::{HeaderName, Uri, header, uri::PathAndQuery};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
+use api::{
+    Problem,
+    http::{Connections, remove_hop_by_hop},
 };
+use axum::{body::Body, extract::Request, response::Response};
+use http::{Uri, uri::PathAndQuery};
+use hyper_util::client::legacy::connect::HttpConnector;
 
 use crate::problem_response;
 
-/// Headers that speak of one connection only (RFC 9110, section 7.6.1).
-const HOP_BY_HOP: [HeaderName; 6] = [
-    header::CONNECTION,
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
 /// A feed may keep an answer waiting for 5 s and a package takes its time.
 const ANSWER_TIME_MAX: Duration = Duration::from_mins(1);
 
 /// The way to one other process.
 pub struct Relay {
     base: String,
-    client: Client<HttpConnector, Body>,
+    connections: Connections<HttpConnector, Body>,
 }
 
 impl Relay {
     /// The way to the process at the base address `url`.
     pub fn new(url: &str) -> Self {
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { base: url.trim_end_matches('/').to_owned(), client }
+        let connections = Connections::new(HttpConnector::new());
+        Self { base: url.trim_end_matches('/').to_owned(), connections }
     }
 
     /// Has the process answer, with the `Host` that was asked for.
@@ -48,10 +39,8 @@ impl Relay {
             .parse()
             .map_err(|_| Problem::invalid("target", "the address cannot be read"))?;
         *request.uri_mut() = target;
-        for name in HOP_BY_HOP {
-            request.headers_mut().remove(name);
-        }
-        let answer = tokio::time::timeout(ANSWER_TIME_MAX, self.client.request(request)).await;
+        remove_hop_by_hop(request.headers_mut());
+        let answer = tokio::time::timeout(ANSWER_TIME_MAX, self.connections.request(request)).await;
         let Ok(Ok(answer)) = answer else {
             return Err(Problem::unavailable(
                 "a part of the platform does not answer; try again",
@@ -59,9 +48,7 @@ impl Relay {
             ));
         };
         let mut answer = answer.map(Body::new);
-        for name in HOP_BY_HOP {
-            answer.headers_mut().remove(name);
-        }
+        remove_hop_by_hop(answer.headers_mut());
         Ok(answer)
     }
 }

@@ -7,22 +7,11 @@
 
 use std::net::IpAddr;
 
+use api::http::remove_hop_by_hop;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use types::{Principal, RequestId};
 
 use crate::cookies;
-
-/// Between two machines, never further (RFC 9110, 7.6.1).
-const HOP_BY_HOP: [HeaderName; 8] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
 
 /// What a client cannot say: where it comes from, and that it asks for something else than it
 /// seems to. `proxy` would become `HTTP_PROXY` in a CGI program's environment.
@@ -57,13 +46,13 @@ pub(crate) struct Told<'a> {
 
 /// Makes a request's headers fit to be sent on.
 pub(crate) fn for_application(headers: &mut HeaderMap, told: &Told<'_>) {
-    remove_hop_by_hop(headers);
     cookies::keep_ours(headers);
     for_platform(headers, told);
 }
 
 /// Makes a request's headers fit for the platform itself: it believes them too.
 pub(crate) fn for_platform(headers: &mut HeaderMap, told: &Told<'_>) {
+    remove_hop_by_hop(headers);
     let refused: Vec<HeaderName> =
         headers.keys().filter(|name| is_refused(name)).cloned().collect();
     for name in refused {
@@ -102,24 +91,6 @@ pub(crate) fn for_visitor(headers: &mut HeaderMap) {
     }
     remove_hop_by_hop(headers);
     cookies::limit(headers);
-}
-
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        // Without these the message would be another one.
-        .filter(|name| !matches!(*name, header::HOST | header::CONTENT_LENGTH | header::COOKIE))
-        .collect();
-    for name in named {
-        headers.remove(name);
-    }
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
-    }
 }
 
 /// Whether a page of this very origin sent the request, as far as its browser says. `None` if it

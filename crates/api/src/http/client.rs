@@ -12,12 +12,9 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{self, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
+use hyper_util::client::legacy::connect::HttpConnector;
 
-use super::{Kind, Operation, Problem, encode};
+use super::{Connections, Kind, Operation, Problem, encode};
 
 /// A future that a transport gives back.
 pub type Sending<'a> =
@@ -174,7 +171,7 @@ const BYTES_PER_SECOND_MIN: usize = 64 << 10;
 /// The transport over HTTP to one base address, where all components stand below their names.
 pub struct Remote {
     base: String,
-    client: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    connections: Connections<HttpsConnector<HttpConnector>, Full<Bytes>>,
     timeout: Duration,
 }
 
@@ -187,14 +184,9 @@ impl Remote {
     /// somebody whom an authority vouches for that this machine trusts: its own store, or what
     /// `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
     pub fn new(base: &str) -> Self {
-        let client = legacy::Client::builder(TokioExecutor::new())
-            // Whoever answers closes what is idle later than this.
-            .pool_idle_timeout(Duration::from_secs(10))
-            .pool_timer(TokioTimer::new())
-            .build(connector(base));
         Self {
             base: base.trim_end_matches('/').to_owned(),
-            client,
+            connections: Connections::new(connector(base)),
             timeout: Duration::from_mins(1),
         }
     }
@@ -205,7 +197,7 @@ impl Remote {
         parts.uri =
             format!("{}{path}", self.base).parse().map_err(|_| "its address is not a URL")?;
         let patience = self.patience(body.len());
-        let asking = self.client.request(Request::from_parts(parts, Full::new(body)));
+        let asking = self.connections.request(Request::from_parts(parts, Full::new(body)));
         let response = within(patience, asking).await?.map_err(|cause| chain(&cause))?;
         let (parts, body) = response.into_parts();
         let mut body = Limited::new(body, Self::REPLY_BYTES_MAX);

@@ -1,6 +1,8 @@
 //! How an operation travels: the trait, the problem, the client, the token and the document.
 
 mod client;
+mod connections;
+mod headers;
 #[macro_use]
 mod operation;
 mod openapi;
@@ -9,6 +11,8 @@ pub mod token;
 mod wire;
 
 pub use client::{Client, Credentials, FORWARDED_FOR, Remote, Sending, Transport, TransportError};
+pub use connections::Connections;
+pub use headers::remove_hop_by_hop;
 pub use openapi::openapi;
 pub use operation::{Asker, Empty, Listing, Operation, lower_first_after};
 pub use problem::{Kind, Problem};
