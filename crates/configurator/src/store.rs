@@ -356,27 +356,13 @@ pub(crate) async fn has_set_up(on: impl On, service: &Name) -> Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use db::testing::databases;
 
-    /// A database of each engine with this component's tables.
-    async fn databases(name: &str) -> Vec<db::Db> {
-        let name = format!("{name}_{}", std::process::id());
-        let folder = std::env::temp_dir().join(format!("mandate-{name}"));
-        let server = std::env::var("MANDATE_TEST_POSTGRES").expect(
-            "set MANDATE_TEST_POSTGRES to a server for tests, such as \
-             postgres://admin@127.0.0.1:5432/postgres, or run `./x test`",
-        );
-        let mut databases = Vec::new();
-        for engine in [db::Engine::sqlite(folder), db::Engine::postgres(&server).unwrap()] {
-            let password = types::Secret::new("a password");
-            databases.push(engine.open(&name, &password, &[crate::MIGRATIONS]).await.unwrap());
-        }
-        databases
-    }
+    use super::*;
 
     #[tokio::test]
     async fn set_ups_that_wait_are_found_by_their_index_and_only_if_there_is_something_to_tell() {
-        for database in databases("configurator").await {
+        for database in databases("configurator", &[crate::MIGRATIONS]).await {
             let plan = db::query(TO_QUEUE).bind(1_u32).plan(&database).await.unwrap();
             assert!(plan.contains("setup_job_waiting"), "{plan}");
             assert!(!plan.contains("Seq Scan on setup_job"), "{plan}");

@@ -18,6 +18,8 @@ mod postgres;
 mod query;
 mod row;
 mod sqlite;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod value;
 
 pub use database::{Db, Tx};

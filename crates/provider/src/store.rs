@@ -342,28 +342,14 @@ pub(crate) async fn update_order(tx: &mut db::Tx, order: &Order) -> Kept<()> {
 mod tests {
     use std::time::Duration;
 
+    use db::testing::databases;
+
     use super::*;
     use crate::model::orders::tests::placed;
 
-    /// A database of each engine with this component's tables.
-    async fn databases(name: &str) -> Vec<db::Db> {
-        let name = format!("{name}_{}", std::process::id());
-        let folder = std::env::temp_dir().join(format!("mandate-{name}"));
-        let server = std::env::var("MANDATE_TEST_POSTGRES").expect(
-            "set MANDATE_TEST_POSTGRES to a server for tests, such as \
-             postgres://admin@127.0.0.1:5432/postgres, or run `./x test`",
-        );
-        let mut databases = Vec::new();
-        for engine in [db::Engine::sqlite(folder), db::Engine::postgres(&server).unwrap()] {
-            let password = types::Secret::new("a password");
-            databases.push(engine.open(&name, &password, &[crate::MIGRATIONS]).await.unwrap());
-        }
-        databases
-    }
-
     #[tokio::test]
     async fn who_stands_behind_another_is_not_due_before_it() {
-        for database in databases("provider").await {
+        for database in databases("provider", &[crate::MIGRATIONS]).await {
             let (first, second) = (placed(1), placed(2));
             let mut tx = database.begin().await.unwrap();
             insert_order(&mut tx, &first, None).await.unwrap();
@@ -389,7 +375,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_due_is_found_by_its_index_however_many_orders_there_were() {
-        for database in databases("provider_due").await {
+        for database in databases("provider_due", &[crate::MIGRATIONS]).await {
             let due = format!("{} and due <= ? order by due limit ?", in_turn("*"));
             let plan = db::query(&due).bind(1_u64).bind(1_u64).plan(&database).await.unwrap();
             assert!(plan.contains("customer_order_due"), "{plan}");
