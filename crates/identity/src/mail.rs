@@ -1,7 +1,7 @@
 //! Letters to people: over SMTP, or into a folder where there is no server for them.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
@@ -17,6 +17,9 @@ use types::{Digest, Timestamp};
 
 /// A server that does not answer is not waited for longer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// A letter in the folder is kept for so long: its link is good for much less.
+const KEPT: Duration = Duration::from_hours(7 * 24);
 
 /// How letters are sent.
 #[derive(Debug, Clone)]
@@ -97,6 +100,24 @@ impl Mail {
         tracing::info!("a letter is in `{}`", path.display());
         Ok(())
     }
+
+    /// Removes letters from the folder that are older than seven days.
+    pub(crate) fn forget(&self, now: Timestamp) -> std::io::Result<()> {
+        let Ok(files) = std::fs::read_dir(&self.folder) else { return Ok(()) };
+        for file in files {
+            let path = file?.path();
+            if written(&path).is_some_and(|written| now.since(written) > KEPT) {
+                std::fs::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// When a letter was written, by the name of its file; nothing of another's file.
+fn written(file: &Path) -> Option<Timestamp> {
+    let name = file.file_name()?.to_str()?.strip_suffix(".eml")?;
+    name.split_once('-')?.0.parse().ok().map(Timestamp::from_micros)
 }
 
 /// As it is where that is allowed, so that a link in a file can be read and copied: the library
@@ -172,6 +193,21 @@ mod tests {
         let file = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
         let text = std::fs::read_to_string(file).unwrap();
         assert!(text.contains("To: operator@localhost") && text.contains("2023"), "{text}");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[tokio::test]
+    async fn letters_in_the_folder_are_forgotten_after_a_week() {
+        let folder = std::env::temp_dir().join(format!("mandate-letters-{}", std::process::id()));
+        let mail = Mail::new(folder.clone(), "mandate@example.com", None).unwrap();
+        mail.forget(letter("").at).unwrap();
+        mail.send(letter("ada@example.com")).await.unwrap();
+        std::fs::write(folder.join("1-note.txt"), "not a letter").unwrap();
+        let files = || std::fs::read_dir(&folder).unwrap().count();
+        mail.forget(letter("").at.plus(KEPT)).unwrap();
+        assert_eq!(files(), 2);
+        mail.forget(letter("").at.plus(KEPT + Duration::from_secs(1))).unwrap();
+        assert_eq!(files(), 1);
         std::fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -125,6 +125,9 @@ pub(crate) async fn reset_password(cx: Call<State>, op: ResetPassword) -> Result
 
 pub(crate) async fn forget_resets(room: Room<State>) -> Result<Next, Error> {
     store::delete_expired_resets(room.db(), room.now()).await?;
+    if let Err(cause) = room.state().config.mail.forget(room.now()) {
+        tracing::warn!(%cause, "letters that are old stay in the folder for mail");
+    }
     Ok(Next::Idle)
 }
 
