@@ -126,6 +126,7 @@ impl<'n> Talk<'n> {
             replicas,
             known: self.desired.as_ref().map_or(0, |desired| desired.version),
             wait_millis,
+            as_before: None,
         }
     }
 }

@@ -177,6 +177,7 @@ memory = "128MiB"
             engine: if engine { "sqlite" } else { "postgres" }.to_owned(),
             releases: releases.into_values().collect(),
             replicas: replicas.into_values().collect(),
+            report: None,
         }
     }
 

@@ -257,6 +257,11 @@ pub struct Heartbeat {
     pub known: u64,
     /// How long to wait for another one before answering, at most 5 000.
     pub wait_millis: u32,
+    /// Instead of `releases` and `replicas`, which are empty then: they are what they were in the
+    /// report of this number, the last one. If the desired state is the known one too, the lists of
+    /// the answer are empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_before: Option<u64>,
 }
 
 /// What a node should have and run.
@@ -270,6 +275,19 @@ pub struct Desired {
     pub releases: Vec<DesiredRelease>,
     /// What it should run.
     pub replicas: Vec<DesiredReplica>,
+    /// The number of the report that was heard last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<u64>,
+}
+
+impl Desired {
+    /// For whoever knows this state: without the lists.
+    #[must_use]
+    pub fn brief(&self) -> Self {
+        let (releases, replicas) = (Vec::new(), Vec::new());
+        let (version, engine, report) = (self.version, self.engine.clone(), self.report);
+        Self { version, engine, releases, replicas, report }
+    }
 }
 
 /// A release to have.

@@ -138,7 +138,7 @@ async fn publish(room: &Room<State>, stored: Stored) -> Result<(), Error> {
     store::set_current(write.tx(), &service, &digest).await?;
     write.put(&ServiceRelease { service, digest, manifest }).await?;
     write.commit().await?;
-    room.state().planning.look_again();
+    room.state().planning.something_changed();
     Ok(())
 }
 

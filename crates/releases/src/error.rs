@@ -30,6 +30,8 @@ pub(crate) enum Error {
     Report,
     #[error("there is no such instance")]
     NoInstance,
+    #[error("that report is not known here: send it in full")]
+    UnknownReport,
     #[error("there is no such service")]
     NoService,
     #[error("the database failed")]
@@ -56,6 +58,7 @@ impl From<Error> for Problem {
             Error::Starting => Self::unavailable(detail, 1),
             Error::Report => Self::invalid("report", detail),
             Error::NoInstance => Self::not_found("instance"),
+            Error::UnknownReport => Self::new(Kind::Conflict, "unknown_report", detail),
             Error::NoService => Self::not_found("service"),
             Error::Database(cause) => chassis::database_failed("releases", &cause),
             Error::Refused(problem) => problem,

@@ -8,6 +8,9 @@
 
 mod announce;
 mod error;
+mod gone;
+mod health;
+mod known;
 mod nodes;
 mod packages;
 mod plan;
@@ -19,7 +22,7 @@ mod store;
 use std::path::PathBuf;
 
 use api::{
-    configurator,
+    configurator, identity,
     releases::{
         Changes, GetPackage, GetReadiness, Heartbeat, ListNodes, ListReleases, ListServices,
         PACKAGE_BYTES_MAX, PublishRelease, PutPackage,
@@ -43,6 +46,8 @@ pub(crate) struct State {
     packages: PathBuf,
     engine: EngineKind,
     planning: planning::Planning,
+    nodes: known::Nodes,
+    health: health::Health,
     /// Held by whoever announces.
     announcing: tokio::sync::Mutex<()>,
 }
@@ -59,14 +64,21 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
             name: "releases_0003",
             sql: include_str!("../migrations/0003_healthy.sql"),
         },
+        db::Migration {
+            name: "releases_0004",
+            sql: include_str!("../migrations/0004_reports.sql"),
+        },
     ];
     let state = State {
         packages: config.packages,
         engine: config.engine,
         planning: planning::Planning::new(),
+        nodes: known::Nodes::default(),
+        health: health::Health::default(),
         announcing: tokio::sync::Mutex::default(),
     };
     Component::new("releases", MIGRATIONS, state)
+        .opens(gone::remember)
         .takes_bytes::<PutPackage, _, _, _>(PACKAGE_BYTES_MAX, packages::put_package)
         .gives_bytes::<GetPackage, _, _, _>(packages::get_package)
         .acts::<PublishRelease>(publish::publish_release)
@@ -77,6 +89,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .acts::<Heartbeat>(nodes::heartbeat)
         .feeds::<Changes>()
         .follows::<configurator::Changes>(|room, update| room.state().planning.apply(&update))
+        .follows::<identity::Changes>(|room, update| room.state().nodes.apply(&update))
         .keeps("announcements", announce::step)
-        .keeps("replicas of nodes that are gone", nodes::forget_the_gone)
+        .keeps("what is known of nodes", gone::step)
 }

@@ -8,72 +8,88 @@ use std::{
 
 use api::releases::{
     Desired, DesiredRelease, DesiredReplica, Heartbeat, ListNodes, Node, ReplicaAddress,
-    ReplicaState,
+    ReplicaReport, ReplicaState,
 };
-use chassis::{Call, Next, Room, Write};
-use types::{AccountId, Digest, InstanceId, Name, Page, ReplicaId};
+use chassis::{Call, Room, Write};
+use types::{Digest, Name, NodeId, Page, ReplicaId};
 
 use crate::{
-    Error, State, plan,
-    planning::{self, ALIVE, Plan},
+    Error, State,
+    known::{Report, Talk, Talking},
+    plan,
+    planning::{self, Plan},
     store,
 };
 
-/// A report that says nothing new is written down as rarely.
-const SEEN_AGAIN: Duration = Duration::from_secs(5);
 const WAIT_MILLIS_MAX: u32 = 5_000;
 
 pub(crate) async fn heartbeat(cx: Call<State>, op: Heartbeat) -> Result<Desired, Error> {
     if op.releases.len() > 200 || op.replicas.len() > 2_000 {
         return Err(Error::Report);
     }
-    let report = Node {
-        node: op.node,
-        name: op.name,
-        seen: cx.now(),
-        alive: true,
-        releases: op.releases,
-        replicas: op.replicas,
-    };
-    let mut changes = cx.state().planning.watch();
-    take_report(&cx, &report).await?;
+    let (node, known, is_brief) = (op.node, op.known, op.as_before.is_some());
     let patience = Duration::from_millis(op.wait_millis.min(WAIT_MILLIS_MAX).into());
+    let mut changes = cx.state().planning.watch();
+    let talking = cx.state().nodes.heard(node, &op.name, cx.now());
+    take_report(&cx, &talking, op).await?;
     let waiting = tokio::time::sleep(patience);
     tokio::pin!(waiting);
     loop {
         changes.mark_unchanged();
-        let desired = desired(&cx, &report).await?;
-        if desired.version != op.known {
-            return Ok(desired);
+        let desired = answer(&cx, &talking, node).await?;
+        if desired.version != known {
+            return Ok(Desired::clone(&desired));
         }
         tokio::select! {
-            () = &mut waiting => return Ok(desired),
+            () = &mut waiting => {
+                return Ok(if is_brief { desired.brief() } else { Desired::clone(&desired) });
+            }
             _ = changes.changed() => {}
         }
     }
 }
 
-async fn desired(room: &Room<State>, report: &Node) -> Result<Desired, Error> {
+/// What the node is told; made anew only if its report, its share or the releases have changed.
+async fn answer(
+    room: &Room<State>,
+    talking: &Talking,
+    node: NodeId,
+) -> Result<Arc<Desired>, Error> {
     let plan = planning::plan(room).await?;
-    let replicas = planned(room, &plan, report).await?;
+    let share = plan.share(node);
+    let mut talk = talking.lock().await;
+    let made = talk
+        .answer
+        .as_ref()
+        .filter(|(of, current, _)| is_same(of, &share) && Arc::ptr_eq(current, &plan.current));
+    if let Some((.., desired)) = made {
+        return Ok(Arc::clone(desired));
+    }
+    let report = talk.taken.as_ref().map(|(report, _)| Arc::clone(report));
+    let reported = report.as_ref().map_or(&[][..], |report| report.replicas.as_slice());
+    let replicas = planned(room, &share, reported, node);
     let releases = wanted_releases(room, &plan, &replicas).await?;
     let engine = room.state().engine.to_string();
-    let version = version(&releases, &replicas);
-    Ok(Desired { version, engine, releases, replicas })
+    let (version, report) = (version(&releases, &replicas), Some(talk.number));
+    let desired = Arc::new(Desired { version, engine, releases, replicas, report });
+    talk.answer = Some((share, Arc::clone(&plan.current), Arc::clone(&desired)));
+    Ok(desired)
+}
+
+fn is_same(one: &Arc<[DesiredReplica]>, other: &Arc<[DesiredReplica]>) -> bool {
+    Arc::ptr_eq(one, other) || one == other
 }
 
 /// What the node is to run, and what was healthy before it as long as it is not.
-async fn planned(
+fn planned(
     room: &Room<State>,
-    plan: &Plan,
-    report: &Node,
-) -> Result<Vec<DesiredReplica>, Error> {
-    let wanted = plan.share(report.node);
-    let unhealthy = plan::unhealthy(wanted, &report.replicas);
-    let units: Vec<String> = unhealthy.iter().map(|new| plan::unit_of(new, report.node)).collect();
-    let before = store::last_healthy(room.db(), &units).await?;
-    let kept = plan::kept(&unhealthy, &report.replicas, &before, report.node);
-    Ok(wanted.iter().cloned().chain(kept).collect())
+    share: &[DesiredReplica],
+    reported: &[ReplicaReport],
+    node: NodeId,
+) -> Vec<DesiredReplica> {
+    let unhealthy = plan::unhealthy(share, reported);
+    let kept = plan::kept(&unhealthy, reported, &room.state().health.read(), node);
+    share.iter().cloned().chain(kept).collect()
 }
 
 /// The releases that run, and those that replicas still need.
@@ -89,7 +105,7 @@ async fn wanted_releases(
     let mut releases = Vec::with_capacity(wanted.len());
     for (service, digest) in wanted {
         let stored = match plan.current.iter().find(|stored| stored.is(service, digest)) {
-            Some(stored) => Some(Arc::clone(stored)),
+            Some(current) => Some(Arc::clone(current)),
             None => store::release(room.db(), service, digest).await?.map(Arc::new),
         };
         let Some(stored) = stored else { continue };
@@ -112,118 +128,114 @@ fn version(releases: &[DesiredRelease], replicas: &[DesiredReplica]) -> u64 {
     u64::from_str_radix(&hex.hex()[..15], 16).unwrap_or(1)
 }
 
-async fn take_report(cx: &Call<State>, report: &Node) -> Result<(), Error> {
-    let known = store::node(cx.db(), report.node).await?;
-    let silent = known.as_ref().map(|known| report.seen.since(known.seen));
-    let same = known.as_ref().is_some_and(|known| {
-        (&known.name, &known.releases, &known.replicas)
-            == (&report.name, &report.releases, &report.replicas)
-    });
-    if same && silent.is_some_and(|silent| silent < SEEN_AGAIN) {
+/// Takes what a node says, and lets it follow: the gateways hear of what is healthy. What was said
+/// before, about the same share, was taken before.
+async fn take_report(cx: &Call<State>, talking: &Talking, op: Heartbeat) -> Result<(), Error> {
+    let node = op.node;
+    let plan = planning::plan(cx).await?;
+    let share = plan.share(node);
+    let mut talk = talking.lock().await;
+    let report = report_of(op, &talk)?;
+    if talk.taken.as_ref().is_some_and(|(last, of)| *last == report && is_same(of, &share)) {
         return Ok(());
     }
-    if silent.is_none_or(|silent| silent >= ALIVE) {
-        // The plan counts on it from now on.
+    let planned = planned(cx, &share, &report.replicas, node);
+    let healthy = newly_healthy(cx, &report, &share, node);
+    let serving = serving(&report, &planned);
+    let addresses = serving.iter().map(|(id, (_, address))| (*id, address.clone())).collect();
+    let told = match talk.told.take() {
+        Some(told) => told,
+        None => store::replicas(cx.db(), node).await?,
+    };
+    let now = cx.now();
+    let is_news = told != addresses || !healthy.is_empty();
+    if is_news {
         let mut write = cx.begin().await?;
-        store::put_node(write.tx(), report).await?;
+        store::put_node(write.tx(), node, &report.name, now).await?;
+        for (unit, digest) in &healthy {
+            store::put_healthy(write.tx(), unit, digest).await?;
+        }
+        tell_gateways(&mut write, node, (&told, &serving), &plan).await?;
         write.commit().await?;
+        cx.state().health.extend(healthy);
     }
-    let plan = planning::plan(cx).await?;
-    let planned = planned(cx, &plan, report).await?;
-    let healthy = newly_healthy(cx, report, plan.share(report.node)).await?;
-    let mut write = cx.begin().await?;
-    store::put_node(write.tx(), report).await?;
-    for (unit, digest) in healthy {
-        store::put_healthy(write.tx(), &unit, &digest).await?;
-    }
-    tell_gateways(&mut write, report, &planned, &plan.owners).await?;
-    Ok(write.commit().await?)
+    cx.state().nodes.reported(node, &report, is_news.then_some(now));
+    let number = u64::try_from(now.micros()).unwrap_or_default().max(talk.number + 1);
+    *talk = Talk { taken: Some((report, share)), number, told: Some(addresses), answer: None };
+    Ok(())
+}
+
+/// What is reported, or what was reported last if that is said to hold still.
+fn report_of(op: Heartbeat, talk: &Talk) -> Result<Arc<Report>, Error> {
+    let Heartbeat { name, releases, replicas, as_before, .. } = op;
+    let Some(number) = as_before else {
+        return Ok(Arc::new(Report { name, releases, replicas }));
+    };
+    let last = talk.taken.as_ref().filter(|_| talk.number == number);
+    last.map(|(report, _)| Arc::clone(report)).ok_or(Error::UnknownReport)
 }
 
 /// What is healthy of what should run, and was not yet when that was written down last: it is what
 /// is gone back to when a later release is not healthy.
-async fn newly_healthy(
+fn newly_healthy(
     room: &Room<State>,
-    report: &Node,
-    wanted: &[DesiredReplica],
-) -> Result<Vec<(String, Digest)>, Error> {
+    report: &Report,
+    share: &[DesiredReplica],
+    node: NodeId,
+) -> Vec<(String, Digest)> {
     let unhealthy: BTreeSet<ReplicaId> =
-        plan::unhealthy(wanted, &report.replicas).iter().map(|replica| replica.replica).collect();
-    let healthy = wanted.iter().filter(|replica| !unhealthy.contains(&replica.replica));
-    let mut healthy: Vec<(String, Digest)> =
-        healthy.map(|new| (plan::unit_of(new, report.node), new.digest.clone())).collect();
-    let units: Vec<String> = healthy.iter().map(|(unit, _)| unit.clone()).collect();
-    let before = store::last_healthy(room.db(), &units).await?;
-    healthy.retain(|(unit, digest)| before.get(unit) != Some(digest));
-    Ok(healthy)
+        plan::unhealthy(share, &report.replicas).iter().map(|replica| replica.replica).collect();
+    let before = room.state().health.read();
+    let healthy = share.iter().filter(|replica| !unhealthy.contains(&replica.replica));
+    let healthy = healthy.map(|new| (plan::unit_of(new, node), new.digest.clone()));
+    healthy.filter(|(unit, digest)| before.get(unit) != Some(digest)).collect()
 }
 
-/// A node is believed about what it was asked to run, and about nothing else: whose replica it is
-/// stands in the plan, not in the report.
-async fn tell_gateways(
-    write: &mut Write<State>,
-    report: &Node,
-    planned: &[DesiredReplica],
-    owners: &BTreeMap<InstanceId, AccountId>,
-) -> Result<(), Error> {
-    let healthy = report.replicas.iter().filter(|replica| replica.state == ReplicaState::Healthy);
+/// The replicas that serve, with their addresses. A node is believed about what it was asked to
+/// run, and about nothing else: whose replica it is stands in the plan, not in the report.
+fn serving<'p>(report: &Report, planned: &'p [DesiredReplica]) -> Serving<'p> {
     let planned: BTreeMap<ReplicaId, &DesiredReplica> =
         planned.iter().map(|plan| (plan.replica, plan)).collect();
-    let healthy: BTreeMap<ReplicaId, (&DesiredReplica, &str)> = healthy
-        .filter_map(|replica| {
-            let plan = planned.get(&replica.replica)?;
-            Some((plan.replica, (*plan, replica.address.as_str())))
-        })
-        .collect();
-    let told = store::replicas(write.tx(), report.node).await?;
-    for (replica, _) in told.iter().filter(|(replica, _)| !healthy.contains_key(replica)) {
+    let healthy = report.replicas.iter().filter(|replica| replica.state == ReplicaState::Healthy);
+    let serving = healthy.filter_map(|replica| {
+        let plan = planned.get(&replica.replica)?;
+        Some((replica.replica, (*plan, replica.address.clone())))
+    });
+    serving.collect()
+}
+
+type Serving<'p> = BTreeMap<ReplicaId, (&'p DesiredReplica, String)>;
+
+async fn tell_gateways(
+    write: &mut Write<State>,
+    node: NodeId,
+    (told, serving): (&BTreeMap<ReplicaId, String>, &Serving<'_>),
+    plan: &Plan,
+) -> Result<(), Error> {
+    for replica in told.keys().filter(|replica| !serving.contains_key(replica)) {
         store::delete_replica(write.tx(), *replica).await?;
         write.remove::<ReplicaAddress>(&replica.to_string()).await?;
     }
-    for (id, (plan, address)) in healthy {
-        if told.iter().any(|(known, there)| *known == id && there == address) {
+    for (id, (planned, address)) in serving {
+        if told.get(id) == Some(address) {
             continue;
         }
-        if !store::put_replica(write.tx(), id, report.node, address).await? {
-            tracing::warn!(replica = %id, node = %report.node, "the replica is another node's");
-            continue;
-        }
+        store::put_replica(write.tx(), *id, node, address).await?;
         let address = ReplicaAddress {
-            replica: id,
-            service: plan.service.clone(),
-            instance: plan.instance,
-            account: plan.instance.and_then(|instance| owners.get(&instance).copied()),
-            node: report.node,
-            address: address.to_owned(),
+            replica: *id,
+            service: planned.service.clone(),
+            instance: planned.instance,
+            account: planned.instance.and_then(|instance| plan.owners.get(&instance).copied()),
+            node,
+            address: address.clone(),
         };
         write.put(&address).await?;
     }
     Ok(())
 }
 
-/// The replicas of a node that is not heard of any more are used by nobody, and others take over.
-pub(crate) async fn forget_the_gone(room: Room<State>) -> Result<Next, Error> {
-    for node in store::gone(room.db(), room.now().minus(ALIVE)).await? {
-        let mut write = room.begin().await?;
-        for (replica, _) in store::replicas(write.tx(), node).await? {
-            store::delete_replica(write.tx(), replica).await?;
-            write.remove::<ReplicaAddress>(&replica.to_string()).await?;
-        }
-        write.commit().await?;
-    }
-    // Whoever waits for another plan hears of it.
-    match planning::plan(&room).await {
-        Ok(_) | Err(Error::Starting) => Ok(Next::Idle),
-        Err(problem) => Err(problem),
-    }
-}
-
 pub(crate) async fn list_nodes(cx: Call<State>, op: ListNodes) -> Result<Page<Node>, Error> {
     let cursor = op.cursor();
-    let mut nodes = store::nodes(cx.db(), &cursor).await?;
-    let now = cx.now();
-    for node in &mut nodes {
-        node.alive = now.since(node.seen) < ALIVE;
-    }
+    let nodes = cx.state().nodes.list(&cursor, cx.now());
     Ok(Page::cut(nodes, &cursor, |node| node.node.to_string()))
 }

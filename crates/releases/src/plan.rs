@@ -5,7 +5,7 @@
 //! moves.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -35,6 +35,8 @@ pub(crate) fn units<'r>(
     routes: impl Iterator<Item = &'r Route>,
 ) -> Vec<Unit> {
     let mut units = Vec::new();
+    let by_name: HashMap<&Name, &Arc<Stored>> =
+        services.iter().map(|stored| (&stored.release.service, stored)).collect();
     for stored in services {
         if stored.manifest.service.tenancy == Tenancy::Shared {
             let (service, digest) = (stored.release.service.clone(), stored.release.digest.clone());
@@ -44,7 +46,7 @@ pub(crate) fn units<'r>(
     for route in
         routes.filter(|route| route.state == InstanceState::Open && route.suspended.is_none())
     {
-        let service = services.iter().find(|stored| stored.release.service == route.service);
+        let service = by_name.get(&route.service);
         let Some(stored) = service.filter(|s| s.manifest.service.tenancy == Tenancy::Dedicated)
         else {
             continue;
@@ -62,24 +64,57 @@ pub(crate) fn units<'r>(
     units
 }
 
-/// The replicas that `node`, one of the living, is to run.
-pub(crate) fn replicas(units: &[Unit], alive: &[NodeId], node: NodeId) -> Vec<DesiredReplica> {
-    let here = |unit: &&Unit| match unit.instance {
-        None => true,
-        Some(instance) => {
-            let rank = |node: &NodeId| number(&[&node.to_string(), &instance.to_string()]);
-            alive.iter().max_by_key(|node| (rank(node), **node)) == Some(&node)
+/// The node of each dedicated instance.
+pub(crate) type Places = HashMap<InstanceId, NodeId>;
+
+/// Where each dedicated instance is among the living. `before` are places among the same nodes.
+pub(crate) fn places(units: &[Unit], alive: &[NodeId], before: Option<&Places>) -> Places {
+    let names: Vec<(NodeId, String)> = alive.iter().map(|node| (*node, node.to_string())).collect();
+    let place = |instance: InstanceId| {
+        if let Some(place) = before.and_then(|before| before.get(&instance)) {
+            return Some(*place);
         }
+        let instance = instance.to_string();
+        let rank = |(node, name): &&(NodeId, String)| (number(&[name, &instance]), *node);
+        names.iter().max_by_key(rank).map(|(node, _)| *node)
     };
-    let replica = |unit: &Unit| DesiredReplica {
+    let instances = units.iter().filter_map(|unit| unit.instance);
+    instances.filter_map(|instance| Some((instance, place(instance)?))).collect()
+}
+
+/// The replicas that each of the living is to run.
+pub(crate) fn shares(
+    units: &[Unit],
+    alive: &[NodeId],
+    places: &Places,
+) -> BTreeMap<NodeId, Vec<DesiredReplica>> {
+    let mut shares: BTreeMap<NodeId, Vec<DesiredReplica>> =
+        alive.iter().map(|node| (*node, Vec::new())).collect();
+    for unit in units {
+        match unit.instance {
+            None => shares.iter_mut().for_each(|(node, share)| share.push(replica(unit, *node))),
+            Some(instance) => {
+                let place = places.get(&instance);
+                if let Some((node, share)) =
+                    place.and_then(|node| Some((*node, shares.get_mut(node)?)))
+                {
+                    share.push(replica(unit, node));
+                }
+            }
+        }
+    }
+    shares
+}
+
+fn replica(unit: &Unit, node: NodeId) -> DesiredReplica {
+    DesiredReplica {
         replica: replica_id(node, &unit.service, unit.instance, &unit.digest),
         digest: unit.digest.clone(),
         service: unit.service.clone(),
         instance: unit.instance,
         size: unit.size.clone(),
         generation: unit.generation,
-    };
-    units.iter().filter(here).map(replica).collect()
+    }
 }
 
 fn replica_id(
@@ -113,16 +148,16 @@ pub(crate) fn unhealthy(
 pub(crate) fn kept(
     unhealthy: &[DesiredReplica],
     reported: &[ReplicaReport],
-    last_healthy: &BTreeMap<String, Digest>,
+    last_healthy: &HashMap<String, Digest>,
     node: NodeId,
 ) -> Vec<DesiredReplica> {
-    let runs = |new: &DesiredReplica| {
-        let mut healthy = reported.iter().filter(|old| old.state == ReplicaState::Healthy);
-        healthy.find(|old| (&old.service, old.instance) == (&new.service, new.instance))
-    };
+    let healthy = reported.iter().filter(|old| old.state == ReplicaState::Healthy);
+    let healthy: BTreeMap<(&Name, Option<InstanceId>), &ReplicaReport> =
+        healthy.rev().map(|old| ((&old.service, old.instance), old)).collect();
     let keep = |new: &DesiredReplica| {
         let last = last_healthy.get(&unit_of(new, node));
-        let digest = last.or_else(|| runs(new).map(|old| &old.digest))?.clone();
+        let runs = || healthy.get(&(&new.service, new.instance)).map(|old| &old.digest);
+        let digest = last.or_else(runs)?.clone();
         let replica = replica_id(node, &new.service, new.instance, &digest);
         (digest != new.digest).then(|| DesiredReplica { replica, digest, ..new.clone() })
     };
@@ -173,41 +208,55 @@ mod tests {
         fn each_instance_runs_on_exactly_one_node(instances in 0u64..40, nodes in 1u64..6) {
             let units: Vec<Unit> = ids(instances).into_iter().map(|id| unit(Some(id), "a")).collect();
             let alive: Vec<NodeId> = ids(nodes);
-            let shares: Vec<_> = alive.iter().map(|node| replicas(&units, &alive, *node)).collect();
-            prop_assert_eq!(shares.iter().map(Vec::len).sum::<usize>() as u64, instances);
+            let shares = shares(&units, &alive, &places(&units, &alive, None));
+            prop_assert_eq!(shares.values().map(Vec::len).sum::<usize>() as u64, instances);
         }
 
         #[test]
         fn a_node_that_goes_moves_only_its_share(instances in 0u64..40, nodes in 2u64..6) {
             let units: Vec<Unit> = ids(instances).into_iter().map(|id| unit(Some(id), "a")).collect();
             let alive: Vec<NodeId> = ids(nodes);
+            let among = |alive: &[NodeId]| shares(&units, alive, &places(&units, alive, None));
+            let (before, after) = (among(&alive), among(&alive[1..]));
             for node in &alive[1..] {
-                let before = replicas(&units, &alive, *node);
-                let after = replicas(&units, &alive[1..], *node);
-                prop_assert!(before.iter().all(|replica| after.contains(replica)));
+                prop_assert!(before[node].iter().all(|replica| after[node].contains(replica)));
             }
+        }
+    }
+
+    #[test]
+    fn what_is_placed_is_not_placed_again_among_the_same_nodes() {
+        let alive: Vec<NodeId> = ids(3);
+        let units: Vec<Unit> = ids(8).into_iter().map(|id| unit(Some(id), "a")).collect();
+        let all = places(&units, &alive, None);
+        let elsewhere: Places =
+            units[..4].iter().filter_map(|unit| Some((unit.instance?, alive[0]))).collect();
+        let places = places(&units, &alive, Some(&elsewhere));
+        for unit in &units[..4] {
+            assert_eq!(places[&unit.instance.unwrap()], alive[0]);
+        }
+        for unit in &units[4..] {
+            assert_eq!(places[&unit.instance.unwrap()], all[&unit.instance.unwrap()]);
         }
     }
 
     #[test]
     fn the_old_release_serves_until_the_new_one_is_healthy() {
         let node = NodeId::new(Timestamp::from_micros(1));
-        let old = replicas(&[unit(None, "old")], &[node], node);
-        let new = replicas(&[unit(None, "new")], &[node], node);
+        let (old, new) = ([replica(&unit(None, "old"), node)], [replica(&unit(None, "new"), node)]);
         let running = report(&old[0], ReplicaState::Healthy);
         let starting = report(&new[0], ReplicaState::Starting);
         let healthy = report(&new[0], ReplicaState::Healthy);
-        let nothing = BTreeMap::new();
-        let kept =
-            |wanted: &[DesiredReplica], reported: &[ReplicaReport], last: &BTreeMap<_, _>| {
-                kept(&unhealthy(wanted, reported), reported, last, node)
-            };
+        let nothing = HashMap::new();
+        let kept = |wanted: &[DesiredReplica], reported: &[ReplicaReport], last: &HashMap<_, _>| {
+            kept(&unhealthy(wanted, reported), reported, last, node)
+        };
         assert_eq!(kept(&new, std::slice::from_ref(&running), &nothing), old);
         assert_eq!(kept(&new, &[running.clone(), starting.clone()], &nothing).len(), 1);
         assert_eq!(kept(&new, &[running.clone(), healthy.clone()], &nothing), vec![]);
         assert_eq!(kept(&old, &[report(&old[0], ReplicaState::Healthy)], &nothing), vec![]);
         // It is remembered also when it does not run any more, until the new one is healthy.
-        let last = BTreeMap::from([(unit_of(&old[0], node), old[0].digest.clone())]);
+        let last = HashMap::from([(unit_of(&old[0], node), old[0].digest.clone())]);
         let failing = report(&old[0], ReplicaState::Failing);
         assert_eq!(kept(&new, &[failing, starting.clone()], &last), old);
         assert_eq!(kept(&new, &[], &last), old);

@@ -1,12 +1,11 @@
 //! The plan as it stands: made anew when what it follows from has changed, shared by all nodes.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
-        Arc, RwLock,
-        atomic::{AtomicU64, Ordering},
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use api::{configurator::Route, releases::DesiredReplica};
@@ -15,68 +14,89 @@ use tokio::sync::{Mutex, watch};
 use types::{AccountId, Digest, InstanceId, Name, NodeId};
 
 use crate::{
-    Error, State, plan,
+    Error, State,
+    plan::{self, Places},
     store::{self, Stored},
 };
 
-/// A node that was not heard of for longer is gone.
-pub(crate) const ALIVE: Duration = Duration::from_secs(15);
+/// The release of each service that runs.
+pub(crate) type Current = Arc<[Arc<Stored>]>;
 
 /// What is kept in memory for planning.
 pub(crate) struct Planning {
     /// The instances, by the configurator's feed; `None` before the first snapshot.
     routes: RwLock<Option<Copy<Route>>>,
-    /// How often they have changed.
-    routes_changed: AtomicU64,
-    plan: Mutex<Option<(Basis, Arc<Plan>)>>,
+    /// How often they or the releases that run have changed.
+    inputs: AtomicU64,
+    /// Whether an instance or a node has ended.
+    ended: AtomicBool,
+    plan: Mutex<Option<Arc<Plan>>>,
     changed: watch::Sender<()>,
-}
-
-/// What a plan follows from.
-#[derive(PartialEq, Eq)]
-struct Basis {
-    routes_changed: u64,
-    current: Vec<(Name, Digest)>,
-    alive: Vec<NodeId>,
 }
 
 /// What is to run, and where.
 pub(crate) struct Plan {
-    /// The release of each service that runs.
-    pub(crate) current: Vec<Arc<Stored>>,
+    inputs: u64,
+    alive: Arc<[NodeId]>,
+    pub(crate) current: Current,
     /// Whose each instance is.
-    pub(crate) owners: BTreeMap<InstanceId, AccountId>,
-    shares: BTreeMap<NodeId, Vec<DesiredReplica>>,
+    pub(crate) owners: HashMap<InstanceId, AccountId>,
+    places: Places,
+    shares: BTreeMap<NodeId, Arc<[DesiredReplica]>>,
+    counts: HashMap<Digest, usize>,
 }
 
 impl Planning {
     pub(crate) fn new() -> Self {
         Self {
             routes: RwLock::default(),
-            routes_changed: AtomicU64::default(),
+            inputs: AtomicU64::default(),
+            ended: AtomicBool::default(),
             plan: Mutex::default(),
             changed: watch::Sender::new(()),
         }
     }
 
     pub(crate) fn apply(&self, update: &Update) {
-        let mut routes = self.routes.write().expect("nobody panics while holding it");
-        routes.get_or_insert_default().apply(update);
-        self.routes_changed.fetch_add(1, Ordering::AcqRel);
-        drop(routes);
-        self.look_again();
+        let ended = match update {
+            Update::Reset(_) => true,
+            Update::Changes(changes) => changes.iter().any(|change| change.body.is_none()),
+        };
+        self.routes
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert_default()
+            .apply(update);
+        if ended {
+            self.something_ended();
+        }
+        self.something_changed();
     }
 
     /// An instance as the configurator tells of it.
     pub(crate) fn route(&self, instance: InstanceId) -> Result<Option<Arc<Route>>, Error> {
-        let routes = self.routes.read().expect("nobody panics while holding it");
+        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
         let routes = routes.as_ref().ok_or(Error::Starting)?;
         Ok(routes.get(&instance.to_string()).cloned())
     }
 
-    /// Wakes who waits for another plan.
-    pub(crate) fn look_again(&self) {
+    /// The instances or the releases that run have changed.
+    pub(crate) fn something_changed(&self) {
+        self.inputs.fetch_add(1, Ordering::AcqRel);
         self.changed.send_replace(());
+    }
+
+    /// An instance or a node is gone.
+    pub(crate) fn something_ended(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    /// All instances there are, if some have ended since this was asked last.
+    pub(crate) fn instances_if_some_ended(&self) -> Option<BTreeSet<String>> {
+        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        let routes = routes.as_ref()?;
+        let ended = self.ended.swap(false, Ordering::AcqRel);
+        ended.then(|| routes.values().map(|route| route.instance.to_string()).collect())
     }
 
     /// Tells of other plans from now on.
@@ -87,49 +107,92 @@ impl Planning {
 
 impl Plan {
     /// What a node is to run; nothing if it does not live.
-    pub(crate) fn share(&self, node: NodeId) -> &[DesiredReplica] {
-        self.shares.get(&node).map_or(&[], Vec::as_slice)
+    pub(crate) fn share(&self, node: NodeId) -> Arc<[DesiredReplica]> {
+        self.shares.get(&node).map_or_else(|| [].into(), Arc::clone)
     }
 
     /// How many replicas of a release are to run.
     pub(crate) fn replicas_of(&self, digest: &Digest) -> usize {
-        self.shares.values().flatten().filter(|replica| replica.digest == *digest).count()
+        self.counts.get(digest).copied().unwrap_or_default()
     }
 
-    fn new(current: Vec<Arc<Stored>>, alive: &[NodeId], routes: &Copy<Route>) -> Self {
+    /// What has not changed since `before` is taken from there.
+    fn new(
+        (inputs, current, alive): (u64, Current, Arc<[NodeId]>),
+        routes: &Copy<Route>,
+        before: Option<&Self>,
+    ) -> Self {
         let units = plan::units(&current, routes.values().map(Arc::as_ref));
-        let share = |node: &NodeId| (*node, plan::replicas(&units, alive, *node));
+        let before_there = before.filter(|before| Arc::ptr_eq(&before.alive, &alive));
+        let places = plan::places(&units, &alive, before_there.map(|before| &before.places));
+        let mut counts = HashMap::new();
+        let shares = plan::shares(&units, &alive, &places).into_iter().map(|(node, share)| {
+            share.iter().for_each(|new| *counts.entry(new.digest.clone()).or_default() += 1);
+            let same = before.and_then(|before| before.shares.get(&node));
+            let same = same.filter(|same| ***same == *share);
+            (node, same.map_or_else(|| share.into(), Arc::clone))
+        });
+        let shares = shares.collect();
         let owners = routes.values().map(|route| (route.instance, route.account)).collect();
-        Self { current, owners, shares: alive.iter().map(share).collect() }
+        Self { inputs, alive, current, owners, places, shares, counts }
     }
 }
 
-/// The plan for this moment. Two small questions say whether it is still the one of before.
+/// The plan for this moment. As long as it is the one of before, nothing is asked or made.
 pub(crate) async fn plan(room: &Room<State>) -> Result<Arc<Plan>, Error> {
     let planning = &room.state().planning;
     let mut made = planning.plan.lock().await;
-    let basis = Basis {
-        routes_changed: planning.routes_changed.load(Ordering::Acquire),
-        current: store::current(room.db()).await?,
-        alive: store::alive(room.db(), room.now().minus(ALIVE)).await?,
-    };
-    if let Some((_, plan)) = made.as_ref().filter(|(known, _)| *known == basis) {
+    let alive = room.state().nodes.alive(room.now());
+    // Read before what it counts, so that a change meanwhile makes another plan.
+    let inputs = planning.inputs.load(Ordering::Acquire);
+    let same = |plan: &&Arc<Plan>| plan.inputs == inputs && Arc::ptr_eq(&plan.alive, &alive);
+    if let Some(plan) = made.as_ref().filter(same) {
         return Ok(Arc::clone(plan));
     }
-    let known = made.as_ref().map(|(_, plan)| plan.current.as_slice()).unwrap_or_default();
-    let mut current = Vec::with_capacity(basis.current.len());
-    for (service, digest) in &basis.current {
-        let same = known.iter().find(|stored| stored.is(service, digest));
-        match same {
+    let before = made.as_deref();
+    let current = match before.filter(|before| before.inputs == inputs) {
+        Some(before) => Arc::clone(&before.current),
+        None => current(room, before.map(|before| &before.current)).await?,
+    };
+    let plan = {
+        let routes = planning.routes.read().unwrap_or_else(PoisonError::into_inner);
+        let routes = routes.as_ref().ok_or(Error::Starting)?;
+        Arc::new(Plan::new((inputs, current, alive), routes, before))
+    };
+    *made = Some(Arc::clone(&plan));
+    planning.changed.send_replace(());
+    Ok(plan)
+}
+
+/// The releases that run; the same list if they are the same, and none is read twice.
+async fn current(room: &Room<State>, known: Option<&Current>) -> Result<Current, Error> {
+    let names = store::current(room.db()).await?;
+    if let Some(known) = known.filter(|known| are(known, &names)) {
+        return Ok(Arc::clone(known));
+    }
+    let mut current = Vec::with_capacity(names.len());
+    for (service, digest) in &names {
+        let mut known = known.into_iter().flat_map(|known| known.iter());
+        match known.find(|stored| stored.is(service, digest)) {
             Some(same) => current.push(Arc::clone(same)),
             None => current.extend(store::release(room.db(), service, digest).await?.map(Arc::new)),
         }
     }
-    let plan = {
-        let routes = planning.routes.read().expect("nobody panics while holding it");
-        Arc::new(Plan::new(current, &basis.alive, routes.as_ref().ok_or(Error::Starting)?))
-    };
-    *made = Some((basis, Arc::clone(&plan)));
-    planning.look_again();
-    Ok(plan)
+    Ok(current.into())
+}
+
+fn are(known: &Current, names: &[(Name, Digest)]) -> bool {
+    known.len() == names.len()
+        && known.iter().zip(names).all(|(stored, (service, digest))| stored.is(service, digest))
+}
+
+/// Makes the plan that holds now. Whoever changes the releases that run says so; that it was
+/// committed and not said is found here.
+pub(crate) async fn look(room: &Room<State>) -> Result<(), Error> {
+    let plan = plan(room).await?;
+    if !are(&plan.current, &store::current(room.db()).await?) {
+        room.state().planning.something_changed();
+        self::plan(room).await?;
+    }
+    Ok(())
 }

@@ -1,11 +1,13 @@
 //! Publishing: checked in full, then announced.
 
+use std::{collections::HashMap, sync::Arc};
+
 use api::{
     manifest::Manifest,
     prices::PriceBook,
     releases::{
-        ListReleases, ListServices, Node, OnNodes, PublishRelease, Release, ReleasePhase,
-        ReleaseState, ReplicaState, ServiceSummary, signed_text,
+        ListReleases, ListServices, OnNodes, PublishRelease, Release, ReleasePhase, ReleaseState,
+        ReplicaState, ServiceSummary, signed_text,
     },
 };
 use chassis::Call;
@@ -13,8 +15,10 @@ use ed25519_dalek::{Signature, VerifyingKey};
 use types::{Digest, Page};
 
 use crate::{
-    Error, State, announce, packages,
-    planning::{self, ALIVE, Plan},
+    Error, State, announce,
+    known::Report,
+    packages,
+    planning::{self, Plan},
     store::{self, Stored},
 };
 
@@ -82,39 +86,45 @@ pub(crate) async fn list_releases(
     let cursor = op.cursor();
     let releases = store::releases(cx.db(), &op.service, &cursor).await?;
     let page = Page::cut(releases, &cursor, |stored| stored.turn.to_string());
-    let nodes = store::alive_nodes(cx.db(), cx.now().minus(ALIVE)).await?;
     let plan = planning::plan(&cx).await?;
+    let living = cx.state().nodes.reports(cx.now());
+    let said = said(&plan, &living);
     let shown = |stored: Stored| Release {
         current: plan.current.iter().any(|current| current.release.digest == stored.release.digest),
-        on_nodes: on_nodes(&stored.release.digest, &plan, &nodes),
+        on_nodes: said(&stored.release.digest),
         ..stored.release
     };
     Ok(Page { items: page.items.into_iter().map(shown).collect(), next: page.next })
 }
 
-/// What the living say of a release.
-fn on_nodes(digest: &Digest, plan: &Plan, nodes: &[Node]) -> OnNodes {
-    let mut said = OnNodes { nodes: count(nodes.len()), ..OnNodes::default() };
-    said.replicas = count(plan.replicas_of(digest));
-    for node in nodes {
-        let mut problem = None;
-        for report in node.releases.iter().filter(|report| report.digest == *digest) {
-            said.ready += u32::from(report.state == ReleaseState::Ready);
+/// What the living say of releases, each of which is looked for once.
+fn said(plan: &Plan, living: &[Arc<Report>]) -> impl Fn(&Digest) -> OnNodes {
+    let mut said: HashMap<&Digest, OnNodes> = HashMap::new();
+    for node in living {
+        for report in &node.releases {
+            let of = said.entry(&report.digest).or_default();
+            of.ready += u32::from(report.state == ReleaseState::Ready);
             if report.state == ReleaseState::Failed {
-                said.failed += 1;
-                problem = Some(&report.log);
+                of.failed += 1;
+                tell_problem(of, node, &report.log);
             }
         }
-        for report in node.replicas.iter().filter(|report| report.digest == *digest) {
-            said.healthy += u32::from(report.state == ReplicaState::Healthy);
+        for report in &node.replicas {
+            let of = said.entry(&report.digest).or_default();
+            of.healthy += u32::from(report.state == ReplicaState::Healthy);
             if report.state == ReplicaState::Failing {
-                problem.get_or_insert(&report.log);
+                tell_problem(of, node, &report.log);
             }
         }
-        let told = problem.map(|log| format!("node `{}`: {}", node.name, log.trim()));
-        said.problem = said.problem.or(told);
     }
-    said
+    move |digest| {
+        let said = said.get(digest).cloned().unwrap_or_default();
+        OnNodes { nodes: count(living.len()), replicas: count(plan.replicas_of(digest)), ..said }
+    }
+}
+
+fn tell_problem(of: &mut OnNodes, node: &Report, log: &str) {
+    of.problem.get_or_insert_with(|| format!("node `{}`: {}", node.name, log.trim()));
 }
 
 fn count(number: usize) -> u32 {
@@ -127,10 +137,11 @@ pub(crate) async fn list_services(
 ) -> Result<Page<ServiceSummary>, Error> {
     let cursor = op.cursor();
     let services = store::services(cx.db(), &cursor).await?;
-    let nodes = store::alive_nodes(cx.db(), cx.now().minus(ALIVE)).await?;
     let plan = planning::plan(&cx).await?;
+    let living = cx.state().nodes.reports(cx.now());
+    let said = said(&plan, &living);
     let summary = |stored: Stored| {
-        let OnNodes { ready, healthy, .. } = on_nodes(&stored.release.digest, &plan, &nodes);
+        let OnNodes { ready, healthy, .. } = said(&stored.release.digest);
         ServiceSummary {
             title: stored.manifest.service.title,
             nodes_ready: ready,

@@ -1,16 +1,19 @@
 //! Whether an instance answers, and what is waited for if not.
 
+use std::sync::Arc;
+
 use api::{
     configurator::{InstanceState, Route},
     manifest::Tenancy,
-    releases::{GetReadiness, Node, Readiness, ReleaseState, ReplicaReport, ReplicaState},
+    releases::{GetReadiness, Readiness, ReleaseState, ReplicaReport, ReplicaState},
 };
 use chassis::Call;
 use types::ReplicaId;
 
 use crate::{
     Error, State,
-    planning::{self, ALIVE},
+    known::Report,
+    planning,
     store::{self, Stored},
 };
 
@@ -27,16 +30,16 @@ pub(crate) async fn get_readiness(cx: Call<State>, op: GetReadiness) -> Result<R
     let Some(current) = current else {
         return Ok(waiting(format!("a release of `{}` that can run", route.service)));
     };
-    let nodes = store::alive_nodes(cx.db(), cx.now().minus(ALIVE)).await?;
-    let healthy: Vec<ReplicaId> = nodes
+    let reports = cx.state().nodes.reports(cx.now());
+    let healthy: Vec<ReplicaId> = reports
         .iter()
-        .flat_map(|node| &node.replicas)
+        .flat_map(|report| &report.replicas)
         .filter(|it| it.state == ReplicaState::Healthy && serves(it, &route, current))
         .map(|it| it.replica)
         .collect();
     // A node is believed about what it was asked to run: that is what the gateways were told of.
     if !store::any_told(cx.db(), &healthy).await? {
-        return Ok(waiting(until_healthy(&route, current, &nodes)));
+        return Ok(waiting(until_healthy(&route, current, &reports)));
     }
     cx.copies_have_all().await?;
     Ok(Readiness { ready: true, waits_for: None })
@@ -66,12 +69,12 @@ fn serves(replica: &ReplicaReport, route: &Route, current: &Stored) -> bool {
 }
 
 /// The first step that is not done on the node that is furthest.
-fn until_healthy(route: &Route, current: &Stored, nodes: &[Node]) -> String {
+fn until_healthy(route: &Route, current: &Stored, reports: &[Arc<Report>]) -> String {
     let service = &route.service;
-    if nodes.is_empty() {
+    if reports.is_empty() {
         return "a machine to run it".to_owned();
     }
-    let mut replicas = nodes.iter().flat_map(|node| &node.replicas);
+    let mut replicas = reports.iter().flat_map(|report| &report.replicas);
     if let Some(replica) = replicas.find(|it| serves(it, route, current)) {
         return match replica.state {
             ReplicaState::Failing => format!(
@@ -85,7 +88,7 @@ fn until_healthy(route: &Route, current: &Stored, nodes: &[Node]) -> String {
         };
     }
     let digest = &current.release.digest;
-    let of_it = nodes.iter().flat_map(|node| &node.releases).filter(|it| it.digest == *digest);
+    let of_it = reports.iter().flat_map(|report| &report.releases).filter(|it| it.digest == *digest);
     let states: Vec<ReleaseState> = of_it.map(|release| release.state).collect();
     let has = |state| states.contains(&state);
     let (short, ready) = (digest.short(), has(ReleaseState::Ready));

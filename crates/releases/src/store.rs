@@ -1,11 +1,11 @@
 //! The tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use api::{
     manifest::Manifest,
     prices::PriceBook,
-    releases::{Node, OnNodes, Release, ReleasePhase},
+    releases::{OnNodes, Release, ReleasePhase},
 };
 use db::On;
 use types::{Cursor, Digest, Name, NodeId, ReplicaId, Timestamp};
@@ -185,19 +185,14 @@ pub(crate) async fn current(on: impl On) -> Result<Vec<(Name, Digest)>> {
         .await
 }
 
-/// What was healthy last of some units.
-pub(crate) async fn last_healthy(
-    on: &db::Db,
-    units: &[String],
-) -> Result<BTreeMap<String, Digest>> {
-    let mut found = BTreeMap::new();
-    for units in units.chunks(100) {
-        let places = vec!["?"; units.len()].join(", ");
-        let text = format!("select unit, digest from healthy_release where unit in ({places})");
-        let query = units.iter().fold(db::query(&text), db::Query::bind);
-        found.extend(query.all(on, |row| Ok((row.get("unit")?, row.get("digest")?))).await?);
-    }
-    Ok(found)
+/// What was healthy last of each unit.
+pub(crate) async fn healthy(on: impl On) -> Result<HashMap<String, Digest>> {
+    let query = db::query("select unit, digest from healthy_release");
+    Ok(query.all(on, |row| Ok((row.get("unit")?, row.get("digest")?))).await?.into_iter().collect())
+}
+
+pub(crate) async fn delete_healthy(tx: &mut db::Tx, unit: &str) -> Result<()> {
+    db::query("delete from healthy_release where unit = ?").bind(unit).run(tx).await.map(drop)
 }
 
 pub(crate) async fn put_healthy(tx: &mut db::Tx, unit: &str, digest: &Digest) -> Result<()> {
@@ -212,75 +207,40 @@ pub(crate) async fn put_healthy(tx: &mut db::Tx, unit: &str, digest: &Digest) ->
     .map(drop)
 }
 
-pub(crate) async fn put_node(tx: &mut db::Tx, node: &Node) -> Result<()> {
+/// A node, and when it was heard of.
+pub(crate) async fn put_node(
+    tx: &mut db::Tx,
+    node: NodeId,
+    name: &Name,
+    seen: Timestamp,
+) -> Result<()> {
     db::query(
-        "insert into node (id, name, seen, releases, replicas) values (?, ?, ?, ?, ?)
-         on conflict (id) do update set name = excluded.name, seen = excluded.seen,
-         releases = excluded.releases, replicas = excluded.replicas",
+        "insert into node (id, name, seen) values (?, ?, ?)
+         on conflict (id) do update set name = excluded.name, seen = excluded.seen",
     )
-    .bind(node.node)
-    .bind(&node.name)
-    .bind(node.seen)
-    .bind_json(&node.releases)
-    .bind_json(&node.replicas)
+    .bind(node)
+    .bind(name)
+    .bind(seen)
     .run(tx)
     .await
     .map(drop)
 }
 
-fn read_node(row: &db::Row) -> Result<Node> {
-    Ok(Node {
-        node: row.get("id")?,
-        name: row.get("name")?,
-        seen: row.get("seen")?,
-        alive: false,
-        releases: row.json("releases")?,
-        replicas: row.json("replicas")?,
-    })
-}
-
-pub(crate) async fn node(on: impl On, id: NodeId) -> Result<Option<Node>> {
-    db::query("select * from node where id = ?").bind(id).optional(on, read_node).await
-}
-
-pub(crate) async fn nodes(on: impl On, cursor: &Cursor) -> Result<Vec<Node>> {
-    db::query("select * from node where id > ? order by id limit ?")
-        .bind(cursor.key())
-        .bind(cursor.rows())
-        .all(on, read_node)
+pub(crate) async fn nodes(on: impl On) -> Result<Vec<(NodeId, Name, Timestamp)>> {
+    db::query("select id, name, seen from node order by id")
+        .all(on, |row| Ok((row.get("id")?, row.get("name")?, row.get("seen")?)))
         .await
 }
 
-/// Who was heard of after `since`.
-pub(crate) async fn alive(on: impl On, since: Timestamp) -> Result<Vec<NodeId>> {
-    db::query("select id from node where seen > ? order by id")
-        .bind(since)
-        .all(on, |row| row.get("id"))
-        .await
-}
-
-/// The same, with what they report.
-pub(crate) async fn alive_nodes(on: impl On, since: Timestamp) -> Result<Vec<Node>> {
-    db::query("select * from node where seen > ? order by id").bind(since).all(on, read_node).await
-}
-
-/// Who was not heard of after `since`, and has replicas that the gateways were told of.
-pub(crate) async fn gone(on: impl On, since: Timestamp) -> Result<Vec<NodeId>> {
-    db::query(
-        "select distinct n.id from node n join replica r on r.node = n.id where n.seen <= ?
-         order by n.id",
-    )
-    .bind(since)
-    .all(on, |row| row.get("id"))
-    .await
+pub(crate) async fn delete_node(tx: &mut db::Tx, node: NodeId) -> Result<()> {
+    db::query("delete from node where id = ?").bind(node).run(tx).await.map(drop)
 }
 
 /// The replicas of a node that the gateways were told of, with their addresses.
-pub(crate) async fn replicas(tx: &mut db::Tx, node: NodeId) -> Result<Vec<(ReplicaId, String)>> {
-    db::query("select id, address from replica where node = ? order by id")
-        .bind(node)
-        .all(tx, |row| Ok((row.get("id")?, row.get("address")?)))
-        .await
+pub(crate) async fn replicas(on: impl On, node: NodeId) -> Result<BTreeMap<ReplicaId, String>> {
+    let query = db::query("select id, address from replica where node = ?").bind(node);
+    let rows = query.all(on, |row| Ok((row.get("id")?, row.get("address")?))).await?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Whether the gateways were told of any of them.
@@ -302,18 +262,17 @@ pub(crate) async fn put_replica(
     id: ReplicaId,
     node: NodeId,
     address: &str,
-) -> Result<bool> {
+) -> Result<()> {
     db::query(
         "insert into replica (id, node, address) values (?, ?, ?)
-         on conflict (id) do update set address = excluded.address
-         where replica.node = excluded.node",
+         on conflict (id) do update set address = excluded.address",
     )
     .bind(id)
     .bind(node)
     .bind(address)
     .run(tx)
     .await
-    .map(|changed| changed == 1)
+    .map(drop)
 }
 
 pub(crate) async fn delete_replica(tx: &mut db::Tx, id: ReplicaId) -> Result<()> {

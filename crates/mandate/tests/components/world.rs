@@ -4,16 +4,19 @@ use std::{collections::BTreeMap, future::Future, path::PathBuf, sync::Arc, time:
 
 use api::{
     Client, Problem,
+    configurator::Route,
     http::token::{self, Claims},
     identity::{JoinNode, RegisterAccount, SignIn},
     releases::{PublishRelease, PutPackage, Release, ReleasePhase, signed_text},
 };
-use chassis::{House, HouseConfig};
+use chassis::{House, HouseConfig, Room};
 use db::{Engine, EngineKind};
 use ed25519_dalek::{Signer as _, SigningKey};
+use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::task::JoinSet;
 use types::{
-    AccountId, Clock, Digest, ManualClock, Name, NodeId, Principal, Secret, SessionId, UserId,
+    AccountId, Clock, Digest, InstanceId, ManualClock, Name, NodeId, Principal, Secret, SessionId,
+    UserId,
 };
 
 /// Each story is told on both engines.
@@ -62,8 +65,12 @@ pub(crate) struct World {
     pub(crate) data: PathBuf,
     /// Billing's own tables.
     pub(crate) billing: db::Db,
+    /// Ends an instance as far as the configurator's feed tells of it.
+    pub(crate) ends: Ends,
     loops: JoinSet<()>,
 }
+
+type Ends = Box<dyn Fn(InstanceId) -> BoxFuture<'static, ()>>;
 
 /// Somebody who is signed in.
 pub(crate) struct Person {
@@ -82,6 +89,16 @@ impl Person {
 impl World {
     /// A platform whose clock stands at the beginning of a month.
     pub(crate) async fn start(test: &str, kind: EngineKind) -> Self {
+        Self::start_on(test, kind, "2026-12-01T00:00:00Z", async |_| {}).await
+    }
+
+    /// A platform that finds what `before` has left.
+    pub(crate) async fn start_on(
+        test: &str,
+        kind: EngineKind,
+        moment: &str,
+        before: impl AsyncFnOnce(&HouseConfig),
+    ) -> Self {
         let _ = tracing_subscriber::fmt().with_env_filter("warn").with_test_writer().try_init();
         let name = test.replace("::", "-");
         let data =
@@ -90,14 +107,15 @@ impl World {
             EngineKind::Sqlite => Engine::sqlite(data.join("databases")),
             EngineKind::Postgres => postgres(&name),
         };
-        let clock = Arc::new(ManualClock::at("2026-12-01T00:00:00Z".parse().unwrap()));
-        let house = House::open(HouseConfig {
+        let clock = Arc::new(ManualClock::at(moment.parse().unwrap()));
+        let config = HouseConfig {
             name: "main".into(),
             data: data.clone(),
             engine: engine.clone(),
             clock: Arc::<ManualClock>::clone(&clock),
-        })
-        .unwrap();
+        };
+        before(&config).await;
+        let house = House::open(config).unwrap();
         let mail = identity::Mail::new(data.join("mail"), "mandate@example.com", None).unwrap();
         let console_url = "http://console.localhost:8080".to_owned();
         let join_url = Some("http://10.0.0.4:8080".to_owned());
@@ -114,12 +132,18 @@ impl World {
         let releases = releases::Config { packages: data.join("packages"), engine: kind };
         let provider = provider::Config { domain: "localhost".into() };
         let signer = house.signer("identity").unwrap();
-        let tables = std::cell::Cell::new(None);
+        let (tables, ends) = (std::cell::Cell::new(None), std::cell::Cell::new(None));
         let (one, two, three, four, five, six, seven) = tokio::join!(
             async { house.mount(identity::component(identity, signer)).await.map(drop) },
             async { house.mount(access::component(access)).await.map(drop) },
             async { house.mount(provider::component(provider)).await.map(drop) },
-            async { house.mount(configurator::component(configurator)).await.map(drop) },
+            async {
+                let room = house.mount(configurator::component(configurator)).await?;
+                ends.set(Some(
+                    Box::new(move |instance| end(room.clone(), instance).boxed()) as Ends
+                ));
+                Ok(())
+            },
             async {
                 let room = house.mount(billing::component()).await?;
                 tables.set(Some(room.db().clone()));
@@ -132,8 +156,8 @@ impl World {
             room.unwrap();
         }
         let loops = house.start("gateway").unwrap();
-        let billing = tables.take().unwrap();
-        let world = Self { house, clock, engine, data, billing, loops };
+        let (billing, ends) = (tables.take().unwrap(), ends.take().unwrap());
+        let world = Self { house, clock, engine, data, billing, ends, loops };
         until("the copies are fresh", async || world.house.guard().is_fresh()).await;
         world
     }
@@ -219,25 +243,30 @@ impl World {
 
     /// A machine that has joined, and the platform as it sees it.
     pub(crate) async fn node(&self, name: &str) -> (NodeId, Client) {
-        let key = SigningKey::from_bytes(&seed(name));
         let join = async || {
             // The token in the file is for one machine, and soon there is another one.
             let join_token = std::fs::read_to_string(self.data.join("join-token")).unwrap();
-            let join = JoinNode {
-                join_token: Secret::new(join_token.trim()),
-                name: name.parse().unwrap(),
-                public_key: chassis::hex(key.verifying_key().as_bytes()),
-            };
-            self.visitor().call(join).await
+            self.join(name, Secret::new(join_token.trim())).await
         };
         let is_known = |joined: &Result<_, Problem>| {
             !joined.as_ref().is_err_and(|refused| refused.code == "join_token_refused")
         };
-        let joined = eventually("a token for one more machine", join, is_known).await.unwrap();
-        let credentials =
-            NodeCredentials { node: joined.node, key, clock: Arc::clone(&self.clock) };
+        eventually("a token for one more machine", join, is_known).await.unwrap()
+    }
+
+    /// A machine that joins with a token of its own.
+    pub(crate) async fn join(
+        &self,
+        name: &str,
+        join_token: Secret,
+    ) -> Result<(NodeId, Client), Problem> {
+        let key = SigningKey::from_bytes(&seed(name));
+        let public_key = chassis::hex(key.verifying_key().as_bytes());
+        let join = JoinNode { join_token, name: name.parse().unwrap(), public_key };
+        let node = self.visitor().call(join).await?.node;
+        let credentials = NodeCredentials { node, key, clock: Arc::clone(&self.clock) };
         let transport = Arc::new(self.house.directory().clone());
-        (joined.node, Client::new(transport, Arc::new(credentials)))
+        Ok((node, Client::new(transport, Arc::new(credentials))))
     }
 
     /// Publishes a release of `service` with the texts of this folder, `note` making it another.
@@ -271,6 +300,12 @@ impl World {
         };
         operator.call(publish).await
     }
+}
+
+async fn end<S>(room: Room<S>, instance: InstanceId) {
+    let mut write = room.begin().await.unwrap();
+    write.remove::<Route>(&instance.to_string()).await.unwrap();
+    write.commit().await.unwrap();
 }
 
 /// Waits for something that will be true soon.

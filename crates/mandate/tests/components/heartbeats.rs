@@ -1,0 +1,214 @@
+//! What nodes say again and again: little of it is written down, and what is gone leaves nothing.
+
+use std::time::Duration;
+
+use api::{
+    Client, Kind,
+    configurator::{GetInstance, InstanceState},
+    identity::{CreateJoinToken, RemoveNode},
+    provider::PlaceOrder,
+    releases::{
+        Desired, DesiredReplica, Heartbeat, ListNodes, Node, ReadSnapshot, ReplicaReport,
+        ReplicaState,
+    },
+};
+use futures_util::StreamExt as _;
+use types::{InstanceId, NodeId};
+
+use crate::world::{MANIFEST, PRICES, Person, World, eventually, until};
+
+/// Longer than a silent node counts.
+const SILENCE: Duration = Duration::from_secs(16);
+
+fn beat(node: NodeId, replicas: Vec<ReplicaReport>) -> Heartbeat {
+    Heartbeat {
+        node,
+        name: "one".parse().unwrap(),
+        releases: Vec::new(),
+        replicas,
+        known: 0,
+        wait_millis: 0,
+        as_before: None,
+    }
+}
+
+/// What a node says that knows what it should run, and has nothing new to say.
+fn again(node: NodeId, desired: &Desired) -> Heartbeat {
+    Heartbeat { known: desired.version, as_before: desired.report, ..beat(node, Vec::new()) }
+}
+
+fn healthy(replica: &DesiredReplica) -> ReplicaReport {
+    ReplicaReport {
+        replica: replica.replica,
+        digest: replica.digest.clone(),
+        service: replica.service.clone(),
+        instance: replica.instance,
+        address: "127.0.0.1:4000".into(),
+        state: ReplicaState::Healthy,
+        starts: 1,
+        log: String::new(),
+    }
+}
+
+/// Publishes a dedicated service that asks for nothing, so that an instance opens by itself.
+async fn publish_plain(world: &World) {
+    let manifest = MANIFEST.replace("NAME", "forum").replace("shared", "dedicated");
+    let database = manifest.find("[database]").unwrap()..manifest.find("[modules.polls]").unwrap();
+    let mut plain = manifest.clone();
+    plain.replace_range(database, "");
+    let prices = PRICES.replace("NAME", "forum");
+    let prices = prices.replace("jobs = { per_second = \"0.00001\" }", "");
+    world.publish_texts("forum", &plain, &prices).await.unwrap();
+}
+
+async fn open(ada: &Person) -> InstanceId {
+    let account = ada.account;
+    let place = PlaceOrder {
+        account,
+        service: "forum".parse().unwrap(),
+        plan: None,
+        modules: [].into(),
+        size: "small".into(),
+        host: "bakery.localhost".parse().unwrap(),
+    };
+    let instance = ada.client.call(place).await.unwrap().instance;
+    let look = async || ada.client.call(GetInstance { account, instance }).await;
+    let is_open = |seen: &Result<api::configurator::Instance, _>| {
+        seen.as_ref().is_ok_and(|seen| seen.state == InstanceState::Open)
+    };
+    eventually("it opens", look, is_open).await.unwrap().instance
+}
+
+/// Asks until there is something to run.
+async fn told(client: &Client, node: NodeId) -> Desired {
+    let ask = async || client.call(beat(node, Vec::new())).await.unwrap();
+    eventually("it is told what to run", ask, |desired| !desired.replicas.is_empty()).await
+}
+
+async fn nodes(world: &World) -> Vec<Node> {
+    world.operator().await.call(ListNodes::default()).await.unwrap().items
+}
+
+/// How many replicas the gateways know.
+async fn replicas(world: &World) -> usize {
+    let snapshot = world.component("gateway").call(ReadSnapshot { after: None }).await.unwrap();
+    snapshot.documents.iter().filter(|document| document.topic == "replica").count()
+}
+
+async fn tables(world: &World) -> db::Db {
+    let password = world.house.database_password("releases");
+    world.engine.open("releases", &password, &[]).await.unwrap()
+}
+
+async fn rows(db: &db::Db, count: &str) -> i64 {
+    db::query(count).one(db, |row| row.get("rows")).await.unwrap()
+}
+
+/// When a node was heard of, as it is written down.
+async fn seen_as_written(world: &World) -> types::Timestamp {
+    let db = tables(world).await;
+    let seen = db::query("select seen from node").one(&db, |row| row.get("seen")).await.unwrap();
+    db.close().await;
+    seen
+}
+
+stories! {
+    async fn who_has_nothing_new_to_say_is_answered_in_brief(world: &World) {
+        world.publish("forum", "first").await;
+        let (node, client) = world.node("one").await;
+        let desired = told(&client, node).await;
+        let report = beat(node, vec![healthy(&desired.replicas[0])]);
+        let desired = client.call(report.clone()).await.unwrap();
+        let before = seen_as_written(world).await;
+        let brief = client.call(again(node, &desired)).await.unwrap();
+        assert_eq!((brief.version, brief.report), (desired.version, desired.report));
+        assert!(brief.replicas.is_empty() && brief.releases.is_empty());
+        assert_eq!(replicas(world).await, 1, "what it runs is what it said it runs");
+        world.clock.advance(Duration::from_secs(1));
+        client.call(again(node, &desired)).await.unwrap();
+        assert_eq!(seen_as_written(world).await, before, "nothing is written down");
+        assert_eq!(nodes(world).await[0].seen, before.plus(Duration::from_secs(1)));
+        // What changes is told in full, to whoever says nothing new too.
+        world.publish("forum", "second").await;
+        let next = client.call(again(node, &desired)).await.unwrap();
+        assert!(next.version != desired.version && next.replicas.len() == 2);
+        // An older agent knows nothing of this.
+        let full = client.call(Heartbeat { known: next.version, ..report.clone() }).await.unwrap();
+        assert_eq!((full.version, full.replicas.len()), (next.version, 2));
+        let strange = Heartbeat { as_before: Some(7), ..report };
+        let refused = client.call(strange).await.unwrap_err();
+        assert_eq!((refused.kind, refused.code.as_str()), (Kind::Conflict, "unknown_report"));
+    }
+
+    async fn who_was_silent_says_all_again(world: &World) {
+        world.publish("forum", "first").await;
+        let (node, client) = world.node("one").await;
+        let desired = told(&client, node).await;
+        let report = beat(node, vec![healthy(&desired.replicas[0])]);
+        let desired = client.call(report.clone()).await.unwrap();
+        assert_eq!(replicas(world).await, 1);
+        world.clock.advance(SILENCE);
+        assert!(!nodes(world).await[0].alive, "it is marked");
+        until("nobody is sent there", async || replicas(world).await == 0).await;
+        let refused = client.call(again(node, &desired)).await.unwrap_err();
+        assert_eq!(refused.code, "unknown_report");
+        client.call(report).await.unwrap();
+        assert!(nodes(world).await[0].alive);
+        assert_eq!(replicas(world).await, 1);
+    }
+
+    async fn a_removed_node_leaves_nothing(world: &World) {
+        world.publish("forum", "first").await;
+        let (node, client) = world.node("one").await;
+        let desired = told(&client, node).await;
+        client.call(beat(node, vec![healthy(&desired.replicas[0])])).await.unwrap();
+        let db = tables(world).await;
+        let health = "select count(*) as rows from healthy_release";
+        assert_eq!((replicas(world).await, rows(&db, health).await), (1, 1));
+        world.operator().await.call(RemoveNode { node }).await.unwrap();
+        until("it is not listed", async || nodes(world).await.is_empty()).await;
+        until("nobody is sent there", async || replicas(world).await == 0).await;
+        let left = async || {
+            let rest = "select count(*) as rows from node";
+            rows(&db, rest).await + rows(&db, health).await
+        };
+        until("no row is left", async || left().await == 0).await;
+        db.close().await;
+    }
+
+    async fn an_instance_that_ended_leaves_no_health_behind(world: &World) {
+        publish_plain(world).await;
+        let ada = world.sign_up("ada").await;
+        let instance = open(&ada).await;
+        let (node, client) = world.node("one").await;
+        let desired = told(&client, node).await;
+        client.call(beat(node, vec![healthy(&desired.replicas[0])])).await.unwrap();
+        let db = tables(world).await;
+        let health = "select count(*) as rows from healthy_release";
+        assert_eq!(rows(&db, health).await, 1);
+        (world.ends)(instance).await;
+        until("it is forgotten", async || rows(&db, health).await == 0).await;
+        db.close().await;
+    }
+
+    async fn nodes_agree_however_many_are_gone(world: &World) {
+        publish_plain(world).await;
+        let operator = world.operator().await;
+        let beats = async |name: String| {
+            let token = operator.call(CreateJoinToken {}).await.unwrap().token;
+            let (node, client) = world.join(&name, token).await.unwrap();
+            let beat = Heartbeat { name: name.parse().unwrap(), ..beat(node, Vec::new()) };
+            client.call(beat.clone()).await.unwrap();
+            async move || client.call(beat.clone()).await.unwrap().replicas.len()
+        };
+        let gone = futures_util::stream::iter(0..501).map(|gone| beats(format!("gone-{gone}")));
+        let gone: Vec<_> = gone.buffer_unordered(16).collect().await;
+        assert_eq!(gone.len(), 501);
+        world.clock.advance(SILENCE);
+        let ada = world.sign_up("ada").await;
+        open(&ada).await;
+        let (one, other) = (beats("one".into()).await, beats("other".into()).await);
+        eventually("one of the two runs it", async || one().await + other().await, |sum| *sum == 1)
+            .await;
+    }
+}
