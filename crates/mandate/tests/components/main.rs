@@ -8,6 +8,7 @@ mod world;
 mod access;
 mod changes;
 mod feed;
+mod first_house;
 mod heartbeats;
 mod identity;
 mod jobs;
