@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use crate::world::{Answer, FORUM, World, upstream::Upstream};
-use api::configurator::InstanceState;
+use api::{
+    configurator::{InstanceState, Route},
+    feed::Document as _,
+};
 use tokio::{io::AsyncReadExt as _, net::TcpListener};
 use types::{Clock as _, Principal, SessionId, SystemClock};
 
@@ -52,6 +55,25 @@ async fn hosts_lead_to_the_platform_to_an_instance_or_nowhere() {
     assert!(answer.body.contains("<code>nobody.localhost</code>"), "{}", answer.body);
     let policy = answer.header("content-security-policy").unwrap();
     assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+}
+
+/// A later platform may know more states than this gateway.
+#[tokio::test]
+async fn a_host_whose_route_cannot_be_read_is_nobodys() {
+    let (world, _upstream) = World::with_forum().await;
+    let host = "later.localhost";
+    let route = world.instance(host);
+    world.put(&route).await;
+    assert_eq!(world.ask("GET /", host, &[], "").await.status, 200);
+    let mut later = serde_json::to_value(&route).unwrap();
+    later["state"] = "of_a_later_release".into();
+    let feed = &world.peers.configurator;
+    let revision = feed.change(Route::TOPIC, route.key(), Some(later));
+    feed.acknowledged("test.gateway", revision).await;
+    let answer = world.ask("GET /", host, &[], "").await;
+    assert_eq!((answer.status, answer.code().as_str()), (404, "unknown_host"));
+    world.put(&route).await;
+    assert_eq!(world.ask("GET /", host, &[], "").await.status, 200, "and back");
 }
 
 #[tokio::test]

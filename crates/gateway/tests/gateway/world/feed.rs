@@ -48,7 +48,8 @@ impl Feed {
         self.change(D::TOPIC, key.to_owned(), None)
     }
 
-    fn change(&self, topic: &str, key: String, body: Option<Value>) -> u64 {
+    /// A change, whatever the document is.
+    pub(crate) fn change(&self, topic: &str, key: String, body: Option<Value>) -> u64 {
         let mut log = self.0.log.lock().unwrap();
         let revision = log.len() as u64 + 1;
         log.push(Change { revision, topic: topic.to_owned(), key, body });
