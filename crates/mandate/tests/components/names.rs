@@ -175,6 +175,7 @@ stories! {
             replicas: Vec::new(),
             known: 0,
             wait_millis: 0,
+            as_before: None,
         };
         let desired = client.call(beat.clone()).await.unwrap();
         assert!(waits(&ready().await).contains("to be fetched"), "{:?}", ready().await);
