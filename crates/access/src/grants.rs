@@ -1,6 +1,6 @@
 //! Grants: who may do what with what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use api::{
     Problem,
@@ -151,21 +151,21 @@ pub(crate) async fn list_own_grants(
     let grants = store::grants_to(cx.db(), &cx.caller.principal, &cursor).await?;
     let page = Page::cut(grants, &cursor, |grant| grant.grant.to_string());
     let mut hosts: BTreeMap<InstanceId, Option<Host>> = BTreeMap::new();
-    let mut items = Vec::with_capacity(page.items.len());
-    for grant in page.items {
-        let host = match grant.on {
-            Resource::Instance(account, instance) => match hosts.get(&instance) {
-                Some(host) => host.clone(),
-                None => {
-                    let asked = cx.peers().call(GetInstance { account, instance }).await;
-                    let host = asked.ok().map(|found| found.host);
-                    hosts.entry(instance).or_insert(host).clone()
-                }
-            },
+    for grant in &page.items {
+        let Resource::Instance(account, instance) = grant.on else { continue };
+        if let Entry::Vacant(place) = hosts.entry(instance) {
+            let asked = cx.peers().call(GetInstance { account, instance }).await;
+            place.insert(asked.ok().map(|found| found.host));
+        }
+    }
+    let items = page.items.into_iter().map(|grant| {
+        let host = match &grant.on {
+            Resource::Instance(_, instance) => hosts.get(instance).cloned().flatten(),
             _ => None,
         };
-        items.push(OwnGrant { grant, host });
-    }
+        OwnGrant { grant, host }
+    });
+    let items = items.collect();
     Ok(Page { items, next: page.next })
 }
 

@@ -96,9 +96,9 @@ impl Names {
     }
 
     fn named(&self, id: &str) -> Markup {
-        match self.0.get(id) {
-            Some(name) => html! { span title=(id) { (name) } },
-            None => html! { code.small { (id) } },
+        html! {
+            @if let Some(name) = self.0.get(id) { span title=(id) { (name) } }
+            @else { code.small { (id) } }
         }
     }
 

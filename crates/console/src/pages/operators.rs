@@ -24,19 +24,19 @@ const PATH: &str = "/operate/grants";
 
 pub(crate) async fn list(person: Person, Query(Paging { after }): Query<Paging>) -> Shown {
     let page = person.client.call(ListPlatformGrants { after, limit: ROWS }).await?;
-    let named = page.items.iter().flat_map(|grant| [&grant.principal, &grant.granted_by]);
-    let users = named.filter_map(|who| match who {
+    let principals = page.items.iter().flat_map(|grant| [&grant.principal, &grant.granted_by]);
+    let users = principals.filter_map(|who| match who {
         Principal::User(user) => Some(*user),
         _ => None,
     });
-    let names = Names::of(&person, users.collect(), BTreeSet::new()).await;
+    let known = Names::of(&person, users.collect(), BTreeSet::new()).await;
     let body = html! {
         header.title {
             h1 { "Operators" }
             p.lead { "What is granted on the platform itself, on services and on nodes." }
         }
         section.card {
-            ul.rows { @for grant in &page.items { (row(&person, grant, &names)) } }
+            ul.rows { @for grant in &page.items { (row(&person, grant, &known)) } }
         }
         (layout::more(PATH, page.next.as_deref()))
     };
