@@ -1,6 +1,6 @@
 //! What is left of nodes and instances that are gone, and what is left of nodes after a restart.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use api::releases::ReplicaAddress;
 use chassis::{Next, Room};
@@ -58,7 +58,7 @@ async fn forget(
     is_node: bool,
 ) -> Result<(), Error> {
     let mut talk = talking.lock().await;
-    let nothing_to_do = is_node && talk.told.as_ref().is_some_and(|told| told.is_empty());
+    let nothing_to_do = is_node && talk.told.as_ref().is_some_and(BTreeMap::is_empty);
     if nothing_to_do || !room.state().nodes.is_silent(node, room.now()) {
         return Ok(());
     }
@@ -75,7 +75,7 @@ async fn forget(
         }
         write.commit().await?;
     }
-    talk.told = Some(std::collections::BTreeMap::new());
+    talk.told = Some(BTreeMap::new());
     if !is_node {
         room.state().nodes.forget(node);
         room.state().planning.something_ended();

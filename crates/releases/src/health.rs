@@ -25,6 +25,8 @@ impl Health {
     /// Forgets what is not written down any more.
     pub(crate) fn forget(&self, units: &[String]) {
         let mut healthy = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        units.iter().for_each(|unit| drop(healthy.remove(unit)));
+        for unit in units {
+            healthy.remove(unit);
+        }
     }
 }

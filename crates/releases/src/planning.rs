@@ -127,7 +127,9 @@ impl Plan {
         let places = plan::places(&units, &alive, before_there.map(|before| &before.places));
         let mut counts = HashMap::new();
         let shares = plan::shares(&units, &alive, &places).into_iter().map(|(node, share)| {
-            share.iter().for_each(|new| *counts.entry(new.digest.clone()).or_default() += 1);
+            for new in &share {
+                *counts.entry(new.digest.clone()).or_default() += 1;
+            }
             let same = before.and_then(|before| before.shares.get(&node));
             let same = same.filter(|same| ***same == *share);
             (node, same.map_or_else(|| share.into(), Arc::clone))
