@@ -19,13 +19,18 @@ pub(crate) struct Options {
 enum Name {
     /// The ground floor: a call inside the house, a request through the gateway, rows per second.
     Ground,
+    /// What nodes cost that have nothing new to say, with few instances and with many.
+    Heartbeats,
+    /// What others notice of two hundred wrong sign-ins at once.
+    SignIn,
 }
 
 impl Name {
-    /// The package that has the program that measures, and what that is called there.
-    const fn program(self) -> (&'static str, &'static str) {
+    const fn word(self) -> &'static str {
         match self {
-            Self::Ground => ("mandate", "ground"),
+            Self::Ground => "ground",
+            Self::Heartbeats => "heartbeats",
+            Self::SignIn => "sign-in",
         }
     }
 }
@@ -34,8 +39,8 @@ impl Name {
 pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     machine::ensure(&[&machine::COMPILER, &machine::POSTGRES]).await?;
     let postgres = Postgres::start().await?;
-    let (package, bench) = options.name.program();
-    let mut command = cargo(&["bench", "--package", package, "--bench", bench]);
+    let name = options.name.word();
+    let mut command = cargo(&["bench", "--package", "mandate", "--bench", "ground", "--", name]);
     postgres.tell(&mut command);
     let status = process::run(command).await?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

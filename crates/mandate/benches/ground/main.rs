@@ -1,5 +1,7 @@
-//! The ground floor's cost: a call inside the house, a request through the gateway, rows per
-//! second, and the memory of an idle platform.
+//! What the platform costs, by the name that is given: `ground`, the ground floor (a call inside
+//! the house, a request through the gateway, rows per second, the memory of an idle platform);
+//! `heartbeats`, what nodes cost that have nothing new to say; `sign-in`, what others notice of
+//! wrong sign-ins.
 //!
 //! Whatever is compared runs in one process on one machine, in turns, for several rounds; a figure
 //! is the median of the rounds, with the tenth and the ninetieth percentile beside it. Look at the
@@ -9,10 +11,12 @@ mod call;
 mod figures;
 mod folder;
 mod front;
+mod heartbeats;
 mod memory;
 mod platform;
 mod program;
 mod rows;
+mod sign_in;
 
 use std::sync::Arc;
 
@@ -21,24 +25,36 @@ use folder::Folder;
 use platform::Platform;
 
 fn main() -> anyhow::Result<()> {
-    let house = runtime("house", 2)?;
-    let folder = Folder::new()?;
+    // `cargo bench` adds options of its own.
+    let name = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let mut table = Table::default();
-
-    let outside = runtime("application", 1)?;
-    let application = outside.block_on(front::application())?;
-    let platform = Arc::new(house.block_on(Platform::start(&folder.join("here"), application))?);
-    told("calls");
-    house.block_on(call::measure(&platform, &folder.join("there"), &mut table))?;
-    told("requests");
-    front::measure(&platform, (&house, application), &folder.join("front"), &mut table)?;
-    house.block_on(async { platform.end().await });
-    told("rows");
-    house.block_on(rows::measure(&folder.join("rows"), &mut table))?;
-    told("memory");
-    memory::measure(&folder.join("idle"), &mut table)?;
+    match name.as_deref() {
+        None | Some("ground") => ground(&mut table)?,
+        Some("heartbeats") => heartbeats::measure(&runtime("house", 2)?, &mut table)?,
+        Some("sign-in") => sign_in::measure(&runtime("house", 2)?, &mut table)?,
+        Some(other) => anyhow::bail!("`{other}` is not measured: ground, heartbeats, sign-in"),
+    }
     println!("\n{table}");
     Ok(())
+}
+
+fn ground(table: &mut Table) -> anyhow::Result<()> {
+    let house = runtime("house", 2)?;
+    let folder = Folder::new()?;
+    let outside = runtime("application", 1)?;
+    let application = outside.block_on(front::application())?;
+    let here = folder.join("here");
+    let starting = Platform::start(&here, db::Engine::sqlite(here.join("databases")), application);
+    let platform = Arc::new(house.block_on(starting)?);
+    told("calls");
+    house.block_on(call::measure(&platform, &folder.join("there"), table))?;
+    told("requests");
+    front::measure(&platform, (&house, application), &folder.join("front"), table)?;
+    house.block_on(async { platform.end().await });
+    told("rows");
+    house.block_on(rows::measure(&folder.join("rows"), table))?;
+    told("memory");
+    memory::measure(&folder.join("idle"), table)
 }
 
 fn told(what: &str) {

@@ -12,7 +12,8 @@ use api::{
     manifest::Manifest,
     releases::{ReplicaAddress, ServiceRelease},
 };
-use chassis::{Caller, House, HouseConfig};
+use chassis::{Caller, House, HouseConfig, Room};
+use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::task::JoinSet;
 use types::{
     AccountId, Digest, InstanceId, NodeId, Permission, Principal, ReplicaId, Resource, Secret,
@@ -22,14 +23,18 @@ use types::{
 /// Where the instance is.
 pub(crate) const HOST: &str = "forum.localhost";
 const MANIFEST: &str = include_str!("service.toml");
-const PASSWORD: &str = "correct horse battery";
-const EMAIL: &str = "ada@example.com";
+pub(crate) const PASSWORD: &str = "correct horse battery";
+pub(crate) const EMAIL: &str = "ada@example.com";
 
 pub(crate) struct Platform {
     pub(crate) house: House,
     pub(crate) customer: Customer,
+    /// Puts instances into the configurator's feed.
+    pub(crate) put: Put,
     loops: std::sync::Mutex<Option<JoinSet<()>>>,
 }
+
+type Put = Box<dyn Fn(Vec<Route>) -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
 
 /// The owner of the account and of its instance.
 pub(crate) struct Customer {
@@ -46,8 +51,11 @@ impl Customer {
 }
 
 impl Platform {
-    pub(crate) async fn start(data: &Path, application: SocketAddr) -> anyhow::Result<Self> {
-        let engine = db::Engine::sqlite(data.join("databases"));
+    pub(crate) async fn start(
+        data: &Path,
+        engine: db::Engine,
+        application: SocketAddr,
+    ) -> anyhow::Result<Self> {
         let house = House::open(HouseConfig {
             name: "main".into(),
             data: data.to_owned(),
@@ -90,7 +98,8 @@ impl Platform {
         write.put(&ServiceRelease { service, digest, manifest }).await?;
         write.commit().await?;
         let loops = std::sync::Mutex::new(Some(loops));
-        Ok(Self { house, customer, loops })
+        let put: Put = Box::new(move |routes| put(instances.clone(), routes).boxed());
+        Ok(Self { house, customer, put, loops })
     }
 
     /// Asks as the component `name`.
@@ -110,6 +119,14 @@ impl Platform {
         }
         self.house.close().await;
     }
+}
+
+async fn put<S: Send + Sync>(room: Room<S>, routes: Vec<Route>) -> anyhow::Result<()> {
+    let mut write = room.begin().await?;
+    for route in &routes {
+        write.put(route).await?;
+    }
+    Ok(write.commit().await?)
 }
 
 async fn customer(house: &House) -> anyhow::Result<Customer> {

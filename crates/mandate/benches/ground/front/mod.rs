@@ -3,7 +3,7 @@
 
 mod counting;
 mod cpu;
-mod load;
+pub(crate) mod load;
 mod nginx;
 mod upstream;
 
@@ -55,7 +55,8 @@ pub(crate) fn measure(
     std::fs::create_dir_all(folder)?;
     let own = runtime(THREADS, 2)?;
     let counting = Counting::new(platform.house.directory().clone(), house.handle().clone());
-    let gateway = own.block_on(Standing::start(platform, &counting, folder))?;
+    let client = counting.client(platform.house.signer("gateway")?);
+    let gateway = own.block_on(Standing::start(platform, client, folder))?;
     let nginx = Nginx::start(folder, application)?;
     let token = platform.customer.token.reveal();
     let mut all = vec![
@@ -190,19 +191,18 @@ async fn settled(folder: &Path) -> anyhow::Result<()> {
 }
 
 /// A gateway that serves.
-struct Standing {
-    address: SocketAddr,
+pub(crate) struct Standing {
+    pub(crate) address: SocketAddr,
     stop: oneshot::Sender<()>,
     serving: tokio::task::JoinHandle<Result<(), gateway::Error>>,
 }
 
 impl Standing {
-    async fn start(
+    pub(crate) async fn start(
         platform: &Platform,
-        counting: &Counting,
+        client: api::Client,
         folder: &Path,
     ) -> anyhow::Result<Self> {
-        let client = counting.client(platform.house.signer("gateway")?);
         let gateway = gateway::Gateway::open(gateway::Config {
             name: "main".into(),
             data: folder.to_owned(),
@@ -212,7 +212,7 @@ impl Standing {
             clock: Arc::new(SystemClock),
             client,
             guard: platform.house.guard().clone(),
-            platform: axum::Router::new(),
+            platform: platform_router(platform.house.directory().clone()),
         })?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -221,8 +221,16 @@ impl Standing {
         Ok(Self { address, stop, serving })
     }
 
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         drop(self.stop);
         let _ = self.serving.await;
     }
+}
+
+/// The components' doors, as at `api.`.
+fn platform_router(directory: chassis::Directory) -> axum::Router {
+    axum::Router::new().fallback(move |request: axum::extract::Request| {
+        let directory = directory.clone();
+        async move { directory.answer(request).await }
+    })
 }

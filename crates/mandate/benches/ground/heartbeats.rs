@@ -1,0 +1,288 @@
+//! What twenty nodes cost that beat once a second and have nothing new to say, with few instances
+//! and with many.
+//!
+//! The time is that of this whole process: both ends of each call, every component's loops, and
+//! SQLite itself. Beside it stands the same process when no node beats.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use api::{
+    Client,
+    configurator::{InstanceState, Route},
+    http::token::{self, Claims},
+    identity::{CreateJoinToken, JoinNode, SignIn},
+    releases::{
+        Desired, DesiredReplica, Heartbeat, PublishRelease, PutPackage, ReleasePhase,
+        ReplicaReport, ReplicaState, signed_text,
+    },
+};
+use db::Engine;
+use ed25519_dalek::{Signer as _, SigningKey};
+use tokio::runtime::Runtime;
+use types::{AccountId, Clock as _, Digest, InstanceId, NodeId, Principal, Secret, SystemClock};
+
+use crate::{
+    figures::{Series, Table, short},
+    folder::Folder,
+    platform::{Platform, wait_for},
+};
+
+const NODES: u8 = 20;
+const INSTANCES: [usize; 3] = [100, 1_000, 10_000];
+const ROUNDS: usize = 3;
+const SECONDS: u32 = 8;
+const MANIFEST: &str = include_str!("herd.toml");
+const PRICES: &str = "service = \"herd\"\ncurrency = \"USD\"\neffective = 2026-01-01T00:00:00Z\n\
+    [plans.basic]\ntitle = \"Basic\"\nmonthly = \"1.00\"\n\
+    sizes.small = { per_hour = \"0.01\" }\n";
+
+/// Measures on both engines.
+pub(crate) fn measure(house: &Runtime, table: &mut Table) -> anyhow::Result<()> {
+    let server = std::env::var("MANDATE_TEST_POSTGRES")
+        .context("set MANDATE_TEST_POSTGRES to a server, or use `./x bench heartbeats`")?;
+    for name in ["sqlite", "postgres"] {
+        let title = format!("{NODES} nodes, a beat a second each, {name}: % of a core");
+        table.head(&title, ["nothing new", "p10 – p90 of it", "idle", ""]);
+        let folder = Folder::new()?;
+        for instances in INSTANCES {
+            crate::told(&format!("{instances} instances on {name}"));
+            let data = folder.join(instances.to_string());
+            let engine = if name == "sqlite" {
+                Engine::sqlite(data.join("databases"))
+            } else {
+                let prefix = format!("bench{}x{instances}", std::process::id());
+                Engine::postgres(&server)?.with_prefix(&prefix)?
+            };
+            let shares = house.block_on(async {
+                let application = "127.0.0.1:1".parse()?;
+                let platform = Platform::start(&data, engine, application).await?;
+                let mut herd = Herd::gather(&platform, &data, instances).await?;
+                let shares = herd.watched().await?;
+                platform.end().await;
+                anyhow::Ok(shares)
+            })?;
+            let [idle, brief, full] = shares;
+            let beside = format!("told in full {}", short(full.median()));
+            let cells = [short(brief.median()), brief.spread(), short(idle.median()), beside];
+            crate::told(&format!("{instances} on {name} came to {}", cells.join(", ")));
+            table.row(format!("{instances} instances"), cells);
+        }
+    }
+    Ok(())
+}
+
+/// A node, and what it says.
+struct Animal {
+    client: Client,
+    report: Heartbeat,
+    desired: Desired,
+}
+
+struct Herd(Vec<Animal>);
+
+/// How the nodes say that nothing is new.
+#[derive(Clone, Copy)]
+enum Manner {
+    Silent,
+    Brief,
+    Full,
+}
+
+impl Herd {
+    /// Publishes, lets nodes join, opens instances, and has every node say that all is healthy.
+    async fn gather(
+        platform: &Platform,
+        data: &std::path::Path,
+        instances: usize,
+    ) -> anyhow::Result<Self> {
+        let operator = operator(platform, data).await?;
+        publish(&operator).await?;
+        let mut herd = Vec::new();
+        for number in 0..NODES {
+            let token = operator.call(CreateJoinToken {}).await?.token;
+            herd.push(join(platform, number, token).await?);
+        }
+        let routes = (0..instances).map(route).collect::<anyhow::Result<Vec<_>>>()?;
+        (platform.put)(routes).await?;
+        let herd = tokio::sync::Mutex::new(Self(herd));
+        wait_for("everything to be placed", async || {
+            let mut herd = herd.lock().await;
+            let mut placed = 0;
+            for animal in &mut herd.0 {
+                animal.desired = animal.client.call(animal.report.clone()).await?;
+                placed += animal.desired.replicas.len();
+            }
+            Ok(placed == instances)
+        })
+        .await?;
+        Ok(herd.into_inner())
+    }
+
+    /// Every node says that all it should run is healthy, until nobody is told anything new.
+    async fn settle(&mut self) -> anyhow::Result<()> {
+        let mut is_settled = false;
+        while !is_settled {
+            is_settled = true;
+            for animal in &mut self.0 {
+                animal.report.replicas = animal.desired.replicas.iter().map(healthy).collect();
+                let desired = animal.client.call(animal.report.clone()).await?;
+                is_settled &= desired.version == animal.desired.version;
+                animal.desired = desired;
+            }
+        }
+        Ok(())
+    }
+
+    /// The share of a core while no node beats, while they say nothing new, and while they say it
+    /// in full as older agents do.
+    async fn watched(&mut self) -> anyhow::Result<[Series; 3]> {
+        let mut shares: [Series; 3] = Default::default();
+        for _ in 0..ROUNDS {
+            for (place, manner) in [Manner::Silent, Manner::Brief, Manner::Full].iter().enumerate()
+            {
+                // Whoever was silent for a round is told again what to run.
+                self.settle().await?;
+                let before = spent()?;
+                for _ in 0..SECONDS {
+                    let next = tokio::time::Instant::now() + Duration::from_secs(1);
+                    self.beat(*manner).await?;
+                    tokio::time::sleep_until(next).await;
+                }
+                let share = (spent()? - before) / f64::from(SECONDS) * 100.0;
+                shares[place].push(share);
+            }
+        }
+        Ok(shares)
+    }
+
+    async fn beat(&self, manner: Manner) -> anyhow::Result<()> {
+        for animal in &self.0 {
+            let known = animal.desired.version;
+            let op = match manner {
+                Manner::Silent => continue,
+                Manner::Full => Heartbeat { known, ..animal.report.clone() },
+                Manner::Brief => Heartbeat {
+                    known,
+                    as_before: animal.desired.report,
+                    replicas: Vec::new(),
+                    ..animal.report.clone()
+                },
+            };
+            let answer = animal.client.call(op).await?;
+            ensure!(answer.version == known, "something is new");
+        }
+        Ok(())
+    }
+}
+
+async fn operator(platform: &Platform, data: &std::path::Path) -> anyhow::Result<Client> {
+    let file = std::fs::read_to_string(data.join("operator.txt"))?;
+    let line = |start: &str| file.lines().find_map(|line| line.strip_prefix(start));
+    let email = line("e-mail: ").context("no e-mail")?.to_owned();
+    let password = Secret::new(line("password: ").context("no password")?);
+    let visitor = platform.house.visitor();
+    let token = visitor.call(SignIn { email, password }).await?.token;
+    Ok(visitor.with_token(Some(token.reveal())))
+}
+
+async fn publish(operator: &Client) -> anyhow::Result<()> {
+    let mut archive = tar::Builder::new(zstd::Encoder::new(Vec::new(), 1)?);
+    for (name, content) in [("mandate.toml", MANIFEST), ("prices.toml", PRICES)] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, name, content.as_bytes())?;
+    }
+    let package = archive.into_inner()?.finish()?;
+    let (digest, service) = (Digest::of(&package), "herd".parse()?);
+    operator.upload(PutPackage { digest: digest.clone() }, package.into()).await?;
+    let key = SigningKey::from_bytes(&[7; 32]);
+    let signature = key.sign(signed_text(&service, &digest).as_bytes());
+    let publish = PublishRelease {
+        service,
+        digest,
+        manifest: MANIFEST.to_owned(),
+        prices: PRICES.to_owned(),
+        public_key: chassis::hex(key.verifying_key().as_bytes()),
+        signature: chassis::hex(&signature.to_bytes()),
+    };
+    let release = operator.call(publish).await?;
+    ensure!(release.phase == ReleasePhase::Published, "{:?}", release.problem);
+    Ok(())
+}
+
+async fn join(platform: &Platform, number: u8, join_token: Secret) -> anyhow::Result<Animal> {
+    let key = SigningKey::from_bytes(&[number + 1; 32]);
+    let public_key = chassis::hex(key.verifying_key().as_bytes());
+    let name: types::Name = format!("node-{number}").parse()?;
+    let join = JoinNode { join_token, name: name.clone(), public_key };
+    let visitor = platform.house.visitor();
+    let node = visitor.call(join).await?.node;
+    let now = SystemClock.now().micros().div_euclid(1_000_000);
+    let claims = Claims {
+        sub: Principal::Node(node),
+        aud: "releases".to_owned(),
+        iat: now,
+        exp: now + 3_600,
+        sid: None,
+        account: None,
+        node: None,
+    };
+    let token: Arc<str> = token::sign(&node.to_string(), &key, &claims).into();
+    let client = visitor.with_token(Some(&token));
+    let report = report(node, name);
+    let desired = client.call(report.clone()).await?;
+    Ok(Animal { client, report, desired })
+}
+
+const fn report(node: NodeId, name: types::Name) -> Heartbeat {
+    Heartbeat {
+        node,
+        name,
+        releases: Vec::new(),
+        replicas: Vec::new(),
+        known: 0,
+        wait_millis: 0,
+        as_before: None,
+    }
+}
+
+fn route(number: usize) -> anyhow::Result<Route> {
+    let host = format!("n{number}.localhost");
+    Ok(Route {
+        instance: InstanceId::named(&[&host]),
+        account: AccountId::named(&["herd"]),
+        service: "herd".parse()?,
+        host: host.parse()?,
+        modules: std::collections::BTreeSet::new(),
+        size: "small".into(),
+        state: InstanceState::Open,
+        suspended: None,
+        maintenance: None,
+    })
+}
+
+fn healthy(replica: &DesiredReplica) -> ReplicaReport {
+    ReplicaReport {
+        replica: replica.replica,
+        digest: replica.digest.clone(),
+        service: replica.service.clone(),
+        instance: replica.instance,
+        address: "127.0.0.1:1".into(),
+        state: ReplicaState::Healthy,
+        starts: 1,
+        log: "it listens".into(),
+    }
+}
+
+/// Seconds that this process has had a processor.
+fn spent() -> anyhow::Result<f64> {
+    let text = std::fs::read_to_string("/proc/self/stat")?;
+    // The name, in brackets, may hold anything.
+    let (_, fields) = text.rsplit_once(") ").context("`/proc/self/stat` has no name")?;
+    let ticks: Vec<f64> =
+        fields.split(' ').skip(11).take(2).filter_map(|ticks| ticks.parse().ok()).collect();
+    // A hundredth of a second each, on every Linux that is in use.
+    Ok(ticks.iter().sum::<f64>() / 100.0)
+}
