@@ -75,7 +75,7 @@ async fn move_in(config: &HouseConfig) {
     }
     let house = chassis::House::open(config.clone()).unwrap();
     for component in api::COMPONENTS {
-        let sql = std::fs::read_to_string(format!("{FOLDER}/{component}.sql")).unwrap();
+        let sql = std::fs::read_to_string(format!("{FOLDER}/{component}.dump")).unwrap();
         let rows = [Migration { name: "first_house", sql: sql.leak() }];
         let password = house.database_password(component);
         config.engine.open(component, &password, &[&rows]).await.unwrap().close().await;
