@@ -54,6 +54,10 @@ const MIGRATIONS: &[db::Migration] = &[
     },
     db::Migration { name: "configurator_0002", sql: include_str!("../migrations/0002_setup.sql") },
     chassis::PROPOSALS,
+    db::Migration {
+        name: "configurator_job_states",
+        sql: include_str!("../migrations/0003_job_states.sql"),
+    },
 ];
 
 /// The component.

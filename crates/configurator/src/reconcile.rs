@@ -100,7 +100,6 @@ async fn queue(room: &Room<State>, waiting: Waiting) -> Result<(), Error> {
         service: stored.service.clone(),
         release: release.clone(),
         name: job.name.clone(),
-        version: 1,
         command: job.command.clone(),
         after: before.filter(|before| before.state != JobState::Succeeded).map(|before| before.job),
         timeout_seconds: TIMEOUT_SECONDS,

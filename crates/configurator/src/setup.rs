@@ -38,7 +38,7 @@ pub(crate) async fn get_setup(cx: Call<State>, op: GetSetup) -> Result<Setup, Er
 /// How far a step is, and for what it waits, is asked when somebody looks: until a job ends nobody
 /// else needs to know.
 async fn look_at_steps(cx: &Call<State>, steps: &mut [SetupStep]) {
-    for step in steps.iter_mut().filter(|step| step.state == JobState::Queued) {
+    for step in steps.iter_mut().filter(|step| step.state.waits()) {
         // What cannot be asked now, or was not queued yet, is shown as it was last heard of.
         if let Ok(job) = cx.peers().call(GetJob { job: step.job }).await {
             (step.state, step.output, step.waits_for) = (job.state, job.output, job.waits_for);
@@ -143,7 +143,7 @@ async fn go_on(
         return Ok(());
     };
     let jobs = store::setup_jobs(write.tx(), instance).await?;
-    let (state, problem) = if state == JobState::Failed {
+    let (state, problem) = if state != JobState::Succeeded {
         let why = problem.unwrap_or_else(|| "nobody knows why".to_owned());
         (InstanceState::Failed, Some(failure(&stored, &name, &why)))
     } else if jobs.iter().all(|job| job.state == JobState::Succeeded) {
@@ -192,7 +192,7 @@ fn planned(now: Timestamp, manifest: &Manifest) -> Vec<SetupJob> {
             job: JobId::new(now.plus(Duration::from_millis(place))),
             name: name.to_owned(),
             command: command(manifest, name)?.clone(),
-            state: JobState::Queued,
+            state: JobState::Ready,
             output: String::new(),
         })
     });

@@ -254,10 +254,10 @@ pub(crate) async fn setup_jobs(on: impl On, instance: InstanceId) -> Result<Vec<
 /// A cross join, so that SQLite goes from the few services to the jobs that are to be told.
 const TO_QUEUE: &str = "select * from (
     select job.*, service.release as current from service cross join setup_job as job
-    where job.service = service.service and job.state = '\"queued\"' and job.release < service.release
+    where job.service = service.service and job.state = '\"ready\"' and job.release < service.release
     union all
     select job.*, service.release as current from service cross join setup_job as job
-    where job.service = service.service and job.state = '\"queued\"' and job.release > service.release
+    where job.service = service.service and job.state = '\"ready\"' and job.release > service.release
     ) as waiting order by instance, position limit ?";
 
 /// Jobs that were not told, or not of the release that is the current one, in the order in which

@@ -16,8 +16,8 @@ pub(crate) enum Error {
     Different(JobId),
     #[error("the job that is to come before is not there: put it first")]
     NoneBefore,
-    #[error("the lease of job `{0}` is lost: stop what runs and report nothing more")]
-    LeaseLost(JobId),
+    #[error("this is not done yet")]
+    NotYet,
     #[error("there is no queue `{0}`: it comes with the service's first job")]
     NoQueue(Name),
     #[error("there is no such job")]
@@ -37,7 +37,7 @@ impl From<Error> for Problem {
             Error::Limits => Self::invalid("limits", detail),
             Error::Different(_) => Self::conflict("job_exists", detail),
             Error::NoneBefore => Self::invalid("after", detail),
-            Error::LeaseLost(_) => Self::conflict("lease_lost", detail),
+            Error::NotYet => Self::unavailable(detail, 60),
             Error::NoQueue(_) => Self::not_found("queue"),
             Error::Missing => Self::not_found("job"),
             Error::Database(cause) => chassis::database_failed("jobs", &cause),

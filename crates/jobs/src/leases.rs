@@ -4,7 +4,10 @@ use std::{collections::BTreeSet, time::Duration};
 
 use api::{
     billing::{JOB_MILLISECONDS, UsageEvent},
-    jobs::{Job, JobState, Lease, LeaseJobs, Leases, Outcome, ReportJob, Reported},
+    jobs::{
+        Job, JobState, Lease, LeaseJobs, Leases, Outcome, Report, ReportJobs, Reported, Reports,
+        Verdict,
+    },
 };
 use chassis::{Call, Next, Room, Write};
 use types::{NodeId, Timestamp};
@@ -131,38 +134,60 @@ async fn lease(
     stored.lease_expires = now.plus(Duration::from_secs(LEASE_SECONDS.into()));
     store::update_job(write.tx(), &stored).await?;
     Ok(Lease {
-        job: stored.job,
+        job: stored.job.job,
+        account: stored.job.account,
+        instance: stored.job.instance,
+        service: stored.job.service,
+        release: stored.job.release.unwrap_or_else(|| types::Digest::of(b"")),
+        name: stored.job.name,
+        version: stored.job.version,
+        attempt: stored.job.attempts,
         token: stored.token,
+        payload: serde_json::Value::Null,
+        upgrade: None,
         command: stored.command,
         timeout_seconds: stored.timeout_seconds,
         lease_seconds: LEASE_SECONDS,
     })
 }
 
-pub(crate) async fn report_job(cx: &mut Write<State>, op: ReportJob) -> Result<Reported, Error> {
-    let stored = store::job_to_change(cx.tx(), op.job).await?;
-    let mut stored = stored.ok_or(Error::Missing)?;
-    let held = (stored.job.state, stored.job.node, stored.token)
-        == (JobState::Running, Some(op.node), op.token);
-    if !held {
-        return Err(Error::LeaseLost(op.job));
+pub(crate) async fn report_jobs(cx: &mut Write<State>, op: ReportJobs) -> Result<Reports, Error> {
+    let mut reports = Vec::new();
+    for report in op.reports {
+        let job = report.job;
+        reports.push(Reported { job, verdict: take_report(cx, op.node, report).await? });
     }
+    Ok(Reports { reports })
+}
+
+async fn take_report(cx: &mut Write<State>, node: NodeId, op: Report) -> Result<Verdict, Error> {
+    let stored = store::job_to_change(cx.tx(), op.job).await?;
+    let mine = |stored: &Stored| {
+        (stored.job.state, stored.job.node, stored.token)
+            == (JobState::Running, Some(node), op.token)
+    };
+    let Some(mut stored) = stored.filter(mine) else { return Ok(Verdict::Lost) };
     let now = cx.now();
     stored.job.output = end_of(&op.output);
-    let state = match op.outcome {
+    match op.outcome {
         Outcome::Running => {
             stored.lease_expires = now.plus(Duration::from_secs(LEASE_SECONDS.into()));
             store::update_job(cx.tx(), &stored).await?;
-            JobState::Running
         }
         Outcome::Succeeded => {
             // Nobody pays for an attempt that came to nothing.
             store::append_usage(cx.tx(), &usage_of(&stored, now)).await?;
-            end(cx, stored, JobState::Succeeded, None).await?
+            end(cx, stored, JobState::Succeeded, None).await?;
         }
-        Outcome::Failed => give_back(cx, stored).await?,
-    };
-    Ok(Reported { state })
+        Outcome::Again | Outcome::Refused | Outcome::Cancelled => {
+            give_back(cx, stored).await?;
+        }
+        Outcome::Lost => {
+            stored.job.lost += 1;
+            give_back(cx, stored).await?;
+        }
+    }
+    Ok(Verdict::Kept)
 }
 
 /// The job waits for another attempt, or has failed for good. An attempt that was lost says nothing
@@ -171,7 +196,7 @@ async fn give_back(write: &mut Write<State>, stored: Stored) -> Result<JobState,
     let mut stored = stored;
     let Job { attempts, lost, .. } = stored.job;
     let failed = attempts.saturating_sub(lost);
-    if failed >= stored.attempts_max || lost >= LOST_MAX {
+    if failed >= stored.job.attempts_max || lost >= LOST_MAX {
         let problem = if lost >= LOST_MAX {
             format!("it was lost with its machine {lost} times")
         } else {
@@ -179,11 +204,11 @@ async fn give_back(write: &mut Write<State>, stored: Stored) -> Result<JobState,
         };
         return end(write, stored, JobState::Failed, Some(problem)).await;
     }
-    stored.job.state = JobState::Queued;
+    stored.job.state = JobState::Ready;
     let doubled = 1 << attempts.saturating_sub(1).min(8);
-    stored.not_before = write.now().plus(PAUSE * doubled);
+    stored.job.not_before = write.now().plus(PAUSE * doubled);
     store::update_job(write.tx(), &stored).await?;
-    Ok(JobState::Queued)
+    Ok(JobState::Ready)
 }
 
 /// The job has ended, and what waited for it goes on or has failed with it.

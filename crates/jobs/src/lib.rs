@@ -15,7 +15,9 @@ mod store;
 mod usage;
 
 use api::jobs::{
-    GetJob, LeaseJobs, ListInstanceJobs, ListJobs, ListQueues, PutJob, ReportJob, SetQueue,
+    CancelJob, DropJobs, EnqueueJobs, GetInstanceJob, GetJob, GetQueue, LeaseJobs,
+    ListInstanceJobs, ListJobs, ListQueues, PromoteJobs, PutInstance, PutJob, PutJobs, ReplayJob,
+    ReplayJobs, ReportJobs, SetQueue,
 };
 use chassis::Component;
 
@@ -41,7 +43,17 @@ pub fn component() -> Component<impl Send + Sync + 'static> {
         .reads::<ListInstanceJobs>(queues::list_instance_jobs)
         .reads::<ListJobs>(queues::list_jobs)
         .acts::<LeaseJobs>(leases::lease_jobs)
-        .writes::<ReportJob>(leases::report_job)
+        .writes::<ReportJobs>(leases::report_jobs)
+        .reads::<GetInstanceJob>(queues::get_instance_job)
+        .acts::<EnqueueJobs>(queues::not_yet::<EnqueueJobs>)
+        .acts::<CancelJob>(queues::not_yet::<CancelJob>)
+        .acts::<ReplayJob>(queues::not_yet::<ReplayJob>)
+        .acts::<ReplayJobs>(queues::not_yet::<ReplayJobs>)
+        .acts::<GetQueue>(queues::not_yet::<GetQueue>)
+        .acts::<PutJobs>(queues::not_yet::<PutJobs>)
+        .acts::<PromoteJobs>(queues::not_yet::<PromoteJobs>)
+        .acts::<DropJobs>(queues::not_yet::<DropJobs>)
+        .acts::<PutInstance>(queues::not_yet::<PutInstance>)
         .reads::<ListQueues>(queues::list_queues)
         .writes::<SetQueue>(queues::set_queue)
         .keeps("leases", leases::expire)

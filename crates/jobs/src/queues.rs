@@ -1,7 +1,8 @@
 //! Queues and what waits in them.
 
 use api::jobs::{
-    GetJob, Job, JobState, ListInstanceJobs, ListJobs, ListQueues, PutJob, Queue, SetQueue,
+    DEFAULT_CLASS, GetInstanceJob, GetJob, Job, JobState, ListInstanceJobs, ListJobs, ListQueues,
+    PutJob, Queue, SetQueue,
 };
 use chassis::{Call, Write};
 use types::{Cursor, Page};
@@ -30,8 +31,8 @@ pub(crate) async fn put_job(cx: &mut Write<State>, op: PutJob) -> Result<Job, Er
         Some(before) if before.state == JobState::Failed => {
             (None, JobState::Failed, Some(after_a_failure(&before.name)))
         }
-        Some(before) if before.state == JobState::Succeeded => (None, JobState::Queued, None),
-        before => (before.as_ref().map(|before| before.job), JobState::Queued, None),
+        Some(before) if before.state == JobState::Succeeded => (None, JobState::Ready, None),
+        before => (before.as_ref().map(|before| before.job), JobState::Ready, None),
     };
     let op = PutJob { after, ..op };
     let job = Job {
@@ -39,13 +40,21 @@ pub(crate) async fn put_job(cx: &mut Write<State>, op: PutJob) -> Result<Job, Er
         account: op.account,
         instance: op.instance,
         service: op.service.clone(),
-        release: op.release.clone(),
+        class: DEFAULT_CLASS.to_owned(),
+        release: None,
         name: op.name.clone(),
+        version: 1,
+        priority: 0,
         state,
+        not_before: now,
         attempts: 0,
+        attempts_max: op.attempts_max,
         lost: 0,
+        progress: None,
         problem,
         waits_for: None,
+        payload: serde_json::Value::Null,
+        result: None,
         output: String::new(),
         created: now,
         started: None,
@@ -72,9 +81,9 @@ async fn put_again(cx: &mut Write<State>, known: Stored, op: PutJob) -> Result<J
         return Err(Error::Different(op.job));
     }
     let mut known = known;
-    let same = (&known.job.release, &known.command) == (&op.release, &op.command);
+    let same = (known.job.release.as_ref(), &known.command) == (Some(&op.release), &op.command);
     if !same && known.job.ended.is_none() {
-        (known.job.release, known.command) = (op.release, op.command);
+        (known.job.release, known.command) = (Some(op.release), op.command);
         store::update_job(cx.tx(), &known).await?;
     }
     Ok(known.job)
@@ -89,7 +98,7 @@ pub(crate) async fn get_job(cx: Call<State>, op: GetJob) -> Result<Job, Error> {
 
 async fn waits_for(cx: &Call<State>, stored: &Stored) -> Result<Option<String>, Error> {
     let Job { state, service, release, .. } = &stored.job;
-    if *state != JobState::Queued {
+    if !state.waits() {
         return Ok(None);
     }
     if let Some(before) = stored.after {
@@ -100,10 +109,13 @@ async fn waits_for(cx: &Call<State>, stored: &Stored) -> Result<Option<String>, 
     let queue = store::queue(cx.db(), service).await?;
     Ok(Some(if queue.is_some_and(|queue| queue.paused) {
         format!("the operator, who has paused the queue of `{service}`")
-    } else if stored.not_before > cx.now() {
-        format!("its next attempt, at {}", stored.not_before)
+    } else if stored.job.not_before > cx.now() {
+        format!("its next attempt, at {}", stored.job.not_before)
     } else {
-        format!("a machine with a free place on which release {} is ready", release.short())
+        format!(
+            "a machine with a free place on which release {} is ready",
+            release.as_ref().map_or("", types::Digest::short)
+        )
     }))
 }
 
@@ -129,10 +141,23 @@ pub(crate) async fn list_queues(cx: Call<State>, op: ListQueues) -> Result<Page<
 }
 
 pub(crate) async fn set_queue(cx: &mut Write<State>, op: SetQueue) -> Result<Queue, Error> {
-    let changed = store::set_paused(cx.tx(), &op.service, op.paused).await?;
+    let changed = match op.paused {
+        Some(paused) => store::set_paused(cx.tx(), &op.service, paused).await?,
+        None => true,
+    };
     if !changed {
         return Err(Error::NoQueue(op.service));
     }
     let queue = store::queue(cx.tx(), &op.service).await?;
     queue.ok_or(Error::NoQueue(op.service))
+}
+
+pub(crate) async fn get_instance_job(cx: Call<State>, op: GetInstanceJob) -> Result<Job, Error> {
+    let job = get_job(cx, GetJob { job: op.job }).await?;
+    let own = (job.account, job.instance) == (op.account, op.instance);
+    if own { Ok(job) } else { Err(Error::Missing) }
+}
+
+pub(crate) async fn not_yet<O: api::Operation>(_: Call<State>, _: O) -> Result<O::Reply, Error> {
+    Err(Error::NotYet)
 }

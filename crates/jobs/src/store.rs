@@ -2,7 +2,7 @@
 
 use api::{
     billing::UsageEvent,
-    jobs::{Job, JobState, PutJob, Queue},
+    jobs::{Counts, DEFAULT_CLASS, Gate, Job, JobState, PutJob, Queue},
 };
 use db::On;
 use types::{AccountId, Cursor, Digest, InstanceId, JobId, Name, NodeId, Timestamp};
@@ -15,8 +15,6 @@ pub(crate) struct Stored {
     pub(crate) job: Job,
     pub(crate) command: Vec<String>,
     pub(crate) timeout_seconds: u32,
-    pub(crate) attempts_max: u32,
-    pub(crate) not_before: Timestamp,
     pub(crate) token: u64,
     pub(crate) lease_expires: Timestamp,
     /// The job that it still waits for.
@@ -61,10 +59,17 @@ const QUEUES: &str = "select q.service, q.paused,
 fn read_queue(row: &db::Row) -> Result<Queue> {
     Ok(Queue {
         service: row.get("service")?,
+        class: DEFAULT_CLASS.to_owned(),
         paused: row.get("paused")?,
-        queued: row.get("queued")?,
-        running: row.get("running")?,
-        failed: row.get("failed")?,
+        gate: Gate::Open,
+        concurrency: None,
+        drain: None,
+        jobs: Counts {
+            ready: row.get("queued")?,
+            running: row.get("running")?,
+            failed: row.get("failed")?,
+            ..Counts::default()
+        },
     })
 }
 
@@ -91,14 +96,14 @@ pub(crate) async fn insert_job(tx: &mut db::Tx, job: &Job, put: &PutJob) -> Resu
     .bind(job.account)
     .bind(job.instance)
     .bind(&job.service)
-    .bind(&job.release)
+    .bind(&put.release)
     .bind(&job.name)
-    .bind(put.version)
+    .bind(1_u32)
     .bind_json(&put.command)
     .bind(put.after)
     .bind(put.timeout_seconds)
     .bind(put.attempts_max)
-    .bind_json(&job.state)
+    .bind(state_word(job.state))
     .bind(job.attempts)
     .bind(&job.output)
     .bind(job.created)
@@ -118,13 +123,21 @@ fn read_job(row: &db::Row) -> Result<Job> {
         account: row.get("account")?,
         instance: row.get("instance")?,
         service: row.get("service")?,
+        class: DEFAULT_CLASS.to_owned(),
         release: row.get("release")?,
         name: row.get("name")?,
-        state: row.json("state")?,
+        version: 1,
+        priority: 0,
+        state: read_state(row)?,
+        not_before: row.get("not_before")?,
         attempts: row.get("attempts")?,
+        attempts_max: row.get("attempts_max")?,
         lost: row.get("lost")?,
+        progress: None,
         problem: row.get("problem")?,
         waits_for: None,
+        payload: serde_json::Value::Null,
+        result: None,
         output: row.get("output")?,
         created: row.get("created")?,
         started: row.get("started")?,
@@ -133,13 +146,27 @@ fn read_job(row: &db::Row) -> Result<Job> {
     })
 }
 
+/// What waits was called queued once.
+fn read_state(row: &db::Row) -> Result<JobState> {
+    let word: String = row.get("state")?;
+    if word == "\"queued\"" { Ok(JobState::Ready) } else { row.json("state") }
+}
+
+fn state_word(state: JobState) -> String {
+    match state {
+        JobState::Running => "\"running\"",
+        JobState::Succeeded => "\"succeeded\"",
+        JobState::Failed => "\"failed\"",
+        _ => "\"queued\"",
+    }
+    .to_owned()
+}
+
 fn read(row: &db::Row) -> Result<Stored> {
     Ok(Stored {
         job: read_job(row)?,
         command: row.json("command")?,
         timeout_seconds: row.get("timeout_seconds")?,
-        attempts_max: row.get("attempts_max")?,
-        not_before: row.get("not_before")?,
         token: row.get("token")?,
         lease_expires: row.get("lease_expires")?,
         after: row.get("after")?,
@@ -220,14 +247,14 @@ pub(crate) async fn update_job(tx: &mut db::Tx, stored: &Stored) -> Result<()> {
          output = ?, not_before = ?, started = ?, ended = ?, node = ?, token = ?, lease_expires = ?
          where id = ?",
     )
-    .bind(&stored.job.release)
+    .bind(stored.job.release.as_ref())
     .bind_json(&stored.command)
-    .bind_json(&stored.job.state)
+    .bind(state_word(stored.job.state))
     .bind(stored.job.attempts)
     .bind(stored.job.lost)
     .bind(stored.job.problem.as_deref())
     .bind(&stored.job.output)
-    .bind(stored.not_before)
+    .bind(stored.job.not_before)
     .bind(stored.job.started)
     .bind(stored.job.ended)
     .bind(stored.job.node)

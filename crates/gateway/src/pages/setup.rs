@@ -90,10 +90,10 @@ fn steps(setup: &Setup) -> Markup {
         ol {
             @for step in &setup.steps {
                 @let (class, words) = match step.state {
-                    JobState::Queued => ("queued", "waiting"),
                     JobState::Running => ("running", "running…"),
                     JobState::Succeeded => ("succeeded", "done"),
-                    JobState::Failed => ("failed", "failed"),
+                    state if state.has_ended() => ("failed", "failed"),
+                    _ => ("queued", "waiting"),
                 };
                 li class=(class) {
                     b { (words) }

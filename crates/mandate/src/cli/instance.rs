@@ -154,7 +154,14 @@ async fn maintain(cx: &Context, which: Which, reason: Option<String>) -> Outcome
 async fn jobs(cx: &Context, which: Which, limit: Limit) -> Outcome {
     let account = cx.account(which.whose.account).await?;
     let instance = cx.instance_id(account, &which.instance).await?;
-    let page = |after, limit| ListInstanceJobs { account, instance, after, limit };
+    let page = |after, limit| ListInstanceJobs {
+        account,
+        instance,
+        state: None,
+        name: None,
+        after,
+        limit,
+    };
     let jobs = cx.list(limit.limit, page).await?;
     let empty = "No job yet; `mandate instance setup INSTANCE` begins with the first ones.";
     cx.show_list(&jobs, empty, job::table)

@@ -1,6 +1,6 @@
 //! Queues and jobs.
 
-use api::jobs::{self, GetJob, ListJobs, ListQueues, SetQueue};
+use api::jobs::{self, DEFAULT_CLASS, GetJob, ListJobs, ListQueues, SetQueue};
 use clap::{Args, Subcommand};
 use types::{JobId, Name};
 
@@ -40,11 +40,13 @@ impl Queue {
                 let queues = cx.list(limit, |after, limit| ListQueues { after, limit }).await?;
                 let empty = "No queue yet; a service's first job makes its own.";
                 cx.show_list(&queues, empty, |queues| {
-                    let headings = ["SERVICE", "STATE", ">QUEUED", ">RUNNING", ">FAILED"];
+                    let headings = ["SERVICE", "CLASS", "STATE", ">WAITING", ">RUNNING", ">FAILED"];
                     Table::of(&headings, queues, |table, queue| {
                         let state = if queue.paused { "paused" } else { "open" };
-                        let jobs::Queue { service, queued, running, failed, .. } = queue;
-                        table.row([service, &state, queued, running, failed]);
+                        let jobs::Queue { service, class, jobs, .. } = queue;
+                        let (waiting, running, failed) =
+                            (jobs.waiting(), jobs.running, jobs.failed);
+                        table.row([service, class, &state, &waiting, &running, &failed]);
                     })
                 })
             }
@@ -55,12 +57,15 @@ impl Queue {
 }
 
 async fn set(cx: &Context, service: Name, paused: bool) -> Outcome {
-    let queue = cx.ask(SetQueue { service, paused }).await?;
+    let change = SetQueue { paused: Some(paused), ..SetQueue::of(service, DEFAULT_CLASS) };
+    let queue = cx.ask(change).await?;
     cx.show(&queue, |queue| {
         let state = if queue.paused { "paused" } else { "open" };
         format!(
             "The queue of {} is {state}; {} jobs wait, {} run.",
-            queue.service, queue.queued, queue.running
+            queue.service,
+            queue.jobs.waiting(),
+            queue.jobs.running
         )
     })
 }
@@ -93,7 +98,12 @@ impl Job {
     pub(super) async fn run(self, cx: &Context) -> Outcome {
         match self.verb {
             JobVerb::List { service, limit } => {
-                let page = |after, limit| ListJobs { service: service.clone(), after, limit };
+                let page = |after, limit| ListJobs {
+                    service: service.clone(),
+                    after,
+                    limit,
+                    ..ListJobs::default()
+                };
                 let jobs = cx.list(limit.limit, page).await?;
                 cx.show_list(
                     &jobs,
@@ -123,7 +133,7 @@ fn shown(job: &jobs::Job) -> String {
         ("service", Some(job.service.to_string())),
         ("account", Some(job.account.to_string())),
         ("instance", Some(job.instance.to_string())),
-        ("release", Some(job.release.to_string())),
+        ("release", job.release.as_ref().map(ToString::to_string)),
         ("state", Some(word(&job.state))),
         ("waits for", job.waits_for.clone()),
         ("problem", job.problem.clone()),

@@ -6,7 +6,8 @@ use api::{
     Client, Kind,
     billing::{JOB_MILLISECONDS, ListUsage, RecordUsage, UsageEvent},
     jobs::{
-        GetJob, Job, JobState, Lease, LeaseJobs, ListQueues, Outcome, PutJob, ReportJob, SetQueue,
+        DEFAULT_CLASS, GetJob, Job, JobState, Lease, LeaseJobs, ListQueues, Outcome, PutJob,
+        Report, ReportJobs, SetQueue, Verdict,
     },
 };
 use types::{Clock as _, Digest, InstanceId, JobId, NodeId};
@@ -21,7 +22,6 @@ fn job(person: &Person, number: i64, after: Option<JobId>) -> PutJob {
         service: "forum".parse().unwrap(),
         release: Digest::of(b"release"),
         name: format!("job-{number}"),
-        version: 1,
         command: vec!["true".into()],
         after,
         timeout_seconds: 60,
@@ -35,6 +35,10 @@ async fn put(world: &World, job: &PutJob) -> Job {
 
 async fn seen(world: &World, job: JobId) -> Job {
     world.component("configurator").call(GetJob { job }).await.unwrap()
+}
+
+fn pause(service: &types::Name, paused: bool) -> SetQueue {
+    SetQueue { paused: Some(paused), ..SetQueue::of(service.clone(), DEFAULT_CLASS) }
 }
 
 /// A machine that does jobs.
@@ -68,15 +72,17 @@ impl Worker {
         let holding = self.holding.lock().unwrap().clone();
         let lease = LeaseJobs { node: self.node, releases, holding, slots, wait_millis: 0 };
         let leases = self.client.call(lease).await.unwrap().leases;
-        self.holding.lock().unwrap().extend(leases.iter().map(|lease| lease.job.job));
+        self.holding.lock().unwrap().extend(leases.iter().map(|lease| lease.job));
         leases
     }
 
-    async fn report(&self, lease: &Lease, outcome: Outcome) -> Result<JobState, api::Problem> {
-        let (node, job, token) = (self.node, lease.job.job, lease.token);
+    async fn report(&self, lease: &Lease, outcome: Outcome) -> Verdict {
+        let (node, job, token) = (self.node, lease.job, lease.token);
         let output = "printed\0this".to_owned();
-        let report = ReportJob { node, job, token, outcome, output };
-        self.client.call(report).await.map(|reported| reported.state)
+        let (progress, result, problem) = (None, None, None);
+        let report = Report { job, token, outcome, output, progress, result, problem };
+        let reports = self.client.call(ReportJobs { node, reports: vec![report] }).await.unwrap();
+        reports.reports[0].verdict
     }
 }
 
@@ -100,7 +106,7 @@ stories! {
         let mut taken = Vec::new();
         while taken.len() < 20 {
             let (left, right) = tokio::join!(a.lease(3), b.lease(3));
-            taken.extend(left.into_iter().chain(right).map(|lease| lease.job.job));
+            taken.extend(left.into_iter().chain(right).map(|lease| lease.job));
         }
         taken.sort();
         taken.dedup();
@@ -115,8 +121,8 @@ stories! {
         put(world, &job(&ada, 2, Some(first.job))).await;
         let leases = worker.lease(10).await;
         assert_eq!(leases.len(), 1);
-        worker.report(&leases[0], Outcome::Succeeded).await.unwrap();
-        assert_eq!(worker.lease(10).await[0].job.name, "job-2");
+        worker.report(&leases[0], Outcome::Succeeded).await;
+        assert_eq!(worker.lease(10).await[0].name, "job-2");
     }
 
     async fn a_worker_that_was_thought_dead_changes_nothing(world: &World) {
@@ -125,22 +131,21 @@ stories! {
         let quick = Worker::join(world, "two").await;
         put(world, &job(&ada, 1, None)).await;
         let lost = slow.lease(1).await.remove(0);
-        slow.report(&lost, Outcome::Running).await.unwrap();
+        slow.report(&lost, Outcome::Running).await;
         world.clock.advance(Duration::from_mins(1));
         let ask = || async {
             world.clock.advance(Duration::from_millis(500));
             quick.lease(1).await
         };
         let taken = eventually("the lease runs out", ask, |leases| !leases.is_empty()).await.remove(0);
-        assert!(taken.token > lost.token && taken.job.attempts == 2);
-        for outcome in [Outcome::Running, Outcome::Succeeded, Outcome::Failed] {
-            let refused = slow.report(&lost, outcome).await.unwrap_err();
-            assert_eq!(refused.kind, Kind::Conflict, "{refused}");
+        assert!(taken.token > lost.token && taken.attempt == 2);
+        for outcome in [Outcome::Running, Outcome::Succeeded, Outcome::Again] {
+            assert_eq!(slow.report(&lost, outcome).await, Verdict::Lost);
         }
         let own_node_old_token = Lease { token: lost.token, ..taken.clone() };
-        assert!(quick.report(&own_node_old_token, Outcome::Succeeded).await.is_err());
-        let state = quick.report(&taken, Outcome::Succeeded).await.unwrap();
-        assert_eq!(state, JobState::Succeeded);
+        assert_eq!(quick.report(&own_node_old_token, Outcome::Succeeded).await, Verdict::Lost);
+        assert_eq!(quick.report(&taken, Outcome::Succeeded).await, Verdict::Kept);
+        assert_eq!(seen(world, taken.job).await.state, JobState::Succeeded);
     }
 
     async fn what_a_killed_node_had_waits_again_at_once(world: &World) {
@@ -155,8 +160,8 @@ stories! {
         world.clock.advance(Duration::from_secs(1));
         let taken = other.lease(1).await.remove(0);
         assert!(taken.token > lost.token);
-        assert!(killed.report(&lost, Outcome::Succeeded).await.is_err());
-        other.report(&taken, Outcome::Succeeded).await.unwrap();
+        assert_eq!(killed.report(&lost, Outcome::Succeeded).await, Verdict::Lost);
+        other.report(&taken, Outcome::Succeeded).await;
     }
 
     async fn a_paused_queue_hands_out_nothing_and_holds_up_no_other(world: &World) {
@@ -169,14 +174,14 @@ stories! {
         let both = [Digest::of(b"release"), Digest::of(b"another")];
         let operator = world.operator().await;
         let forum: types::Name = "forum".parse().unwrap();
-        let queue = operator.call(SetQueue { service: forum.clone(), paused: true }).await.unwrap();
-        assert_eq!((queue.paused, queue.queued), (true, 1));
+        let queue = operator.call(pause(&forum, true)).await.unwrap();
+        assert_eq!((queue.paused, queue.jobs.ready), (true, 1));
         let leases = worker.lease_of(&both, 10).await;
-        assert_eq!(leases.iter().map(|lease| lease.job.name.as_str()).collect::<Vec<_>>(), ["job-2"]);
-        operator.call(SetQueue { service: forum, paused: false }).await.unwrap();
+        assert_eq!(leases.iter().map(|lease| lease.name.as_str()).collect::<Vec<_>>(), ["job-2"]);
+        operator.call(pause(&forum, false)).await.unwrap();
         assert_eq!(worker.lease_of(&both, 10).await.len(), 1);
         let queues = operator.call(ListQueues::default()).await.unwrap().items;
-        assert_eq!(queues.iter().map(|queue| queue.running).collect::<Vec<_>>(), [1, 1]);
+        assert_eq!(queues.iter().map(|queue| queue.jobs.running).collect::<Vec<_>>(), [1, 1]);
     }
 
     async fn the_time_of_the_attempt_that_succeeds_is_billed_once(world: &World) {
@@ -185,11 +190,11 @@ stories! {
         put(world, &job(&ada, 1, None)).await;
         let taken = worker.lease(1).await.remove(0);
         world.clock.advance(Duration::from_millis(1_500));
-        worker.report(&taken, Outcome::Failed).await.unwrap();
+        worker.report(&taken, Outcome::Again).await;
         world.clock.advance(Duration::from_secs(5));
         let taken = worker.lease(1).await.remove(0);
         world.clock.advance(Duration::from_millis(250));
-        worker.report(&taken, Outcome::Succeeded).await.unwrap();
+        worker.report(&taken, Outcome::Succeeded).await;
         let usage = || async {
             let (account, instance) = (ada.account, None);
             let list = ListUsage { account, instance, after: None, limit: None };
@@ -215,7 +220,7 @@ stories! {
         let services = async |slots| -> Vec<String> {
             let releases = [Digest::of(b"release"), Digest::of(b"another")];
             let leases = worker.lease_of(&releases, slots).await;
-            leases.iter().map(|lease| lease.job.service.to_string()).collect()
+            leases.iter().map(|lease| lease.service.to_string()).collect()
         };
         let mut first = services(4).await;
         first.sort();
@@ -235,7 +240,8 @@ stories! {
             put(world, job).await;
         }
         let lease = worker.lease(1).await.remove(0);
-        assert_eq!(worker.report(&lease, Outcome::Failed).await.unwrap(), JobState::Failed);
+        worker.report(&lease, Outcome::Again).await;
+        assert_eq!(seen(world, first.job).await.state, JobState::Failed);
         for job in [second, third] {
             let seen = seen(world, job.job).await;
             assert_eq!(seen.state, JobState::Failed);
@@ -258,8 +264,8 @@ stories! {
         }
         world.clock.advance(Duration::from_mins(10));
         let lease = worker.lease(1).await.remove(0);
-        assert_eq!((lease.job.attempts, lease.job.lost), (6, 5));
-        worker.report(&lease, Outcome::Succeeded).await.unwrap();
+        assert_eq!((lease.attempt, seen(world, first.job).await.lost), (6, 5));
+        worker.report(&lease, Outcome::Succeeded).await;
         assert_eq!(seen(world, first.job).await.state, JobState::Succeeded);
         put(world, &second).await;
         for _ in 0..10 {
@@ -293,14 +299,14 @@ stories! {
         let waits_for = async |job| seen(world, job).await.waits_for.unwrap_or_default();
         assert!(waits_for(first.job).await.contains(Digest::of(b"release").short()));
         assert!(waits_for(second.job).await.contains("`job-1`"));
-        let queue = |paused| SetQueue { service: "forum".parse().unwrap(), paused };
+        let queue = |paused| pause(&"forum".parse().unwrap(), paused);
         let operator = world.operator().await;
         operator.call(queue(true)).await.unwrap();
         assert!(waits_for(first.job).await.contains("paused"));
         operator.call(queue(false)).await.unwrap();
         let lease = worker.lease(1).await.remove(0);
         assert_eq!(waits_for(first.job).await, "");
-        worker.report(&lease, Outcome::Failed).await.unwrap();
+        worker.report(&lease, Outcome::Again).await;
         assert!(waits_for(first.job).await.contains("next attempt, at 2026-12-01T00:00:01"));
     }
 
@@ -310,7 +316,7 @@ stories! {
         let (ended, waiting) = (job(&ada, 1, None), job(&ada, 2, None));
         put(world, &ended).await;
         let lease = worker.lease(1).await.remove(0);
-        worker.report(&lease, Outcome::Succeeded).await.unwrap();
+        worker.report(&lease, Outcome::Succeeded).await;
         put(world, &waiting).await;
         world.clock.advance(Duration::from_hours(29 * 24));
         put(world, &job(&ada, 3, None)).await;
@@ -323,7 +329,7 @@ stories! {
             asked.is_err_and(|problem| problem.kind == Kind::NotFound)
         };
         until("it is forgotten", gone).await;
-        assert_eq!(seen(world, waiting.job).await.state, JobState::Queued);
+        assert_eq!(seen(world, waiting.job).await.state, JobState::Ready);
     }
 
     async fn what_a_database_made_anew_counts_is_no_repetition(world: &World) {
@@ -345,7 +351,7 @@ stories! {
         put(world, &job(&ada, 1, None)).await;
         let taken = worker.lease(1).await.remove(0);
         world.clock.advance(Duration::from_millis(1_500));
-        worker.report(&taken, Outcome::Succeeded).await.unwrap();
+        worker.report(&taken, Outcome::Succeeded).await;
         let usage = || async {
             let (account, instance) = (ada.account, None);
             let list = ListUsage { account, instance, after: None, limit: None };

@@ -68,11 +68,18 @@ async fn set_up(person: &Person) -> Digest {
     let submit = SubmitSetup { account, instance, key: None, values };
     person.client.call(submit).await.unwrap();
     let jobs = || async {
-        let list = ListInstanceJobs { account, instance, after: None, limit: None };
+        let list = ListInstanceJobs {
+            account,
+            instance,
+            state: None,
+            name: None,
+            after: None,
+            limit: None,
+        };
         person.client.call(list).await.unwrap().items
     };
     let mut jobs = eventually("a job is queued", jobs, |jobs| !jobs.is_empty()).await;
-    jobs.remove(0).release
+    jobs.remove(0).release.unwrap()
 }
 
 /// Without `removeUsers`.

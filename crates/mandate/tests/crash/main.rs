@@ -154,7 +154,14 @@ impl Customer {
         let mine: Vec<&Instance> = mine.collect();
         assert_eq!(mine.len(), 1);
         let instance = mine[0].instance;
-        let list = ListInstanceJobs { account, instance, after: None, limit: None };
+        let list = ListInstanceJobs {
+            account,
+            instance,
+            state: None,
+            name: None,
+            after: None,
+            limit: None,
+        };
         let jobs = client.call(list).await.unwrap().items;
         let succeeded = jobs.iter().filter(|job| job.state == JobState::Succeeded);
         assert_eq!((jobs.len(), succeeded.count()), (2, 2));
