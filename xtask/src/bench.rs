@@ -1,6 +1,8 @@
 //! `./x bench NAME`: programs that measure, built for release, beside a PostgreSQL of
 //! their own.
 
+mod peers;
+
 use std::process::ExitCode;
 
 use clap::ValueEnum;
@@ -19,6 +21,8 @@ pub(crate) struct Options {
 enum Name {
     /// The ground floor: a call inside the house, a request through the gateway, rows per second.
     Ground,
+    /// The queue of jobs, beside those of others: pg-boss, graphile-worker and River.
+    Jobs,
 }
 
 impl Name {
@@ -26,6 +30,7 @@ impl Name {
     const fn program(self) -> (&'static str, &'static str) {
         match self {
             Self::Ground => ("mandate", "ground"),
+            Self::Jobs => ("mandate", "jobs"),
         }
     }
 }
@@ -38,5 +43,8 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let mut command = cargo(&["bench", "--package", package, "--bench", bench]);
     postgres.tell(&mut command);
     let status = process::run(command).await?;
+    if matches!(options.name, Name::Jobs) {
+        peers::run(&postgres).await?;
+    }
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use types::{AccountId, Digest, InstanceId, JobId, Name, NodeId, Page, Timestamp};
 
-use crate::Empty;
+use crate::{Empty, manifest::Manifest};
 
 operations! { "jobs":
     /// Queues jobs of an instance, all of them or none. Each runs a command that the service's
@@ -28,7 +28,7 @@ operations! { "jobs":
     CancelJob PUT "/v1/accounts/{account}/instances/{instance}/jobs/{job}/cancellation" on instance by [customer, operator] -> Job;
     /// Tries a job again that failed, was cancelled or was dropped.
     ReplayJob POST "/v1/accounts/{account}/instances/{instance}/jobs/{job}/replays" on instance by [customer, operator] -> Job;
-    /// Tries jobs of a queue again that failed for good, the oldest first.
+    /// Tries jobs of a queue again that failed for good.
     ReplayJobs POST "/v1/queues/{service}/{class}/replays" on service by [operator] -> Replayed;
     /// Gives a node jobs to do, each under a lease.
     LeaseJobs POST "/v1/nodes/{node}/leases" on node by [agent] -> Leases;
@@ -47,6 +47,9 @@ operations! { "jobs":
     PromoteJobs PUT "/v1/services/{service}" on service by [releases] -> Empty;
     /// Forgets a release that another component has refused.
     DropJobs DELETE "/v1/services/{service}/releases/{release}" on service by [releases] -> Empty;
+    /// Begins to count usage anew, after the database was put back from a backup: billing knows
+    /// more than it remembers. What waits to be told is dropped, for it was told before.
+    BeginUsage POST "/v1/usage" on platform by [operator] -> UsageBegun;
     /// Says of an instance whose it is, and whether its jobs may run.
     PutInstance PUT "/v1/accounts/{account}/instances/{instance}" on instance by [configurator] -> Empty;
 }
@@ -151,19 +154,11 @@ pub struct PutJob {
     pub instance: InstanceId,
     /// Of which service.
     pub service: Name,
-    /// The release whose command is run.
-    pub release: Digest,
-    /// `migrate` or `seed`.
+    /// `migrate` or `seed`, whose command is the current release's.
     pub name: String,
-    /// The command, run in the release's folder with the instance's environment.
-    pub command: Vec<String>,
     /// The job that must have succeeded before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<JobId>,
-    /// For how long it may run before it is stopped.
-    pub timeout_seconds: u32,
-    /// How often it is tried at most.
-    pub attempts_max: u32,
 }
 
 /// How far a job is.
@@ -733,6 +728,30 @@ pub struct JobDefinition {
     pub keep_seconds: u32,
 }
 
+impl PutJobs {
+    /// What a manifest says of its jobs, those of the set-up included.
+    pub fn of(service: Name, release: Digest, manifest: &Manifest) -> Self {
+        let of_setup = |name: &str, command: &Option<Vec<String>>| {
+            let command = command.clone()?;
+            let class = SETUP_CLASS.to_owned();
+            // A migration of a large database takes its time.
+            let timeout_seconds = 900;
+            let definition = JobDefinition::of(command);
+            Some((name.to_owned(), JobDefinition { class, timeout_seconds, ..definition }))
+        };
+        let database = manifest.database.iter();
+        let setup = database.flat_map(|database| {
+            [of_setup("migrate", &database.migrate), of_setup("seed", &database.seed)]
+        });
+        let jobs = manifest.jobs.iter().map(|(name, job)| {
+            let (version, newest) = (job.version, job.version);
+            let definition = JobDefinition::of(job.command.clone());
+            (name.clone(), JobDefinition { version, newest, ..definition })
+        });
+        Self { service, release, jobs: setup.flatten().chain(jobs).collect() }
+    }
+}
+
 impl JobDefinition {
     /// Jobs that run `command`, and for the rest what holds unless a manifest says otherwise.
     pub fn of(command: Vec<String>) -> Self {
@@ -790,6 +809,19 @@ pub struct PutInstance {
     pub service: Name,
     /// Whether its jobs may run.
     pub state: InstanceState,
+}
+
+/// Begins to count usage anew.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BeginUsage {}
+
+/// Usage is counted anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UsageBegun {
+    /// Under which number.
+    pub epoch: u64,
+    /// How many events waited to be told, and are dropped.
+    pub dropped: u64,
 }
 
 /// Whether an instance's jobs may run.

@@ -80,4 +80,5 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .feeds::<Changes>()
         .keeps("instances' databases", reconcile::create)
         .keeps("instances' set-up", reconcile::queue_jobs)
+        .keeps("what jobs know of instances", reconcile::tell_jobs)
 }

@@ -95,7 +95,7 @@ pub(crate) async fn begin(
     let text = serde_json::to_string(values).map_err(|_| Problem::internal())?;
     let settings = write.seal().seal(&Secret::new(text), &settings_context(stored.instance));
     let jobs = planned(write.now(), manifest);
-    store::replace_setup_jobs(write.tx(), stored.instance, &stored.service, &jobs).await?;
+    store::replace_setup_jobs(write.tx(), stored.instance, &jobs).await?;
     let state = if jobs.is_empty() { InstanceState::Open } else { InstanceState::SettingUp };
     let attempt = stored.attempt + 1;
     let stored = Stored { state, settings: Some(settings), problem: None, attempt, ..stored };
@@ -187,26 +187,16 @@ pub(crate) fn settings_context(instance: InstanceId) -> String {
 
 /// The jobs of a set-up, in their order. Their ids say it too.
 fn planned(now: Timestamp, manifest: &Manifest) -> Vec<SetupJob> {
-    let named = ["migrate", "seed"].into_iter().zip(0..).filter_map(|(name, place)| {
-        Some(SetupJob {
-            job: JobId::new(now.plus(Duration::from_millis(place))),
-            name: name.to_owned(),
-            command: command(manifest, name)?.clone(),
-            state: JobState::Ready,
-            output: String::new(),
-        })
+    let Some(database) = &manifest.database else { return Vec::new() };
+    let named = [("migrate", &database.migrate), ("seed", &database.seed)];
+    let named = named.into_iter().filter(|(_, command)| command.is_some());
+    let jobs = named.zip(0..).map(|((name, _), place)| SetupJob {
+        job: JobId::new(now.plus(Duration::from_millis(place))),
+        name: name.to_owned(),
+        state: JobState::Ready,
+        output: String::new(),
     });
-    named.collect()
-}
-
-/// The command of a job of the set-up.
-pub(crate) fn command<'m>(manifest: &'m Manifest, name: &str) -> Option<&'m Vec<String>> {
-    let database = manifest.database.as_ref()?;
-    match name {
-        "migrate" => database.migrate.as_ref(),
-        "seed" => database.seed.as_ref(),
-        _ => None,
-    }
+    jobs.collect()
 }
 
 /// What the instance's service is now.

@@ -1,6 +1,6 @@
 //! Queues and jobs.
 
-use api::jobs::{self, DEFAULT_CLASS, GetJob, ListJobs, ListQueues, SetQueue};
+use api::jobs::{self, BeginUsage, DEFAULT_CLASS, GetJob, ListJobs, ListQueues, SetQueue};
 use clap::{Args, Subcommand};
 use types::{JobId, Name};
 
@@ -92,6 +92,8 @@ enum JobVerb {
         /// Which job
         job: JobId,
     },
+    /// Say that `jobs.db` was put back from a backup, so that what jobs take is billed again
+    Restored,
 }
 
 impl Job {
@@ -112,6 +114,13 @@ impl Job {
                 )
             }
             JobVerb::Show { job } => cx.show(&cx.ask(GetJob { job }).await?, shown),
+            JobVerb::Restored => cx.show(&cx.ask(BeginUsage {}).await?, |begun| {
+                format!(
+                    "Usage is counted anew as epoch {}; {} events that waited are dropped, since \
+                     billing was told them before.",
+                    begun.epoch, begun.dropped
+                )
+            }),
         }
     }
 }

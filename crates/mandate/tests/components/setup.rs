@@ -5,7 +5,7 @@ use std::time::Duration;
 use api::{
     configurator::{GetEnvironment, GetInstance, GetSetup, InstanceState},
     jobs::{
-        DEFAULT_CLASS, GetJob, JobState, LeaseJobs, ListInstanceJobs, Outcome, Report, ReportJobs,
+        GetJob, JobState, LeaseJobs, ListInstanceJobs, Outcome, Report, ReportJobs, SETUP_CLASS,
         SetQueue,
     },
     releases::{Release, ReleasePhase},
@@ -71,6 +71,7 @@ stories! {
         ada.client.call(submit(&ada, instance)).await.unwrap();
         let list = || ListInstanceJobs { account: ada.account, instance, state: None, name: None, after: None, limit: None };
         let jobs = || async { ada.client.call(list()).await.unwrap().items };
+        let old = world.publish("forum", "first").await.digest;
         let queued = eventually("both are queued", jobs, |jobs| jobs.len() == 2).await;
         assert_eq!(
             queued.iter().map(|job| job.name.as_str()).collect::<Vec<_>>(),
@@ -80,7 +81,7 @@ stories! {
         let operator = world.operator().await;
         let queue = |paused| SetQueue {
             paused: Some(paused),
-            ..SetQueue::of("forum".parse().unwrap(), DEFAULT_CLASS)
+            ..SetQueue::of("forum".parse().unwrap(), SETUP_CLASS)
         };
         operator.call(queue(true)).await.unwrap();
         let get = GetSetup { account: ada.account, instance };
@@ -90,9 +91,16 @@ stories! {
         let next = MANIFEST.replace("./migrate", "./migrate-well");
         let release = publish(world, &next).await.digest;
         operator.call(queue(false)).await.unwrap();
-        let moved = || async { jobs().await.iter().all(|job| job.release.as_ref() == Some(&release)) };
-        eventually("the new release is waited for", moved, |moved| *moved).await;
         let (node, client) = world.node("worker").await;
+        let old = LeaseJobs {
+            node,
+            releases: vec![old],
+            holding: Vec::new(),
+            slots: 1,
+            wait_millis: 0,
+        };
+        let leases = client.call(old).await.unwrap().leases;
+        assert!(leases.is_empty(), "the release that is not current sets nothing up");
         for name in ["migrate", "seed"] {
             let lease = LeaseJobs {
                 node,

@@ -1,9 +1,12 @@
 //! The process is killed after each durable step of an order in turn. Started again, it completes
-//! the order once: one instance, one database, one billing cycle, set up once.
+//! the order once: one instance, one database, one billing cycle, set up once. The same is told of
+//! publications and of jobs.
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
+mod jobs;
 mod platform;
 mod releases;
+mod shop;
 
 use std::time::Duration;
 
