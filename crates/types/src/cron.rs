@@ -205,6 +205,13 @@ fn numbers(part: &str, low: u32, high: u32) -> Option<u64> {
 #[serde(try_from = "String", into = "String")]
 pub struct TimeZone(tz::TimeZone);
 
+impl TimeZone {
+    /// The names that there are.
+    pub fn names() -> Vec<String> {
+        tz::db().available().map(|name| name.to_string()).collect()
+    }
+}
+
 impl Default for TimeZone {
     fn default() -> Self {
         Self(tz::TimeZone::UTC)

@@ -135,7 +135,7 @@ fn a_field(low: u32, high: u32) -> impl Strategy<Value = String> {
     prop_oneof![
         3 => Just("*".to_owned()),
         1 => number.clone().prop_map(|n| n.to_string()),
-        1 => (number.clone(), number.clone()).prop_map(|(a, b)| format!("{},{}", a, b)),
+        1 => (number.clone(), number.clone()).prop_map(|(a, b)| format!("{a},{b}")),
         1 => (number.clone(), number).prop_map(|(a, b)| format!("{}-{}", a.min(b), a.max(b))),
         1 => (1..=high).prop_map(|step| format!("*/{step}")),
     ]
