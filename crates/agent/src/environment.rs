@@ -11,7 +11,7 @@ use std::{
 use api::{
     Problem,
     configurator::{Environment, GetEnvironment},
-    identity::IssueServiceToken,
+    identity::{IssueServiceToken, Purpose},
     manifest::{FieldKind, Manifest},
 };
 use http::Uri;
@@ -166,7 +166,9 @@ impl TokenFile {
     }
 
     async fn renew(&mut self, node: &Node) -> Result<(), String> {
-        let operation = IssueServiceToken { node: node.id, service: self.service.clone() };
+        let (node_id, service) = (node.id, self.service.clone());
+        let purpose = Purpose::Tenancy;
+        let operation = IssueServiceToken { node: node_id, service, purpose };
         let issued = node.client.call(operation).await;
         let issued = issued.map_err(|problem| format!("its token cannot be had: {problem}"))?;
         let written = write_private(&self.path, issued.token.reveal());

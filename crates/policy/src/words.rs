@@ -56,6 +56,7 @@ pub(crate) fn principal(principal: &Principal) -> EntityUid {
         Principal::User(id) => uid(&TYPES.user, &id.to_string()),
         Principal::Service(name) => service(name.as_str()),
         Principal::Node(id) => uid(&TYPES.node, &id.to_string()),
+        Principal::Instance(account, id) => resource(&Resource::Instance(*account, *id)),
     }
 }
 
@@ -90,6 +91,7 @@ pub(crate) fn as_resource(principal: &Principal) -> Option<Resource> {
         Principal::Visitor | Principal::User(_) => None,
         Principal::Service(name) => Some(Resource::Service(name.clone())),
         Principal::Node(id) => Some(Resource::Node(*id)),
+        Principal::Instance(account, id) => Some(Resource::Instance(*account, *id)),
     }
 }
 
@@ -103,6 +105,7 @@ pub(crate) fn short_principal(principal: &Principal) -> String {
     match principal {
         Principal::User(id) => id.to_string(),
         Principal::Node(id) => id.to_string(),
+        Principal::Instance(_, id) => id.to_string(),
         Principal::Visitor | Principal::Service(_) => principal.to_string(),
     }
 }
