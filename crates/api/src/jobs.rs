@@ -5,27 +5,30 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use types::{AccountId, Digest, InstanceId, JobId, Name, NodeId, Page, Timestamp};
+use types::{AccountId, Cron, Digest, InstanceId, JobId, Name, NodeId, Page, TimeZone, Timestamp};
 
-use crate::{Empty, manifest::Manifest};
+use crate::{
+    Empty,
+    manifest::{JobCommand, Manifest, Missed},
+};
 
 operations! { "jobs":
     /// Queues jobs of an instance, all of them or none. Each runs a command that the service's
     /// manifest names.
-    EnqueueJobs POST "/v1/accounts/{account}/instances/{instance}/jobs" on instance by [customer, operator] -> Enqueued;
+    EnqueueJobs POST "/v1/accounts/{account}/instances/{instance}/jobs" on instance by [customer, operator, instance] -> Enqueued;
     /// Queues a job of an instance's set-up, once however often it is put.
     PutJob PUT "/v1/jobs/{job}" on platform by [configurator] -> Job;
     /// Shows a job of any instance.
     GetJob GET "/v1/jobs/{job}" on platform by [configurator, operator] -> Job;
     /// Shows a job of an instance.
-    GetInstanceJob GET "/v1/accounts/{account}/instances/{instance}/jobs/{job}" on instance by [customer, operator] -> Job;
+    GetInstanceJob GET "/v1/accounts/{account}/instances/{instance}/jobs/{job}" on instance by [customer, operator, instance] -> Job;
     /// Lists the jobs of an instance, newest first.
-    ListInstanceJobs GET "/v1/accounts/{account}/instances/{instance}/jobs" on instance by [customer, operator] -> Page<Job>;
+    ListInstanceJobs GET "/v1/accounts/{account}/instances/{instance}/jobs" on instance by [customer, operator, instance] -> Page<Job>;
     /// Lists jobs, newest first.
     ListJobs GET "/v1/jobs" on platform by [operator] -> Page<Job>;
     /// Takes a job back. One that runs is stopped by its node, and ends as cancelled unless it ends
     /// by itself before that.
-    CancelJob PUT "/v1/accounts/{account}/instances/{instance}/jobs/{job}/cancellation" on instance by [customer, operator] -> Job;
+    CancelJob PUT "/v1/accounts/{account}/instances/{instance}/jobs/{job}/cancellation" on instance by [customer, operator, instance] -> Job;
     /// Tries a job again that failed, was cancelled or was dropped.
     ReplayJob POST "/v1/accounts/{account}/instances/{instance}/jobs/{job}/replays" on instance by [customer, operator] -> Job;
     /// Tries jobs of a queue again that failed for good.
@@ -726,6 +729,22 @@ pub struct JobDefinition {
     pub concurrency_per_instance: Option<u32>,
     /// For how long one that has ended is kept, with what it printed and came to.
     pub keep_seconds: u32,
+    /// When one is queued for each instance by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Schedule>,
+}
+
+/// When a job is queued by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Schedule {
+    /// The five fields of cron.
+    pub cron: Cron,
+    /// By whose clocks.
+    pub time_zone: TimeZone,
+    /// What becomes of a run whose time has passed.
+    pub missed: Missed,
+    /// Instances' runs begin within so long, each always at the same moment of it.
+    pub spread_seconds: u32,
 }
 
 impl PutJobs {
@@ -743,11 +762,8 @@ impl PutJobs {
         let setup = database.flat_map(|database| {
             [of_setup("migrate", &database.migrate), of_setup("seed", &database.seed)]
         });
-        let jobs = manifest.jobs.iter().map(|(name, job)| {
-            let (version, newest) = (job.version, job.version);
-            let definition = JobDefinition::of(job.command.clone());
-            (name.clone(), JobDefinition { version, newest, ..definition })
-        });
+        let jobs = manifest.jobs.iter();
+        let jobs = jobs.map(|(name, job)| (name.clone(), JobDefinition::of_manifest(job)));
         Self { service, release, jobs: setup.flatten().chain(jobs).collect() }
     }
 }
@@ -769,6 +785,34 @@ impl JobDefinition {
             concurrency: None,
             concurrency_per_instance: None,
             keep_seconds: 30 * 86_400,
+            schedule: None,
+        }
+    }
+
+    /// What a manifest says of a job.
+    pub fn of_manifest(job: &JobCommand) -> Self {
+        let (oldest, newest) = job.versions().ends();
+        let schedule = job.schedule.clone().map(|cron| Schedule {
+            cron,
+            time_zone: job.time_zone.clone(),
+            missed: job.missed,
+            spread_seconds: job.spread_seconds,
+        });
+        Self {
+            command: job.command.clone(),
+            version: job.version,
+            oldest,
+            newest,
+            upgrade: job.upgrade.clone(),
+            class: job.class.clone(),
+            priority: job.priority,
+            attempts: job.attempts,
+            backoff_seconds: job.backoff_seconds,
+            timeout_seconds: job.timeout_seconds,
+            concurrency: job.concurrency.total,
+            concurrency_per_instance: job.concurrency.instance,
+            keep_seconds: job.keep_seconds,
+            schedule,
         }
     }
 

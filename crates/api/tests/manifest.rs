@@ -122,7 +122,7 @@ version = 3
 accepts = "2-3"
 upgrade = ["./forum", "upgrade-payload"]
 class = "slow"
-priority = 7
+priority = -7
 attempts = 5
 timeout = "2h"
 backoff = "30s"
@@ -141,7 +141,7 @@ fn a_job_is_read_with_all_that_it_may_say_and_with_nothing_but_its_command() {
     let digest = &forum.jobs["digest"];
     assert_eq!(digest.versions().ends(), (2, 3));
     assert!(digest.upgrade.is_some());
-    assert_eq!((digest.class.as_str(), digest.priority, digest.attempts), ("slow", 7, 5));
+    assert_eq!((digest.class.as_str(), digest.priority, digest.attempts), ("slow", -7, 5));
     let seconds = (digest.timeout_seconds, digest.backoff_seconds, digest.keep_seconds);
     assert_eq!(seconds, (7_200, 30, 90 * 86_400));
     assert_eq!((digest.concurrency.instance, digest.concurrency.total), (Some(1), Some(10)));

@@ -1,10 +1,17 @@
 //! What workers can run: the tables `[jobs.<name>]`.
 
-use std::{fmt, ops::RangeInclusive, str::FromStr, time::Duration};
+use std::{
+    fmt::{self, Display},
+    ops::RangeInclusive,
+    str::FromStr,
+    time::Duration,
+};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use types::{Cron, TimeZone};
+
+use crate::jobs::{DEFAULT_CLASS, SETUP_CLASS};
 
 use super::{
     faults::suggestion,
@@ -12,7 +19,8 @@ use super::{
     values,
 };
 
-const VERSION_MAX: u64 = 1_000_000;
+const VERSION_MAX: u32 = 1_000_000;
+const PRIORITY_MAX: i32 = 1_000;
 const DAY: Duration = Duration::from_hours(24);
 
 /// What a worker can run.
@@ -31,9 +39,9 @@ pub struct JobCommand {
     /// Which of the service's queues it waits in.
     #[serde(default = "default_class")]
     pub class: String,
-    /// What comes first among an instance's jobs: the higher, from 0 to 9.
-    #[serde(default = "default_priority")]
-    pub priority: u8,
+    /// Of an instance's jobs the one with the highest priority comes first, -1,000 to 1,000.
+    #[serde(default)]
+    pub priority: i32,
     /// How often it is tried.
     #[serde(default = "default_attempts")]
     pub attempts: u32,
@@ -63,18 +71,11 @@ pub struct JobCommand {
     pub spread_seconds: u32,
 }
 
-/// The class of a job that names none.
-pub const DEFAULT_CLASS: &str = "default";
-
 /// The name of a job that is a one-off command.
 pub const RUN: &str = "run";
 
 fn default_class() -> String {
     DEFAULT_CLASS.to_owned()
-}
-
-const fn default_priority() -> u8 {
-    5
 }
 
 const fn default_attempts() -> u32 {
@@ -90,7 +91,7 @@ const fn default_backoff() -> u32 {
 }
 
 const fn default_keep() -> u32 {
-    7 * 86_400
+    30 * 86_400
 }
 
 impl JobCommand {
@@ -131,7 +132,7 @@ impl FromStr for Versions {
         let number = |text: &str| {
             let plain = text.bytes().all(|byte| byte.is_ascii_digit());
             let number = text.parse::<u32>().ok().filter(|_| plain);
-            number.filter(|number| (1..=VERSION_MAX).contains(&u64::from(*number)))
+            number.filter(|number| (1..=VERSION_MAX).contains(number))
         };
         let (from, to) = text.split_once('-').unwrap_or((text, text));
         match (number(from), number(to)) {
@@ -221,7 +222,7 @@ pub(super) fn job(name: &str, table: &Table<'_>) -> Option<JobCommand> {
     let accepts = table.get("accepts").and_then(|node| accepts(&node, version));
     let upgrade = table.get("upgrade").and_then(|node| upgrade(&node, version, accepts));
     let class = table.get("class").map_or_else(|| Some(default_class()), |node| class(&node));
-    let priority = number(table, "priority", 0..=9, default_priority());
+    let priority = number(table, "priority", -PRIORITY_MAX..=PRIORITY_MAX, 0);
     let attempts = number(table, "attempts", 1..=100, default_attempts());
     let second = Duration::from_secs(1);
     let timeout = duration(table, "timeout", second..=DAY, default_timeout());
@@ -265,14 +266,11 @@ pub(super) fn is_reserved(name: &str) -> bool {
     matches!(name, "migrate" | "seed" | RUN)
 }
 
-fn number<T: TryFrom<u64>>(
-    table: &Table<'_>,
-    key: &str,
-    range: RangeInclusive<u64>,
-    otherwise: T,
-) -> Option<T> {
-    let Some(node) = table.get(key) else { return Some(otherwise) };
-    node.number(range).and_then(|number| T::try_from(number).ok())
+fn number<T>(table: &Table<'_>, key: &str, range: RangeInclusive<T>, otherwise: T) -> Option<T>
+where
+    T: TryFrom<i128> + PartialOrd + Display,
+{
+    table.get(key).map_or(Some(otherwise), |node| node.number(range))
 }
 
 fn duration(
@@ -317,6 +315,9 @@ fn upgrade(
 
 fn class(node: &Node<'_>) -> Option<String> {
     let text = node.text()?;
+    if text == SETUP_CLASS {
+        return node.fail(format!("`{text}` is the queue of set-ups"), "choose another name");
+    }
     if (NAMES.holds)(text) { Some(text.to_owned()) } else { node.fail("is not a name", NAMES.mend) }
 }
 
