@@ -15,13 +15,13 @@ use crate::{
 operations! { "jobs":
     /// Queues jobs of an instance, all of them or none. Each runs a command that the service's
     /// manifest names.
-    EnqueueJobs POST "/v1/accounts/{account}/instances/{instance}/jobs" on instance by [customer, operator, instance] -> Enqueued;
+    EnqueueJobs POST "/v1/accounts/{account}/instances/{instance}/jobs" on instance by [customer, operator, instance, gateway] -> Enqueued;
     /// Queues a job of an instance's set-up, once however often it is put.
     PutJob PUT "/v1/jobs/{job}" on platform by [configurator] -> Job;
     /// Shows a job of any instance.
     GetJob GET "/v1/jobs/{job}" on platform by [configurator, operator] -> Job;
     /// Shows a job of an instance.
-    GetInstanceJob GET "/v1/accounts/{account}/instances/{instance}/jobs/{job}" on instance by [customer, operator, instance] -> Job;
+    GetInstanceJob GET "/v1/accounts/{account}/instances/{instance}/jobs/{job}" on instance by [customer, operator, instance, gateway] -> Job;
     /// Lists the jobs of an instance, newest first.
     ListInstanceJobs GET "/v1/accounts/{account}/instances/{instance}/jobs" on instance by [customer, operator, instance] -> Page<Job>;
     /// Lists jobs, newest first.
