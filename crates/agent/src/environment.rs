@@ -93,9 +93,10 @@ pub(crate) async fn of_instance(
     manifest: &Manifest,
 ) -> Result<(Variables, Vec<Secret>), Problem> {
     let operation = GetEnvironment { node: node.id, instance };
-    let Environment { mut variables, .. } = node.client.call(operation).await?;
+    let Environment { account, mut variables } = node.client.call(operation).await?;
     variables.retain(|name, _| is_name(name));
     let secrets = secrets(&variables, manifest);
+    variables.extend(node.tokens.variables(node, (account, instance)).await);
     Ok((variables, secrets))
 }
 

@@ -10,7 +10,7 @@ use api::{
     Kind, Problem, Transport, TransportError,
     configurator::{Environment, GetEnvironment},
     http::{Sending, decode, token},
-    identity::{IssueServiceToken, IssuedToken, JoinNode, Joined},
+    identity::{IssueInstanceToken, IssueServiceToken, IssuedToken, JoinNode, Joined},
     jobs::{Lease, LeaseJobs, Leases, Outcome, Report, ReportJobs, Reported, Reports, Verdict},
     releases::{Desired, Heartbeat, ReleaseState, ReplicaReport, ReplicaState},
 };
@@ -167,6 +167,11 @@ impl Platform {
                 let fields = [("node", *node), ("service", *service)];
                 json(&self.issue(&decode(&fields, None, body)?))
             }
+            ["identity", "v1", "nodes", node, "instances", instance, "tokens"] => {
+                let fields = [("node", *node), ("instance", *instance)];
+                let op: IssueInstanceToken = decode(&fields, None, body)?;
+                json(&self.token_for(&op.instance))
+            }
             ["releases", "v1", "nodes", node] => {
                 json(&self.heartbeat(decode(&[("node", node)], None, body)?).await)
             }
@@ -222,12 +227,16 @@ impl Platform {
     }
 
     fn issue(&self, op: &IssueServiceToken) -> IssuedToken {
+        self.token_for(&op.service)
+    }
+
+    fn token_for(&self, whom: &impl std::fmt::Display) -> IssuedToken {
         let count = self.change(|state| {
             state.tokens += 1;
             state.tokens
         });
         let expires = types::Clock::now(&SystemClock).plus(Duration::from_hours(1));
-        IssuedToken { token: Secret::new(format!("{}-{count}", op.service)), expires }
+        IssuedToken { token: Secret::new(format!("{whom}-{count}")), expires }
     }
 
     async fn heartbeat(&self, op: Heartbeat) -> Desired {
