@@ -280,7 +280,7 @@ fn duration(
     otherwise: u32,
 ) -> Option<u32> {
     let Some(node) = table.get(key) else { return Some(otherwise) };
-    values::duration(&node, &range).and_then(|duration| u32::try_from(duration.as_secs()).ok())
+    values::duration_of(&node, &range).and_then(|duration| u32::try_from(duration.as_secs()).ok())
 }
 
 fn accepts(node: &Node<'_>, version: Option<u32>) -> Option<Versions> {

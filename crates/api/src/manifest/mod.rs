@@ -26,6 +26,7 @@ pub use faults::{Fault, Faults};
 pub use jobs::{Concurrency, JobCommand, Missed, RUN, Versions, VersionsError};
 pub use path::normalise;
 pub use pattern::{Pattern, PatternError, Status};
+pub use values::duration;
 pub(crate) use values::title_of;
 
 /// What a service is, and how to run it.

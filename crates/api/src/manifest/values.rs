@@ -46,15 +46,9 @@ pub(super) fn memory(node: &Node<'_>) -> Option<u64> {
 }
 
 /// A time written as `90s`, `10m`, `2h` or `7d`.
-pub(super) fn duration(node: &Node<'_>, range: &RangeInclusive<Duration>) -> Option<Duration> {
+pub(super) fn duration_of(node: &Node<'_>, range: &RangeInclusive<Duration>) -> Option<Duration> {
     let text = node.text()?;
-    let found = UNITS.iter().find_map(|(unit, seconds)| {
-        let number = text.strip_suffix(unit)?;
-        let plain = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-        let number = number.parse::<u64>().ok().filter(|_| plain)?;
-        number.checked_mul(*seconds).map(Duration::from_secs)
-    });
-    match found {
+    match duration(text) {
         Some(duration) if range.contains(&duration) => Some(duration),
         _ => node.fail(
             format!("`{}` is not a time that can stand here", shown(text)),
@@ -65,6 +59,16 @@ pub(super) fn duration(node: &Node<'_>, range: &RangeInclusive<Duration>) -> Opt
             ),
         ),
     }
+}
+
+/// The time that `90s`, `10m`, `2h` or `7d` is.
+pub fn duration(text: &str) -> Option<Duration> {
+    UNITS.iter().find_map(|(unit, seconds)| {
+        let number = text.strip_suffix(unit)?;
+        let plain = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        let number = number.parse::<u64>().ok().filter(|_| plain)?;
+        number.checked_mul(*seconds).map(Duration::from_secs)
+    })
 }
 
 const UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];

@@ -91,6 +91,11 @@ impl Failure {
         self.status == status::UNAVAILABLE
     }
 
+    /// Whether whoever asks may not, or has not said who they are.
+    pub(crate) const fn is_refused(&self) -> bool {
+        self.status == status::REFUSED
+    }
+
     /// Whether what was asked about is not there.
     pub(crate) const fn is_not_found(&self) -> bool {
         self.status == status::NOT_FOUND
