@@ -11,6 +11,7 @@ use crate::{
     Error, State as Memory,
     fates::{Settled, settle},
     model::{Fate, State},
+    schedules::follow_instance,
     store,
 };
 
@@ -28,6 +29,7 @@ pub(crate) async fn put_instance(cx: &mut Write<Memory>, op: PutInstance) -> Res
     };
     store::put_instance(cx.tx(), &op, state).await?;
     store::set_closed(cx.tx(), op.instance, op.state != InstanceState::Open).await?;
+    follow_instance(cx, &op).await?;
     Ok(Empty {})
 }
 

@@ -22,6 +22,7 @@ mod model;
 mod queues;
 mod releases;
 mod reports;
+mod schedules;
 mod show;
 mod store;
 mod usage;
@@ -58,6 +59,7 @@ const MIGRATIONS: &[db::Migration] = &[
     },
     chassis::PROPOSALS,
     db::Migration { name: "jobs_lanes", sql: include_str!("../migrations/0003_lanes.sql") },
+    db::Migration { name: "jobs_schedules", sql: include_str!("../migrations/0010_schedules.sql") },
 ];
 
 /// The component.
@@ -85,6 +87,7 @@ pub fn component() -> Component<impl Send + Sync + 'static> {
         .writes::<BeginUsage>(usage::begin_usage)
         .keeps("leases", reports::expire)
         .keeps("jobs that are due", due::wait_for_due)
+        .keeps("jobs that recur", schedules::queue_due)
         .keeps("jobs that are held", due::release_held)
         .keeps("jobs that are stranded", workers::look_for_stranded)
         .keeps("jobs of instances that have ended", instances::drop_jobs)

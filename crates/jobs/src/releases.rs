@@ -14,6 +14,7 @@ use types::{Digest, Name};
 
 use crate::{
     Error, State,
+    schedules::follow_release,
     store::{self, Definitions},
 };
 
@@ -61,6 +62,7 @@ pub(crate) async fn promote_jobs(cx: &mut Write<State>, op: PromoteJobs) -> Resu
     }
     let most = jobs.iter().map(|(name, job)| (name.clone(), job.concurrency_per_instance));
     store::set_most(cx.tx(), &service, &most.collect()).await?;
+    follow_release(cx, &service, &jobs).await?;
     Ok(Empty {})
 }
 

@@ -160,7 +160,7 @@ mod tests {
         fn what_was_cancelled_is_not_tried_again(outcome in outcome(), made in 1_u32..5) {
             let attempt = Attempt { cancelled: true, ..attempt(made, 9, 0) };
             let fate = after(outcome, None, &attempt, NOW);
-            prop_assert!(!matches!(fate, Fate::Again { .. }));
+            prop_assert!(!matches!(fate, Fate::Again { .. }), "it is tried again");
         }
     }
 }

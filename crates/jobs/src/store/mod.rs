@@ -6,6 +6,7 @@ mod keys;
 mod lanes;
 mod queues;
 mod releases;
+mod schedules;
 mod show;
 mod usage;
 
@@ -15,6 +16,7 @@ pub(crate) use keys::*;
 pub(crate) use lanes::*;
 pub(crate) use queues::*;
 pub(crate) use releases::*;
+pub(crate) use schedules::*;
 pub(crate) use show::*;
 pub(crate) use usage::*;
 

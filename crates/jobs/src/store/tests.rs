@@ -69,3 +69,12 @@ async fn what_is_parked_is_found_by_its_lane_and_what_is_old_by_its_age() {
         uses(&database, asked, &["job_forget"], "job").await;
     }
 }
+
+#[tokio::test]
+async fn what_recurs_is_looked_at_when_it_is_due_and_not_before() {
+    for database in databases("jobs_recur").await {
+        let due = db::query(SCHEDULES_DUE).bind(Timestamp::from_micros(1)).bind(5_u32);
+        uses(&database, due, &["schedule_due"], "schedule").await;
+        uses(&database, db::query(SCHEDULE_NEXT), &["schedule_due"], "schedule").await;
+    }
+}
