@@ -5,6 +5,7 @@ mod batches;
 mod history;
 mod leases;
 mod queues;
+mod schedules;
 mod turns;
 mod versions;
 
