@@ -1,6 +1,8 @@
 //! `./x bench NAME`: programs that measure, built for release, beside a PostgreSQL of
 //! their own.
 
+mod peers;
+
 use std::process::ExitCode;
 
 use clap::ValueEnum;
@@ -23,14 +25,18 @@ enum Name {
     Heartbeats,
     /// What others notice of two hundred wrong sign-ins at once.
     SignIn,
+    /// The queue of jobs, beside those of others: pg-boss, graphile-worker and River.
+    Jobs,
 }
 
 impl Name {
-    const fn word(self) -> &'static str {
+    /// The program that measures, and what it is told.
+    const fn program(self) -> (&'static str, &'static [&'static str]) {
         match self {
-            Self::Ground => "ground",
-            Self::Heartbeats => "heartbeats",
-            Self::SignIn => "sign-in",
+            Self::Ground => ("ground", &["ground"]),
+            Self::Heartbeats => ("ground", &["heartbeats"]),
+            Self::SignIn => ("ground", &["sign-in"]),
+            Self::Jobs => ("jobs", &[]),
         }
     }
 }
@@ -39,9 +45,13 @@ impl Name {
 pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     machine::ensure(&[&machine::COMPILER, &machine::POSTGRES]).await?;
     let postgres = Postgres::start().await?;
-    let name = options.name.word();
-    let mut command = cargo(&["bench", "--package", "mandate", "--bench", "ground", "--", name]);
+    let (program, told) = options.name.program();
+    let mut command = cargo(&["bench", "--package", "mandate", "--bench", program, "--"]);
+    command.args(told);
     postgres.tell(&mut command);
     let status = process::run(command).await?;
+    if matches!(options.name, Name::Jobs) {
+        peers::run(&postgres).await?;
+    }
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -39,6 +39,7 @@ async fn words(cx: &Call<State>, op: &CheckPermission) -> Result<Words, Error> {
         Principal::Visitor => "a visitor".to_owned(),
         Principal::Service(name) => format!("the service `{name}`"),
         Principal::Node(node) => format!("the node `{node}`"),
+        Principal::Instance(_, instance) => format!("the processes of `{instance}`"),
     };
     let act = match store::title(cx.db(), &op.permission).await? {
         Some(title) => begun_small(&title),

@@ -31,7 +31,7 @@ pub(crate) async fn check_principal(
             let known = store::knows_service(cx.db(), name).await?;
             if known { Ok(()) } else { Err(Error::Nobody(principal.clone())) }
         }
-        Principal::Visitor | Principal::Node(_) => Err(refused()),
+        Principal::Visitor | Principal::Node(_) | Principal::Instance(..) => Err(refused()),
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 use api::{
     Problem,
     configurator::{Environment, GetEnvironment},
-    identity::IssueServiceToken,
+    identity::{IssueServiceToken, Purpose},
     manifest::{FieldKind, Manifest},
 };
 use http::Uri;
@@ -93,9 +93,10 @@ pub(crate) async fn of_instance(
     manifest: &Manifest,
 ) -> Result<(Variables, Vec<Secret>), Problem> {
     let operation = GetEnvironment { node: node.id, instance };
-    let Environment { mut variables, .. } = node.client.call(operation).await?;
+    let Environment { account, mut variables } = node.client.call(operation).await?;
     variables.retain(|name, _| is_name(name));
     let secrets = secrets(&variables, manifest);
+    variables.extend(node.tokens.variables(node, (account, instance)).await);
     Ok((variables, secrets))
 }
 
@@ -166,7 +167,9 @@ impl TokenFile {
     }
 
     async fn renew(&mut self, node: &Node) -> Result<(), String> {
-        let operation = IssueServiceToken { node: node.id, service: self.service.clone() };
+        let (node_id, service) = (node.id, self.service.clone());
+        let purpose = Purpose::Tenancy;
+        let operation = IssueServiceToken { node: node_id, service, purpose };
         let issued = node.client.call(operation).await;
         let issued = issued.map_err(|problem| format!("its token cannot be had: {problem}"))?;
         let written = write_private(&self.path, issued.token.reveal());

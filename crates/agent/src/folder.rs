@@ -10,7 +10,7 @@ use std::{
 };
 
 use rustix::fs::FlockOperation;
-use types::{Digest, InstanceId, JobId, Name, ReplicaId};
+use types::{AccountId, Digest, InstanceId, JobId, Name, ReplicaId};
 
 use crate::Error;
 
@@ -37,7 +37,14 @@ impl Folder {
             Err(cause) => return Err(Error::folder(&path)(cause.into())),
         }
         let folder = Self { root, _lock: lock };
-        for part in [folder.processes(), folder.ports(), folder.releases(), folder.current()] {
+        let parts = [
+            folder.processes(),
+            folder.ports(),
+            folder.releases(),
+            folder.current(),
+            folder.tokens(),
+        ];
+        for part in parts {
             private_folder(&part).map_err(Error::folder(&part))?;
         }
         Ok(folder)
@@ -105,6 +112,16 @@ impl Folder {
     /// What is an instance's own, and stays whichever process of it runs.
     pub(crate) fn instance(&self, instance: InstanceId) -> PathBuf {
         self.root.join("instances").join(instance.to_string())
+    }
+
+    /// The tokens of instances.
+    pub(crate) fn tokens(&self) -> PathBuf {
+        self.root.join("tokens")
+    }
+
+    /// The token with which an instance's processes ask for jobs.
+    pub(crate) fn token(&self, account: AccountId, instance: InstanceId) -> PathBuf {
+        self.tokens().join(format!("{account}-{instance}"))
     }
 
     /// What is a replica's own.

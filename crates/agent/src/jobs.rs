@@ -7,7 +7,7 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use api::{
     Kind, Problem,
-    jobs::{Lease, LeaseJobs, Outcome, ReportJob},
+    jobs::{Lease, LeaseJobs, Outcome, Report, ReportJobs, Verdict},
     manifest::Manifest,
 };
 use tokio::{sync::watch, task::JoinSet, time::Instant};
@@ -67,7 +67,7 @@ impl Worker {
                 leases = answer(asking.as_mut()) => {
                     asking = None;
                     for lease in leases.into_iter().take(self.slots - running.len()) {
-                        holding.push(lease.job.job);
+                        holding.push(lease.job);
                         running.spawn(self.clone().carry_out(lease, stopping.clone()));
                     }
                 }
@@ -113,8 +113,8 @@ impl Worker {
 
     /// Answers which job it was.
     async fn carry_out(self, lease: Lease, mut stopping: watch::Receiver<bool>) -> Option<JobId> {
-        let (job, name) = (lease.job.job, &lease.job.name);
-        tracing::info!(%job, name, attempt = lease.job.attempts, "a job begins");
+        let (job, name) = (lease.job, &lease.name);
+        tracing::info!(%job, name, attempt = lease.attempt, "a job begins");
         let done = self.run(&lease, &mut stopping).await;
         let Some((outcome, output)) = done else {
             tracing::warn!(%job, name, "the job's lease is lost; it was stopped");
@@ -126,9 +126,9 @@ impl Worker {
     }
 
     async fn run(&self, lease: &Lease, stopping: &mut watch::Receiver<bool>) -> Done {
-        let failed = |output: &Output, why: &str| Some((Outcome::Failed, output.tail_with(why)));
+        let failed = |output: &Output, why: &str| Some((Outcome::Again, output.tail_with(why)));
         let mut output = Output::default();
-        let scratch = match Scratch::new(self.node.folder.job(lease.job.job, lease.token)) {
+        let scratch = match Scratch::new(self.node.folder.job(lease.job, lease.token)) {
             Ok(scratch) => scratch,
             Err(cause) => return failed(&output, &format!("the node cannot store files: {cause}")),
         };
@@ -162,12 +162,12 @@ impl Worker {
         scratch: &Scratch,
         output: &mut Output,
     ) -> Result<(Process, Arc<Ready>), String> {
-        let ready = self.releases.ready(&lease.job.release);
+        let ready = self.releases.ready(&lease.release);
         let ready = ready.ok_or("the release is not ready on this node any more")?;
         if !is_command_of(&ready.manifest, &lease.command) {
             return Err("the release's manifest has no such command: nothing else is run".into());
         }
-        let instance = lease.job.instance;
+        let instance = lease.instance;
         let of_instance = environment::of_instance(&self.node, instance, &ready.manifest).await;
         let (mut variables, secrets) =
             of_instance.map_err(|problem| format!("the environment cannot be had: {problem}"))?;
@@ -218,7 +218,7 @@ impl Worker {
             let mut pauses = self.node.pace.asking_pauses();
             while let Err(problem) = self.report(lease, outcome, output.clone()).await {
                 if is_final(&problem) {
-                    tracing::warn!(job = %lease.job.job, %problem, "nobody hears how a job ended");
+                    tracing::warn!(job = %lease.job, %problem, "nobody hears how a job ended");
                     return;
                 }
                 tokio::time::sleep(pauses.take()).await;
@@ -236,9 +236,15 @@ impl Worker {
     }
 
     async fn report(&self, lease: &Lease, outcome: Outcome, output: String) -> Result<(), Problem> {
-        let (job, token) = (lease.job.job, lease.token);
-        let operation = ReportJob { node: self.node.id, job, token, outcome, output };
-        self.node.client.call(operation).await.map(drop)
+        let (job, token) = (lease.job, lease.token);
+        let (progress, result, problem) = (None, None, None);
+        let report = Report { job, token, outcome, output, progress, result, problem };
+        let operation = ReportJobs { node: self.node.id, reports: vec![report] };
+        let reports = self.node.client.call(operation).await?.reports;
+        if reports.iter().all(|reported| reported.verdict == Verdict::Kept) {
+            return Ok(());
+        }
+        Err(Problem::conflict("lease_lost", "the job is not this node's any more"))
     }
 }
 

@@ -38,6 +38,7 @@ mod processes;
 mod releases;
 mod replicas;
 mod supervise;
+mod tokens;
 mod unpack;
 
 #[cfg(test)]
@@ -58,6 +59,7 @@ use jobs::Worker;
 use pause::Pace;
 use ports::Ports;
 use processes::Processes;
+use tokens::Tokens;
 
 /// What an agent must be told.
 pub struct Config {
@@ -98,6 +100,7 @@ pub(crate) struct Node {
     pub(crate) folder: Folder,
     pub(crate) platform_url: String,
     pub(crate) ports: Ports,
+    pub(crate) tokens: Tokens,
     pub(crate) surveys: Surveys,
     pub(crate) pace: Pace,
     pub(crate) changes: Changes,
@@ -137,6 +140,7 @@ async fn run_at(
         folder,
         platform_url: config.platform_url,
         ports,
+        tokens: Tokens::default(),
         surveys: Surveys::default(),
         pace,
         changes: Changes::default(),
@@ -148,7 +152,13 @@ async fn run_at(
         shutdown.await;
         stop.send_replace(true);
     };
-    tokio::join!(until_then, node::keep(&node, host, stopping.clone()), worker.work(stopping));
+    let working = async {
+        tokio::join!(until_then, node::keep(&node, host, stopping.clone()), worker.work(stopping));
+    };
+    tokio::select! {
+        () = working => {}
+        () = node.tokens.keep(&node) => {}
+    }
     Ok(())
 }
 

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{
-    AccountId, Digest, Host, Name, NodeId, Principal, Secret, SessionId, Timestamp, UserId,
+    AccountId, Digest, Host, InstanceId, Name, NodeId, Principal, Secret, SessionId,
+    Timestamp, UserId,
 };
 
 use crate::{Empty, feed};
@@ -54,6 +55,9 @@ operations! { "identity":
     RemoveNode DELETE "/v1/nodes/{node}" on node by [operator] -> Empty;
     /// Gives a node a token for a published service that it runs.
     IssueServiceToken POST "/v1/nodes/{node}/services/{service}/tokens" on node by [agent] -> IssuedToken;
+    /// Gives a node a token for the processes of an instance that it runs, with which they ask for
+    /// jobs of that instance.
+    IssueInstanceToken POST "/v1/nodes/{node}/instances/{instance}/tokens" on node by [agent] -> IssuedToken;
     /// Asks for the changes after a revision, and acknowledges it.
     FollowChanges PUT "/v1/followers/{follower}" on platform by [platform] -> feed::Changes;
     /// Reads everything that the feed carries.
@@ -321,6 +325,31 @@ pub struct IssueServiceToken {
     pub node: NodeId,
     /// The service.
     pub service: Name,
+    /// What it is for.
+    #[serde(default)]
+    pub purpose: Purpose,
+}
+
+/// What a service's token is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Finding out whose host it is.
+    #[default]
+    Tenancy,
+    /// Asking for jobs.
+    Jobs,
+}
+
+/// Asks for a token for an instance's processes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct IssueInstanceToken {
+    /// The node that runs them.
+    pub node: NodeId,
+    /// Whose instance it is.
+    pub account: AccountId,
+    /// Which instance.
+    pub instance: InstanceId,
 }
 
 /// A token.

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::manifest::{Access, Count, Engine, FieldKind, Level, Manifest, Tenancy, normalise};
+use api::manifest::{
+    Access, Count, Engine, FieldKind, JobCommand, Level, Manifest, Missed, Tenancy, normalise,
+};
 use proptest::prelude::*;
 
 const FORUM: &str = r#"
@@ -112,6 +114,48 @@ fn a_manifest_is_read_whole() {
     assert_eq!((forum.sizes["small"].cpu, forum.sizes["small"].memory), (500, 268_435_456));
     assert_eq!((forum.sizes["large"].cpu, forum.sizes["large"].memory), (2_000, 1_073_741_824));
     assert_eq!((forum.jobs["digest"].version, forum.has_jobs()), (2, true));
+}
+
+/// What a job may say beside its command.
+const JOB: &str = r#"
+version = 3
+accepts = "2-3"
+upgrade = ["./forum", "upgrade-payload"]
+class = "slow"
+priority = -7
+attempts = 5
+timeout = "2h"
+backoff = "30s"
+keep = "90d"
+concurrency = { instance = 1, total = 10 }
+time_zone = "Europe/Berlin"
+missed = "all"
+spread = "10m"
+"#;
+
+#[test]
+fn a_job_is_read_with_all_that_it_may_say_and_with_nothing_but_its_command() {
+    let text = FORUM.replace("version = 2\n", JOB).replace("GET /*", "PUT /*");
+    let routes = "[[routes]]\nmatch = \"POST /imports\"\naccess = \"public\"\njob = \"digest\"\n";
+    let forum = Manifest::parse("mandate.toml", &format!("{text}{routes}")).unwrap();
+    let digest = &forum.jobs["digest"];
+    assert_eq!(digest.versions().ends(), (2, 3));
+    assert!(digest.upgrade.is_some());
+    assert_eq!((digest.class.as_str(), digest.priority, digest.attempts), ("slow", -7, 5));
+    let seconds = (digest.timeout_seconds, digest.backoff_seconds, digest.keep_seconds);
+    assert_eq!(seconds, (7_200, 30, 90 * 86_400));
+    assert_eq!((digest.concurrency.instance, digest.concurrency.total), (Some(1), Some(10)));
+    assert_eq!((digest.missed, digest.spread_seconds), (Missed::All, 600));
+    assert_eq!(digest.time_zone.to_string(), "Europe/Berlin");
+    assert_eq!(forum.routes.last().unwrap().job.as_deref(), Some("digest"));
+    let json = serde_json::to_string(&forum).unwrap();
+    assert_eq!(serde_json::from_str::<Manifest>(&json).unwrap(), forum);
+
+    // What a component kept before there was more to say is read as it was meant.
+    let kept = r#"{"command":["./a"],"version":2}"#;
+    let plain: JobCommand = serde_json::from_str(kept).unwrap();
+    assert_eq!((plain.versions().ends(), plain.attempts), ((2, 2), 3));
+    assert_eq!((plain.class.as_str(), plain.missed), ("default", Missed::Once));
 }
 
 #[test]

@@ -243,10 +243,16 @@ fn needs_copies(principal: &Principal) -> bool {
 
 /// No token may be good for longer, whoever signed it.
 const LIFE_SECONDS_MAX: i64 = 12 * 3600 + 60;
+/// But an instance's: it goes on when the platform is away for a night.
+const INSTANCE_LIFE_SECONDS_MAX: i64 = 24 * 3600 + 60;
 
 fn may_speak_for(kid: &str, claims: &Claims) -> bool {
     let lives = claims.exp.saturating_sub(claims.iat);
-    if !(0..=LIFE_SECONDS_MAX).contains(&lives) {
+    let life_max = match &claims.sub {
+        Principal::Instance(..) => INSTANCE_LIFE_SECONDS_MAX,
+        _ => LIFE_SECONDS_MAX,
+    };
+    if !(0..=life_max).contains(&lives) {
         return false;
     }
     match &claims.sub {
@@ -257,6 +263,7 @@ fn may_speak_for(kid: &str, claims: &Claims) -> bool {
             kid == name.as_str() && claims.aud != EVERYONE
         }
         Principal::Service(_) => kid == "identity",
+        Principal::Instance(..) => kid == "identity" && claims.aud != EVERYONE,
     }
 }
 
@@ -272,6 +279,7 @@ fn standing_rules() -> Policies {
         Rule::for_anyone(),
         Rule::for_everybody(),
         Rule::for_services_themselves(),
+        Rule::for_instances_themselves(),
     ];
     for rule in components.into_iter().chain(others) {
         policies.put_rule(rule).expect("the standing rules are well formed");

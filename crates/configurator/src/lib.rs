@@ -56,6 +56,10 @@ const MIGRATIONS: &[db::Migration] = &[
     },
     db::Migration { name: "configurator_0002", sql: include_str!("../migrations/0002_setup.sql") },
     chassis::PROPOSALS,
+    db::Migration {
+        name: "configurator_job_states",
+        sql: include_str!("../migrations/0003_job_states.sql"),
+    },
 ];
 
 /// The component.
@@ -81,4 +85,5 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .feeds::<Changes>()
         .keeps("instances' databases", reconcile::create)
         .keeps("instances' set-up", reconcile::queue_jobs)
+        .keeps("what jobs know of instances", reconcile::tell_jobs)
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use api::configurator::InstanceState;
+use api::{
+    configurator::InstanceState,
+    jobs::{self, PutInstance},
+};
 use chassis::{Next, Room};
 
 use crate::{
@@ -62,9 +65,8 @@ async fn create_one(room: &Room<State>, stored: Stored) -> Result<(), Error> {
     Ok(write.commit().await?)
 }
 
-/// Queues the jobs of set-ups, and binds those that wait to the release that is the current one:
-/// nodes may have none older, or none that could be built. What was told is not looked at again
-/// until there is another release; how a job ends is told by `jobs`.
+/// Queues the jobs of set-ups. What was told is not looked at again; how a job ends is told by
+/// `jobs`.
 pub(crate) async fn queue_jobs(room: Room<State>) -> Result<Next, Error> {
     let waiting = store::jobs_to_queue(room.db(), AT_ONCE).await?;
     if waiting.is_empty() {
@@ -77,16 +79,33 @@ pub(crate) async fn queue_jobs(room: Room<State>) -> Result<Next, Error> {
 }
 
 async fn queue(room: &Room<State>, waiting: Waiting) -> Result<(), Error> {
-    let Waiting { instance, job, release, .. } = &waiting;
+    let Waiting { instance, job, .. } = &waiting;
     let Some(stored) = store::instance(room.db(), *instance).await? else { return Ok(()) };
-    let service = store::service(room.db(), &stored.service).await?;
-    let manifest = service.ok_or_else(|| Error::NoService(stored.service.clone()))?.manifest;
     let jobs = store::setup_jobs(room.db(), *instance).await?;
-    let put = queued(&stored, &manifest, &waiting, &jobs);
-    let command = put.command.clone();
-    match room.peers().call(put).await {
-        Ok(_) => Ok(store::set_bound(room.db(), job.job, release, &command).await?),
+    match room.peers().call(queued(&stored, &waiting, &jobs)).await {
+        Ok(_) => Ok(store::set_queued(room.db(), job.job).await?),
         Err(problem) if problem.is_transient() => Err(problem.into()),
         Err(problem) => setup::give_up(room, *instance, job.job, problem.detail).await,
     }
+}
+
+/// Tells `jobs` whose instances there are, and whether their jobs may run.
+pub(crate) async fn tell_jobs(room: Room<State>) -> Result<Next, Error> {
+    let untold = store::instances_to_tell(room.db(), AT_ONCE).await?;
+    if untold.is_empty() {
+        return Ok(Next::Idle);
+    }
+    for (stored, changes) in untold {
+        let closed = stored.suspended.is_some() || stored.maintenance.is_some();
+        let is_open = stored.state == InstanceState::Open && !closed;
+        let put = PutInstance {
+            instance: stored.instance,
+            account: stored.account,
+            service: stored.service,
+            state: if is_open { jobs::InstanceState::Open } else { jobs::InstanceState::Closed },
+        };
+        room.peers().call(put).await?;
+        store::set_told(room.db(), stored.instance, changes).await?;
+    }
+    Ok(Next::Now)
 }

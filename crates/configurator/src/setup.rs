@@ -45,7 +45,7 @@ pub(crate) async fn get_setup(cx: Call<State>, op: GetSetup) -> Result<Setup, Er
 /// How far a step is, and for what it waits, is asked when somebody looks: until a job ends nobody
 /// else needs to know.
 async fn look_at_steps(cx: &Call<State>, steps: &mut [SetupStep]) {
-    for step in steps.iter_mut().filter(|step| step.state == JobState::Queued) {
+    for step in steps.iter_mut().filter(|step| step.state.waits()) {
         // What cannot be asked now, or was not queued yet, is shown as it was last heard of.
         if let Ok(job) = cx.peers().call(GetJob { job: step.job }).await {
             (step.state, step.output, step.waits_for) = (job.state, job.output, job.waits_for);
@@ -96,7 +96,7 @@ pub(crate) async fn begin(
     let text = serde_json::to_string(values).map_err(|_| Problem::internal())?;
     let settings = write.seal().seal(&Secret::new(text), &settings_context(stored.instance));
     let jobs = planned(write.now(), manifest);
-    store::replace_setup_jobs(write.tx(), stored.instance, &stored.service, &jobs).await?;
+    store::replace_setup_jobs(write.tx(), stored.instance, &jobs).await?;
     let (state, attempt) = (begun(&jobs), stored.attempt + 1);
     let stored = Stored { state, settings: Some(settings), problem: None, attempt, ..stored };
     store::update_instance(write.tx(), &stored).await?;

@@ -7,7 +7,7 @@ use api::{
     jobs::JobState,
 };
 use db::On;
-use types::{AccountId, Cursor, Digest, Host, InstanceId, JobId, Name, Timestamp};
+use types::{AccountId, Cursor, Host, InstanceId, JobId, Name, Timestamp};
 
 type Result<T> = std::result::Result<T, db::Error>;
 
@@ -39,19 +39,16 @@ pub(crate) struct Stored {
 pub(crate) struct SetupJob {
     pub(crate) job: JobId,
     pub(crate) name: String,
-    pub(crate) command: Vec<String>,
     pub(crate) state: JobState,
     pub(crate) output: String,
 }
 
-/// A job of a set-up that is to be queued, or bound to another release.
+/// A job of a set-up that is to be queued.
 #[derive(Debug, Clone)]
 pub(crate) struct Waiting {
     pub(crate) instance: InstanceId,
     pub(crate) position: usize,
     pub(crate) job: SetupJob,
-    /// The release that is the current one.
-    pub(crate) release: Digest,
 }
 
 pub(crate) async fn put_service(tx: &mut db::Tx, service: &PutService) -> Result<()> {
@@ -111,7 +108,8 @@ pub(crate) async fn insert_instance(tx: &mut db::Tx, stored: &Stored) -> Result<
 pub(crate) async fn update_instance(tx: &mut db::Tx, stored: &Stored) -> Result<()> {
     db::query(
         "update instance set modules = ?, size = ?, state = ?, suspended = ?, maintenance = ?,
-         problem = ?, settings = ?, attempt = ?, has_database = ? where id = ?",
+         problem = ?, settings = ?, attempt = ?, has_database = ?, changes = changes + 1
+         where id = ?",
     )
     .bind_json(&stored.modules)
     .bind(&stored.size)
@@ -230,23 +228,20 @@ pub(crate) async fn try_to_create_later(
 pub(crate) async fn replace_setup_jobs(
     tx: &mut db::Tx,
     instance: InstanceId,
-    service: &Name,
     jobs: &[SetupJob],
 ) -> Result<()> {
     db::query("delete from setup_job where instance = ?").bind(instance).run(&mut *tx).await?;
     for (position, job) in jobs.iter().enumerate() {
         db::query(
-            "insert into setup_job (instance, position, job, name, command, state, output, service)
-             values (?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into setup_job (instance, position, job, name, state, output)
+             values (?, ?, ?, ?, ?, ?)",
         )
         .bind(instance)
         .bind(position as u64)
         .bind(job.job)
         .bind(&job.name)
-        .bind_json(&job.command)
         .bind_json(&job.state)
         .bind(&job.output)
-        .bind(service)
         .run(&mut *tx)
         .await?;
     }
@@ -257,7 +252,6 @@ fn read_job(row: &db::Row) -> Result<SetupJob> {
     Ok(SetupJob {
         job: row.get("job")?,
         name: row.get("name")?,
-        command: row.json("command")?,
         state: row.json("state")?,
         output: row.get("output")?,
     })
@@ -271,17 +265,10 @@ pub(crate) async fn setup_jobs(on: impl On, instance: InstanceId) -> Result<Vec<
         .await
 }
 
-/// A cross join, so that SQLite goes from the few services to the jobs that are to be told.
-const TO_QUEUE: &str = "select * from (
-    select job.*, service.release as current from service cross join setup_job as job
-    where job.service = service.service and job.state = '\"queued\"' and job.release < service.release
-    union all
-    select job.*, service.release as current from service cross join setup_job as job
-    where job.service = service.service and job.state = '\"queued\"' and job.release > service.release
-    ) as waiting order by instance, position limit ?";
+const TO_QUEUE: &str = "select * from setup_job where not told and state = '\"ready\"'
+    order by instance, position limit ?";
 
-/// Jobs that were not told, or not of the release that is the current one, in the order in which
-/// they run. Those that wait and were told are not looked at.
+/// Jobs that were not told, in the order in which they run.
 pub(crate) async fn jobs_to_queue(on: impl On, limit: u32) -> Result<Vec<Waiting>> {
     db::query(TO_QUEUE)
         .bind(limit)
@@ -291,23 +278,33 @@ pub(crate) async fn jobs_to_queue(on: impl On, limit: u32) -> Result<Vec<Waiting
                 instance: row.get("instance")?,
                 position: usize::try_from(position).map_err(|_| db::Error::Range)?,
                 job: read_job(row)?,
-                release: row.get("current")?,
             })
         })
         .await
 }
 
-/// The job was told, as one of that release.
-pub(crate) async fn set_bound(
-    on: impl On,
-    job: JobId,
-    release: &Digest,
-    command: &[String],
-) -> Result<()> {
-    db::query("update setup_job set release = ?, command = ? where job = ?")
-        .bind(release)
-        .bind_json(&command)
+pub(crate) async fn set_queued(on: impl On, job: JobId) -> Result<()> {
+    db::query("update setup_job set told = ? where job = ?")
+        .bind(true)
         .bind(job)
+        .run(on)
+        .await
+        .map(drop)
+}
+
+/// Instances of which `jobs` does not know how they are, each with how often it has changed.
+pub(crate) async fn instances_to_tell(on: impl On, limit: u32) -> Result<Vec<(Stored, u64)>> {
+    db::query("select * from instance where told < changes order by id limit ?")
+        .bind(limit)
+        .all(on, |row| Ok((read(row)?, row.get("changes")?)))
+        .await
+}
+
+pub(crate) async fn set_told(on: impl On, instance: InstanceId, changes: u64) -> Result<()> {
+    db::query("update instance set told = ? where id = ? and told < ?")
+        .bind(changes)
+        .bind(instance)
+        .bind(changes)
         .run(on)
         .await
         .map(drop)
@@ -364,7 +361,7 @@ mod tests {
     async fn set_ups_that_wait_are_found_by_their_index_and_only_if_there_is_something_to_tell() {
         for database in databases("configurator", &[crate::MIGRATIONS]).await {
             let plan = db::query(TO_QUEUE).bind(1_u32).plan(&database).await.unwrap();
-            assert!(plan.contains("setup_job_waiting"), "{plan}");
+            assert!(plan.contains("setup_job_untold"), "{plan}");
             assert!(!plan.contains("Seq Scan on setup_job"), "{plan}");
             assert!(!plan.contains("SCAN setup_job"), "{plan}");
         }

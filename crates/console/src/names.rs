@@ -75,6 +75,9 @@ impl Names {
             Principal::User(id) => self.named(&id.to_string()),
             Principal::Service(name) => service(name),
             Principal::Node(id) => html! { "the node " (self.node(*id)) },
+            Principal::Instance(account, id) => {
+                html! { "the processes of " (self.instance(*account, *id)) }
+            }
             Principal::Visitor => html! { "everybody" },
         }
     }

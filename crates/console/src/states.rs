@@ -76,8 +76,12 @@ impl Said for OrderPhase {
 impl Said for JobState {
     fn said(&self) -> (&'static str, Tone) {
         match self {
-            Self::Queued => ("waits", Tone::Quiet),
+            Self::Blocked | Self::Delayed | Self::Ready => ("waits", Tone::Quiet),
+            Self::Held => ("held", Tone::Quiet),
+            Self::Stranded => ("stranded", Tone::Bad),
             Self::Running => ("runs", Tone::Busy),
+            Self::Cancelled => ("cancelled", Tone::Quiet),
+            Self::Dropped => ("dropped", Tone::Quiet),
             Self::Succeeded => ("done", Tone::Good),
             Self::Failed => ("failed", Tone::Bad),
         }

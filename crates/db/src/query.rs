@@ -6,7 +6,7 @@ use serde::Serialize;
 use sqlx::{AssertSqlSafe, Postgres, Sqlite, query::Query as Prepared};
 
 use crate::{
-    Db, Error, Row, Tx, crash,
+    Db, Error, Row, Rows, Tx, crash,
     database::{Pools, Transaction},
     row::Found,
     value::{IntoValue, Unfit, Value},
@@ -101,6 +101,9 @@ impl Query {
                 Value::Unfit(Unfit::Document(cause)) => {
                     return Err(Error::encode("document", cause));
                 }
+                Value::Rows(rows) if !rows.can_be_given() => {
+                    return Err(Error::encode("rows", "there are none, or one does not fit"));
+                }
                 _ => {}
             }
         }
@@ -114,25 +117,57 @@ impl Query {
     }
 
     fn for_sqlite(self) -> Prepared<'static, Sqlite, <Sqlite as sqlx::Database>::Arguments> {
-        let prepared = sqlx::query(AssertSqlSafe(self.text));
+        let prepared = sqlx::query(AssertSqlSafe(self.with_tables(Rows::sqlite_table)));
         self.values.into_iter().fold(prepared, |query, value| match value {
             Value::Text(text) => query.bind(text),
             Value::Number(number) => query.bind(number),
             Value::Truth(truth) => query.bind(truth),
             Value::Bytes(bytes) => query.bind(bytes),
+            Value::Rows(rows) => query.bind(rows.document()),
             Value::Unfit(_) => query,
         })
     }
 
     fn for_postgres(self) -> Prepared<'static, Postgres, <Postgres as sqlx::Database>::Arguments> {
-        let prepared = sqlx::query(AssertSqlSafe(postgres_text(&self.text)));
+        let text = postgres_text(&self.with_tables(Rows::postgres_table));
+        let prepared = sqlx::query(AssertSqlSafe(text));
         self.values.into_iter().fold(prepared, |query, value| match value {
             Value::Text(text) => query.bind(text),
             Value::Number(number) => query.bind(number),
             Value::Truth(truth) => query.bind(truth),
             Value::Bytes(bytes) => query.bind(bytes),
+            Value::Rows(rows) => rows.into_columns().into_iter().fold(query, bind_array),
             Value::Unfit(_) => query,
         })
+    }
+
+    /// The text with each `{rows}` as the engine reads it.
+    fn with_tables(&self, table: impl Fn(&Rows) -> String) -> String {
+        let tables = self.values.iter().filter_map(|value| match value {
+            Value::Rows(rows) => Some(table(rows)),
+            _ => None,
+        });
+        tables.fold(self.text.clone(), |text, table| text.replacen("{rows}", &table, 1))
+    }
+}
+
+type PostgresQuery = Prepared<'static, Postgres, <Postgres as sqlx::Database>::Arguments>;
+
+fn bind_array(query: PostgresQuery, column: Vec<Value>) -> PostgresQuery {
+    macro_rules! array {
+        ($variant:ident) => {
+            query.bind(
+                column
+                    .into_iter()
+                    .map(|value| if let Value::$variant(value) = value { value } else { None })
+                    .collect::<Vec<_>>(),
+            )
+        };
+    }
+    match column.first() {
+        Some(Value::Number(_)) => array!(Number),
+        Some(Value::Truth(_)) => array!(Truth),
+        _ => array!(Text),
     }
 }
 
@@ -140,6 +175,7 @@ impl Query {
 fn postgres_text(text: &str) -> String {
     let text = text
         .replace("/*for update*/", "for update")
+        .replace("/*for share*/", "for share")
         .replace("/*skip locked*/", "for update skip locked");
     let mut numbered = String::with_capacity(text.len() + 16);
     let (mut count, mut quoted) = (0, false);

@@ -5,6 +5,8 @@ use types::{
     Timestamp,
 };
 
+use crate::Rows;
+
 /// A value of a statement. The absent ones carry their type, which PostgreSQL asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
@@ -18,6 +20,8 @@ pub enum Value {
     Bytes(Option<Vec<u8>>),
     /// A number beyond BIGINT, or a document that cannot be written: the statement will not run.
     Unfit(Unfit),
+    /// A table.
+    Rows(Rows),
 }
 
 /// Why a value cannot be bound.

@@ -318,3 +318,41 @@ fn where_a_database_is_stands_as_libraries_read_it() {
     assert!(url.reveal().starts_with("postgresql://mandate_mine:"), "{}", url.reveal());
     assert!(url.reveal().ends_with("@db.example:5432/mandate_mine"), "{}", url.reveal());
 }
+
+#[tokio::test]
+async fn many_rows_are_written_and_changed_by_one_statement() {
+    for engine in engines("rows") {
+        let db = open(&engine).await;
+        let mut rows = db::Rows::new(&["id", "count", "truth", "document"]);
+        for place in 0..1_000_u32 {
+            let text = (place % 2 == 0).then(|| format!("{{\"é\": \"\\u0041 '{place}\"}}"));
+            rows.push(db::row![
+                place.to_string(),
+                i64::MAX - i64::from(place),
+                place % 3 == 0,
+                text
+            ]);
+        }
+        let insert = "insert into thing (id, count, truth, document)
+            select id, count, truth, document from {rows} as r";
+        assert_eq!(query(insert).bind(rows).run(&db).await.unwrap(), 1_000);
+        let ids = db::Rows::of(&["id"], ["0", "1", "missing"]);
+        let changed: Vec<(String, i64, bool, Option<String>)> = query(
+            "update thing set moment = ? from {rows} as r where thing.id = r.id and thing.count > ?
+             returning thing.id, thing.count, thing.truth, thing.document",
+        )
+        .bind(7_i64)
+        .bind(ids)
+        .bind(0_i64)
+        .all(&db, |row| {
+            Ok((row.get("id")?, row.get("count")?, row.get("truth")?, row.get("document")?))
+        })
+        .await
+        .unwrap();
+        assert_eq!(changed.len(), 2);
+        let text = "{\"é\": \"\\u0041 '0\"}".to_owned();
+        assert!(changed.contains(&("0".into(), i64::MAX, true, Some(text))), "{changed:?}");
+        let none = query("select id from {rows} as r").bind(db::Rows::new(&["id"]));
+        assert!(none.all(&db, |_| Ok(())).await.is_err());
+    }
+}

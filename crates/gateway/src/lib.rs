@@ -3,11 +3,12 @@
 //! A request passes six phases, one file each in `phases`, with one `Visit` that goes along:
 //! `resolve` says whose host it is, `hold` whether the instance is open, `authenticate` who asks,
 //! `authorize` whether they may, `forward` has a replica answer, and `meter` writes down what is
-//! owed for it before the answer goes out.
+//! owed for it before the answer goes out. Where the manifest turns a request into a job, `queue`
+//! stands in place of `forward`.
 //!
-//! **No phase calls another component.** Everything is decided from copies that the feeds of
-//! configurator and releases keep (`copies`) and from the guard's. Only the gateway's own pages
-//! (`/.mandate/…`: set-up and sign-in) ask a component, a few at a time.
+//! **No phase calls another component**, but for `queue`. Everything is decided from copies that the
+//! feeds of configurator and releases keep (`copies`) and from the guard's. Beside it only the
+//! gateway's own pages (`/.mandate/…`: set-up, sign-in and jobs) ask a component, a few at a time.
 //!
 //! **A copy that may be out of date opens nothing.** Whoever closes an instance is told that it is
 //! closed once every gateway whose lease holds has acknowledged it. A gateway whose lease has run

@@ -25,8 +25,9 @@ use std::{path::PathBuf, sync::Arc};
 
 use api::identity::{
     ChangePassword, Changes, CreateJoinToken, CreateSignInCode, CreateUser, EndSession, GetAccount,
-    GetNames, GetUser, IssueServiceToken, JoinNode, ListAccounts, ListUsers, RedeemSignInCode,
-    RegisterAccount, RemoveNode, RequestPasswordReset, ResetPassword, SignIn, SignOut, WhoAmI,
+    GetNames, GetUser, IssueInstanceToken, IssueServiceToken, JoinNode, ListAccounts, ListUsers,
+    RedeemSignInCode, RegisterAccount, RemoveNode, RequestPasswordReset, ResetPassword, SignIn,
+    SignOut, WhoAmI,
 };
 use chassis::{Component, Signer};
 
@@ -108,6 +109,7 @@ pub fn component(config: Config, signer: Signer) -> Component<impl Send + Sync +
         .writes::<JoinNode>(nodes::join_node)
         .acts::<RemoveNode>(nodes::remove_node)
         .acts::<IssueServiceToken>(nodes::issue_service_token)
+        .acts::<IssueInstanceToken>(nodes::issue_instance_token)
         .feeds::<Changes>()
         .keeps("grants of owners and operators", accounts::grant_roles)
         .keeps("codes to sign in with", codes::forget_codes)

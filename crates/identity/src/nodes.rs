@@ -6,8 +6,8 @@ use api::{
     Empty,
     http::token::Claims,
     identity::{
-        CreateJoinToken, IssueServiceToken, IssuedToken, JoinNode, JoinToken, Joined, NodeKey,
-        RemoveNode,
+        CreateJoinToken, IssueInstanceToken, IssueServiceToken, IssuedToken, JoinNode, JoinToken,
+        Joined, NodeKey, Purpose, RemoveNode,
     },
 };
 use chassis::{Call, Next, Room, Write, random_secret, replace_private_file};
@@ -20,6 +20,8 @@ const JOIN_TOKEN: Duration = Duration::from_hours(1);
 const LOCAL_TOKEN: &str = "join-token";
 /// A service's token is renewed by the agent well before.
 const SERVICE_TOKEN: Duration = Duration::from_hours(1);
+/// An instance's token is renewed every hour, and outlives a night without the platform.
+const INSTANCE_TOKEN: Duration = Duration::from_hours(24);
 
 pub(crate) async fn create_join_token(
     cx: &mut Write<State>,
@@ -93,20 +95,43 @@ pub(crate) async fn issue_service_token(
     if api::is_reserved(op.service.as_str()) {
         return Err(Error::Reserved(op.service.to_string()));
     }
+    let audience = match op.purpose {
+        Purpose::Tenancy => "configurator",
+        Purpose::Jobs => "jobs",
+    };
+    Ok(issue(&cx, op.node, Principal::Service(op.service), audience, SERVICE_TOKEN))
+}
+
+pub(crate) async fn issue_instance_token(
+    cx: Call<State>,
+    op: IssueInstanceToken,
+) -> Result<IssuedToken, Error> {
+    let processes = Principal::Instance(op.account, op.instance);
+    Ok(issue(&cx, op.node, processes, "jobs", INSTANCE_TOKEN))
+}
+
+/// A token that is worth nothing when the node is removed.
+fn issue(
+    cx: &Call<State>,
+    node: NodeId,
+    sub: Principal,
+    audience: &str,
+    life: Duration,
+) -> IssuedToken {
     let now = cx.now();
-    let expires = now.plus(SERVICE_TOKEN);
+    let expires = now.plus(life);
     let seconds = |moment: Timestamp| moment.micros().div_euclid(1_000_000);
     let claims = Claims {
-        sub: Principal::Service(op.service),
-        aud: "configurator".to_owned(),
+        sub,
+        aud: audience.to_owned(),
         iat: seconds(now),
         exp: seconds(expires),
         sid: None,
         account: None,
         email: None,
-        node: Some(op.node),
+        node: Some(node),
     };
-    Ok(IssuedToken { token: Secret::new(cx.state().signer.sign(&claims)), expires })
+    IssuedToken { token: Secret::new(cx.state().signer.sign(&claims)), expires }
 }
 
 /// What is kept of a join token. It is long and random, so it needs no slow hash.

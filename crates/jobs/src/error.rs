@@ -1,27 +1,67 @@
 //! What can go wrong here, and what is said about it.
 
-use api::Problem;
+use api::{Kind, Problem};
 use types::{JobId, Name};
 
 /// Why jobs refuses.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("a job needs a command of 1 to 100 words, each at most 4,000 characters long")]
-    Command,
-    #[error("a job must be tried 1 to 100 times and may run for 1 second to 1 day")]
-    Limits,
+    #[error("a request must hold 1 to 1,000 jobs, and this one holds {0}: send them in parts")]
+    Batch(usize),
+    #[error("job {place} of the request cannot be queued: {problem}")]
+    NewJob { place: usize, problem: String },
     #[error(
-        "job `{0}` was put before and was something else, or for another instance; a job's id is used once"
+        "job {place} of the request is version {version} of `{name}`, and the current release of \
+         `{service}` knows `{name}` up to version {newest}: publish a release that accepts it first"
+    )]
+    Version { place: usize, name: String, version: u32, newest: u32, service: Name },
+    #[error(
+        "job {place} of the request is called `{name}`, and the current release of `{service}` has \
+         no such job; it has {known}"
+    )]
+    NoSuchJob { place: usize, name: String, service: Name, known: String },
+    #[error("job {place} of the request comes after `{earlier}`, which is no job of this instance")]
+    NoneBefore { place: usize, earlier: JobId },
+    #[error(
+        "the queue `{class}` of `{service}` takes no jobs now, since its gate is closed: send them \
+         again later"
+    )]
+    Gate { service: Name, class: String },
+    #[error("the instance has ended, and nothing more is done for it")]
+    Ended,
+    #[error(
+        "job `{0}` was put before and was something else, or for another instance; a job's id is \
+         used once"
     )]
     Different(JobId),
     #[error("the job that is to come before is not there: put it first")]
-    NoneBefore,
-    #[error("the lease of job `{0}` is lost: stop what runs and report nothing more")]
-    LeaseLost(JobId),
-    #[error("there is no queue `{0}`: it comes with the service's first job")]
-    NoQueue(Name),
+    NotPut,
+    #[error("the current release of `{service}` has no `{name}`")]
+    NoSetupJob { service: Name, name: String },
+    #[error("no release of `{0}` is known here yet; try again")]
+    NoRelease(Name),
+    #[error("a release says of `{name}` what cannot be: {problem}")]
+    Definition { name: String, problem: String },
+    #[error("the job has {0} already, so it cannot be taken back")]
+    CannotCancel(&'static str),
+    #[error("only a job that failed, was cancelled or was dropped can be tried again")]
+    CannotReplay,
+    #[error(
+        "there is no queue `{class}` of `{service}`: a queue comes with the first release that \
+         names its class"
+    )]
+    NoQueue { service: Name, class: String },
+    #[error(
+        "a queue whose gate is open is never empty for long: close it with `gate` \"refuse\" or \
+         \"hold\" to drain it"
+    )]
+    OpenDrain,
+    #[error("a drain may take 1 second to a day")]
+    DrainSeconds,
     #[error("there is no such job")]
     Missing,
+    #[error("there is no such instance")]
+    NoInstance,
     #[error("the database failed")]
     Database(#[from] db::Error),
     /// A peer refused, or the chassis did.
@@ -29,17 +69,32 @@ pub(crate) enum Error {
     Refused(#[from] Problem),
 }
 
+/// After how many seconds a closed gate is knocked at again.
+const GATE_SECONDS: u32 = 30;
+
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let detail = error.to_string();
         match error {
-            Error::Command => Self::invalid("command", detail),
-            Error::Limits => Self::invalid("limits", detail),
+            Error::Batch(_) => Self::invalid("batch", detail),
+            Error::NewJob { .. } => Self::invalid("job", detail),
+            Error::Version { .. } => Self::invalid("version", detail),
+            Error::NoSuchJob { .. } | Error::NoSetupJob { .. } => Self::invalid("name", detail),
+            Error::NoneBefore { .. } | Error::NotPut => Self::invalid("after", detail),
+            Error::Gate { .. } => Self {
+                retry_after: Some(GATE_SECONDS),
+                ..Self::new(Kind::Unavailable, "gate_closed", detail)
+            },
+            Error::Ended => Self::conflict("instance_ended", detail),
             Error::Different(_) => Self::conflict("job_exists", detail),
-            Error::NoneBefore => Self::invalid("after", detail),
-            Error::LeaseLost(_) => Self::conflict("lease_lost", detail),
-            Error::NoQueue(_) => Self::not_found("queue"),
+            Error::NoRelease(_) => Self::unavailable(detail, 1),
+            Error::Definition { .. } => Self::invalid("definition", detail),
+            Error::CannotCancel(_) => Self::conflict("job_ended", detail),
+            Error::CannotReplay => Self::conflict("job_not_ended", detail),
+            Error::NoQueue { .. } => Self::not_found("queue"),
+            Error::OpenDrain | Error::DrainSeconds => Self::invalid("drain", detail),
             Error::Missing => Self::not_found("job"),
+            Error::NoInstance => Self::not_found("instance"),
             Error::Database(cause) => chassis::database_failed("jobs", &cause),
             Error::Refused(problem) => problem,
         }

@@ -1,28 +1,54 @@
 //! What must still be done, by whom, and whether it was.
 //!
-//! One queue for each service, and they take turns, so that a flood in one never delays another. A
-//! worker gets a job
-//! under a lease with a fencing token: it must report before the lease runs out, and a report
-//! under an older token is refused, so a worker that was thought dead cannot overwrite what its
-//! successor did. A job may therefore be begun more than once and must bear that; it ends once.
-//! The time that each attempt took, by this component's own clock, is told to billing.
+//! Jobs stand in one table, and wait in lanes: one for each instance and kind of job, which is a
+//! name and a version. Instances take turns, so that a flood of one never delays another. A worker
+//! gets what its releases accept, under a lease with a fencing token: it must report before the
+//! lease runs out, and a report under an older token changes nothing, so a worker that was thought
+//! dead cannot overwrite what its successor did. A job may therefore be begun more than once and
+//! must bear that; it ends once. The command that is run comes from a release's manifest and never
+//! from whoever queues a job. The time that each took, by this component's own clock, is told to
+//! billing.
 
+mod again;
+mod claim;
+mod due;
 mod ends;
+mod enqueue;
 mod error;
-mod leases;
+mod fates;
+mod instances;
+mod limits;
+mod model;
 mod queues;
+mod releases;
+mod reports;
+mod schedules;
+mod show;
 mod store;
 mod usage;
+mod workers;
+
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use api::jobs::{
-    GetJob, LeaseJobs, ListInstanceJobs, ListJobs, ListQueues, PutJob, ReportJob, SetQueue,
+    BeginUsage, CancelJob, DropJobs, EnqueueJobs, GetInstanceJob, GetJob, GetQueue, LeaseJobs,
+    ListInstanceJobs, ListJobs, ListQueues, PromoteJobs, PutInstance, PutJob, PutJobs, ReplayJob,
+    ReplayJobs, ReportJobs, SetQueue,
 };
-use chassis::Component;
+use chassis::{Component, Room};
 
 pub(crate) use error::Error;
 
-/// Jobs keeps nothing in memory.
-pub(crate) struct State;
+/// What is kept in memory, and can be lost.
+#[derive(Default)]
+pub(crate) struct State {
+    releases: releases::Remembered,
+    workers: workers::Workers,
+    /// Held by whoever hands out jobs.
+    claiming: tokio::sync::Mutex<()>,
+    /// The latest turn that an instance has had.
+    turn: AtomicI64,
+}
 
 const MIGRATIONS: &[db::Migration] = &[
     db::Migration { name: "jobs_0001", sql: include_str!("../migrations/0001_jobs.sql") },
@@ -31,21 +57,48 @@ const MIGRATIONS: &[db::Migration] = &[
         name: "jobs_usage_epoch",
         sql: include_str!("../migrations/0002_usage_epoch.sql"),
     },
+    chassis::PROPOSALS,
+    db::Migration { name: "jobs_lanes", sql: include_str!("../migrations/0003_lanes.sql") },
+    db::Migration { name: "jobs_schedules", sql: include_str!("../migrations/0010_schedules.sql") },
 ];
 
 /// The component.
 pub fn component() -> Component<impl Send + Sync + 'static> {
-    Component::new("jobs", MIGRATIONS, State)
-        .writes::<PutJob>(queues::put_job)
-        .reads::<GetJob>(queues::get_job)
-        .reads::<ListInstanceJobs>(queues::list_instance_jobs)
-        .reads::<ListJobs>(queues::list_jobs)
-        .acts::<LeaseJobs>(leases::lease_jobs)
-        .writes::<ReportJob>(leases::report_job)
+    Component::new("jobs", MIGRATIONS, State::default())
+        .opens(remember_turns)
+        .writes::<EnqueueJobs>(enqueue::enqueue_jobs)
+        .writes::<PutJob>(enqueue::put_job)
+        .reads::<GetJob>(show::get_job)
+        .reads::<GetInstanceJob>(show::get_instance_job)
+        .reads::<ListInstanceJobs>(show::list_instance_jobs)
+        .reads::<ListJobs>(show::list_jobs)
+        .writes::<CancelJob>(again::cancel_job)
+        .writes::<ReplayJob>(again::replay_job)
+        .writes::<ReplayJobs>(again::replay_jobs)
+        .acts::<LeaseJobs>(claim::lease_jobs)
+        .writes::<ReportJobs>(reports::report_jobs)
         .reads::<ListQueues>(queues::list_queues)
+        .reads::<GetQueue>(queues::get_queue)
         .writes::<SetQueue>(queues::set_queue)
-        .keeps("leases", leases::expire)
+        .writes::<PutJobs>(releases::put_jobs)
+        .writes::<PromoteJobs>(releases::promote_jobs)
+        .writes::<DropJobs>(releases::drop_jobs)
+        .writes::<PutInstance>(instances::put_instance)
+        .writes::<BeginUsage>(usage::begin_usage)
+        .keeps("leases", reports::expire)
+        .keeps("jobs that are due", due::wait_for_due)
+        .keeps("jobs that recur", schedules::queue_due)
+        .keeps("jobs that are held", due::release_held)
+        .keeps("jobs that are stranded", workers::look_for_stranded)
+        .keeps("jobs of instances that have ended", instances::drop_jobs)
+        .keeps("jobs that ended long ago", due::forget)
         .keeps("ends of jobs", ends::tell_configurator)
-        .keeps("jobs that ended long ago", ends::forget)
         .keeps("usage", usage::tell_billing)
+}
+
+/// Whoever was served before a restart waits behind those who were not.
+async fn remember_turns(room: Room<State>) -> Result<(), Error> {
+    let last = store::last_turn(room.db()).await?;
+    room.state().turn.store(last, Ordering::SeqCst);
+    Ok(())
 }

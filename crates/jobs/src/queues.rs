@@ -1,138 +1,90 @@
-//! Queues and what waits in them.
+//! Queues: shown, paused, gated, drained and limited.
+
+use std::time::Duration;
 
 use api::jobs::{
-    GetJob, Job, JobState, ListInstanceJobs, ListJobs, ListQueues, PutJob, Queue, SetQueue,
+    Counts, Drain, DrainState, Gate, GetQueue, ListQueues, Queue, QueueDetail, SetQueue,
 };
 use chassis::{Call, Write};
-use types::{Cursor, Page};
+use types::{Cursor, Page, Timestamp};
 
 use crate::{
-    Error, State,
-    leases::after_a_failure,
-    store::{self, Stored},
+    Error, State as Memory,
+    store::{self, StoredQueue},
 };
 
-pub(crate) async fn put_job(cx: &mut Write<State>, op: PutJob) -> Result<Job, Error> {
-    let words = 1..=100;
-    if !words.contains(&op.command.len()) || op.command.iter().any(|word| word.len() > 4_000) {
-        return Err(Error::Command);
+const DRAIN_SECONDS_MAX: u32 = 86_400;
+
+fn shown(queue: StoredQueue, jobs: Counts, now: Timestamp) -> Queue {
+    // What is held waits for the gate, which opens when the rest is done.
+    let left = jobs.waiting() - jobs.held + jobs.running;
+    let drain = queue.drain.map(|(began, deadline)| Drain {
+        began,
+        deadline,
+        left,
+        state: match left {
+            0 => DrainState::Empty,
+            _ if now >= deadline => DrainState::Overdue,
+            _ => DrainState::Draining,
+        },
+    });
+    Queue {
+        service: queue.service,
+        class: queue.class,
+        paused: queue.paused,
+        gate: queue.gate,
+        concurrency: queue.concurrency,
+        drain,
+        jobs,
     }
-    if !(1..=100).contains(&op.attempts_max) || !(1..=86_400).contains(&op.timeout_seconds) {
-        return Err(Error::Limits);
-    }
-    if let Some(known) = store::job_to_change(cx.tx(), op.job).await? {
-        return put_again(cx, known, op).await;
-    }
-    store::put_queue(cx.tx(), &op.service).await?;
-    let before = before(cx, &op).await?;
-    let now = cx.now();
-    let (after, state, problem) = match &before {
-        Some(before) if before.state == JobState::Failed => {
-            (None, JobState::Failed, Some(after_a_failure(&before.name)))
-        }
-        Some(before) if before.state == JobState::Succeeded => (None, JobState::Queued, None),
-        before => (before.as_ref().map(|before| before.job), JobState::Queued, None),
-    };
-    let op = PutJob { after, ..op };
-    let job = Job {
-        job: op.job,
-        account: op.account,
-        instance: op.instance,
-        service: op.service.clone(),
-        release: op.release.clone(),
-        name: op.name.clone(),
-        state,
-        attempts: 0,
-        lost: 0,
-        problem,
-        waits_for: None,
-        output: String::new(),
-        created: now,
-        started: None,
-        ended: (state == JobState::Failed).then_some(now),
-        node: None,
-    };
-    store::insert_job(cx.tx(), &job, &op).await?;
-    if job.ended.is_some() {
-        store::insert_untold(cx.tx(), job.job).await?;
-    }
-    Ok(job)
 }
 
-/// The job that must have succeeded before, which cannot end until this one is put.
-async fn before(cx: &mut Write<State>, op: &PutJob) -> Result<Option<Job>, Error> {
-    let Some(before) = op.after else { return Ok(None) };
-    let before = store::job_to_change(cx.tx(), before).await?;
-    before.map(|before| Some(before.job)).ok_or(Error::NoneBefore)
-}
-
-/// A job that has not ended can be bound to another release; its next attempt is made from that.
-async fn put_again(cx: &mut Write<State>, known: Stored, op: PutJob) -> Result<Job, Error> {
-    if (known.job.instance, &known.job.name) != (op.instance, &op.name) {
-        return Err(Error::Different(op.job));
-    }
-    let mut known = known;
-    let same = (&known.job.release, &known.command) == (&op.release, &op.command);
-    if !same && known.job.ended.is_none() {
-        (known.job.release, known.command) = (op.release, op.command);
-        store::update_job(cx.tx(), &known).await?;
-    }
-    Ok(known.job)
-}
-
-pub(crate) async fn get_job(cx: Call<State>, op: GetJob) -> Result<Job, Error> {
-    let stored = store::job(cx.db(), op.job).await?;
-    let stored = stored.ok_or(Error::Missing)?;
-    let waits_for = waits_for(&cx, &stored).await?;
-    Ok(Job { waits_for, ..stored.job })
-}
-
-async fn waits_for(cx: &Call<State>, stored: &Stored) -> Result<Option<String>, Error> {
-    let Job { state, service, release, .. } = &stored.job;
-    if *state != JobState::Queued {
-        return Ok(None);
-    }
-    if let Some(before) = stored.after {
-        let before = store::job(cx.db(), before).await?;
-        let name = before.map_or_else(String::new, |before| format!(" `{}`", before.job.name));
-        return Ok(Some(format!("the job{name} before it")));
-    }
-    let queue = store::queue(cx.db(), service).await?;
-    Ok(Some(if queue.is_some_and(|queue| queue.paused) {
-        format!("the operator, who has paused the queue of `{service}`")
-    } else if stored.not_before > cx.now() {
-        format!("its next attempt, at {}", stored.not_before)
-    } else {
-        format!("a machine with a free place on which release {} is ready", release.short())
-    }))
-}
-
-pub(crate) async fn list_instance_jobs(
-    cx: Call<State>,
-    op: ListInstanceJobs,
-) -> Result<Page<Job>, Error> {
-    let cursor = Cursor { after: op.after, limit: op.limit };
-    let jobs = store::jobs_of(cx.db(), op.account, op.instance, &cursor).await?;
-    Ok(Page::cut(jobs, &cursor, |job| job.job.to_string()))
-}
-
-pub(crate) async fn list_jobs(cx: Call<State>, op: ListJobs) -> Result<Page<Job>, Error> {
-    let cursor = Cursor { after: op.after, limit: op.limit };
-    let jobs = store::jobs(cx.db(), op.service.as_ref(), &cursor).await?;
-    Ok(Page::cut(jobs, &cursor, |job| job.job.to_string()))
-}
-
-pub(crate) async fn list_queues(cx: Call<State>, op: ListQueues) -> Result<Page<Queue>, Error> {
+pub(crate) async fn list_queues(cx: Call<Memory>, op: ListQueues) -> Result<Page<Queue>, Error> {
     let cursor = Cursor { after: op.after, limit: op.limit };
     let queues = store::queues(cx.db(), &cursor).await?;
-    Ok(Page::cut(queues, &cursor, |queue| queue.service.to_string()))
+    let key = |queue: &StoredQueue| format!("{}/{}", queue.service, queue.class);
+    let page = Page::cut(queues, &cursor, key);
+    let mut items = Vec::new();
+    for queue in page.items {
+        let jobs = store::counts(cx.db(), &queue.service, &queue.class).await?;
+        items.push(shown(queue, jobs, cx.now()));
+    }
+    Ok(Page { items, next: page.next })
 }
 
-pub(crate) async fn set_queue(cx: &mut Write<State>, op: SetQueue) -> Result<Queue, Error> {
-    let changed = store::set_paused(cx.tx(), &op.service, op.paused).await?;
-    if !changed {
-        return Err(Error::NoQueue(op.service));
-    }
-    let queue = store::queue(cx.tx(), &op.service).await?;
-    queue.ok_or(Error::NoQueue(op.service))
+pub(crate) async fn get_queue(cx: Call<Memory>, op: GetQueue) -> Result<QueueDetail, Error> {
+    let queue = store::queue_shown(cx.db(), &op.service, &op.class).await?;
+    let none = || Error::NoQueue { service: op.service.clone(), class: op.class.clone() };
+    let queue = queue.ok_or_else(none)?;
+    let jobs = store::counts(cx.db(), &op.service, &op.class).await?;
+    let kinds = store::counts_by_kind(cx.db(), &op.service, &op.class).await?;
+    Ok(QueueDetail { queue: shown(queue, jobs, cx.now()), kinds })
+}
+
+pub(crate) async fn set_queue(cx: &mut Write<Memory>, op: SetQueue) -> Result<Queue, Error> {
+    let queue = store::queue(cx.tx(), &op.service, &op.class).await?;
+    let none = || Error::NoQueue { service: op.service.clone(), class: op.class.clone() };
+    let queue = changed(queue.ok_or_else(none)?, &op, cx.now())?;
+    store::update_queue(cx.tx(), &queue).await?;
+    let jobs = store::counts(cx.tx(), &op.service, &op.class).await?;
+    Ok(shown(queue, jobs, cx.now()))
+}
+
+fn changed(queue: StoredQueue, op: &SetQueue, now: Timestamp) -> Result<StoredQueue, Error> {
+    let gate = op.gate.unwrap_or(queue.gate);
+    let drain = match op.drain_seconds {
+        Some(_) if gate == Gate::Open => return Err(Error::OpenDrain),
+        Some(seconds) if !(1..=DRAIN_SECONDS_MAX).contains(&seconds) => {
+            return Err(Error::DrainSeconds);
+        }
+        Some(seconds) => Some((now, now.plus(Duration::from_secs(seconds.into())))),
+        None => queue.drain.filter(|_| gate != Gate::Open),
+    };
+    let concurrency = match op.concurrency {
+        Some(0) => None,
+        Some(most) => Some(most),
+        None => queue.concurrency,
+    };
+    let paused = op.paused.unwrap_or(queue.paused);
+    Ok(StoredQueue { paused, gate, drain, concurrency, ..queue })
 }

@@ -1,11 +1,21 @@
 //! Telling billing what the jobs took.
 
-use api::billing::RecordUsage;
-use chassis::{Next, Room};
+use api::{
+    billing::RecordUsage,
+    jobs::{BeginUsage, UsageBegun},
+};
+use chassis::{Next, Room, Write};
 
 use crate::{Error, State, store};
 
 const BATCH: i64 = 500;
+
+/// Billing must not take what is told from now on for a repetition of what it was told before.
+pub(crate) async fn begin_usage(cx: &mut Write<State>, _: BeginUsage) -> Result<UsageBegun, Error> {
+    let now = cx.now();
+    let dropped = store::begin_usage(cx.tx(), now).await?;
+    Ok(UsageBegun { epoch: store::epoch(cx.tx()).await?, dropped })
+}
 
 /// Sends what billing has not been told. A batch that is sent again counts once, since its
 /// numbers name it.

@@ -54,6 +54,7 @@ fn compare(grants: usize) {
         Rule::for_anyone(),
         Rule::for_everybody(),
         Rule::for_services_themselves(),
+        Rule::for_instances_themselves(),
     ];
     let granted = (0..grants).map(|number| {
         let (principal, given, on) = grant(number);

@@ -17,7 +17,7 @@
 //! | `visitor`, `user/user_…` | `Visitor::"visitor"`, `User::"user_…"` |
 //! | `service/forum`, `node/node_…` | `Service::"forum"`, `Node::"node_…"`, acting or acted on |
 //! | `platform`, `account/acct_…` | `Platform::"platform"`, `Account::"acct_…"` |
-//! | `account/acct_…/instance/inst_…` | `Instance::"acct_…/inst_…"`, in its account |
+//! | `account/acct_…/instance/inst_…` | `Instance::"acct_…/inst_…"`, in its account, acting or acted on |
 //! | `forum.addUsers` | `Action::"forum.addUsers"`, in groups: `Action::"service:forum"` |
 //!
 //! Everything is in the platform. This crate knows no store, no clock and no network, and it takes

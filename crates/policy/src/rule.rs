@@ -95,6 +95,18 @@ impl Rule {
         )
     }
 
+    /// An instance's processes may do what is `by:instance`, on their own instance.
+    pub fn for_instances_themselves() -> Self {
+        let what = in_group("by:instance");
+        Self::standing(
+            "instances",
+            format!(
+                "permit(principal is Instance, {what}, resource) when {{ resource == principal }};"
+            ),
+            "an instance's processes may do what is meant for them, on their own instance",
+        )
+    }
+
     fn standing(name: &str, text: String, note: &str) -> Self {
         Self { id: format!("standing.{name}"), text, note: note.to_owned() }
     }

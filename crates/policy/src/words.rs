@@ -56,6 +56,7 @@ pub(crate) fn principal(principal: &Principal) -> EntityUid {
         Principal::User(id) => uid(&TYPES.user, &id.to_string()),
         Principal::Service(name) => service(name.as_str()),
         Principal::Node(id) => uid(&TYPES.node, &id.to_string()),
+        Principal::Instance(account, id) => resource(&Resource::Instance(*account, *id)),
     }
 }
 
@@ -90,6 +91,7 @@ pub(crate) fn as_resource(principal: &Principal) -> Option<Resource> {
         Principal::Visitor | Principal::User(_) => None,
         Principal::Service(name) => Some(Resource::Service(name.clone())),
         Principal::Node(id) => Some(Resource::Node(*id)),
+        Principal::Instance(account, id) => Some(Resource::Instance(*account, *id)),
     }
 }
 
@@ -98,6 +100,7 @@ pub(crate) fn as_resource(principal: &Principal) -> Option<Resource> {
 pub(crate) fn entity(uid: EntityUid, parents: impl IntoIterator<Item = EntityUid>) -> Entity {
     Entity::new_no_attrs(uid, parents.into_iter().collect::<HashSet<_>>())
 }
+
 /// A resource as it is called by those who have named it.
 pub(crate) fn near(resource: &Resource) -> String {
     match resource {

@@ -24,6 +24,7 @@ fn installation() -> Policies {
             action("identity.whoAmI", &["service:identity", "by:anyone"]),
             action("identity.listNodes", &["service:identity", "role:operator"]),
             action("identity.issueToken", &["service:identity", "by:agent"]),
+            action("identity.queue", &["service:identity", "by:instance"]),
             action("identity.findUser", &["service:identity", "by:billing"]),
         ],
     );
@@ -40,6 +41,7 @@ fn installation() -> Policies {
         Rule::for_anyone(),
         Rule::for_everybody(),
         Rule::for_services_themselves(),
+        Rule::for_instances_themselves(),
     ];
     for rule in components.into_iter().chain(others) {
         policies.put_rule(rule).unwrap();
@@ -139,6 +141,21 @@ fn anyone_is_everybody_but_the_visitor() {
     }
     assert!(!may(&policies, &Principal::Visitor, "identity.whoAmI", &Resource::Platform));
     assert!(may(&policies, &Principal::Visitor, "identity.signIn", &Resource::Platform));
+}
+
+#[test]
+fn an_instances_processes_may_act_on_their_own_instance() {
+    let policies = installation();
+    let mine = Principal::Instance(AccountId::named(&["a"]), InstanceId::named(&["1"]));
+    assert!(may(&policies, &mine, "identity.queue", &instance("a", "1")));
+    // The account belongs to the name: another's, or the whole account, is something else.
+    for other in [instance("a", "2"), instance("b", "1"), account("a"), Resource::Platform] {
+        assert!(!may(&policies, &mine, "identity.queue", &other), "{other}");
+    }
+    for other in [service("identity"), user("ada"), Principal::Node(node("one"))] {
+        assert!(!may(&policies, &other, "identity.queue", &instance("a", "1")), "{other}");
+    }
+    assert!(!may(&policies, &mine, "forum.addUsers", &instance("a", "1")));
 }
 
 #[test]

@@ -28,6 +28,7 @@ fn principals() -> Vec<Principal> {
         Principal::Service("forum".parse().unwrap()),
         Principal::Node(NodeId::named(&["one"])),
         Principal::Node(NodeId::named(&["two"])),
+        Principal::Instance(account("a"), InstanceId::named(&["1"])),
     ]
 }
 

@@ -12,6 +12,7 @@ use api::{
     access::{CatalogueEntry, DropCatalogue, PromoteCatalogue, PutCatalogue},
     billing::{DropPrices, PromotePrices, PutReleasePrices, Words},
     configurator::{DropService, PromoteService, PutService},
+    jobs::{DropJobs, PromoteJobs, PutJobs},
     provider::{DropOffer, PromoteOffer, PutOffer},
     releases::{ReleasePhase, ServiceRelease},
 };
@@ -74,6 +75,7 @@ async fn ask_everybody(room: &Room<State>, stored: &Stored) -> Result<(), Proble
         manifest: stored.manifest.clone(),
     };
     tell(room, ask).await?;
+    tell(room, PutJobs::of(service.clone(), release.clone(), &stored.manifest)).await?;
     let (book, words) = (stored.prices.clone(), Words::of(&stored.manifest));
     let permissions = permissions(stored);
     let ask = PutCatalogue { service: service.clone(), release: release.clone(), permissions };
@@ -89,10 +91,12 @@ async fn ask_everybody(room: &Room<State>, stored: &Stored) -> Result<(), Proble
     tell(room, ask).await
 }
 
-/// The offer comes last: what can be ordered can be made, decided about and billed.
+/// The offer comes last: what can be ordered can be made, set up, decided about and billed.
 async fn promote(room: &Room<State>, stored: &Stored) -> Result<(), Problem> {
     let turn = stored.turn;
     let names = || (stored.release.service.clone(), stored.release.digest.clone());
+    let (service, release) = names();
+    tell(room, PromoteJobs { service, release, turn }).await?;
     let (service, release) = names();
     tell(room, PromoteService { service, release, turn }).await?;
     let (service, release) = names();
@@ -109,6 +113,8 @@ async fn withdraw(room: &Room<State>, stored: &Stored) -> Result<(), Problem> {
     tell(room, DropService { service, release }).await?;
     let (service, release) = names();
     tell(room, DropCatalogue { service, release }).await?;
+    let (service, release) = names();
+    tell(room, DropJobs { service, release }).await?;
     let (service, release) = names();
     tell(room, DropPrices { service, release }).await?;
     let (service, release) = names();

@@ -1,8 +1,8 @@
 //! What should run where: packages, releases, nodes and their replicas.
 //!
 //! A release is an immutable package, named by its digest and signed by its publisher. Publishing
-//! checks it in full, then asks everybody who must agree (configurator, access, billing,
-//! provider), then makes it what holds everywhere and what new replicas run. Nodes ask what they should have and run
+//! checks it in full, then asks everybody who must agree (configurator, access, jobs,
+//! billing, provider), then makes it what holds everywhere and what new replicas run. Nodes ask what they should have and run
 //! ([`plan`] says so, from what is desired and what they report) and do it; healthy replicas are
 //! told to the gateways by the feed.
 
@@ -68,6 +68,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
             name: "releases_0004",
             sql: include_str!("../migrations/0004_reports.sql"),
         },
+        db::Migration { name: "releases_jobs", sql: include_str!("../migrations/0004_jobs.sql") },
     ];
     let state = State {
         packages: config.packages,

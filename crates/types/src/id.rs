@@ -87,6 +87,16 @@ impl<K: Kind> Id<K> {
         Self::of(uuid::Builder::from_custom_bytes(bytes).into_uuid())
     }
 
+    /// The id that `parts` always give at that moment, among the ids that are made then.
+    pub fn named_at(moment: Timestamp, parts: &[&str]) -> Self {
+        let millis = u64::try_from(moment.micros().div_euclid(1_000)).unwrap_or(0);
+        let micros = moment.micros().to_string();
+        let all: Vec<&str> = parts.iter().copied().chain([micros.as_str()]).collect();
+        let mut rest = [0; 10];
+        rest.copy_from_slice(&Self::named(&all).uuid.as_bytes()[..10]);
+        Self::of(uuid::Builder::from_unix_timestamp_millis(millis, &rest).into_uuid())
+    }
+
     const fn of(uuid: Uuid) -> Self {
         Self { uuid, kind: PhantomData }
     }
@@ -221,6 +231,15 @@ mod tests {
         let early = JobId::new(Timestamp::from_micros(1_700_000_000_000_000));
         let late = JobId::new(Timestamp::from_micros(1_700_000_000_002_000));
         assert!(early < late && early.to_string() < late.to_string());
+    }
+
+    #[test]
+    fn an_id_that_is_named_at_a_moment_stands_among_those_of_then() {
+        let at = |millis: i64| Timestamp::from_micros(1_700_000_000_000_000 + millis * 1_000);
+        let tick = JobId::named_at(at(2), &["a"]);
+        assert_eq!(tick, JobId::named_at(at(2), &["a"]));
+        assert_ne!(tick, JobId::named_at(at(2), &["b"]));
+        assert!(JobId::new(at(1)) < tick && tick < JobId::new(at(3)));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! component. A type here with an invariant has private fields and a fallible constructor; what
 //! exists is therefore valid.
 
+mod cron;
 mod digest;
 mod id;
 mod money;
@@ -14,6 +15,7 @@ mod site;
 mod time;
 mod who;
 
+pub use cron::{Cron, CronError, TimeZone};
 pub use digest::{Digest, DigestError};
 pub use id::{
     AccountId, BillId, GrantId, Id, IdError, InstanceId, JobId, Kind, NodeId, OrderId, ReplicaId,

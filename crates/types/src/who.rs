@@ -58,6 +58,8 @@ pub enum Principal {
     Service(Name),
     /// A machine's agent, `node/node_…`.
     Node(NodeId),
+    /// The processes of one instance, `account/acct_…/instance/inst_…`.
+    Instance(AccountId, InstanceId),
 }
 
 impl fmt::Display for Principal {
@@ -67,6 +69,7 @@ impl fmt::Display for Principal {
             Self::User(id) => write!(f, "user/{id}"),
             Self::Service(name) => write!(f, "service/{name}"),
             Self::Node(id) => write!(f, "node/{id}"),
+            Self::Instance(account, id) => Resource::Instance(*account, *id).fmt(f),
         }
     }
 }
@@ -80,6 +83,10 @@ impl FromStr for Principal {
             Some(("user", id)) => id.parse().map(Self::User).map_err(|_| wrong()),
             Some(("service", name)) => name.parse().map(Self::Service).map_err(|_| wrong()),
             Some(("node", id)) => id.parse().map(Self::Node).map_err(|_| wrong()),
+            Some(("account", _)) => match text.parse() {
+                Ok(Resource::Instance(account, id)) => Ok(Self::Instance(account, id)),
+                _ => Err(wrong()),
+            },
             _ => Err(wrong()),
         }
     }
@@ -245,9 +252,11 @@ mod tests {
         for given in ["forum.addUsers", "forum.*", "owner", "operator"] {
             assert_eq!(given.parse::<Grantable>().unwrap().to_string(), given);
         }
-        for principal in ["visitor", "service/billing"] {
+        let instance = Principal::Instance(account, InstanceId::new(now)).to_string();
+        for principal in ["visitor", "service/billing", &instance] {
             assert_eq!(principal.parse::<Principal>().unwrap().to_string(), principal);
         }
+        assert!(Resource::Account(account).to_string().parse::<Principal>().is_err());
     }
 
     #[test]

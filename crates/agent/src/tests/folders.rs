@@ -66,7 +66,7 @@ async fn somebody_writes_to_a_release() {
     let (platform, folder) = (Platform::new(), Folder::new());
     let script = "(echo x > upload) 2>&1; (echo x > job.sh) 2>&1; mkdir new 2>&1; \
         echo kept > \"$DATA_DIR/note\"; pwd";
-    let digest = queue(&platform, script).job.release;
+    let digest = queue(&platform, script).release;
     let agent = Agent::start(&platform, folder.path());
     let (outcome, output) = platform.end_of_job().await;
     let place = folder.path().join("releases").join(digest.hex());

@@ -2,8 +2,8 @@
 
 use std::{fs, path::Path, sync::Arc};
 
-use api::jobs::{Job, JobState, Lease, Outcome};
-use types::{AccountId, InstanceId, JobId, NodeId, Secret, Timestamp};
+use api::jobs::{Lease, Outcome};
+use types::{AccountId, InstanceId, JobId, Secret};
 
 use super::{
     Agent, Folder, eventually,
@@ -16,25 +16,17 @@ use super::{
 pub(super) fn queue(platform: &Arc<Platform>, script: &'static str) -> Lease {
     let release = Package { job: script, ..Package::new("serve") }.publish(platform);
     let lease = Lease {
-        job: Job {
-            job: JobId::named(&["job"]),
-            account: AccountId::named(&["account"]),
-            instance: InstanceId::named(&["instance"]),
-            service: release.service.clone(),
-            release: release.digest.clone(),
-            name: "work".to_owned(),
-            state: JobState::Running,
-            attempts: 1,
-            lost: 0,
-            problem: None,
-            waits_for: None,
-            output: String::new(),
-            created: Timestamp::from_micros(0),
-            started: None,
-            ended: None,
-            node: None::<NodeId>,
-        },
+        job: JobId::named(&["job"]),
+        account: AccountId::named(&["account"]),
+        instance: InstanceId::named(&["instance"]),
+        service: release.service.clone(),
+        release: release.digest.clone(),
+        name: "work".to_owned(),
+        version: 1,
+        attempt: 1,
         token: 1,
+        payload: serde_json::Value::Null,
+        upgrade: None,
         command: vec!["./job.sh".to_owned(), "serve".to_owned()],
         timeout_seconds: 20,
         lease_seconds: 1,
@@ -73,7 +65,7 @@ async fn a_job_that_fails_says_how() {
     let (outcome, output) = platform.end_of_job().await;
     assert_eq!(
         (outcome, output.as_str()),
-        (Outcome::Failed, "trying\nthe command ended with status 4")
+        (Outcome::Again, "trying\nthe command ended with status 4")
     );
     agent.stop().await;
 }
@@ -87,7 +79,7 @@ async fn a_long_job_keeps_its_lease_and_ends_at_its_limit() {
     let agent = Agent::start(&platform, folder.path());
     let (outcome, output) = platform.end_of_job().await;
     let expected = "working\nthe command was stopped after its limit of 2s";
-    assert_eq!((outcome, output.as_str()), (Outcome::Failed, expected));
+    assert_eq!((outcome, output.as_str()), (Outcome::Again, expected));
     let renewals = platform.change(|state| {
         state.reports.iter().filter(|report| report.outcome == Outcome::Running).count()
     });
@@ -122,7 +114,7 @@ async fn only_the_manifests_commands_are_run() {
     platform.change(|state| state.jobs = [Lease { command, ..lease }].into());
     let agent = Agent::start(&platform, folder.path());
     let (outcome, output) = platform.end_of_job().await;
-    assert_eq!(outcome, Outcome::Failed);
+    assert_eq!(outcome, Outcome::Again);
     assert!(output.contains("no such command") && !folder.path().join("evil").exists());
     agent.stop().await;
 }
@@ -136,6 +128,6 @@ async fn a_node_that_stops_gives_its_jobs_back() {
     agent.stop().await;
     assert!(!runs(pid));
     let (outcome, output) = platform.end_of_job().await;
-    assert_eq!(outcome, Outcome::Failed);
+    assert_eq!(outcome, Outcome::Again);
     assert!(output.ends_with("the command was stopped, since the node stops"), "{output}");
 }

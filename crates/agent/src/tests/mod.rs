@@ -8,6 +8,7 @@ mod platform;
 mod ports;
 mod releases;
 mod replicas;
+mod tokens;
 mod unpacking;
 
 use std::{

@@ -10,8 +10,8 @@ use api::{
     Kind, Problem, Transport, TransportError,
     configurator::{Environment, GetEnvironment},
     http::{Sending, decode, token},
-    identity::{IssueServiceToken, IssuedToken, JoinNode, Joined},
-    jobs::{JobState, Lease, LeaseJobs, Leases, Outcome, ReportJob, Reported},
+    identity::{IssueInstanceToken, IssueServiceToken, IssuedToken, JoinNode, Joined},
+    jobs::{Lease, LeaseJobs, Leases, Outcome, Report, ReportJobs, Reported, Reports, Verdict},
     releases::{Desired, Heartbeat, ReleaseState, ReplicaReport, ReplicaState},
 };
 use bytes::Bytes;
@@ -34,7 +34,7 @@ pub(super) struct State {
     pub(super) packages: HashMap<Digest, Bytes>,
     pub(super) variables: BTreeMap<String, Secret>,
     pub(super) jobs: VecDeque<Lease>,
-    pub(super) reports: Vec<ReportJob>,
+    pub(super) reports: Vec<Report>,
     /// Reports of jobs are refused: the lease is another node's.
     pub(super) fenced: bool,
     /// Nobody gets an answer.
@@ -167,6 +167,11 @@ impl Platform {
                 let fields = [("node", *node), ("service", *service)];
                 json(&self.issue(&decode(&fields, None, body)?))
             }
+            ["identity", "v1", "nodes", node, "instances", instance, "tokens"] => {
+                let fields = [("node", *node), ("instance", *instance)];
+                let op: IssueInstanceToken = decode(&fields, None, body)?;
+                json(&self.token_for(&op.instance))
+            }
             ["releases", "v1", "nodes", node] => {
                 json(&self.heartbeat(decode(&[("node", node)], None, body)?).await)
             }
@@ -187,7 +192,7 @@ impl Platform {
             }
             ["jobs", "v1", "nodes", node, "jobs", job, "reports"] => {
                 let fields = [("node", *node), ("job", *job)];
-                json(&self.report(decode(&fields, None, body)?)?)
+                json(&self.report(decode(&fields, None, body)?))
             }
             _ => return Err(Problem::not_found("operation")),
         };
@@ -222,12 +227,16 @@ impl Platform {
     }
 
     fn issue(&self, op: &IssueServiceToken) -> IssuedToken {
+        self.token_for(&op.service)
+    }
+
+    fn token_for(&self, whom: &impl std::fmt::Display) -> IssuedToken {
         let count = self.change(|state| {
             state.tokens += 1;
             state.tokens
         });
         let expires = types::Clock::now(&SystemClock).plus(Duration::from_hours(1));
-        IssuedToken { token: Secret::new(format!("{}-{count}", op.service)), expires }
+        IssuedToken { token: Secret::new(format!("{whom}-{count}")), expires }
     }
 
     async fn heartbeat(&self, op: Heartbeat) -> Desired {
@@ -253,7 +262,7 @@ impl Platform {
             changed.borrow_and_update();
             let lease = {
                 let mut state = self.state.lock().unwrap();
-                let ready = |lease: &Lease| op.releases.contains(&lease.job.release);
+                let ready = |lease: &Lease| op.releases.contains(&lease.release);
                 if state.jobs.front().is_some_and(ready) { state.jobs.pop_front() } else { None }
             };
             if let Some(lease) = lease {
@@ -265,13 +274,15 @@ impl Platform {
         }
     }
 
-    fn report(&self, op: ReportJob) -> Result<Reported, Problem> {
+    fn report(&self, op: ReportJobs) -> Reports {
         self.change(|state| {
-            if state.fenced {
-                return Err(Problem::conflict("lease_lost", "the lease is another node's"));
+            let verdict = if state.fenced { Verdict::Lost } else { Verdict::Kept };
+            let reported = |report: &Report| Reported { job: report.job, verdict };
+            let reports = op.reports.iter().map(reported).collect();
+            if verdict == Verdict::Kept {
+                state.reports.extend(op.reports);
             }
-            state.reports.push(op);
-            Ok(Reported { state: JobState::Running })
+            Reports { reports }
         })
     }
 }

@@ -40,6 +40,8 @@ pub enum Asker {
     Agent,
     /// A published service, about itself.
     Service,
+    /// The processes of an instance, about it.
+    Instance,
     /// Any component of the platform.
     Platform,
     /// A component of the platform, by name.
@@ -57,6 +59,7 @@ impl Asker {
             Self::Operator => vec!["role:operator".into()],
             Self::Agent => vec![by("agent")],
             Self::Service => vec![by("service")],
+            Self::Instance => vec![by("instance")],
             Self::Platform => crate::PRINCIPALS.iter().map(|name| by(name)).collect(),
             Self::Component(name) => vec![by(name)],
         }
@@ -215,6 +218,7 @@ macro_rules! operations {
     (@asker operator) => { $crate::http::Asker::Operator };
     (@asker agent) => { $crate::http::Asker::Agent };
     (@asker service) => { $crate::http::Asker::Service };
+    (@asker instance) => { $crate::http::Asker::Instance };
     (@asker platform) => { $crate::http::Asker::Platform };
     (@asker $component:ident) => { $crate::http::Asker::Component(stringify!($component)) };
 }

@@ -5,7 +5,8 @@ use types::Name;
 use super::{
     Access, Level, Pattern, PermissionEntry, Route,
     faults::{shown, suggestion},
-    reader::{Node, Table, VERBS},
+    jobs::is_reserved,
+    reader::{NAMES, Node, Table, VERBS},
 };
 
 pub(super) fn permission(table: &Table<'_>) -> Option<PermissionEntry> {
@@ -20,10 +21,11 @@ pub(super) fn routes(root: &Table<'_>, service: Option<&Name>) -> Option<Vec<Rou
     let Some(node) = root.get("routes") else { return Some(Vec::new()) };
     // A permission that could not be read is still one that the author named.
     let known = root.table("permissions").map(|table| table.names(&VERBS)).unwrap_or_default();
+    let jobs = root.table("jobs").map(|table| table.names(&NAMES)).unwrap_or_default();
     let mut routes = Vec::new();
     let mut whole = true;
     for part in node.list("write each route under a line `[[routes]]`")? {
-        match part.table().and_then(|table| route(&table, service, &known)) {
+        match part.table().and_then(|table| route(&table, service, (&known, &jobs))) {
             Some(route) => routes.push(route),
             None => whole = false,
         }
@@ -31,8 +33,12 @@ pub(super) fn routes(root: &Table<'_>, service: Option<&Name>) -> Option<Vec<Rou
     whole.then_some(routes)
 }
 
-fn route(table: &Table<'_>, service: Option<&Name>, known: &[&str]) -> Option<Route> {
-    table.only(&["match", "permission", "access"]);
+fn route(
+    table: &Table<'_>,
+    service: Option<&Name>,
+    (known, jobs): (&[&str], &[&str]),
+) -> Option<Route> {
+    table.only(&["match", "permission", "access", "job"]);
     let pattern = table.need("match", "match = \"GET /*\"").and_then(|node| request(&node));
     let access = match (table.get("permission"), table.get("access")) {
         (Some(node), None) => allowed(&node, service, known),
@@ -46,7 +52,36 @@ fn route(table: &Table<'_>, service: Option<&Name>, known: &[&str]) -> Option<Ro
             None
         }
     };
-    Some(Route { pattern: pattern?, access: access? })
+    let job = match table.get("job") {
+        None => Some(None),
+        Some(node) => job(&node, pattern.as_ref(), jobs).map(Some),
+    };
+    Some(Route { pattern: pattern?, access: access?, job: job? })
+}
+
+/// The job that a request becomes: one that changes something, since looking at a page must not.
+fn job(node: &Node<'_>, pattern: Option<&Pattern>, jobs: &[&str]) -> Option<String> {
+    let name = node.text()?;
+    if is_reserved(name) {
+        return node.fail(format!("`{name}` is not for visitors"), "name another job");
+    }
+    if !jobs.contains(&name) {
+        let problem = format!("there is no job `{}`", shown(name));
+        let mend = if jobs.is_empty() {
+            format!("write `[jobs.{}]` with its command", shown(name))
+        } else {
+            suggestion(name, jobs)
+        };
+        return node.fail(problem, mend);
+    }
+    let method = pattern.map(|pattern| pattern.method().unwrap_or("*"));
+    if let Some(method) = method.filter(|method| ["GET", "HEAD", "OPTIONS", "*"].contains(method)) {
+        return node.fail(
+            format!("a request by `{method}` cannot become a job: it may only look"),
+            "write `POST`, `PUT`, `PATCH` or `DELETE` before the path",
+        );
+    }
+    Some(name.to_owned())
 }
 
 /// A pattern that says its method: a forgotten one must not open every method.

@@ -6,6 +6,7 @@
 mod access;
 mod check;
 mod faults;
+mod jobs;
 mod parse;
 mod path;
 mod pattern;
@@ -22,8 +23,10 @@ pub use check::JOB_MILLISECONDS;
 pub(crate) use check::is_reserved_meter;
 pub(crate) use faults::suggestion;
 pub use faults::{Fault, Faults};
+pub use jobs::{Concurrency, JobCommand, Missed, RUN, Versions, VersionsError};
 pub use path::normalise;
 pub use pattern::{Pattern, PatternError, Status};
+pub use values::duration;
 pub(crate) use values::title_of;
 
 /// What a service is, and how to run it.
@@ -99,6 +102,9 @@ pub struct Run {
     /// Run once after unpacking.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<Vec<String>>,
+    /// The programs of which people may run a command for an instance, once, as a job.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<String>,
 }
 
 /// A database product.
@@ -198,6 +204,9 @@ pub struct Route {
     pub pattern: Pattern,
     /// Who may make them.
     pub access: Access,
+    /// The job that such a request becomes; the application does not see it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
 }
 
 /// Who may make a request.
@@ -250,18 +259,6 @@ pub struct Size {
     pub cpu: u32,
     /// Memory in bytes.
     pub memory: u64,
-}
-
-/// What a worker can run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct JobCommand {
-    /// The program and its arguments.
-    pub command: Vec<String>,
-    /// Raised when an older job's payload is no longer understood; from 1 on.
-    pub version: u32,
-    /// When it runs by itself: the five fields of cron, in UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub schedule: Option<String>,
 }
 
 impl Manifest {

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use types::Name;
 
 use super::{
-    Count, Database, Engine, Field, FieldKind, JobCommand, Manifest, Meter, Module, Package,
-    Pattern, Run, Service, Size, Tenancy,
+    Count, Database, Engine, Field, FieldKind, Manifest, Meter, Module, Package, Pattern, Run,
+    Service, Size, Tenancy,
     access::{permission, request, routes},
     check,
     faults::{choice, quoted, shown},
+    jobs::job,
     reader::{FIELD_NAMES, NAMES, NameRule, Node, Table, VERBS},
     title_of, values,
 };
@@ -122,7 +123,7 @@ fn package(table: &Table<'_>) -> Option<Package> {
 }
 
 fn run(table: &Table<'_>) -> Option<Run> {
-    table.only(&["command", "health", "build"]);
+    table.only(&["command", "health", "build", "commands"]);
     let command = command(table, "command");
     let health = match table.get("health") {
         None => Some("/healthz".to_owned()),
@@ -135,7 +136,10 @@ fn run(table: &Table<'_>) -> Option<Run> {
         }),
     };
     let build = optional_command(table, "build");
-    Some(Run { command: command?, health: health?, build })
+    let mend = "write a list of programs such as `[\"./manage.py\"]`";
+    let commands = table.get("commands").and_then(|node| node.list(mend)).unwrap_or_default();
+    let commands = commands.iter().filter_map(Node::words).collect();
+    Some(Run { command: command?, health: health?, build, commands })
 }
 
 fn database(table: &Table<'_>) -> Option<Database> {
@@ -322,18 +326,4 @@ fn size(name: &str, table: &Table<'_>) -> Option<Size> {
     let cpu = table.need("cpu", "cpu = 0.5").and_then(|node| values::cpu(&node));
     let memory = table.need("memory", "memory = \"256MiB\"").and_then(|node| values::memory(&node));
     Some(Size { title: title?, cpu: cpu?, memory: memory? })
-}
-
-fn job(name: &str, table: &Table<'_>) -> Option<JobCommand> {
-    table.only(&["command", "version", "schedule"]);
-    if matches!(name, "migrate" | "seed") {
-        table.fault(format!("`{name}` is a job of the database"), "choose another name");
-    }
-    let command = command(table, "command");
-    let version = match table.get("version") {
-        None => Some(1),
-        Some(node) => node.number(1..=1_000_000).and_then(|number| u32::try_from(number).ok()),
-    };
-    let schedule = table.get("schedule").and_then(|node| values::schedule(&node));
-    Some(JobCommand { command: command?, version: version?, schedule })
 }

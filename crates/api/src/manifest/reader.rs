@@ -306,11 +306,15 @@ impl<'t> Node<'t> {
     }
 
     /// A whole number.
-    pub(crate) fn number(&self, range: RangeInclusive<u64>) -> Option<u64> {
+    pub(crate) fn number<T>(&self, range: RangeInclusive<T>) -> Option<T>
+    where
+        T: TryFrom<i128> + PartialOrd + Display,
+    {
         let mend = || format!("write a whole number from {} to {}", range.start(), range.end());
         let DeValue::Integer(number) = self.value else { return self.wrong(&mend()) };
-        match u64::from_str_radix(number.as_str(), number.radix()) {
-            Ok(number) if range.contains(&number) => Some(number),
+        let read = i128::from_str_radix(number.as_str(), number.radix());
+        match read.ok().and_then(|number| T::try_from(number).ok()) {
+            Some(number) if range.contains(&number) => Some(number),
             _ => self.fail(format!("`{}` is out of range", shown(number.as_str())), mend()),
         }
     }

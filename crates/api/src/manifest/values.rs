@@ -1,5 +1,7 @@
 //! Values that are written in one way and kept in another, and texts that must keep a form.
 
+use std::{ops::RangeInclusive, time::Duration};
+
 use types::Amount;
 
 use super::{faults::shown, reader::Node};
@@ -43,48 +45,36 @@ pub(super) fn memory(node: &Node<'_>) -> Option<u64> {
     }
 }
 
-/// A schedule in the five fields of cron.
-pub(super) fn schedule(node: &Node<'_>) -> Option<String> {
+/// A time written as `90s`, `10m`, `2h` or `7d`.
+pub(super) fn duration_of(node: &Node<'_>, range: &RangeInclusive<Duration>) -> Option<Duration> {
     let text = node.text()?;
-    let fields: Vec<&str> = text.split_ascii_whitespace().collect();
-    let mend = "write minute, hour, day, month and day of the week such as `0 6 * * *`";
-    if fields.len() != 5 {
-        return node.fail(format!("has {} fields and not five", fields.len()), mend);
-    }
-    let ranges = [
-        ("minute", 0, 59),
-        ("hour", 0, 23),
-        ("day", 1, 31),
-        ("month", 1, 12),
-        ("day of the week", 0, 7),
-    ];
-    let wrong = ranges.iter().zip(&fields).find(|((_, low, high), field)| {
-        !field.split(',').all(|part| is_cron_part(part, *low, *high))
-    });
-    match wrong {
-        None => Some(fields.join(" ")),
-        Some(((name, low, high), field)) => node.fail(
-            format!("`{}` is not a {name}", shown(field)),
-            format!("write `*` or numbers from {low} to {high}, as `1,2`, `1-5` or `*/5`"),
+    match duration(text) {
+        Some(duration) if range.contains(&duration) => Some(duration),
+        _ => node.fail(
+            format!("`{}` is not a time that can stand here", shown(text)),
+            format!(
+                "write `s`, `m`, `h` or `d` after a whole number, from `{}` to `{}`",
+                written(*range.start()),
+                written(*range.end())
+            ),
         ),
     }
 }
 
-fn is_cron_part(part: &str, low: u32, high: u32) -> bool {
-    let number = |text: &str| {
-        let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        text.parse::<u32>().ok().filter(|number| plain && *number <= high)
-    };
-    let (range, step) = part.split_once('/').map_or((part, None), |(r, step)| (r, Some(step)));
-    let stepped = step.is_none_or(|step| number(step).is_some_and(|step| step > 0));
-    let ranged = match range.split_once('-') {
-        None if range == "*" => true,
-        // A step from a single number on is read differently by different crons.
-        None => step.is_none() && number(range).is_some_and(|number| number >= low),
-        Some((from, to)) => match (number(from), number(to)) {
-            (Some(from), Some(to)) => low <= from && from <= to,
-            _ => false,
-        },
-    };
-    stepped && ranged
+/// The time that `90s`, `10m`, `2h` or `7d` is.
+pub fn duration(text: &str) -> Option<Duration> {
+    UNITS.iter().find_map(|(unit, seconds)| {
+        let number = text.strip_suffix(unit)?;
+        let plain = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        let number = number.parse::<u64>().ok().filter(|_| plain)?;
+        number.checked_mul(*seconds).map(Duration::from_secs)
+    })
+}
+
+const UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
+
+fn written(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let unit = UNITS.iter().find(|(_, unit)| seconds > 0 && seconds.is_multiple_of(*unit));
+    unit.map_or_else(|| format!("{seconds}s"), |(unit, size)| format!("{}{unit}", seconds / size))
 }

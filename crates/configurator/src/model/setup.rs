@@ -13,56 +13,39 @@ use crate::store::{SetupJob, Stored, Waiting};
 
 /// In their order.
 const JOBS: [&str; 2] = ["migrate", "seed"];
-/// A migration of a large database takes its time.
-const TIMEOUT_SECONDS: u32 = 900;
-const ATTEMPTS_MAX: u32 = 3;
 
 /// The jobs of a set-up, in their order. Their ids say it too.
 pub(crate) fn planned(now: Timestamp, manifest: &Manifest) -> Vec<SetupJob> {
-    let named = JOBS.into_iter().zip(0..).filter_map(|(name, position)| {
-        Some(SetupJob {
-            job: JobId::new(now.plus(Duration::from_millis(position))),
-            name: name.to_owned(),
-            command: command(manifest, name)?.clone(),
-            state: JobState::Queued,
-            output: String::new(),
-        })
+    let has = |name: &&str| has_command(manifest, name);
+    let jobs = JOBS.into_iter().filter(has).zip(0..).map(|(name, position)| SetupJob {
+        job: JobId::new(now.plus(Duration::from_millis(position))),
+        name: name.to_owned(),
+        state: JobState::Ready,
+        output: String::new(),
     });
-    named.collect()
+    jobs.collect()
 }
 
-/// The command of a job of the set-up.
-fn command<'m>(manifest: &'m Manifest, name: &str) -> Option<&'m Vec<String>> {
-    let database = manifest.database.as_ref()?;
-    match name {
-        "migrate" => database.migrate.as_ref(),
-        "seed" => database.seed.as_ref(),
-        _ => None,
-    }
+fn has_command(manifest: &Manifest, name: &str) -> bool {
+    manifest.database.as_ref().is_some_and(|database| match name {
+        "migrate" => database.migrate.is_some(),
+        "seed" => database.seed.is_some(),
+        _ => false,
+    })
 }
 
-/// The job as it is queued now, behind the one of `jobs` that stands before it and has not ended. A
-/// release without such a command leaves the job as it was.
-pub(crate) fn queued(
-    stored: &Stored,
-    manifest: &Manifest,
-    waiting: &Waiting,
-    jobs: &[SetupJob],
-) -> PutJob {
-    let Waiting { position, job, release, .. } = waiting;
+/// The job as it is queued now, behind the one of `jobs` that stands before it and has not
+/// succeeded.
+pub(crate) fn queued(stored: &Stored, waiting: &Waiting, jobs: &[SetupJob]) -> PutJob {
+    let Waiting { instance, position, job } = waiting;
     let before = jobs.iter().take(*position).next_back();
     PutJob {
         job: job.job,
         account: stored.account,
-        instance: stored.instance,
+        instance: *instance,
         service: stored.service.clone(),
-        release: release.clone(),
         name: job.name.clone(),
-        version: 1,
-        command: command(manifest, &job.name).unwrap_or(&job.command).clone(),
         after: before.filter(|before| before.state != JobState::Succeeded).map(|before| before.job),
-        timeout_seconds: TIMEOUT_SECONDS,
-        attempts_max: ATTEMPTS_MAX,
     }
 }
 
@@ -74,7 +57,7 @@ pub(crate) const fn begun(jobs: &[SetupJob]) -> InstanceState {
 /// What an instance that is being set up becomes when its jobs are so far: with the last one that
 /// succeeds it is open, with the first one that fails the set-up has failed.
 pub(crate) fn after(jobs: &[SetupJob]) -> Option<InstanceState> {
-    if jobs.iter().any(|job| job.state == JobState::Failed) {
+    if jobs.iter().any(|job| job.state.has_ended() && job.state != JobState::Succeeded) {
         return Some(InstanceState::Failed);
     }
     let all = jobs.iter().all(|job| job.state == JobState::Succeeded);
@@ -127,7 +110,13 @@ small = { title = "Small", cpu = 0.5, memory = "256MiB" }
     const DATABASE: &str = "[database]\nengines = [\"sqlite\"]\nmigrate = [\"./migrate\"]\n";
 
     fn states() -> impl Strategy<Value = Vec<JobState>> {
-        let states = [JobState::Queued, JobState::Running, JobState::Succeeded, JobState::Failed];
+        let states = [
+            JobState::Ready,
+            JobState::Running,
+            JobState::Succeeded,
+            JobState::Failed,
+            JobState::Cancelled,
+        ];
         prop::collection::vec(prop::sample::select(states.to_vec()), 0..4)
     }
 
@@ -141,7 +130,10 @@ small = { title = "Small", cpu = 0.5, memory = "256MiB" }
         #[test]
         fn a_set_up_ends_as_its_jobs_do(states in states()) {
             let after = after(&jobs(&states));
-            let failed = states.contains(&JobState::Failed);
+            let has_failed = |state: &JobState| {
+                matches!(state, JobState::Failed | JobState::Cancelled)
+            };
+            let failed = states.iter().any(has_failed);
             let open = states.iter().all(|state| *state == JobState::Succeeded);
             prop_assert_eq!(after == Some(InstanceState::Failed), failed);
             prop_assert_eq!(after == Some(InstanceState::Open), open);

@@ -36,7 +36,14 @@ pub(crate) async fn section(
     account: AccountId,
     instance: InstanceId,
 ) -> Result<(Markup, bool), Problem> {
-    let operation = ListInstanceJobs { account, instance, after: None, limit: Some(20) };
+    let operation = ListInstanceJobs {
+        account,
+        instance,
+        state: None,
+        name: None,
+        after: None,
+        limit: Some(20),
+    };
     let jobs = person.client.call(operation).await?.items;
     let is_going = jobs.iter().any(is_going);
     let content = html! {
@@ -49,7 +56,7 @@ pub(crate) async fn section(
 }
 
 fn is_going(job: &Job) -> bool {
-    matches!(job.state, JobState::Queued | JobState::Running)
+    !job.state.has_ended()
 }
 
 fn unfolding(job: &Job) -> Markup {
@@ -90,7 +97,7 @@ pub(crate) async fn list(person: Person, Query(filter): Query<Filter>) -> Shown 
         "" => None,
         name => Some(name.parse().map_err(|_| Failure::not_found("service"))?),
     };
-    let operation = ListJobs { service, after: filter.after, limit: ROWS };
+    let operation = ListJobs { service, after: filter.after, limit: ROWS, ..ListJobs::default() };
     let page = person.client.call(operation).await?;
     let instances = page.items.iter().map(|job| (job.account, job.instance)).collect();
     let names = Names::of(&person, BTreeSet::new(), instances).await;
@@ -152,7 +159,10 @@ pub(crate) async fn show(person: Person, Path(job): Path<JobId>) -> Shown {
         (layout::back("/operate/work", "Jobs"))
         header.title {
             div.heading { h1 { (job.name) } (states::chip(&job.state)) }
-            p.lead { (job.service) ", release " code { (job.release.short()) } }
+            p.lead {
+                (job.service)
+                @if let Some(release) = &job.release { ", release " code { (release.short()) } }
+            }
         }
         dl.facts {
             dt { "Queued" } dd { (words::moment(job.created)) }

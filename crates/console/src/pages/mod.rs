@@ -55,7 +55,7 @@ pub(crate) fn router() -> Router<Console> {
         .route("/operate/grants", get(operators::list))
         .route("/operate/grants/{grant}/revocation", post(operators::revoke))
         .route("/operate/queues", get(queues::list))
-        .route("/operate/queues/{service}", post(queues::set))
+        .route("/operate/queues/{service}/{class}", post(queues::set))
         .route("/operate/work", get(jobs::list))
         .route("/operate/work/{job}", get(jobs::show))
         .route("/operate/accounts", get(accounts::list))

@@ -1,8 +1,9 @@
-//! The gateway's own pages at an instance's host, below `/.mandate/`: set-up and sign-in.
+//! The gateway's own pages at an instance's host, below `/.mandate/`: set-up, sign-in and jobs.
 //!
-//! These are the only requests on which a component is asked, and only so many at once
-//! (`Front::desk`).
+//! These, and requests that become jobs, are the only ones on which a component is asked, and only
+//! so many at once (`Front::desk`).
 
+mod job;
 mod setup;
 mod sign_in;
 
@@ -12,6 +13,7 @@ use api::{Kind, Problem, configurator::Route};
 use http::{Method, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
+use types::JobId;
 
 use crate::{
     answer::{Body, Stop, problem},
@@ -19,6 +21,7 @@ use crate::{
     pages,
     visit::Visit,
 };
+pub(crate) use job::job_address;
 pub(crate) use sign_in::sign_in_address;
 
 /// The longest form that is read, in bytes.
@@ -33,6 +36,7 @@ pub(crate) enum Page {
     SignIn,
     Enter,
     SignOut,
+    Job(JobId),
     Unknown,
 }
 
@@ -44,6 +48,9 @@ pub(crate) fn page(path: &str) -> Option<Page> {
         "/sign-in" => Some(Page::SignIn),
         "/enter" => Some(Page::Enter),
         "/sign-out" => Some(Page::SignOut),
+        rest if rest.starts_with("/jobs/") => {
+            Some(rest["/jobs/".len()..].parse().map_or(Page::Unknown, Page::Job))
+        }
         rest if rest.is_empty() || rest.starts_with('/') => Some(Page::Unknown),
         _ => None,
     }
@@ -51,18 +58,19 @@ pub(crate) fn page(path: &str) -> Option<Page> {
 
 pub(crate) async fn answer(
     front: &Arc<Front>,
-    visit: &Visit,
+    visit: &mut Visit,
     route: &Route,
     page: Page,
     body: Incoming,
 ) -> Result<Response<Body>, Stop> {
-    match (page, &visit.head.method) {
+    match (page, &visit.head.method.clone()) {
         (Page::Setup, &Method::GET | &Method::HEAD) => setup::show(front, visit, route).await,
         (Page::Setup, &Method::POST) => setup::submit(front, visit, route, body).await,
         (Page::SignIn, &Method::GET | &Method::HEAD) => Ok(sign_in::begin(front, visit, route)),
         (Page::Enter, &Method::GET) => sign_in::enter(front, visit, route).await,
         (Page::SignOut, &Method::GET | &Method::HEAD) => Ok(sign_in::show_way_out(route)),
         (Page::SignOut, &Method::POST) => sign_in::leave(front, visit, route).await,
+        (Page::Job(job), &Method::GET | &Method::HEAD) => job::show(front, visit, route, job).await,
         (Page::Unknown, _) => Err(Problem::not_found("page").into()),
         _ => {
             let detail = "this page is looked at with GET, and a form on it is sent with POST";
@@ -129,6 +137,9 @@ mod tests {
         assert_eq!(page("/.mandate/setup"), Some(Page::Setup));
         assert_eq!(page("/.mandate/setup/"), Some(Page::Setup));
         assert_eq!(page("/.mandate/sign-in"), Some(Page::SignIn));
+        let job = JobId::named(&["a"]);
+        assert_eq!(page(&job_address(job)), Some(Page::Job(job)));
+        assert_eq!(page("/.mandate/jobs/x"), Some(Page::Unknown));
         assert_eq!(page("/.mandate"), Some(Page::Unknown));
         assert_eq!(page("/.mandate/x"), Some(Page::Unknown));
         assert_eq!(page("/.mandates"), None);

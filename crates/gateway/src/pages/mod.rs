@@ -1,5 +1,6 @@
 //! What people see of the gateway itself: one layout, and nothing from elsewhere.
 
+mod job;
 mod setup;
 mod style;
 
@@ -8,6 +9,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::{answer::Body, front::Front};
+pub(crate) use job::job;
 pub(crate) use setup::{SetupForm, progress, setup_form};
 
 /// How often a page that waits looks again, in seconds; `follow.js` says the same.

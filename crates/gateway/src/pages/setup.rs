@@ -97,10 +97,10 @@ fn steps(setup: &Setup) -> Markup {
         ol.rows {
             @for step in &setup.steps {
                 @let (class, words) = match step.state {
-                    JobState::Queued => ("chip", "waits"),
                     JobState::Running => ("chip busy", "runs"),
                     JobState::Succeeded => ("chip good", "done"),
-                    JobState::Failed => ("chip bad", "failed"),
+                    state if state.has_ended() => ("chip bad", "failed"),
+                    _ => ("chip", "waits"),
                 };
                 li {
                     div {

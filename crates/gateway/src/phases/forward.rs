@@ -244,7 +244,7 @@ fn too_late() -> Problem {
     problem(Kind::Unavailable, StatusCode::GATEWAY_TIMEOUT, "no_answer_in_time", detail)
 }
 
-fn broken_body(fault: Fault) -> Problem {
+pub(super) fn broken_body(fault: Fault) -> Problem {
     match fault {
         Fault::TooLong => {
             let detail = format!("the body is longer than {REQUEST_BYTES_MAX} bytes");

@@ -52,24 +52,47 @@ pub(crate) fn before_release(
             counted.push((meter.count, event));
         }
     }
-    let mut tail = Tail {
-        journal: Arc::clone(&front.journal),
-        counted,
-        began: visit.began,
-        flow: Arc::clone(flow),
-        bytes_out: 0,
-    };
+    let mut tail = tail(front, visit, flow);
+    tail.counted = counted;
     if whole {
         now.extend(tail.events());
     }
     // Also if nothing is written yet: what will be owed must not pile up.
     if !now.is_empty() || !tail.counted.is_empty() {
-        tail.begin(&now).map_err(|cause| {
-            tracing::error!(request = %visit.id, %cause, "usage cannot be written; held back");
-            Problem::unavailable("usage cannot be recorded here now; try again", 5)
-        })?;
+        tail.begin(&now).map_err(|cause| unrecorded(visit, &cause))?;
     }
     Ok((!tail.counted.is_empty()).then_some(tail))
+}
+
+/// Whether usage can be written at all, for a request whose effect comes before its record.
+pub(super) fn check(front: &Front, visit: &Visit) -> Result<(), Problem> {
+    front.journal.append(&[]).map_err(|cause| unrecorded(visit, &cause))
+}
+
+/// Writes what is owed for a request that became a job, before it is answered. It was queued, so
+/// what cannot be written now is written as soon as it can be.
+pub(super) fn of_job(front: &Front, visit: &Visit, meant: &Meant, status: u16, flow: &Arc<Flow>) {
+    let mut tail = tail(front, visit, flow);
+    let method = visit.head.method.as_str();
+    let meters = meant.manifest.meters_of(method, &meant.path, status);
+    tail.counted = meters
+        .map(|(name, meter)| (meter.count, event(name, meter, meant, method, (visit.id, visit.at))))
+        .collect();
+}
+
+fn tail(front: &Front, visit: &Visit, flow: &Arc<Flow>) -> Tail {
+    Tail {
+        journal: Arc::clone(&front.journal),
+        counted: Vec::new(),
+        began: visit.began,
+        flow: Arc::clone(flow),
+        bytes_out: 0,
+    }
+}
+
+fn unrecorded(visit: &Visit, cause: &io::Error) -> Problem {
+    tracing::error!(request = %visit.id, %cause, "usage cannot be written; held back");
+    Problem::unavailable("usage cannot be recorded here now; try again", 5)
 }
 
 fn event(

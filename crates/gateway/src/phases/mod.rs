@@ -5,6 +5,7 @@ pub(crate) mod authorize;
 pub(crate) mod forward;
 pub(crate) mod hold;
 pub(crate) mod meter;
+mod queue;
 pub(crate) mod resolve;
 
 use std::sync::Arc;
@@ -64,6 +65,9 @@ async fn lead(
             hold::until_open(front, visit, &route)?;
             let asker = authenticate::authenticate(front, visit, &route.host)?;
             let meant = authorize::authorize(front, visit, route, path, &asker)?;
+            if let Some(job) = meant.manifest.routes[meant.matched].job.clone() {
+                return queue::queue(front, visit, &meant, &asker, (&job, body)).await;
+            }
             forward::forward(front, visit, meant, &asker, body).await
         }
     }

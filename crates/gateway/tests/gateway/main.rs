@@ -4,6 +4,7 @@ mod careless;
 mod django;
 mod early;
 mod hostile;
+mod jobs;
 mod pages;
 mod proxied;
 mod replicas;

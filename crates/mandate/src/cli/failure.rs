@@ -91,7 +91,7 @@ impl Failure {
         self.status == status::UNAVAILABLE
     }
 
-    /// Whether whoever asks may not.
+    /// Whether whoever asks may not, or has not said who they are.
     pub(crate) const fn is_refused(&self) -> bool {
         self.status == status::REFUSED
     }

@@ -175,7 +175,10 @@ async fn maintain(cx: &Context, which: Which, reason: Option<String>) -> Outcome
 
 async fn jobs(cx: &Context, which: Which, limit: Limit) -> Outcome {
     let (account, instance) = cx.instance_id(which.account, &which.instance).await?;
-    let page = |after, limit| ListInstanceJobs { account, instance, after, limit };
+    let page = |after, limit| {
+        let (state, name) = (None, None);
+        ListInstanceJobs { account, instance, state, name, after, limit }
+    };
     let jobs = cx.list(limit.limit, page).await?;
     let empty = "No job yet; `mandate instance setup INSTANCE` begins with the first ones.";
     let called = job::names(cx, &jobs.items).await;

@@ -16,6 +16,7 @@ mod order;
 mod output;
 mod password;
 mod progress;
+mod queue;
 mod ready;
 mod reference;
 mod reset;
@@ -108,9 +109,9 @@ enum Command {
     Release(With<service::Release>),
     /// The machines: list them, let one join, remove one
     Node(With<node::Node>),
-    /// Where jobs wait, one queue for each service
-    Queue(With<job::Queue>),
-    /// Jobs, with what they printed
+    /// Where jobs wait: one queue for each service and class of its jobs
+    Queue(With<queue::Queue>),
+    /// Jobs: queue one, follow it, take it back, try it again
     Job(With<job::Job>),
 
     /// Print a component's OpenAPI 3.1 document, without a server

@@ -29,6 +29,7 @@ impl Ids {
         match principal {
             Principal::User(user) => drop(self.users.insert(*user)),
             Principal::Node(node) => drop(self.nodes.insert(*node)),
+            Principal::Instance(_, instance) => drop(self.instances.insert(*instance)),
             Principal::Visitor | Principal::Service(_) => {}
         }
     }
@@ -59,6 +60,7 @@ impl Names {
         let name = match principal {
             Principal::User(user) => self.names.users.get(user).cloned(),
             Principal::Node(node) => self.names.nodes.get(node).map(ToString::to_string),
+            Principal::Instance(_, instance) => Some(format!("the processes of {}", self.instance(*instance))),
             Principal::Visitor | Principal::Service(_) => None,
         };
         name.unwrap_or_else(|| principal.to_string())

@@ -133,7 +133,7 @@ async fn opened(
     let done = |progress: &mut Progress, setup: Setup| {
         for step in &setup.steps {
             // Steps may pass between two looks, so each is told once and none is left out.
-            if step.state != JobState::Queued && told.insert((step.job, word(&step.state))) {
+            if !step.state.waits() && told.insert((step.job, word(&step.state))) {
                 progress.say(&format!("{} {}", step.name, word(&step.state)))?;
             }
         }
@@ -151,7 +151,7 @@ async fn opened(
                     .output("it asks for", &fields(&setup.fields)))
             }
             state => {
-                if setup.steps.iter().all(|step| step.state == JobState::Queued) {
+                if setup.steps.iter().all(|step| step.state.waits()) {
                     progress.say(ready::state_sentence(state))?;
                 }
                 Ok(None)

@@ -69,6 +69,10 @@ fn commands(manifest: &Manifest) -> Vec<(String, &[String])> {
     let fixed = run.into_iter().chain(database);
     let fixed = fixed.filter_map(|(key, command)| Some((key.to_owned(), command?.as_slice())));
     let jobs = manifest.jobs.iter();
-    let jobs = jobs.map(|(name, job)| (format!("jobs.{name}.command"), job.command.as_slice()));
+    let jobs = jobs.flat_map(|(name, job)| {
+        let upgrade = job.upgrade.as_deref();
+        let upgrade = upgrade.map(|command| (format!("jobs.{name}.upgrade"), command));
+        [(format!("jobs.{name}.command"), job.command.as_slice())].into_iter().chain(upgrade)
+    });
     fixed.chain(jobs).collect()
 }

@@ -6,6 +6,7 @@
 mod access;
 mod bills;
 mod failures;
+mod jobs;
 mod nodes;
 mod orders;
 mod platform;

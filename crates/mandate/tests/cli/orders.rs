@@ -203,7 +203,7 @@ fn setup(state: InstanceState, steps: [JobState; 2], output: &str) -> Setup {
 }
 
 fn setting_up(last: InstanceState, seed: JobState) -> impl Fn(&Asked) -> Response {
-    use JobState::{Queued, Running, Succeeded};
+    use JobState::{Ready, Running, Succeeded};
     move |asked| {
         if asked.line.ends_with("/readiness") {
             let waits_for = (asked.before < 2).then(|| "its process to be started".to_owned());
@@ -213,9 +213,9 @@ fn setting_up(last: InstanceState, seed: JobState) -> impl Fn(&Asked) -> Respons
             return reply(&bakery_forum(last));
         }
         let setup = match (asked.line.starts_with("POST "), asked.before) {
-            (false, 0) => setup(InstanceState::AwaitingSetup, [Queued, Queued], ""),
-            (true, _) | (false, 1) => setup(InstanceState::SettingUp, [Queued, Queued], ""),
-            (false, 2) => setup(InstanceState::SettingUp, [Running, Queued], ""),
+            (false, 0) => setup(InstanceState::AwaitingSetup, [Ready, Ready], ""),
+            (true, _) | (false, 1) => setup(InstanceState::SettingUp, [Ready, Ready], ""),
+            (false, 2) => setup(InstanceState::SettingUp, [Running, Ready], ""),
             (false, 3) => setup(InstanceState::SettingUp, [Succeeded, Running], ""),
             (false, _) => setup(last, [Succeeded, seed], "line one\nno such table: topics\n"),
         };
@@ -387,7 +387,7 @@ async fn a_set_up_that_fails_shows_what_was_printed() {
 #[tokio::test]
 async fn a_set_up_shows_its_fields_and_what_is_wrong_with_a_value() {
     let platform = Platform::start(|asked| {
-        let mut setup = setup(InstanceState::AwaitingSetup, [JobState::Queued; 2], "");
+        let mut setup = setup(InstanceState::AwaitingSetup, [JobState::Ready; 2], "");
         if asked.line.starts_with("POST ") {
             setup.fields[0].problem = Some("`ada` is not an e-mail address".into());
         }
@@ -408,8 +408,7 @@ async fn a_set_up_shows_its_fields_and_what_is_wrong_with_a_value() {
 async fn a_set_up_that_nobody_would_take_is_not_sent() {
     let (account, instance) = (account().to_string(), instance().to_string());
     let words = ["instance", "setup", instance.as_str(), "--account", &account];
-    let in_state =
-        |state| Platform::start(move |_| reply(&setup(state, [JobState::Queued; 2], "")));
+    let in_state = |state| Platform::start(move |_| reply(&setup(state, [JobState::Ready; 2], "")));
     let run = async |state, more: &[&str]| {
         let platform = in_state(state).await;
         let done = Person::at(&platform).runs(&[&words[..], more].concat()).await;
@@ -462,13 +461,21 @@ async fn a_job_is_shown_with_what_it_printed() {
         account: account(),
         instance: instance(),
         service: "forum".parse().unwrap(),
-        release: Digest::of(b"package"),
+        class: "default".into(),
         name: "migrate".into(),
+        version: 1,
+        priority: 0,
         state: JobState::Failed,
+        not_before: noon(),
         attempts: 3,
+        attempts_max: 3,
+        release: Some(Digest::of(b"package")),
         lost: 0,
         problem: None,
+        progress: None,
         waits_for: None,
+        payload: serde_json::Value::Null,
+        result: None,
         output: "line one\nline two\n".into(),
         created: noon(),
         started: Some(noon()),

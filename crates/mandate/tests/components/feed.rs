@@ -160,7 +160,10 @@ stories! {
         };
         assert_eq!(refused.code, "component_runs_already", "{refused}");
         let operator = world.operator().await;
-        let pause = || SetQueue { service: "forum".parse().unwrap(), paused: true };
+        let pause = || SetQueue {
+            paused: Some(true),
+            ..SetQueue::of("forum".parse().unwrap(), "default")
+        };
         until("the former owner writes no more", async || {
             operator.call(pause()).await.is_err_and(|refused| refused.status == 503)
         })

@@ -402,7 +402,7 @@ stories! {
     async fn a_node_that_was_removed_is_nobody(world: &World) {
         let (node, client) = world.node("one").await;
         let (_, other) = world.node("two").await;
-        let issue = || IssueServiceToken { node, service: "forum".parse().unwrap() };
+        let issue = || token_for(node, "forum");
         let token = client.call(issue()).await.unwrap().token;
         let service = world.visitor().with_token(Some(token.reveal()));
         let (service_name, host) = ("forum".parse().unwrap(), "a.localhost".parse().unwrap());
@@ -454,12 +454,16 @@ stories! {
         let (again, _) = world.node("one").await;
         let (two, _) = world.node("two").await;
         assert_eq!(one, again);
-        let service: types::Name = "forum".parse().unwrap();
-        let issued = client.call(IssueServiceToken { node: one, service: service.clone() }).await.unwrap();
+        let issued = client.call(token_for(one, "forum")).await.unwrap();
         assert!(issued.expires > world.clock.now());
-        let other = client.call(IssueServiceToken { node: two, service }).await.unwrap_err();
+        let other = client.call(token_for(two, "forum")).await.unwrap_err();
         assert_eq!(other.kind, Kind::Denied);
-        let platform = IssueServiceToken { node: one, service: "billing".parse().unwrap() };
+        let platform = token_for(one, "billing");
         assert!(client.call(platform).await.is_err(), "no node speaks for a component");
     }
+}
+
+fn token_for(node: NodeId, service: &str) -> IssueServiceToken {
+    let purpose = api::identity::Purpose::Tenancy;
+    IssueServiceToken { node, service: service.parse().unwrap(), purpose }
 }

@@ -130,8 +130,7 @@ stories! {
         let ada = world.sign_up("ada").await;
         let bakery = instance(world, &ada, "bakery.localhost").await;
         ada.client.call(submit(&ada, bakery)).await.unwrap();
-        let (node, client) = world.node("worker").await;
-        crate::setup::run_jobs(&ada, (node, &client), bakery).await;
+        work(world, &[Outcome::Succeeded, Outcome::Succeeded]).await;
         reaches(&ada, bakery, InstanceState::Open).await;
         let gateway = world.component("gateway");
         let copy = |applied| FollowChanges {
@@ -162,8 +161,8 @@ stories! {
         ada.client.call(submit(&ada, bakery)).await.unwrap();
         let heard = |readiness: &Readiness| waits(readiness) == "the jobs of its set-up";
         eventually("the jobs are waited for", ready, heard).await;
+        work(world, &[Outcome::Succeeded, Outcome::Succeeded]).await;
         let (node, client) = world.node("worker").await;
-        crate::setup::run_jobs(&ada, (node, &client), bakery).await;
         reaches(&ada, bakery, InstanceState::Open).await;
         let heard = |readiness: &Readiness| waits(readiness) == "a machine to run it";
         eventually("a machine is waited for", ready, heard).await;

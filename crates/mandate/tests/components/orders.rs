@@ -7,7 +7,7 @@ use api::{
         GetInstance, GetSetup, InstanceState, ListInstances, ResolveHost, SetMaintenance,
         SubmitSetup,
     },
-    jobs::{JobState, LeaseJobs, ListInstanceJobs, Outcome, ReportJob},
+    jobs::{JobState, LeaseJobs, ListInstanceJobs, Outcome, Report, ReportJobs},
     provider::{
         ChangeSubscription, GetOrder, ListOffers, ListOrders, Order, OrderPhase, PlaceOrder,
     },
@@ -66,7 +66,7 @@ pub(crate) fn submit(person: &Person, instance: InstanceId) -> SubmitSetup {
 }
 
 /// A worker that says how each job ended.
-async fn work(world: &World, outcomes: &[Outcome]) {
+pub(crate) async fn work(world: &World, outcomes: &[Outcome]) {
     let release = world.publish("forum", "first").await.digest;
     let (node, client) = world.node("worker").await;
     for outcome in outcomes {
@@ -84,14 +84,16 @@ async fn work(world: &World, outcomes: &[Outcome]) {
         )
         .await
         .remove(0);
-        let report = ReportJob {
-            node,
-            job: lease.job.job,
+        let report = Report {
+            job: lease.job,
             token: lease.token,
             outcome: *outcome,
-            output: format!("{} says {outcome:?}", lease.job.name),
+            output: format!("{} says {outcome:?}", lease.name),
+            progress: None,
+            result: None,
+            problem: None,
         };
-        client.call(report).await.unwrap();
+        client.call(ReportJobs { node, reports: vec![report] }).await.unwrap();
     }
 }
 
@@ -163,12 +165,12 @@ stories! {
         assert_eq!(jobs(&setup), jobs(&again), "sent twice, queued once");
         work(world, &[Outcome::Succeeded, Outcome::Succeeded]).await;
         reaches(&ada, instance, InstanceState::Open).await;
-        let list = ListInstanceJobs { account: ada.account, instance, after: None, limit: None };
+        let list = ListInstanceJobs { account: ada.account, instance, state: None, name: None, after: None, limit: None };
         let jobs = ada.client.call(list).await.unwrap().items;
         assert_eq!(jobs.len(), 2);
         assert!(jobs.iter().all(|job| job.state == JobState::Succeeded && job.attempts == 1));
         ada.client.call(submit(&ada, instance)).await.unwrap();
-        let list = ListInstanceJobs { account: ada.account, instance, after: None, limit: None };
+        let list = ListInstanceJobs { account: ada.account, instance, state: None, name: None, after: None, limit: None };
         assert_eq!(ada.client.call(list).await.unwrap().items.len(), 2, "also once it is open");
     }
 
@@ -241,7 +243,7 @@ stories! {
         let instance = instance(world, &ada, "bakery.localhost").await;
         ada.client.call(submit(&ada, instance)).await.unwrap();
         for _ in 0..3 {
-            work(world, &[Outcome::Failed]).await;
+            work(world, &[Outcome::Again]).await;
             world.clock.advance(std::time::Duration::from_mins(1));
         }
         reaches(&ada, instance, InstanceState::Failed).await;

@@ -1,9 +1,12 @@
 //! The process is killed after each durable step of an order in turn. Started again, it completes
-//! the order once: one instance, one database, one billing cycle, set up once.
+//! the order once: one instance, one database, one billing cycle, set up once. The same is told of
+//! publications and of jobs.
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
+mod jobs;
 mod platform;
 mod releases;
+mod shop;
 
 use std::time::Duration;
 
@@ -154,7 +157,14 @@ impl Customer {
         let mine: Vec<&Instance> = mine.collect();
         assert_eq!(mine.len(), 1);
         let instance = mine[0].instance;
-        let list = ListInstanceJobs { account, instance, after: None, limit: None };
+        let list = ListInstanceJobs {
+            account,
+            instance,
+            state: None,
+            name: None,
+            after: None,
+            limit: None,
+        };
         let jobs = client.call(list).await.unwrap().items;
         let succeeded = jobs.iter().filter(|job| job.state == JobState::Succeeded);
         assert_eq!((jobs.len(), succeeded.count()), (2, 2));

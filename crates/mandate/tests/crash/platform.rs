@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use api::{Client, Remote};
+use api::{Client, Credentials, Remote};
 use types::{AccountId, Digest, Secret};
 
 const MANDATE: &str = env!("CARGO_BIN_EXE_mandate");
@@ -18,6 +18,7 @@ pub(crate) struct Platform {
     folder: PathBuf,
     database: String,
     prefix: String,
+    only: Option<&'static str>,
     running: Option<(Child, String)>,
 }
 
@@ -28,7 +29,13 @@ impl Platform {
         std::fs::create_dir_all(&folder).unwrap();
         let digest = Digest::of(folder.as_os_str().as_encoded_bytes());
         let prefix = format!("t{}", digest.short());
-        Self { folder, database: database.to_owned(), prefix, running: None }
+        Self { folder, database: database.to_owned(), prefix, only: None, running: None }
+    }
+
+    /// Nothing is run for its instances, and jobs are the test's to do.
+    pub(crate) fn without_agent(self) -> Self {
+        let only = "identity,access,provider,configurator,billing,jobs,releases,gateway,console";
+        Self { only: Some(only), ..self }
     }
 
     fn crash_file(&self) -> PathBuf {
@@ -42,6 +49,7 @@ impl Platform {
             .args(["up", "--port", "0", "--data"])
             .arg(self.folder.join("data"))
             .args(["--database", &self.database, "--database-prefix", &self.prefix])
+            .args(self.only.iter().flat_map(|parts| ["--only", parts]))
             .env("MANDATE_CRASH_FILE", self.crash_file())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -92,10 +100,19 @@ impl Platform {
     }
 
     pub(crate) fn client(&self, token: Option<&Secret>) -> Client {
-        let (_, url) = self.running.as_ref().unwrap();
         let nobody: Option<Arc<str>> = None;
-        let client = Client::new(Arc::new(Remote::new(url)), Arc::new(nobody));
-        client.with_token(token.map(Secret::reveal))
+        self.client_of(Arc::new(nobody)).with_token(token.map(Secret::reveal))
+    }
+
+    pub(crate) fn client_of(&self, credentials: Arc<dyn Credentials>) -> Client {
+        let (_, url) = self.running.as_ref().unwrap();
+        Client::new(Arc::new(Remote::new(url)), credentials)
+    }
+
+    /// What the operator gives the next machine.
+    pub(crate) fn join_token(&self) -> Secret {
+        let token = std::fs::read_to_string(self.folder.join("data/join-token")).unwrap();
+        Secret::new(token.trim())
     }
 
     /// The operator's e-mail address and password.

@@ -69,14 +69,30 @@ async fn through_the_interfaces(eve: &Person, (account, instance): (AccountId, I
         }
     }
     let (after, limit) = (None, None);
-    let own = ListInstanceJobs { account: eve.account(), instance, after: None, limit };
+    let own = ListInstanceJobs {
+        account: eve.account(),
+        instance,
+        state: None,
+        name: None,
+        after: None,
+        limit,
+    };
     assert!(eve.asks(own).await.unwrap().items.is_empty());
     let (principal, email) = (Principal::Visitor, "mallory@example.com".to_owned());
     let (given, on) = ("owner".parse().unwrap(), Resource::Instance(account, instance));
     let grant = CreateGrant { account, principal, given, on };
     let password = Secret::new("long enough a one");
     let denied = [
-        eve.asks(ListInstanceJobs { account, instance, after: None, limit }).await.err(),
+        eve.asks(ListInstanceJobs {
+            account,
+            instance,
+            state: None,
+            name: None,
+            after: None,
+            limit,
+        })
+        .await
+        .err(),
         eve.asks(grant).await.err(),
         eve.asks(CreateUser { account, email, password }).await.err(),
         eve.asks(ListUsers { account, after: None, limit }).await.err(),
@@ -86,7 +102,7 @@ async fn through_the_interfaces(eve: &Person, (account, instance): (AccountId, I
         eve.asks(ListUsage { account, instance: None, after: None, limit }).await.err(),
         eve.asks(GetBill { account, month: None }).await.err(),
         eve.asks(ListNodes::default()).await.err(),
-        eve.asks(ListJobs { service: None, after, limit }).await.err(),
+        eve.asks(ListJobs { after, limit, ..ListJobs::default() }).await.err(),
     ];
     for problem in denied {
         assert_eq!(problem.map(|problem| problem.kind), Some(Kind::Denied));

@@ -142,7 +142,8 @@ async fn a_set_up_that_is_sent_twice(world: &World, roy: &Person) {
     // Once more, when it is open.
     let again = roy.asks(submit).await.unwrap();
     assert_eq!(again.state, InstanceState::Open);
-    let list = ListInstanceJobs { account, instance, after: None, limit: None };
+    let list =
+        ListInstanceJobs { account, instance, state: None, name: None, after: None, limit: None };
     let jobs: Page<Job> = roy.asks(list).await.unwrap();
     let mut names: Vec<(&str, u32)> =
         jobs.items.iter().map(|job| (job.name.as_str(), job.attempts)).collect();

@@ -31,6 +31,7 @@ pub(crate) fn principal(principal: &Principal) -> EntityUid {
         Principal::User(id) => uid("User", &id.to_string()),
         Principal::Service(name) => uid("Service", name.as_str()),
         Principal::Node(id) => uid("Node", &id.to_string()),
+        Principal::Instance(account, id) => resource(&Resource::Instance(*account, *id)),
     }
 }
 
@@ -73,12 +74,18 @@ impl Whole {
         let platform = resource(&Resource::Platform);
         let mut entities = self.actions.clone();
         entities.push(inside(platform.clone(), &[]));
-        if let Resource::Instance(account, _) = on {
-            let account = resource(&Resource::Account(*account));
-            entities.push(inside(account.clone(), std::slice::from_ref(&platform)));
-            entities.push(inside(resource(on), &[account]));
-        } else if *on != Resource::Platform {
-            entities.push(inside(resource(on), std::slice::from_ref(&platform)));
+        let acting = match actor {
+            Principal::Instance(account, id) => Some(Resource::Instance(*account, *id)),
+            _ => None,
+        };
+        for on in acting.iter().chain([on]) {
+            if let Resource::Instance(account, _) = on {
+                let account = resource(&Resource::Account(*account));
+                entities.push(inside(account.clone(), std::slice::from_ref(&platform)));
+                entities.push(inside(resource(on), &[account]));
+            } else if *on != Resource::Platform {
+                entities.push(inside(resource(on), std::slice::from_ref(&platform)));
+            }
         }
         if matches!(actor, Principal::Service(_) | Principal::Node(_)) {
             entities.push(inside(principal(actor), &[platform]));

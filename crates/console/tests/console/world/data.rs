@@ -10,7 +10,7 @@ use api::{
     },
     configurator::{Instance, InstanceState, Setup, SetupStep},
     identity::{Account, User},
-    jobs::{Job, JobState, Queue},
+    jobs::{Counts, Gate, Job, JobState, Queue},
     manifest::{Level, Manifest},
     prices::PriceBook,
     provider::{Offer, Order, OrderPhase, PlaceOrder},
@@ -327,13 +327,21 @@ pub(crate) fn jobs() -> Vec<Job> {
         account: account(),
         instance: instance_id("forum"),
         service: name("forum"),
-        release: Digest::of(b"forum"),
+        class: "default".into(),
         name: text.into(),
+        version: 1,
+        priority: 0,
         state,
+        not_before: BEGINNING,
         attempts: 1,
+        attempts_max: 3,
+        release: Some(Digest::of(b"forum")),
         lost: 0,
         problem: None,
+        progress: None,
         waits_for: None,
+        payload: serde_json::Value::Null,
+        result: None,
         output: output.into(),
         created: BEGINNING,
         started: Some(at("2026-11-03T09:31:02Z")),
@@ -351,10 +359,16 @@ pub(crate) fn jobs() -> Vec<Job> {
     ]
 }
 
+fn queue(service: &str, paused: bool, jobs: Counts) -> Queue {
+    let class = "default".to_owned();
+    let (gate, concurrency, drain) = (Gate::Open, None, None);
+    Queue { service: name(service), class, paused, gate, concurrency, drain, jobs }
+}
+
 pub(crate) fn queues() -> Vec<Queue> {
     vec![
-        Queue { service: name("forum"), paused: false, queued: 0, running: 1, failed: 1 },
-        Queue { service: name("store"), paused: true, queued: 1_204, running: 0, failed: 0 },
+        queue("forum", false, Counts { running: 1, failed: 1, ..Counts::default() }),
+        queue("store", true, Counts { ready: 1_204, ..Counts::default() }),
     ]
 }
 

@@ -226,7 +226,7 @@ fn jobs(peer: &mut Peer) {
     });
     peer.on(|_, _: jobs::ListQueues| Ok(page(data::queues())));
     peer.on(|_, op: jobs::SetQueue| {
-        Ok(jobs::Queue { paused: op.paused, ..data::queues().remove(0) })
+        Ok(jobs::Queue { paused: op.paused.unwrap_or_default(), ..data::queues().remove(0) })
     });
 }
 

@@ -11,7 +11,7 @@ use api::{
     billing::{RecordUsage, Recorded, UsageEvent},
     configurator::{InstanceState, Setup, SetupField, SetupStep},
     identity::{RedeemSignInCode, SignedIn, User},
-    jobs::JobState,
+    jobs::{EnqueueJobs, Enqueued, JobState, NewJob, Progress},
     manifest::Manifest,
 };
 use axum::{
@@ -21,9 +21,11 @@ use axum::{
     routing::{get, post, put},
 };
 use chassis::{Directory, problem_response};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::watch;
-use types::{Clock as _, Digest, JobId, Secret, SessionId, SystemClock, UserId};
+use types::{
+    AccountId, Clock as _, Digest, InstanceId, JobId, Secret, SessionId, SystemClock, UserId,
+};
 
 use super::{FORUM, Feed};
 
@@ -38,6 +40,8 @@ pub(crate) struct Peers {
     pub(crate) signed_out: Arc<Mutex<Vec<(UserId, SessionId)>>>,
     /// For which browsers codes were taken.
     pub(crate) redeemed: Arc<Mutex<Vec<Digest>>>,
+    /// What was queued, by its key.
+    pub(crate) jobs: Arc<Mutex<JobDesk>>,
     /// What signing in gives.
     pub(crate) token: Arc<Mutex<String>>,
 }
@@ -95,6 +99,16 @@ impl Ledger {
     }
 }
 
+/// Jobs as their component keeps them: what is sent again under its key is there once.
+#[derive(Default)]
+pub(crate) struct JobDesk {
+    pub(crate) queued: BTreeMap<String, (EnqueueJobs, JobId)>,
+    /// How far the job is that is looked at.
+    pub(crate) state: Option<(JobState, Progress)>,
+    /// What is answered instead.
+    pub(crate) refusal: Option<Problem>,
+}
+
 pub(crate) struct SetupDesk {
     pub(crate) state: InstanceState,
     pub(crate) key: String,
@@ -121,6 +135,7 @@ impl Peers {
             setup: Arc::new(Mutex::new(setup)),
             signed_out: Arc::default(),
             redeemed: Arc::default(),
+            jobs: Arc::default(),
             token: Arc::default(),
         }
     }
@@ -144,11 +159,60 @@ impl Peers {
         directory.add_local("access", self.access.router("access"));
         directory.add_local("identity", identity.merge(self.identity.router("identity")));
         directory.add_local("billing", billing);
+        let of_instance = "/jobs/v1/accounts/{account}/instances/{instance}/jobs";
+        let jobs = Router::new()
+            .route(of_instance, post(enqueue))
+            .route(&format!("{of_instance}/{{job}}"), get(get_job))
+            .with_state(self.clone());
+        directory.add_local("jobs", jobs);
     }
 }
 
 async fn record(State(peers): State<Peers>, Json(batch): Json<RecordUsage>) -> Response {
     peers.ledger.take(batch)
+}
+
+async fn enqueue(
+    State(peers): State<Peers>,
+    Path((account, instance)): Path<(AccountId, InstanceId)>,
+    headers: http::HeaderMap,
+    Json(mut body): Json<Value>,
+) -> Response {
+    let mut desk = peers.jobs.lock().unwrap();
+    if let Some(refusal) = &desk.refusal {
+        return problem_response(refusal.clone());
+    }
+    (body["account"], body["instance"]) = (json!(account), json!(instance));
+    let operation: EnqueueJobs = serde_json::from_value(body).unwrap();
+    let key = headers["idempotency-key"].to_str().unwrap().to_owned();
+    let job = JobId::named(&[&key]);
+    if desk.queued.get(&key).is_some_and(|(before, _)| *before != operation) {
+        return problem_response(Problem::conflict("idempotency_key_reused", "another request"));
+    }
+    desk.queued.insert(key, (operation, job));
+    Json(Enqueued { jobs: vec![job] }).into_response()
+}
+
+async fn get_job(
+    State(peers): State<Peers>,
+    Path((account, instance, job)): Path<(AccountId, InstanceId, JobId)>,
+) -> Response {
+    let desk = peers.jobs.lock().unwrap();
+    let queued = desk.queued.values().find(|(operation, queued)| {
+        *queued == job && (operation.account, operation.instance) == (account, instance)
+    });
+    let Some((operation, _)) = queued else {
+        return problem_response(Problem::not_found("job"));
+    };
+    let (state, progress) = desk.state.clone().unwrap_or((JobState::Ready, Progress::default()));
+    let NewJob { name, version, .. } = operation.jobs[0].clone();
+    Json(json!({
+        "job": job, "account": account, "instance": instance, "service": "forum",
+        "class": "default", "name": name, "version": version, "priority": 0, "state": state,
+        "not_before": SystemClock.now(), "attempts": 0, "attempts_max": 3, "output": "secret",
+        "progress": progress, "created": SystemClock.now(),
+    }))
+    .into_response()
 }
 
 async fn get_setup(State(peers): State<Peers>) -> Json<Setup> {

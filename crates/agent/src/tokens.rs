@@ -1,0 +1,82 @@
+//! Tokens with which the processes of an instance ask for jobs: a file for each instance that has or
+//! had a process here, renewed for as long as it is there, whichever agent has made it.
+
+use std::{collections::BTreeMap, fs, path::Path, sync::Mutex, time::Duration};
+
+use api::identity::IssueInstanceToken;
+use types::{AccountId, InstanceId, Secret, Timestamp};
+
+use crate::{Node, environment::Variables, folder::write_private};
+
+/// How long before a token is renewed; it is good for a day, so that a process goes on asking while
+/// the platform is away.
+const RENEWED_AFTER: Duration = Duration::from_hours(1);
+
+/// Whose token it is.
+type Whose = (AccountId, InstanceId);
+
+/// When tokens are to be renewed; at once if it is not known.
+#[derive(Default)]
+pub(crate) struct Tokens(Mutex<BTreeMap<Whose, Timestamp>>);
+
+impl Tokens {
+    /// What tells an instance's processes where and with what to ask for jobs. One that cannot be
+    /// had now comes as soon as it can: an application starts without it.
+    pub(crate) async fn variables(&self, node: &Node, whose: Whose) -> Variables {
+        let (account, instance) = whose;
+        let path = node.folder.token(account, instance);
+        if !path.exists()
+            && let Err(why) = self.renew(node, whose).await
+        {
+            tracing::warn!(%instance, why, "its processes cannot ask for jobs yet");
+            // Found by the keeper.
+            let _ = write_private(&path, "");
+        }
+        let url = format!(
+            "{}/jobs/v1/accounts/{account}/instances/{instance}/jobs",
+            node.platform_url.trim_end_matches('/')
+        );
+        let pairs =
+            [("MANDATE_JOBS_URL", url), ("MANDATE_JOBS_TOKEN_FILE", path.display().to_string())];
+        pairs.map(|(name, value)| (name.to_owned(), Secret::new(value))).into()
+    }
+
+    /// Renews all tokens that are here, for as long as it is polled. The clock may leap.
+    pub(crate) async fn keep(&self, node: &Node) {
+        loop {
+            tokio::time::sleep(node.pace.look).await;
+            for whose in all(&node.folder.tokens()) {
+                let known = self.0.lock().expect("nobody panics while holding it");
+                let is_due = known.get(&whose).is_none_or(|due| *due <= node.clock.now());
+                drop(known);
+                if is_due && let Err(why) = self.renew(node, whose).await {
+                    tracing::warn!(instance = %whose.1, why, "will try again");
+                    break;
+                }
+            }
+        }
+    }
+
+    async fn renew(&self, node: &Node, whose: Whose) -> Result<(), String> {
+        let (account, instance) = whose;
+        let operation = IssueInstanceToken { node: node.id, account, instance };
+        let issued = node.client.call(operation).await;
+        let issued = issued.map_err(|problem| format!("its token cannot be had: {problem}"))?;
+        let path = node.folder.token(account, instance);
+        let written = write_private(&path, issued.token.reveal());
+        written.map_err(|cause| format!("its token cannot be stored: {cause}"))?;
+        let due = node.clock.now().plus(RENEWED_AFTER);
+        self.0.lock().expect("nobody panics while holding it").insert(whose, due);
+        Ok(())
+    }
+}
+
+/// Whose tokens lie in a folder.
+fn all(folder: &Path) -> Vec<Whose> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let whose = |name: &str| {
+        let (account, instance) = name.split_once('-')?;
+        Some((account.parse().ok()?, instance.parse().ok()?))
+    };
+    entries.filter_map(|entry| whose(entry.file_name().to_str()?)).collect()
+}

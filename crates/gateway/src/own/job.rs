@@ -1,0 +1,93 @@
+//! How far a job is that a request became, for whoever may make such a request.
+
+use api::{
+    Kind, Problem,
+    configurator::Route,
+    jobs::{GetInstanceJob, Job, JobState},
+    manifest::{Access, Manifest},
+};
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::json;
+use types::{JobId, Principal, Resource};
+
+use super::sign_in_address;
+use crate::{
+    answer::{Body, Stop, see},
+    front::Front,
+    pages,
+    phases::authenticate::{Asker, authenticate},
+    visit::Visit,
+};
+
+/// Where a job is looked at.
+pub(crate) fn job_address(job: JobId) -> String {
+    format!("/.mandate/jobs/{job}")
+}
+
+pub(super) async fn show(
+    front: &Front,
+    visit: &mut Visit,
+    route: &Route,
+    job: JobId,
+) -> Result<Response<Body>, Stop> {
+    let asker = authenticate(front, visit, &route.host)?;
+    let question = GetInstanceJob { account: route.account, instance: route.instance, job };
+    let desk = front.desk()?;
+    let found = front.client.call(question).await.map_err(told)?;
+    drop(desk);
+    let manifest = front.fleet.manifest(&route.service).ok_or_else(missing)?;
+    if !may_see(front, route, &manifest, &found, &asker) {
+        if asker.caller.principal == Principal::Visitor && visit.is_look() {
+            return Err(see(&sign_in_address(&job_address(job), None)).into());
+        }
+        return Err(missing().into());
+    }
+    if visit.wants_page {
+        return Ok(pages::respond(StatusCode::OK, pages::job(&found)));
+    }
+    Ok(as_json(&found))
+}
+
+/// Whether a route becomes such a job, and the asker may ask for it.
+fn may_see(front: &Front, route: &Route, manifest: &Manifest, job: &Job, asker: &Asker) -> bool {
+    let resource = Resource::Instance(route.account, route.instance);
+    let routes = manifest.routes.iter().filter(|route| route.job.as_deref() == Some(&job.name));
+    let mut accesses = routes.map(|route| &route.access);
+    accesses.any(|access| match access {
+        Access::Public => true,
+        Access::Permission(permission) => {
+            front.guard.authorize(&asker.caller, permission.as_str(), &resource).is_ok()
+        }
+    })
+}
+
+fn as_json(job: &Job) -> Response<Body> {
+    let progress = job.progress.clone().unwrap_or_default();
+    let percent = if job.state == JobState::Succeeded { Some(100) } else { progress.percent };
+    let content = json!({
+        "job": job.job,
+        "state": job.state,
+        "ended": job.state.has_ended(),
+        "percent": percent,
+        "note": progress.note,
+    });
+    let mut response = Response::new(Body::from(content.to_string()));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn missing() -> Problem {
+    Problem::not_found("job")
+}
+
+fn told(problem: Problem) -> Problem {
+    match problem.kind {
+        Kind::NotFound => missing(),
+        _ => {
+            tracing::warn!(%problem, "a job cannot be looked at");
+            Problem::unavailable("how far it is cannot be known now; look again in a moment", 1)
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Leases: a job is one worker's until it reports the end or its lease runs out.
+//!
+//! Instances take turns. A claim looks at those with work that the node's releases accept, the one
+//! that was served longest ago first, and shares the free slots out among them; of an instance's
+//! jobs those with the highest priority come first. Neither what waits behind a limit, a pause or a
+//! date nor how much an instance has queued makes a claim look at more.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::Ordering,
+    time::Duration,
+};
+
+use api::jobs::{BATCH_MAX, JobDefinition, Lease, LeaseJobs, Leases, SETUP_CLASS, Upgrade};
+use chassis::{Call, Room, Write};
+use types::{Digest, InstanceId, JobId, Name, NodeId};
+
+use crate::{
+    Error, State as Memory, due,
+    limits::Limits,
+    model::{State, share},
+    releases::{Known, known},
+    reports::{LEASE_SECONDS, give_back},
+    store::{self, Candidate, Claimed, Kind, Lane, Moves},
+};
+
+const RELEASES_MAX: usize = 1_000;
+const WAIT_MILLIS_MAX: u32 = 5_000;
+
+pub(crate) async fn lease_jobs(cx: Call<Memory>, op: LeaseJobs) -> Result<Leases, Error> {
+    let patience = Duration::from_millis(op.wait_millis.min(WAIT_MILLIS_MAX).into());
+    let waiting = tokio::time::sleep(patience);
+    tokio::pin!(waiting);
+    take_back(&cx, &op).await?;
+    let releases = &op.releases[..op.releases.len().min(RELEASES_MAX)];
+    cx.state().workers.saw(op.node, releases, cx.now());
+    let slots = op.slots.min(u32::try_from(BATCH_MAX).unwrap_or(u32::MAX));
+    loop {
+        // Listening before looking: a job that is queued meanwhile ends the wait.
+        let change = cx.changed();
+        tokio::pin!(change);
+        change.as_mut().enable();
+        due::make_due(cx.room()).await?;
+        let leases = take(&cx, op.node, releases, slots).await?;
+        if !leases.is_empty() {
+            return Ok(Leases { leases });
+        }
+        tokio::select! {
+            () = &mut waiting => return Ok(Leases { leases: Vec::new() }),
+            () = change => {}
+        }
+    }
+}
+
+/// What the node should have and has not, it will never report.
+async fn take_back(cx: &Call<Memory>, op: &LeaseJobs) -> Result<(), Error> {
+    let holding: BTreeSet<_> = op.holding.iter().collect();
+    let leases = store::leases_of(cx.db(), op.node).await?;
+    let gone: BTreeMap<_, _> =
+        leases.into_iter().filter(|(job, _)| !holding.contains(job)).collect();
+    give_back(cx.room(), gone.keys().copied().collect(), |entry| {
+        gone.get(&entry.job) == Some(&entry.token) && entry.node == Some(op.node)
+    })
+    .await
+}
+
+/// A release that is ready on the node.
+struct Offer {
+    release: Digest,
+    is_current: bool,
+    known: Known,
+}
+
+async fn offers(room: &Room<Memory>, releases: &[Digest]) -> Result<Vec<Offer>, Error> {
+    let mut offers = Vec::new();
+    for store::Release { digest, is_current, .. } in store::releases(room.db(), releases).await? {
+        if let Some(known) = known(room, &digest).await? {
+            offers.push(Offer { release: digest, is_current, known });
+        }
+    }
+    Ok(offers)
+}
+
+/// Which of the releases does a kind of job: the current one if it can, or else the newest. A
+/// set-up is done by the current one alone, since that is what will serve the instance.
+fn offer_for<'o>(offers: &'o [Offer], kind: &Kind) -> Option<(&'o Offer, &'o JobDefinition)> {
+    let able = offers.iter().filter(|offer| offer.known.0 == kind.service);
+    let able = able.filter(|offer| offer.is_current || kind.class != SETUP_CLASS);
+    let mut able = able.filter_map(|offer| Some((offer, offer.known.1.get(&kind.name)?)));
+    able.find(|(_, definition)| definition.accepts(kind.version))
+}
+
+async fn take(
+    cx: &Call<Memory>,
+    node: NodeId,
+    releases: &[Digest],
+    slots: u32,
+) -> Result<Vec<Lease>, Error> {
+    if slots == 0 {
+        return Ok(Vec::new());
+    }
+    let offers = offers(cx.room(), releases).await?;
+    let services: BTreeSet<Name> = offers.iter().map(|offer| offer.known.0.clone()).collect();
+    let kinds = store::kinds_with_work(cx.db(), &services).await?;
+    let able = |kind: Kind| offer_for(&offers, &kind).map(|(offer, job)| (kind, offer, job));
+    let able: Vec<_> = kinds.into_iter().filter_map(able).collect();
+    // Who finds nothing does not hold up those who write.
+    if able.is_empty() {
+        return Ok(Vec::new());
+    }
+    // One claim after the other: two would only find the same lanes and wait for each other.
+    let _turn = cx.state().claiming.lock().await;
+    let mut write = cx.begin().await?;
+    let mut limits = Limits::read(write.tx(), &services, &able_definitions(&able)).await?;
+    let mut open = Vec::new();
+    for (place, (kind, _, _)) in able.iter().enumerate() {
+        let free = limits.free(kind).min(slots);
+        if free == 0 {
+            continue;
+        }
+        for lane in store::lanes(write.tx(), kind.id(), free).await? {
+            let room = lane.room.min(limits.free_for(kind, lane.instance)).min(free);
+            open.push((place, Lane { room, ..lane }));
+        }
+    }
+    let chosen = choose(&mut write, &open, slots).await?;
+    let places: BTreeMap<i64, usize> = open.iter().map(|(place, lane)| (lane.id, *place)).collect();
+    let mut jobs = Vec::new();
+    for (instance, candidate) in chosen {
+        let (kind, offer, _) = &able[places[&candidate.lane]];
+        if limits.take(kind, instance) {
+            jobs.push((candidate.job, &offer.release));
+        }
+    }
+    if jobs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let now = cx.now();
+    let expires = now.plus(Duration::from_secs(LEASE_SECONDS.into()));
+    let claimed = store::claim(write.tx(), node, &jobs, now, expires).await?;
+    let mut claimed: BTreeMap<JobId, Claimed> =
+        claimed.into_iter().map(|claimed| (claimed.job, claimed)).collect();
+    let claimed: Vec<Claimed> = jobs.iter().filter_map(|(job, _)| claimed.remove(job)).collect();
+    serve(&mut write, &claimed).await?;
+    let leases = claimed.into_iter().filter_map(|claimed| lease(claimed, &offers)).collect();
+    Ok(write.finish(leases).await?)
+}
+
+/// What the releases say of the kinds that they do.
+fn able_definitions<'a>(
+    able: &[(Kind, &'a Offer, &'a JobDefinition)],
+) -> BTreeMap<Kind, &'a JobDefinition> {
+    able.iter().map(|(kind, _, definition)| (kind.clone(), *definition)).collect()
+}
+
+/// Shares the slots out among instances, and finds what each gets: one after the other in the order
+/// of their turns, and of each the jobs with the highest priority.
+async fn choose(
+    write: &mut Write<Memory>,
+    open: &[(usize, Lane)],
+    slots: u32,
+) -> Result<Vec<(InstanceId, Candidate)>, Error> {
+    let mut instances: BTreeMap<InstanceId, (i64, u32)> = BTreeMap::new();
+    for (_, lane) in open {
+        let (turn, room) = instances.entry(lane.instance).or_insert((lane.turn, 0));
+        (*turn, *room) = ((*turn).min(lane.turn), room.saturating_add(lane.room));
+    }
+    let mut order: Vec<(i64, InstanceId, u32)> =
+        instances.into_iter().map(|(instance, (turn, room))| (turn, instance, room)).collect();
+    order.sort_unstable();
+    let rooms: Vec<u32> = order.iter().map(|(_, _, room)| *room).collect();
+    let shares = share(&rooms, slots);
+    let shares: BTreeMap<InstanceId, u32> =
+        order.iter().map(|(_, instance, _)| *instance).zip(shares).collect();
+    let instance_of: BTreeMap<i64, InstanceId> =
+        open.iter().map(|(_, lane)| (lane.id, lane.instance)).collect();
+    let mut found: BTreeMap<InstanceId, Vec<Candidate>> = BTreeMap::new();
+    for (most, lanes) in by_size(open, &shares) {
+        for candidate in store::candidates(write.tx(), &lanes, most).await? {
+            found.entry(instance_of[&candidate.lane]).or_default().push(candidate);
+        }
+    }
+    let mut rooms: BTreeMap<i64, u32> = open.iter().map(|(_, lane)| (lane.id, lane.room)).collect();
+    let mut chosen = Vec::new();
+    for (_, instance, _) in order {
+        let mut candidates = found.remove(&instance).unwrap_or_default();
+        candidates.sort_unstable_by_key(|one| (-one.priority, one.job));
+        let within = candidates.into_iter().filter(|one| {
+            let room = rooms.get_mut(&one.lane).filter(|room| **room > 0);
+            room.map(|room| *room -= 1).is_some()
+        });
+        chosen.extend(within.take(shares[&instance] as usize).map(|one| (instance, one)));
+    }
+    Ok(chosen)
+}
+
+/// Lanes that are asked for about as many jobs, so that few questions do for all.
+fn by_size(open: &[(usize, Lane)], shares: &BTreeMap<InstanceId, u32>) -> BTreeMap<u32, Vec<i64>> {
+    let mut sizes: BTreeMap<u32, (u32, Vec<i64>)> = BTreeMap::new();
+    for (_, lane) in open {
+        let wanted = lane.room.min(shares[&lane.instance]);
+        if wanted > 0 {
+            let (most, lanes) = sizes.entry(wanted.next_power_of_two()).or_default();
+            *most = wanted.max(*most);
+            lanes.push(lane.id);
+        }
+    }
+    sizes.into_values().collect()
+}
+
+/// Counts what was handed out, and gives back the keys that hold until a job is begun.
+async fn serve(write: &mut Write<Memory>, claimed: &[Claimed]) -> Result<(), Error> {
+    let mut moves = Moves::default();
+    let mut turns: Vec<(InstanceId, i64)> = Vec::new();
+    let mut served = BTreeSet::new();
+    for claimed in claimed {
+        moves.moved(claimed.lane, Some(State::Ready), Some(State::Running));
+        if served.insert(claimed.instance) {
+            let turn = write.state().turn.fetch_add(1, Ordering::SeqCst) + 1;
+            turns.push((claimed.instance, turn));
+        }
+    }
+    if turns.is_empty() {
+        return Ok(());
+    }
+    let begun = |claimed: &&Claimed| claimed.unique_until.as_deref() == Some("started");
+    let keys: Vec<_> = claimed.iter().filter(begun).map(|claimed| claimed.job).collect();
+    store::give_keys_back(write.tx(), keys).await?;
+    Ok(store::count_served(write.tx(), moves, &turns).await?)
+}
+
+fn lease(claimed: Claimed, offers: &[Offer]) -> Option<Lease> {
+    let offer = offers.iter().find(|offer| offer.release == claimed.release)?;
+    let definition = offer.known.1.get(&claimed.name)?;
+    let (from, to) = (claimed.version, definition.version);
+    let upgrade = definition.upgrade.clone().filter(|_| from < to);
+    Some(Lease {
+        job: claimed.job,
+        account: claimed.account,
+        instance: claimed.instance,
+        service: claimed.service,
+        release: claimed.release,
+        name: claimed.name,
+        version: claimed.version,
+        attempt: claimed.attempts,
+        token: claimed.token,
+        payload: claimed.payload,
+        upgrade: upgrade.map(|command| Upgrade { command, from, to }),
+        command: definition.command.clone(),
+        timeout_seconds: claimed.timeout_seconds.unwrap_or(definition.timeout_seconds),
+        lease_seconds: LEASE_SECONDS,
+    })
+}

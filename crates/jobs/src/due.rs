@@ -1,0 +1,80 @@
+//! What waits for a date or a gate, and what has been kept for long enough.
+
+use chassis::{Next, Room};
+
+use crate::{
+    Error, State as Memory,
+    model::{State, place},
+    store::{self, Moves},
+};
+
+const AT_ONCE: u32 = 1_000;
+
+/// Makes ready what is due.
+pub(crate) async fn make_due(room: &Room<Memory>) -> Result<(), Error> {
+    while store::next_due(room.db()).await?.is_some_and(|next| next <= room.now()) {
+        let mut write = room.begin().await?;
+        let now = write.now();
+        let mut moves = Moves::default();
+        for lane in store::make_due(write.tx(), now, AT_ONCE).await? {
+            moves.moved(lane, Some(State::Delayed), Some(State::Ready));
+        }
+        let moved = moves != Moves::default();
+        store::count(write.tx(), moves).await?;
+        write.commit().await?;
+        if !moved {
+            // Somebody else is at it.
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Wakes those who wait for a job when one is due.
+pub(crate) async fn wait_for_due(room: Room<Memory>) -> Result<Next, Error> {
+    make_due(&room).await?;
+    let next = store::next_due(room.db()).await?;
+    Ok(next.map_or(Next::Idle, |next| Next::In(next.since(room.now()))))
+}
+
+/// Lets go what is held at gates that are not closed any more.
+pub(crate) async fn release_held(room: Room<Memory>) -> Result<Next, Error> {
+    let lanes = store::lanes_to_release(room.db(), AT_ONCE).await?;
+    if lanes.is_empty() {
+        return Ok(Next::Idle);
+    }
+    for lane in lanes {
+        let mut write = room.begin().await?;
+        let now = write.now();
+        let (mut moves, mut states) = (Moves::default(), Vec::new());
+        for entry in store::entries_of_lane(write.tx(), lane, State::Held, AT_ONCE).await? {
+            let state = place(false, entry.blocked_by, entry.not_before, now);
+            moves.moved(lane, Some(State::Held), Some(state));
+            states.push((entry.job, state));
+        }
+        store::set_states(write.tx(), &states).await?;
+        store::count(write.tx(), moves).await?;
+        write.commit().await?;
+    }
+    Ok(Next::Now)
+}
+
+/// Forgets jobs and keys that were kept for long enough.
+pub(crate) async fn forget(room: Room<Memory>) -> Result<Next, Error> {
+    let mut write = room.begin().await?;
+    let now = write.now();
+    let forgotten = store::prune(write.tx(), now, AT_ONCE).await?;
+    let keys = store::prune_keys(write.tx(), now, AT_ONCE).await?;
+    let mut moves = Moves::default();
+    for (lane, state) in &forgotten {
+        moves.moved(*lane, Some(*state), None);
+    }
+    if forgotten.is_empty() && keys == 0 {
+        // Nobody is woken for nothing.
+        return Ok(Next::Idle);
+    }
+    store::count(write.tx(), moves).await?;
+    write.commit().await?;
+    let all = forgotten.len() == AT_ONCE as usize || keys == u64::from(AT_ONCE);
+    Ok(if all { Next::Now } else { Next::Idle })
+}

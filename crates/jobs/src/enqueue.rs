@@ -1,0 +1,315 @@
+//! New jobs: checked, and queued all or none.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use api::jobs::{
+    BATCH_MAX, EnqueueJobs, Enqueued, Gate, Job, JobDefinition, NewJob, PutJob, SETUP_CLASS, Until,
+};
+use chassis::Write;
+use types::{AccountId, InstanceId, JobId, Name, Timestamp};
+
+use crate::{
+    Error, State as Memory,
+    fates::{doom, settle},
+    instances::has_ended,
+    model::{State, place, problem_of},
+    releases::{Known, known_here},
+    store::{self, Entry, Keyed, Kind, Moves, NewLane, NewRow},
+};
+
+pub(crate) async fn enqueue_jobs(
+    cx: &mut Write<Memory>,
+    op: EnqueueJobs,
+) -> Result<Enqueued, Error> {
+    if !(1..=BATCH_MAX).contains(&op.jobs.len()) {
+        return Err(Error::Batch(op.jobs.len()));
+    }
+    let now = cx.now();
+    let mut ids: Vec<JobId> = op.jobs.iter().map(|_| JobId::new(now)).collect();
+    // Those of one moment are told apart by chance; in their order they run as they were sent.
+    ids.sort_unstable();
+    let jobs = ids.into_iter().zip(op.jobs).collect();
+    Ok(Enqueued { jobs: enqueue(cx, op.account, op.instance, jobs).await? })
+}
+
+/// Queues jobs of an instance under these ids; answers the id of each, which is another's where a
+/// key says that it is there already.
+pub(crate) async fn enqueue(
+    cx: &mut Write<Memory>,
+    account: AccountId,
+    instance: InstanceId,
+    jobs: Vec<(JobId, NewJob)>,
+) -> Result<Vec<JobId>, Error> {
+    let known = store::instance(cx.tx(), instance).await?;
+    let known = known.filter(|known| known.account == account).ok_or(Error::NoInstance)?;
+    if has_ended(&known.state) {
+        return Err(Error::Ended);
+    }
+    let to = Target { account, instance, service: known.service, closed: known.state != "open" };
+    let definitions = current(cx, &to.service).await?;
+    let planned = plan(cx, &to, &definitions, jobs).await?;
+    let ids: Vec<JobId> = planned.iter().map(|planned| planned.row.entry.job).collect();
+    let owners = take_keys(cx, &to, &planned).await?;
+    let owner = |job: &JobId| owners.get(job).copied().unwrap_or(*job);
+    let new = planned.into_iter().filter(|new| owner(&new.row.entry.job) == new.row.entry.job);
+    insert(cx, &to, new.collect()).await?;
+    Ok(ids.iter().map(owner).collect())
+}
+
+/// Whose jobs they are.
+struct Target {
+    account: AccountId,
+    instance: InstanceId,
+    service: Name,
+    /// Whether they may not run now.
+    closed: bool,
+}
+
+/// A job that is to be queued.
+struct Planned {
+    row: NewRow,
+    most: Option<u32>,
+    key: Option<(String, Option<Timestamp>)>,
+    after: BTreeSet<JobId>,
+    place: usize,
+}
+
+async fn current(cx: &mut Write<Memory>, service: &Name) -> Result<Known, Error> {
+    let none = || Error::NoRelease(service.clone());
+    let release = store::current_release(cx.tx(), service).await?.ok_or_else(none)?;
+    known_here(cx, &release).await?.ok_or_else(none)
+}
+
+async fn plan(
+    cx: &mut Write<Memory>,
+    to: &Target,
+    known: &Known,
+    jobs: Vec<(JobId, NewJob)>,
+) -> Result<Vec<Planned>, Error> {
+    let queues = store::queues_of(cx.tx(), &to.service).await?;
+    let gate_of = |class: &str| {
+        queues.iter().find(|queue| queue.class == class).map_or(Gate::Open, |queue| queue.gate)
+    };
+    let now = cx.now();
+    let planned = jobs.into_iter().zip(1..).map(|((id, job), place)| {
+        let definition = definition(to, known, &job, place)?;
+        let gate = gate_of(&definition.class);
+        if gate == Gate::Refuse {
+            let class = definition.class.clone();
+            return Err(Error::Gate { service: to.service.clone(), class });
+        }
+        planned(to, definition, (id, job), place, gate == Gate::Hold, now)
+    });
+    planned.collect()
+}
+
+/// What the current release says of a job that may be queued.
+fn definition<'k>(
+    to: &Target,
+    known: &'k Known,
+    job: &NewJob,
+    place: usize,
+) -> Result<&'k JobDefinition, Error> {
+    let service = || to.service.clone();
+    let name = || job.name.clone();
+    let definition = known.1.get(&job.name).filter(|known| known.class != SETUP_CLASS);
+    let Some(definition) = definition else {
+        let others = known.1.iter().filter(|(_, known)| known.class != SETUP_CLASS);
+        let others: Vec<String> = others.map(|(name, _)| format!("`{name}`")).collect();
+        let known = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
+        return Err(Error::NoSuchJob { place, name: name(), service: service(), known });
+    };
+    let (version, newest) = (job.version.unwrap_or(1), definition.newest.max(definition.version));
+    if version > newest {
+        return Err(Error::Version { place, name: name(), version, newest, service: service() });
+    }
+    Ok(definition)
+}
+
+fn planned(
+    to: &Target,
+    definition: &JobDefinition,
+    (id, job): (JobId, NewJob),
+    place_in_request: usize,
+    held: bool,
+    now: Timestamp,
+) -> Result<Planned, Error> {
+    // A NUL is written as an escape, so no text that a database could not hold is in there.
+    let payload = job.payload.to_string();
+    if let Some(problem) = problem_of(&job, &payload) {
+        return Err(Error::NewJob { place: place_in_request, problem });
+    }
+    let delay = Duration::from_secs(job.delay_seconds.unwrap_or(0).into());
+    let not_before = job.not_before.unwrap_or_else(|| now.plus(delay));
+    let key = job.unique.as_ref().map(|unique| (unique.key.clone(), expiry(unique.until, now)));
+    let row = NewRow {
+        entry: Entry {
+            attempts_max: job.attempts.unwrap_or(definition.attempts),
+            has_key: key.is_some(),
+            not_before,
+            state: place(held, 0, not_before, now),
+            ..entry(to, &definition.class, &job.name, job.version.unwrap_or(1), id, now)
+        },
+        priority: job.priority.unwrap_or(definition.priority),
+        payload,
+        timeout_seconds: job.timeout_seconds,
+        unique_until: job.unique.map(|unique| match unique.until {
+            Until::Started => "started",
+            Until::Ended => "ended",
+            Until::Seconds(_) => "seconds",
+        }),
+    };
+    let most = definition.concurrency_per_instance;
+    let after = job.after.into_iter().collect();
+    Ok(Planned { row, most, key, after, place: place_in_request })
+}
+
+fn expiry(until: Until, now: Timestamp) -> Option<Timestamp> {
+    match until {
+        Until::Seconds(seconds) => Some(now.plus(Duration::from_secs(seconds.into()))),
+        Until::Started | Until::Ended => None,
+    }
+}
+
+fn entry(to: &Target, class: &str, name: &str, version: u32, job: JobId, now: Timestamp) -> Entry {
+    let kind = Kind {
+        service: to.service.clone(),
+        class: class.to_owned(),
+        name: name.to_owned(),
+        version,
+    };
+    Entry {
+        job,
+        account: to.account,
+        instance: to.instance,
+        lane: kind.lane(to.instance),
+        service: kind.service,
+        class: kind.class,
+        name: kind.name,
+        version,
+        state: State::Ready,
+        blocked_by: 0,
+        is_awaited: false,
+        has_key: false,
+        not_before: now,
+        attempts: 0,
+        attempts_max: 1,
+        lost: 0,
+        token: 0,
+        node: None,
+        release: None,
+        lease_expires: None,
+        cancelled: false,
+        started: None,
+    }
+}
+
+/// Answers, for each job whose key is another's, whose it is.
+async fn take_keys(
+    cx: &mut Write<Memory>,
+    to: &Target,
+    planned: &[Planned],
+) -> Result<BTreeMap<JobId, JobId>, Error> {
+    let mut wanted = Keyed::new();
+    let word = |new: &Planned| {
+        new.key.as_ref().map(|(word, expires)| {
+            ((new.row.entry.name.clone(), word.clone()), (new.row.entry.job, *expires))
+        })
+    };
+    for (key, taken) in planned.iter().filter_map(word) {
+        // Of two in one request the first counts.
+        wanted.entry(key).or_insert(taken);
+    }
+    if wanted.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let now = cx.now();
+    let owners = store::take_keys(cx.tx(), to.instance, &wanted, now).await?;
+    let owned = planned.iter().filter_map(word);
+    Ok(owned.filter_map(|(key, (job, _))| Some((job, *owners.get(&key)?))).collect())
+}
+
+/// Queues them, each behind the jobs that it comes after.
+async fn insert(cx: &mut Write<Memory>, to: &Target, planned: Vec<Planned>) -> Result<(), Error> {
+    if planned.is_empty() {
+        return Ok(());
+    }
+    let now = cx.now();
+    let earlier: BTreeSet<JobId> = planned.iter().flat_map(|new| &new.after).copied().collect();
+    let earlier = store::entries(cx.tx(), earlier).await?;
+    let earlier: BTreeMap<JobId, Entry> =
+        earlier.into_iter().map(|entry| (entry.job, entry)).collect();
+    let (mut rows, mut waits, mut doomed) = (vec![], vec![], vec![]);
+    let (mut kinds, mut lanes, mut moves) = (BTreeMap::new(), BTreeMap::new(), Moves::default());
+    for Planned { mut row, most, after, place: at, .. } in planned {
+        let entry = &mut row.entry;
+        for before in after {
+            let known = earlier.get(&before).filter(|known| known.instance == to.instance);
+            let known = known.ok_or(Error::NoneBefore { place: at, earlier: before })?;
+            match known.state {
+                State::Succeeded => {}
+                ended if ended.has_ended() => doomed.push((entry.job, known.name.clone(), ended)),
+                _ => {
+                    entry.blocked_by += 1;
+                    waits.push((before, entry.job));
+                }
+            }
+        }
+        entry.state = place(entry.state == State::Held, entry.blocked_by, entry.not_before, now);
+        let kind = kind_of(entry);
+        let closed = to.closed && kind.class != SETUP_CLASS;
+        let lane = NewLane { kind: kind.id(), instance: to.instance, closed, most };
+        lanes.insert(entry.lane, lane);
+        kinds.insert(kind, false);
+        moves.moved(entry.lane, None, Some(entry.state));
+        rows.push(row);
+    }
+    store::put_kinds(cx.tx(), &kinds).await?;
+    store::insert_jobs(cx.tx(), &rows, now).await?;
+    store::insert_awaited(cx.tx(), &waits).await?;
+    store::count_new(cx.tx(), &lanes, moves).await?;
+    let doomed: BTreeMap<JobId, (String, State)> =
+        doomed.into_iter().map(|(job, name, state)| (job, (name, state))).collect();
+    let doomed = rows.into_iter().filter_map(|row| {
+        let (earlier, state) = doomed.get(&row.entry.job)?;
+        Some(doom(row.entry, earlier, *state))
+    });
+    settle(cx, doomed.collect()).await
+}
+
+/// The kind of a job.
+pub(crate) fn kind_of(entry: &Entry) -> Kind {
+    Kind {
+        service: entry.service.clone(),
+        class: entry.class.clone(),
+        name: entry.name.clone(),
+        version: entry.version,
+    }
+}
+
+pub(crate) async fn put_job(cx: &mut Write<Memory>, op: PutJob) -> Result<Job, Error> {
+    if let Some(known) = store::entry(cx.tx(), op.job).await? {
+        if (known.instance, &known.name) != (op.instance, &op.name) {
+            return Err(Error::Different(op.job));
+        }
+        return store::job(cx.tx(), op.job).await?.ok_or(Error::Missing);
+    }
+    let (account, instance, service) = (op.account, op.instance, op.service);
+    let known = current(cx, &service).await?;
+    let definition = known.1.get(&op.name).filter(|known| known.class == SETUP_CLASS);
+    let Some(definition) = definition else {
+        return Err(Error::NoSetupJob { service, name: op.name });
+    };
+    let to = Target { account, instance, service, closed: false };
+    let new = NewJob { name: op.name, after: op.after.into_iter().collect(), ..NewJob::default() };
+    let now = cx.now();
+    let planned = planned(&to, definition, (op.job, new), 1, false, now)?;
+    insert(cx, &to, vec![planned]).await.map_err(|error| match error {
+        Error::NoneBefore { .. } => Error::NotPut,
+        error => error,
+    })?;
+    store::job(cx.tx(), op.job).await?.ok_or(Error::Missing)
+}

@@ -1,0 +1,11 @@
+//! What follows from what, apart from any table.
+
+mod attempt;
+mod payload;
+mod place;
+mod share;
+
+pub(crate) use attempt::{Attempt, Fate, after};
+pub(crate) use payload::{problem_of, shortened};
+pub(crate) use place::{State, place};
+pub(crate) use share::share;

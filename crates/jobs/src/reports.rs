@@ -1,0 +1,207 @@
+//! What nodes say of the jobs that they have.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use api::{
+    billing::{JOB_MILLISECONDS, UsageEvent},
+    jobs::{
+        BATCH_MAX, Outcome, Progress, RESULT_BYTES_MAX, Report, ReportJobs, Reported, Reports,
+        Verdict,
+    },
+};
+use chassis::{Next, Room, Write};
+use types::{InstanceId, JobId, Timestamp};
+
+use crate::{
+    Error, State as Memory,
+    fates::{Settled, settle},
+    model::{Attempt, Fate, State, after, shortened},
+    releases::known_here,
+    store::{self, Entry},
+};
+
+/// For how long a lease holds without a report.
+pub(crate) const LEASE_SECONDS: u32 = 15;
+const AT_ONCE: u32 = 500;
+const OUTPUT_BYTES_MAX: usize = 8 << 10;
+const PROBLEM_BYTES_MAX: usize = 1_000;
+const NOTE_LENGTH_MAX: usize = 200;
+/// The pause after the first attempt, if no release says otherwise.
+const PAUSE: Duration = Duration::from_secs(1);
+
+pub(crate) async fn report_jobs(cx: &mut Write<Memory>, op: ReportJobs) -> Result<Reports, Error> {
+    if !(1..=BATCH_MAX).contains(&op.reports.len()) {
+        return Err(Error::Batch(op.reports.len()));
+    }
+    let ids = op.reports.iter().map(|report| report.job);
+    let entries = store::entries(cx.tx(), ids).await?;
+    let mut entries: BTreeMap<JobId, Entry> =
+        entries.into_iter().map(|entry| (entry.job, entry)).collect();
+    let now = cx.now();
+    let (mut reports, mut renewed, mut settled) = (vec![], vec![], vec![]);
+    for report in op.reports {
+        let (job, token) = (report.job, report.token);
+        let mine = entries.get(&job).is_some_and(|entry| {
+            (entry.state, entry.node, entry.token) == (State::Running, Some(op.node), token)
+        });
+        // Of two reports in one request the first counts.
+        let Some(entry) = entries.remove(&job).filter(|_| mine) else {
+            reports.push(Reported { job, verdict: Verdict::Lost });
+            continue;
+        };
+        let stop = report.outcome == Outcome::Running && entry.cancelled;
+        let verdict = if stop { Verdict::Stop } else { Verdict::Kept };
+        reports.push(Reported { job, verdict });
+        if report.outcome == Outcome::Running {
+            renewed.push(report);
+        } else {
+            settled.push(settled_by(cx, entry, report, now).await?);
+        }
+    }
+    renew(cx, renewed).await?;
+    // Nobody pays for an attempt that came to nothing.
+    let usage = usage_of(&settled, now);
+    settle(cx, settled).await?;
+    store::append_usage(cx.tx(), &usage).await?;
+    Ok(Reports { reports })
+}
+
+async fn renew(cx: &mut Write<Memory>, renewed: Vec<Report>) -> Result<(), Error> {
+    let told = renewed.into_iter().map(|report| {
+        let output = shortened(&report.output, OUTPUT_BYTES_MAX);
+        (report.job, output, report.progress.map(within_limits))
+    });
+    let told: Vec<(JobId, String, Option<Progress>)> = told.collect();
+    let told: Vec<_> = told
+        .iter()
+        .map(|(job, output, progress)| (*job, output.clone(), progress.as_ref()))
+        .collect();
+    let expires = cx.now().plus(Duration::from_secs(LEASE_SECONDS.into()));
+    Ok(store::renew(cx.tx(), &told, expires).await?)
+}
+
+fn within_limits(progress: Progress) -> Progress {
+    let note = progress
+        .note
+        .map(|note| note.chars().filter(|letter| *letter != '\0').take(NOTE_LENGTH_MAX).collect());
+    Progress { percent: progress.percent.map(|percent| percent.min(100)), note }
+}
+
+/// What becomes of a job whose attempt has ended as a node reports.
+async fn settled_by(
+    cx: &mut Write<Memory>,
+    entry: Entry,
+    report: Report,
+    now: Timestamp,
+) -> Result<Settled, Error> {
+    let result = report.result.filter(|_| report.outcome == Outcome::Succeeded);
+    let result = result.map(|result| result.to_string());
+    let too_long = result.as_ref().is_some_and(|result| result.len() > RESULT_BYTES_MAX);
+    let (outcome, problem) = if too_long {
+        let problem = format!("its result is longer than {RESULT_BYTES_MAX} bytes as JSON");
+        (Outcome::Refused, Some(problem))
+    } else {
+        (report.outcome, report.problem.map(|text| shortened(&text, PROBLEM_BYTES_MAX)))
+    };
+    let fate = fate_of(cx, &entry, outcome, problem, now).await?;
+    Ok(Settled {
+        entry,
+        fate,
+        output: Some(shortened(&report.output, OUTPUT_BYTES_MAX)),
+        progress: report.progress.map(within_limits),
+        result: result.filter(|_| !too_long),
+    })
+}
+
+async fn fate_of(
+    cx: &mut Write<Memory>,
+    entry: &Entry,
+    outcome: Outcome,
+    problem: Option<String>,
+    now: Timestamp,
+) -> Result<Fate, Error> {
+    let release = match &entry.release {
+        Some(release) => known_here(cx, release).await?,
+        None => None,
+    };
+    let definition = release.as_ref().and_then(|known| known.1.get(&entry.name));
+    let backoff =
+        definition.map_or(PAUSE, |known| Duration::from_secs(known.backoff_seconds.into()));
+    let attempt = Attempt {
+        job: entry.job,
+        attempts: entry.attempts,
+        attempts_max: entry.attempts_max,
+        lost: entry.lost,
+        cancelled: entry.cancelled,
+        backoff,
+    };
+    Ok(after(outcome, problem, &attempt, now))
+}
+
+/// What the jobs took that have succeeded: one event for all of a name and instance, called after
+/// the first of them.
+fn usage_of(settled: &[Settled], now: Timestamp) -> Vec<UsageEvent> {
+    let mut events: BTreeMap<(InstanceId, &str), (u32, UsageEvent)> = BTreeMap::new();
+    for Settled { entry, fate, .. } in settled {
+        if !matches!(fate, Fate::Ended { state: State::Succeeded, .. }) {
+            continue;
+        }
+        let took = entry.started.map_or(Duration::ZERO, |started| now.since(started));
+        let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let (count, event) = events.entry((entry.instance, &entry.name)).or_insert_with(|| {
+            let event = UsageEvent {
+                event: format!("{}.{}", entry.job, entry.attempts),
+                at: now,
+                account: entry.account,
+                instance: entry.instance,
+                meter: JOB_MILLISECONDS.to_owned(),
+                quantity: 0,
+                note: entry.name.clone(),
+            };
+            (0, event)
+        });
+        *count += 1;
+        event.quantity = event.quantity.saturating_add(took);
+        if *count > 1 {
+            event.note = format!("{} ({count} jobs)", entry.name);
+        }
+    }
+    events.into_values().map(|(_, event)| event).collect()
+}
+
+/// Gives jobs back whose workers are silent: the attempt is lost. What it took is not billed, for
+/// nobody knows how it went.
+pub(crate) async fn give_back(
+    room: &Room<Memory>,
+    jobs: Vec<JobId>,
+    is_lost: impl Fn(&Entry) -> bool,
+) -> Result<(), Error> {
+    for jobs in jobs.chunks(AT_ONCE as usize) {
+        let mut write = room.begin().await?;
+        let now = write.now();
+        let entries = store::entries(write.tx(), jobs.iter().copied()).await?;
+        let lost = entries.into_iter().filter(|entry| entry.state == State::Running);
+        let mut settled = Vec::new();
+        for entry in lost.filter(&is_lost) {
+            let problem = Some("its machine was lost, or stopped".to_owned());
+            let fate = fate_of(&mut write, &entry, Outcome::Lost, problem, now).await?;
+            settled.push(Settled::of(entry, fate));
+        }
+        settle(&mut write, settled).await?;
+        write.commit().await?;
+    }
+    Ok(())
+}
+
+/// A job whose worker is silent for too long is another worker's.
+pub(crate) async fn expire(room: Room<Memory>) -> Result<Next, Error> {
+    let now = room.now();
+    let expired = store::expired(room.db(), now, AT_ONCE).await?;
+    if expired.is_empty() {
+        let next = store::next_expiry(room.db()).await?;
+        return Ok(next.map_or(Next::Idle, |next| Next::In(next.since(now))));
+    }
+    let is_lost = |entry: &Entry| entry.lease_expires.is_some_and(|expires| expires <= now);
+    give_back(&room, expired, is_lost).await?;
+    Ok(Next::Now)
+}

@@ -1,0 +1,348 @@
+//! Kinds and lanes: what waits, counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use db::{On, Rows, row};
+use types::{Digest, InstanceId, Name};
+
+use super::Result;
+use crate::model::State;
+
+/// Jobs with the same name and version, which the same releases accept.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Kind {
+    pub(crate) service: Name,
+    pub(crate) class: String,
+    pub(crate) name: String,
+    pub(crate) version: u32,
+}
+
+impl Kind {
+    /// Its number, which follows from what it is.
+    pub(crate) fn id(&self) -> i64 {
+        let Self { service, class, name, version } = self;
+        number(&format!("{service}\n{class}\n{name}\n{version}"))
+    }
+
+    /// The number of an instance's lane of this kind.
+    pub(crate) fn lane(&self, instance: InstanceId) -> i64 {
+        number(&format!("{}\n{instance}", self.id()))
+    }
+}
+
+/// Sixty bits of a digest: of a million lanes two have the same number once in a million
+/// installations.
+fn number(text: &str) -> i64 {
+    i64::from_str_radix(&Digest::of(text.as_bytes()).hex()[..15], 16).unwrap_or(0)
+}
+
+fn read_kind(row: &db::Row) -> Result<Kind> {
+    Ok(Kind {
+        service: row.get("service")?,
+        class: row.get("class")?,
+        name: row.get("name")?,
+        version: row.get("version")?,
+    })
+}
+
+pub(crate) async fn put_kinds(tx: &mut db::Tx, kinds: &BTreeMap<Kind, bool>) -> Result<()> {
+    let mut rows = Rows::new(&["id", "service", "class", "name", "version", "stranded"]);
+    for (kind, stranded) in kinds {
+        let Kind { service, class, name, version } = kind;
+        rows.push(row![kind.id(), service, class, name, *version, *stranded]);
+    }
+    db::query(
+        "insert into kind (id, service, class, name, version, stranded)
+         select id, service, class, name, version, stranded from {rows} as r where true
+         order by id on conflict (id) do nothing",
+    )
+    .bind(rows)
+    .run(tx)
+    .await
+    .map(drop)
+}
+
+/// All kinds, and whether each is stranded.
+pub(crate) async fn kinds(on: impl On) -> Result<Vec<(Kind, bool)>> {
+    db::query("select * from kind order by id")
+        .all(on, |row| Ok((read_kind(row)?, row.get("stranded")?)))
+        .await
+}
+
+/// Answers how many of its jobs wait for a worker.
+pub(crate) async fn set_stranded(tx: &mut db::Tx, kind: &Kind, stranded: bool) -> Result<u64> {
+    db::query("update kind set stranded = ? where id = ?")
+        .bind(stranded)
+        .bind(kind.id())
+        .run(&mut *tx)
+        .await?;
+    db::query("select cast(coalesce(sum(ready), 0) as bigint) as waiting from lane where kind = ? and ready > 0")
+        .bind(kind.id())
+        .one(tx, |row| row.get("waiting"))
+        .await
+}
+
+const COUNTED: [State; 6] =
+    [State::Blocked, State::Held, State::Delayed, State::Ready, State::Running, State::Failed];
+
+/// How the counters of lanes change.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Moves(BTreeMap<i64, [i64; 6]>);
+
+impl Moves {
+    /// A job of `lane` has gone from one state to another.
+    pub(crate) fn moved(&mut self, lane: i64, from: Option<State>, to: Option<State>) {
+        let counters = self.0.entry(lane).or_default();
+        for (counter, counted) in counters.iter_mut().zip(COUNTED) {
+            *counter += i64::from(to == Some(counted)) - i64::from(from == Some(counted));
+        }
+    }
+
+    fn rows(&self) -> Rows {
+        let names = &["id", "blocked", "held", "delayed", "ready", "running", "failed"];
+        let mut rows = Rows::new(names);
+        for (lane, [blocked, held, delayed, ready, running, failed]) in &self.0 {
+            rows.push(row![*lane, *blocked, *held, *delayed, *ready, *running, *failed]);
+        }
+        rows
+    }
+}
+
+/// Locks lanes in the order of their numbers, so that no two transactions wait for each other.
+async fn lock_lanes(tx: &mut db::Tx, lanes: impl IntoIterator<Item = i64>) -> Result<()> {
+    let lanes = Rows::of(&["id"], lanes);
+    db::query(
+        "select lane.id from lane where lane.id in (select r.id from {rows} as r)
+         order by lane.id /*for update*/",
+    )
+    .bind(lanes)
+    .all(tx, |_| Ok(()))
+    .await
+    .map(drop)
+}
+
+pub(crate) async fn count(tx: &mut db::Tx, moves: Moves) -> Result<()> {
+    if moves.0.is_empty() {
+        return Ok(());
+    }
+    if moves.0.len() > 1 {
+        lock_lanes(&mut *tx, moves.0.keys().copied()).await?;
+    }
+    db::query(
+        "update lane set blocked = lane.blocked + r.blocked, held = lane.held + r.held,
+         delayed = lane.delayed + r.delayed, ready = lane.ready + r.ready,
+         running = lane.running + r.running, failed = lane.failed + r.failed
+         from {rows} as r where lane.id = r.id",
+    )
+    .bind(moves.rows())
+    .run(tx)
+    .await
+    .map(drop)
+}
+
+/// A lane as it must be there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewLane {
+    pub(crate) kind: i64,
+    pub(crate) instance: InstanceId,
+    pub(crate) closed: bool,
+    /// How many of its jobs may run at once.
+    pub(crate) most: Option<u32>,
+}
+
+/// Makes the lanes that are not there, and counts.
+pub(crate) async fn count_new(
+    tx: &mut db::Tx,
+    lanes: &BTreeMap<i64, NewLane>,
+    moves: Moves,
+) -> Result<()> {
+    let mut rows = Rows::new(&["id", "kind", "instance", "closed", "most"]);
+    for (id, lane) in lanes {
+        let most = lane.most.map_or(i64::MAX, i64::from);
+        rows.push(row![*id, lane.kind, lane.instance, lane.closed, most]);
+    }
+    db::query(
+        "insert into lane (id, kind, instance, closed, most, turn, blocked, held, delayed, ready,
+         running, failed) select id, kind, instance, closed, most, 0, 0, 0, 0, 0, 0, 0
+         from {rows} as r where true order by id on conflict (id) do nothing",
+    )
+    .bind(rows)
+    .run(&mut *tx)
+    .await?;
+    count(tx, moves).await
+}
+
+/// A lane with work that may be handed out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lane {
+    pub(crate) id: i64,
+    pub(crate) instance: InstanceId,
+    pub(crate) turn: i64,
+    /// How many of its jobs may be begun.
+    pub(crate) room: u32,
+}
+
+pub(crate) const WITH_WORK: &str = "select kind.* from kind
+    where kind.service in (select r.service from {rows} as r)
+    and exists (select 1 from lane where lane.kind = kind.id
+        and lane.ready > 0 and lane.running < lane.most and not lane.closed)
+    and not exists (select 1 from queue where queue.service = kind.service
+        and queue.class = kind.class and queue.paused)
+    order by kind.id";
+
+/// The kinds of jobs of these services that have work for somebody.
+pub(crate) async fn kinds_with_work(on: impl On, services: &BTreeSet<Name>) -> Result<Vec<Kind>> {
+    if services.is_empty() {
+        return Ok(Vec::new());
+    }
+    db::query(WITH_WORK).bind(Rows::of(&["service"], services)).all(on, read_kind).await
+}
+
+pub(crate) const LANES: &str = "select id, instance, turn, ready, running, most from lane
+    where kind = ? and ready > 0 and running < most and not closed order by turn, id limit ?";
+
+/// The lanes of a kind that have work, the one that was served longest ago first.
+pub(crate) async fn lanes(on: impl On, kind: i64, limit: u32) -> Result<Vec<Lane>> {
+    let read = |row: &db::Row| {
+        let free = row.get::<i64>("most")? - row.get::<i64>("running")?;
+        let room = free.min(row.get("ready")?).clamp(0, i64::from(u32::MAX));
+        Ok(Lane {
+            id: row.get("id")?,
+            instance: row.get("instance")?,
+            turn: row.get("turn")?,
+            room: u32::try_from(room).map_err(|_| db::Error::Range)?,
+        })
+    };
+    db::query(LANES).bind(kind).bind(limit).all(on, read).await
+}
+
+/// What runs of the services' jobs: of which kind, for which instance, how many.
+pub(crate) async fn running(
+    on: impl On,
+    services: &BTreeSet<Name>,
+) -> Result<Vec<(Kind, InstanceId, u32)>> {
+    db::query(
+        "select kind.*, lane.instance, lane.running from lane join kind on kind.id = lane.kind
+         where lane.running > 0 and kind.service in (select r.service from {rows} as r)",
+    )
+    .bind(Rows::of(&["service"], services))
+    .all(on, |row| Ok((read_kind(row)?, row.get("instance")?, row.get("running")?)))
+    .await
+}
+
+/// Counts what was handed out, and instances have had their turn; lanes whose work ran out keep an
+/// earlier one.
+pub(crate) async fn count_served(
+    tx: &mut db::Tx,
+    moves: Moves,
+    turns: &[(InstanceId, i64)],
+) -> Result<()> {
+    let instances = Rows::of(&["instance"], turns.iter().map(|(instance, _)| *instance));
+    db::query(
+        "select lane.id from lane where lane.instance in (select r.instance from {rows} as r)
+         order by lane.id /*for update*/",
+    )
+    .bind(instances)
+    .all(&mut *tx, |_| Ok(()))
+    .await?;
+    count(&mut *tx, moves).await?;
+    let mut rows = Rows::new(&["instance", "turn"]);
+    for (instance, turn) in turns {
+        rows.push(row![*instance, *turn]);
+    }
+    db::query(
+        "update lane set turn = r.turn from {rows} as r
+         where lane.instance = r.instance and lane.ready > 0",
+    )
+    .bind(rows)
+    .run(tx)
+    .await
+    .map(drop)
+}
+
+/// The latest turn there was.
+pub(crate) async fn last_turn(on: impl On) -> Result<i64> {
+    db::query("select coalesce(max(turn), 0) as turn from lane")
+        .one(on, |row| row.get("turn"))
+        .await
+}
+
+/// Closes or opens the lanes of an instance, but for those of its set-up.
+pub(crate) async fn set_closed(tx: &mut db::Tx, instance: InstanceId, closed: bool) -> Result<()> {
+    db::query(
+        "update lane set closed = ? where instance = ?
+         and not exists (select 1 from kind where kind.id = lane.kind and kind.class = 'setup')",
+    )
+    .bind(closed)
+    .bind(instance)
+    .run(tx)
+    .await
+    .map(drop)
+}
+
+/// How many jobs of a name may run at once for each instance.
+pub(crate) async fn set_most(
+    tx: &mut db::Tx,
+    service: &Name,
+    most: &BTreeMap<String, Option<u32>>,
+) -> Result<()> {
+    let mut rows = Rows::new(&["name", "most"]);
+    for (name, most) in most {
+        rows.push(row![name, most.map_or(i64::MAX, i64::from)]);
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    db::query(
+        "update lane set most = wanted.most from
+         (select kind.id as kind, r.most from kind join {rows} as r on r.name = kind.name
+         where kind.service = ?) as wanted
+         where lane.kind = wanted.kind and lane.most <> wanted.most",
+    )
+    .bind(rows)
+    .bind(service)
+    .run(tx)
+    .await
+    .map(drop)
+}
+
+/// Lanes with held jobs whose gate is not one that holds any more.
+pub(crate) async fn lanes_to_release(on: impl On, limit: u32) -> Result<Vec<i64>> {
+    db::query(
+        "select lane.id from lane join kind on kind.id = lane.kind
+         left join queue on queue.service = kind.service and queue.class = kind.class
+         where lane.held > 0 and coalesce(queue.gate, 'open') <> 'hold' order by lane.id limit ?",
+    )
+    .bind(limit)
+    .all(on, |row| row.get("id"))
+    .await
+}
+
+/// The lanes of an instance.
+pub(crate) async fn lanes_of(on: impl On, instance: InstanceId) -> Result<Vec<i64>> {
+    db::query("select id from lane where instance = ? order by id")
+        .bind(instance)
+        .all(on, |row| row.get("id"))
+        .await
+}
+
+/// The lanes of a queue with jobs that have failed.
+pub(crate) async fn lanes_with_failed(
+    on: impl On,
+    service: &Name,
+    class: &str,
+    name: Option<&str>,
+) -> Result<Vec<i64>> {
+    let named = if name.is_some() { "and kind.name = ?" } else { "" };
+    let asked = db::query(&format!(
+        "select lane.id from lane join kind on kind.id = lane.kind
+         where lane.failed > 0 and kind.service = ? and kind.class = ? {named} order by lane.id"
+    ))
+    .bind(service)
+    .bind(class);
+    let asked = match name {
+        Some(name) => asked.bind(name),
+        None => asked,
+    };
+    asked.all(on, |row| row.get("id")).await
+}

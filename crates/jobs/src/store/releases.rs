@@ -1,0 +1,146 @@
+//! What releases say of their jobs, and whose instances there are.
+
+use std::collections::BTreeMap;
+
+use api::jobs::{JobDefinition, PutInstance};
+use db::{On, Rows};
+use types::{AccountId, Digest, InstanceId, Name};
+
+use super::Result;
+
+/// What a release says of its jobs, by name.
+pub(crate) type Definitions = BTreeMap<String, JobDefinition>;
+
+/// A release that was promoted once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Release {
+    pub(crate) digest: Digest,
+    pub(crate) service: Name,
+    pub(crate) is_current: bool,
+}
+
+pub(crate) async fn put_release(
+    tx: &mut db::Tx,
+    service: &Name,
+    release: &Digest,
+    definitions: &Definitions,
+    turn: u64,
+) -> Result<()> {
+    db::query(
+        "insert into release (digest, service, definitions, turn) values (?, ?, ?, ?)
+         on conflict (digest) do update set turn = excluded.turn",
+    )
+    .bind(release)
+    .bind(service)
+    .bind_json(definitions)
+    .bind(turn)
+    .run(tx)
+    .await
+    .map(drop)
+}
+
+fn read(row: &db::Row) -> Result<Release> {
+    let (turn, newest): (u64, u64) = (row.get("turn")?, row.get("newest")?);
+    let is_current = turn == newest;
+    Ok(Release { digest: row.get("digest")?, service: row.get("service")?, is_current })
+}
+
+/// Those of these releases that were promoted once, a service's newest first.
+pub(crate) async fn releases(
+    on: impl On,
+    digests: impl IntoIterator<Item = &Digest>,
+) -> Result<Vec<Release>> {
+    let digests = Rows::of(&["digest"], digests);
+    if digests.is_empty() {
+        return Ok(Vec::new());
+    }
+    db::query(
+        "select release.digest, release.service, release.turn,
+         (select max(other.turn) from release as other where other.service = release.service)
+         as newest from release where release.digest in (select r.digest from {rows} as r)
+         order by release.service, release.turn desc",
+    )
+    .bind(digests)
+    .all(on, read)
+    .await
+}
+
+/// The release whose jobs can be queued.
+pub(crate) async fn current_release(on: impl On, service: &Name) -> Result<Option<Digest>> {
+    db::query("select digest from release where service = ? order by turn desc limit 1")
+        .bind(service)
+        .optional(on, |row| row.get("digest"))
+        .await
+}
+
+/// Every service's current release.
+pub(crate) async fn current_releases(on: impl On) -> Result<Vec<Digest>> {
+    db::query(
+        "select digest from release where turn =
+         (select max(other.turn) from release as other where other.service = release.service)",
+    )
+    .all(on, |row| row.get("digest"))
+    .await
+}
+
+/// What a release says of its jobs, which never changes.
+pub(crate) async fn definitions(
+    on: impl On,
+    release: &Digest,
+) -> Result<Option<(Name, Definitions)>> {
+    db::query("select service, definitions from release where digest = ?")
+        .bind(release)
+        .optional(on, |row| Ok((row.get("service")?, row.json("definitions")?)))
+        .await
+}
+
+/// An instance as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Instance {
+    pub(crate) account: AccountId,
+    pub(crate) service: Name,
+    pub(crate) state: String,
+}
+
+pub(crate) async fn put_instance(tx: &mut db::Tx, op: &PutInstance, state: &str) -> Result<()> {
+    db::query(
+        "insert into instance (id, account, service, state) values (?, ?, ?, ?)
+         on conflict (id) do update set state = excluded.state",
+    )
+    .bind(op.instance)
+    .bind(op.account)
+    .bind(&op.service)
+    .bind(state)
+    .run(tx)
+    .await
+    .map(drop)
+}
+
+/// It does not change until the transaction ends.
+pub(crate) async fn instance(tx: &mut db::Tx, id: InstanceId) -> Result<Option<Instance>> {
+    db::query("select * from instance where id = ? /*for share*/")
+        .bind(id)
+        .optional(tx, |row| {
+            Ok(Instance {
+                account: row.get("account")?,
+                service: row.get("service")?,
+                state: row.get("state")?,
+            })
+        })
+        .await
+}
+
+pub(crate) async fn instances_ending(on: impl On, limit: u32) -> Result<Vec<InstanceId>> {
+    db::query("select id from instance where state = 'ending' order by id limit ?")
+        .bind(limit)
+        .all(on, |row| row.get("id"))
+        .await
+}
+
+pub(crate) async fn set_ended(tx: &mut db::Tx, instance: InstanceId) -> Result<()> {
+    db::query("update instance set state = 'ended' where id = ? and state = 'ending'")
+        .bind(instance)
+        .run(tx)
+        .await
+        .map(drop)
+}

@@ -1,0 +1,145 @@
+//! Many jobs and workers that die, stop and come back: what each did is written down, and the
+//! whole is looked at in the end.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Mutex,
+    time::Duration,
+};
+
+use api::jobs::{JobDefinition, JobState, Lease, NewJob, Outcome, Verdict};
+use types::{Digest, JobId};
+
+use super::{Shop, Worker, definition, digest, release, work};
+use crate::world::World;
+
+const JOBS: usize = 600;
+const WORKERS: usize = 6;
+
+/// What an application would keep that uses the token: an effect is made once for each job, and
+/// never under an older token than one that was seen. Attempts may be heard of in any order.
+#[derive(Default)]
+struct Effects {
+    given: BTreeSet<(JobId, u64)>,
+    tokens: BTreeMap<JobId, u64>,
+    made: BTreeMap<JobId, u32>,
+    wrong_release: Vec<JobId>,
+}
+
+impl Effects {
+    fn begin(&mut self, lease: &Lease, accepted: bool) {
+        assert!(self.given.insert((lease.job, lease.token)), "a token was given out twice");
+        let seen = self.tokens.entry(lease.job).or_default();
+        *seen = lease.token.max(*seen);
+        if !accepted {
+            self.wrong_release.push(lease.job);
+        }
+    }
+
+    /// Whether the effect is made by this attempt.
+    fn make(&mut self, lease: &Lease) -> bool {
+        let made = self.made.entry(lease.job).or_default();
+        let first = *made == 0 && self.tokens[&lease.job] == lease.token;
+        *made += u32::from(first);
+        first
+    }
+}
+
+/// A small generator, so that a run can be told again by its seed.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (self.0 >> 33) % sides
+    }
+}
+
+async fn work_on(world: &World, number: usize, effects: &Mutex<Effects>, done: &Mutex<usize>) {
+    let mut dice = Dice(number as u64 + 1);
+    let name = format!("worker-{number}");
+    let worker = Worker::join(world, &name).await;
+    let releases: Vec<Digest> = match number % 3 {
+        0 => vec![digest("old")],
+        1 => vec![digest("new")],
+        _ => vec![digest("old"), digest("new")],
+    };
+    let mut stopped: Vec<Lease> = Vec::new();
+    while *done.lock().unwrap() < JOBS {
+        let leases = worker.lease_of(&releases, 1 + u32::try_from(dice.roll(8)).unwrap()).await;
+        if leases.is_empty() {
+            world.clock.advance(Duration::from_secs(20));
+            tokio::task::yield_now().await;
+        }
+        for lease in leases {
+            let is_old = lease.release == digest("old");
+            let accepted = if is_old { lease.version <= 2 } else { lease.version >= 2 };
+            effects.lock().unwrap().begin(&lease, accepted && releases.contains(&lease.release));
+            match dice.roll(12) {
+                // It is killed: nobody hears of it again.
+                0 => {}
+                // It is stopped, and goes on when everybody has thought it dead.
+                1 => stopped.push(lease),
+                2 => {
+                    worker.report(&lease, Outcome::Lost).await;
+                }
+                _ => {
+                    effects.lock().unwrap().make(&lease);
+                    let kept = worker.report(&lease, Outcome::Succeeded).await == Verdict::Kept;
+                    *done.lock().unwrap() += usize::from(kept);
+                }
+            }
+        }
+        if dice.roll(4) == 0 {
+            for lease in stopped.drain(..) {
+                // Its answer may come too late, and then it counts for nothing.
+                effects.lock().unwrap().make(&lease);
+                let kept = worker.report(&lease, Outcome::Succeeded).await == Verdict::Kept;
+                *done.lock().unwrap() += usize::from(kept);
+            }
+        }
+        let gone: BTreeSet<JobId> = stopped.iter().map(|lease| lease.job).collect();
+        worker.holding.lock().unwrap().retain(|job| gone.contains(job));
+    }
+}
+
+stories! {
+    async fn none_is_lost_none_is_done_twice_and_none_by_a_release_that_does_not_accept_it(
+        world: &World
+    ) {
+        let versions = |oldest, newest| JobDefinition {
+            version: newest,
+            oldest,
+            newest,
+            attempts: 100,
+            ..definition()
+        };
+        release(world, "forum", "old", 1, &[("work", versions(1, 2))]).await;
+        release(world, "forum", "new", 2, &[("work", versions(2, 3))]).await;
+        let mut jobs = Vec::new();
+        for number in 0..6 {
+            let shop = Shop::of(world, "forum", &format!("shop-{number}")).await;
+            let new = |place: usize| NewJob {
+                version: Some(1 + u32::try_from(place % 3).unwrap()),
+                ..work()
+            };
+            jobs.extend(shop.asks((0..JOBS / 6).map(new).collect()).await.unwrap());
+        }
+        let (effects, done) = (Mutex::default(), Mutex::new(0));
+        let workers = (0..WORKERS).map(|number| work_on(world, number, &effects, &done));
+        let all = futures_util::future::join_all(workers);
+        tokio::time::timeout(Duration::from_mins(2), all).await.expect("every job ends");
+        let effects = effects.into_inner().unwrap();
+        let shop = Shop::of(world, "forum", "shop-0").await;
+        for job in &jobs {
+            let seen = shop.seen(*job).await;
+            let state = seen.state;
+            assert!(matches!(state, JobState::Succeeded | JobState::Failed), "{job} is {state:?}");
+            assert!(state == JobState::Succeeded || seen.lost == 10, "{seen:?}");
+            assert_eq!(seen.attempts > 0, effects.tokens.contains_key(job));
+            assert!(state == JobState::Failed || effects.made[job] == 1, "{job}");
+        }
+        assert!(effects.wrong_release.is_empty());
+        assert!(effects.made.values().all(|made| *made == 1));
+    }
+}
