@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use api::{
     Problem,
-    jobs::{GetJob, Job, JobState, ListInstanceJobs, ListJobs},
+    jobs::{GetJob, Job, ListInstanceJobs, ListJobs},
     releases::ListNodes,
 };
 use axum::extract::{Path, Query};

@@ -9,12 +9,13 @@ use api::{
         FindInstance, FollowChanges, GetHosts, GetSetup, InstanceState, ListAllInstances,
     },
     identity::{CreateJoinToken, GetNames},
+    jobs::Outcome,
     releases::{GetReadiness, Heartbeat, Readiness, ReplicaReport, ReplicaState},
 };
 use types::{AccountId, InstanceId, Principal, Resource, Timestamp, UserId};
 
 use crate::{
-    orders::{instance, reaches, submit},
+    orders::{instance, reaches, submit, work},
     world::{Person, eventually},
 };
 

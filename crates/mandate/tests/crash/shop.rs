@@ -45,6 +45,7 @@ impl Credentials for NodeCredentials {
             exp: seconds + 60,
             sid: None,
             account: None,
+            email: None,
             node: None,
         };
         Some(token::sign(&self.node.to_string(), &self.key, &claims).into())
