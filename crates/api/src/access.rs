@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{
-    AccountId, Digest, GrantId, Grantable, Host, Name, Permission, Principal, RequestId,
-    Resource, Timestamp,
+    AccountId, Digest, GrantId, Grantable, Host, Name, Permission, Principal, RequestId, Resource,
+    Timestamp,
 };
 
 use crate::{Empty, feed, manifest::Level};

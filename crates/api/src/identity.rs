@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{
-    AccountId, Digest, Host, InstanceId, Name, NodeId, Principal, Secret, SessionId,
-    Timestamp, UserId,
+    AccountId, Digest, Host, InstanceId, Name, NodeId, Principal, Secret, SessionId, Timestamp,
+    UserId,
 };
 
 use crate::{Empty, feed};

@@ -22,10 +22,19 @@ pub mod prices;
 pub mod provider;
 pub mod releases;
 
+use email_address::{EmailAddress, Options};
+
 pub use http::{
     Asker, Client, Credentials, Empty, Kind, Listing, Operation, Problem, Remote, Transport,
     TransportError,
 };
+
+/// Whether `text` is an e-mail address by the rules of RFC 5321 and RFC 5322, without a name before
+/// it and without an IP address for a host. `operator@localhost` is one.
+pub fn is_email(text: &str) -> bool {
+    let options = Options::default().without_display_text().without_domain_literal();
+    EmailAddress::parse_with_options(text, options).is_ok()
+}
 
 /// The components that have operations, in the order in which they are shown.
 pub const COMPONENTS: [&str; 7] =

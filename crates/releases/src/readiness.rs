@@ -88,7 +88,8 @@ fn until_healthy(route: &Route, current: &Stored, reports: &[Arc<Report>]) -> St
         };
     }
     let digest = &current.release.digest;
-    let of_it = reports.iter().flat_map(|report| &report.releases).filter(|it| it.digest == *digest);
+    let of_it =
+        reports.iter().flat_map(|report| &report.releases).filter(|it| it.digest == *digest);
     let states: Vec<ReleaseState> = of_it.map(|release| release.state).collect();
     let has = |state| states.contains(&state);
     let (short, ready) = (digest.short(), has(ReleaseState::Ready));

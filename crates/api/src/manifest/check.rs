@@ -78,7 +78,7 @@ pub(super) fn is_value(field: &Field, text: &str) -> Result<(), String> {
         return Err("has a control character: remove it".to_owned());
     }
     match field.kind {
-        FieldKind::Email if !text.is_empty() && !is_email(text) => Err(format!(
+        FieldKind::Email if !text.is_empty() && !crate::is_email(text) => Err(format!(
             "`{}` is not an e-mail address: write one such as `ada@example.com`",
             shown(text)
         )),
@@ -91,16 +91,6 @@ pub(super) fn is_value(field: &Field, text: &str) -> Result<(), String> {
 }
 
 /// The shape of an address, not its truth: only a letter that arrives shows that.
-fn is_email(text: &str) -> bool {
-    let Some((local, host)) = text.rsplit_once('@') else { return false };
-    let plain = |c: char| c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c);
-    let dotted = local.split('.').all(|part| !part.is_empty());
-    text.len() <= 254
-        && local.len() <= 64
-        && dotted
-        && local.chars().all(plain)
-        && host.to_ascii_lowercase().parse::<Host>().is_ok()
-}
 
 /// The way from a module through its requirements back to itself, told for the first name of each
 /// circle only.

@@ -57,7 +57,8 @@ pub(crate) fn shown(text: &str) -> String {
 /// What to write instead of `word`: the one of `known` that it is a slip of, or any of them.
 pub(crate) fn suggestion(word: &str, known: &[&str]) -> String {
     let slips = (word.chars().count() / 3).clamp(1, 3);
-    let near = known.iter().map(|name| (distance(word, name), *name)).min();
+    let word: String = word.chars().take(80).collect();
+    let near = known.iter().map(|name| (strsim::osa_distance(&word, name), *name)).min();
     match near {
         None => "remove it".to_owned(),
         Some((slip, name)) if slip <= slips => format!("did you mean `{name}`?"),
@@ -73,25 +74,4 @@ pub(crate) fn choice(known: &[&str]) -> String {
         _ if known.len() <= 12 => format!("write one of {}", quoted(known.iter().copied())),
         _ => format!("write one of {} and more", quoted(known[..12].iter().copied())),
     }
-}
-
-/// How many letters must be put, dropped, changed or swapped with their neighbour.
-fn distance(from: &str, to: &str) -> usize {
-    let (from, to): (Vec<char>, Vec<char>) =
-        (from.chars().take(80).collect(), to.chars().collect());
-    let mut rows = vec![(0..=to.len()).collect::<Vec<_>>()];
-    for i in 1..=from.len() {
-        let mut row = vec![i];
-        for j in 1..=to.len() {
-            let change = usize::from(from[i - 1] != to[j - 1]);
-            let mut least =
-                (rows[i - 1][j] + 1).min(row[j - 1] + 1).min(rows[i - 1][j - 1] + change);
-            if i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1] {
-                least = least.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(least);
-        }
-        rows.push(row);
-    }
-    rows[from.len()][to.len()]
 }

@@ -60,7 +60,9 @@ impl Names {
         let name = match principal {
             Principal::User(user) => self.names.users.get(user).cloned(),
             Principal::Node(node) => self.names.nodes.get(node).map(ToString::to_string),
-            Principal::Instance(_, instance) => Some(format!("the processes of {}", self.instance(*instance))),
+            Principal::Instance(_, instance) => {
+                Some(format!("the processes of {}", self.instance(*instance)))
+            }
             Principal::Visitor | Principal::Service(_) => None,
         };
         name.unwrap_or_else(|| principal.to_string())
