@@ -33,9 +33,10 @@ impl Platform {
     }
 
     /// Nothing is run for its instances, and jobs are the test's to do.
-    pub(crate) fn without_agent(self) -> Self {
+    pub(crate) fn without_agent(mut self) -> Self {
         let only = "identity,access,provider,configurator,billing,jobs,releases,gateway,console";
-        Self { only: Some(only), ..self }
+        self.only = Some(only);
+        self
     }
 
     fn crash_file(&self) -> PathBuf {
