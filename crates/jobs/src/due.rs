@@ -61,6 +61,10 @@ pub(crate) async fn release_held(room: Room<Memory>) -> Result<Next, Error> {
 
 /// Forgets jobs and keys that were kept for long enough.
 pub(crate) async fn forget(room: Room<Memory>) -> Result<Next, Error> {
+    // Who finds nothing does not hold up those who write.
+    if !store::is_anything_old(room.db(), room.now()).await? {
+        return Ok(Next::Idle);
+    }
     let mut write = room.begin().await?;
     let now = write.now();
     let forgotten = store::prune(write.tx(), now, AT_ONCE).await?;
@@ -68,10 +72,6 @@ pub(crate) async fn forget(room: Room<Memory>) -> Result<Next, Error> {
     let mut moves = Moves::default();
     for (lane, state) in &forgotten {
         moves.moved(*lane, Some(*state), None);
-    }
-    if forgotten.is_empty() && keys == 0 {
-        // Nobody is woken for nothing.
-        return Ok(Next::Idle);
     }
     store::count(write.tx(), moves).await?;
     write.commit().await?;

@@ -22,15 +22,16 @@ const LINES_MAX: usize = 500;
 /// A component may show so much to the program that composes it.
 const PUBLIC_MAX: usize = 4;
 /// SQL may stand here, beside modules called `store`.
-const SQL_PLACES: [&str; 5] = [
+const SQL_PLACES: [&str; 6] = [
     "crates/db/",
     "crates/chassis/src/feed/",
     "crates/chassis/src/repeat.rs",
     "crates/chassis/src/proposal.rs",
     "crates/chassis/src/house.rs",
+    "xtask/peers/",
 ];
 /// What is printed belongs to programs that people start.
-const PRINT_PLACES: [&str; 3] = ["crates/mandate/src/", "xtask/src/", "services/forum/src/"];
+const PRINT_PLACES: [&str; 3] = ["crates/mandate/src/", "xtask/", "services/forum/src/"];
 /// The one place that asks the machine for the time.
 const CLOCK_PLACE: &str = "crates/types/src/time.rs";
 const CLOCKS: [&str; 4] = ["SystemTime::now", "Utc::now", "Timestamp::now", "Zoned::now"];

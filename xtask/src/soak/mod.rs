@@ -1,6 +1,7 @@
 //! `./x soak NAME`: what strains the platform for longer than a test may. Bounded in time and in
 //! count; not part of `./x test`.
 
+mod jobs;
 mod kills;
 mod ledger;
 
@@ -18,11 +19,15 @@ enum What {
     /// Kills the platform again and again while visitors come; each answered request must be on the
     /// bill, and once
     Kills(kills::Options),
+    /// Does 50,000 jobs with workers that are killed and stopped; none may be lost, done twice, or
+    /// done by a release that does not accept it
+    Jobs(jobs::Options),
 }
 
 /// Runs it.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     match &options.what {
         What::Kills(options) => kills::run(options).await,
+        What::Jobs(options) => jobs::run(options).await,
     }
 }

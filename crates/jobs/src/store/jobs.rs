@@ -364,6 +364,21 @@ pub(crate) async fn renew(
     .map(drop)
 }
 
+/// Whether a job or a key was kept for long enough.
+pub(crate) async fn is_anything_old(on: impl On, now: Timestamp) -> Result<bool> {
+    db::query(
+        "select id from (select job.id from job where job.forget <= ? and not exists
+         (select 1 from untold where untold.job = job.id) limit 1) as old_job
+         union all
+         select job from (select job from unique_key where expires <= ? limit 1) as old_key",
+    )
+    .bind(now)
+    .bind(now)
+    .all(on, |_| Ok(()))
+    .await
+    .map(|found| !found.is_empty())
+}
+
 /// Forgets jobs that ended long ago and were told; answers their lanes and states.
 pub(crate) async fn prune(
     tx: &mut db::Tx,

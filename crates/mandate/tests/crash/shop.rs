@@ -86,7 +86,7 @@ impl Shop {
             plan: None,
             modules: [].into(),
             size: "small".into(),
-            host: "jobs.localhost".parse().unwrap(),
+            host: "bakery.localhost".parse().unwrap(),
         };
         let order = client.call(place).await.unwrap().order;
         let instance = client.call(GetOrder { account, order }).await.unwrap().instance;

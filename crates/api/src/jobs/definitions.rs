@@ -1,0 +1,191 @@
+//! What a release says of its jobs, and whose instances there are.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use types::{AccountId, Cron, Digest, InstanceId, Name, TimeZone};
+
+use super::{DEFAULT_CLASS, SETUP_CLASS};
+use crate::manifest::{JobCommand, Manifest, Missed};
+
+/// Keeps what a release says of its jobs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PutJobs {
+    /// Which service.
+    pub service: Name,
+    /// Which release.
+    pub release: Digest,
+    /// What its workers can run, by name.
+    pub jobs: BTreeMap<String, JobDefinition>,
+}
+
+/// What a release says of jobs of a name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct JobDefinition {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// The version of the payloads that the command reads.
+    pub version: u32,
+    /// The oldest version that it accepts.
+    pub oldest: u32,
+    /// The newest version that it accepts.
+    pub newest: u32,
+    /// What turns an older payload into one of `version`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<Vec<String>>,
+    /// In which of the service's queues they wait.
+    pub class: String,
+    /// Their priority, unless one says otherwise.
+    pub priority: i32,
+    /// How often one is tried, unless it says otherwise.
+    pub attempts: u32,
+    /// The pause after the first attempt; doubled after each.
+    pub backoff_seconds: u32,
+    /// For how long one may run, unless it says otherwise.
+    pub timeout_seconds: u32,
+    /// How many of all instances may run at once; any number if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    /// How many of one instance may run at once; any number if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency_per_instance: Option<u32>,
+    /// For how long one that has ended is kept, with what it printed and came to.
+    pub keep_seconds: u32,
+    /// When one is queued for each instance by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Schedule>,
+}
+
+/// When a job is queued by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Schedule {
+    /// The five fields of cron.
+    pub cron: Cron,
+    /// By whose clocks.
+    pub time_zone: TimeZone,
+    /// What becomes of a run whose time has passed.
+    pub missed: Missed,
+    /// Instances' runs begin within so long, each always at the same moment of it.
+    pub spread_seconds: u32,
+}
+
+impl PutJobs {
+    /// What a manifest says of its jobs, those of the set-up included.
+    pub fn of(service: Name, release: Digest, manifest: &Manifest) -> Self {
+        let of_setup = |name: &str, command: &Option<Vec<String>>| {
+            let command = command.clone()?;
+            let class = SETUP_CLASS.to_owned();
+            // A migration of a large database takes its time.
+            let timeout_seconds = 900;
+            let definition = JobDefinition::of(command);
+            Some((name.to_owned(), JobDefinition { class, timeout_seconds, ..definition }))
+        };
+        let database = manifest.database.iter();
+        let setup = database.flat_map(|database| {
+            [of_setup("migrate", &database.migrate), of_setup("seed", &database.seed)]
+        });
+        let jobs = manifest.jobs.iter();
+        let jobs = jobs.map(|(name, job)| (name.clone(), JobDefinition::of_manifest(job)));
+        Self { service, release, jobs: setup.flatten().chain(jobs).collect() }
+    }
+}
+
+impl JobDefinition {
+    /// Jobs that run `command`, and for the rest what holds unless a manifest says otherwise.
+    pub fn of(command: Vec<String>) -> Self {
+        Self {
+            command,
+            version: 1,
+            oldest: 1,
+            newest: 1,
+            upgrade: None,
+            class: DEFAULT_CLASS.to_owned(),
+            priority: 0,
+            attempts: 3,
+            backoff_seconds: 1,
+            timeout_seconds: 600,
+            concurrency: None,
+            concurrency_per_instance: None,
+            keep_seconds: 30 * 86_400,
+            schedule: None,
+        }
+    }
+
+    /// What a manifest says of a job.
+    pub fn of_manifest(job: &JobCommand) -> Self {
+        let (oldest, newest) = job.versions().ends();
+        let schedule = job.schedule.clone().map(|cron| Schedule {
+            cron,
+            time_zone: job.time_zone.clone(),
+            missed: job.missed,
+            spread_seconds: job.spread_seconds,
+        });
+        Self {
+            command: job.command.clone(),
+            version: job.version,
+            oldest,
+            newest,
+            upgrade: job.upgrade.clone(),
+            class: job.class.clone(),
+            priority: job.priority,
+            attempts: job.attempts,
+            backoff_seconds: job.backoff_seconds,
+            timeout_seconds: job.timeout_seconds,
+            concurrency: job.concurrency.total,
+            concurrency_per_instance: job.concurrency.instance,
+            keep_seconds: job.keep_seconds,
+            schedule,
+        }
+    }
+
+    /// Whether a job of that version can be done.
+    pub const fn accepts(&self, version: u32) -> bool {
+        self.oldest <= version && version <= self.newest
+    }
+}
+
+/// Makes a release the one whose jobs can be queued.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PromoteJobs {
+    /// Which service.
+    pub service: Name,
+    /// Which release.
+    pub release: Digest,
+    /// Counts up with each promotion of the service; an older one changes nothing.
+    pub turn: u64,
+}
+
+/// Forgets a release that another component has refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DropJobs {
+    /// Which service.
+    pub service: Name,
+    /// Which release.
+    pub release: Digest,
+}
+
+/// Says of an instance whose it is, and whether its jobs may run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PutInstance {
+    /// Which instance.
+    pub instance: InstanceId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// Of which service.
+    pub service: Name,
+    /// Whether its jobs may run.
+    pub state: InstanceState,
+}
+
+/// Whether an instance's jobs may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InstanceState {
+    /// They may.
+    Open,
+    /// They wait: it is being set up, in maintenance or suspended.
+    Closed,
+    /// There is no such instance any more: they are dropped.
+    Ended,
+}
