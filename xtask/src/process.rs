@@ -1,14 +1,16 @@
 //! Programs that are started here, each in a process group of its own, and always stopped.
 
 use std::{
+    fs::{self, DirEntry},
     io::Write as _,
     os::unix::process::CommandExt as _,
+    path::PathBuf,
     process::{Command, ExitStatus, Output, Stdio},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, BufReader},
     process::Child,
@@ -99,6 +101,29 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// What a killed platform left in a folder: it goes on without the platform, but not without the
+/// program that started it, so it ends when this is dropped.
+pub(crate) struct Remains(pub(crate) PathBuf);
+
+impl Drop for Remains {
+    fn drop(&mut self) {
+        let names = |pid: &Pid, file: &str| {
+            let text = fs::read(format!("/proc/{}/{file}", pid.as_raw_nonzero()));
+            let wanted = self.0.as_os_str().as_encoded_bytes();
+            text.unwrap_or_default().windows(wanted.len()).any(|part| part == wanted)
+        };
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pid = |entry: DirEntry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?);
+        let own = rustix::process::getpid();
+        for pid in entries.filter_map(pid).filter(|pid| *pid != own) {
+            if names(&pid, "environ") || names(&pid, "cmdline") {
+                // It may have ended meanwhile.
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
     }
 }
 

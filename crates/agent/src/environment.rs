@@ -138,10 +138,14 @@ pub(crate) struct TokenFile {
 impl TokenFile {
     /// Gets a first token.
     pub(crate) async fn new(node: &Node, service: Name, folder: &Path) -> Result<Self, String> {
-        let renew = node.clock.now();
-        let mut file = Self { service, path: folder.join("token"), renew };
+        let mut file = Self::found(node, service, folder);
         file.renew(node).await?;
         Ok(file)
+    }
+
+    /// The one of a replica that was found; it is renewed at once.
+    pub(crate) fn found(node: &Node, service: Name, folder: &Path) -> Self {
+        Self { service, path: folder.join("token"), renew: node.clock.now() }
     }
 
     /// The variables that tell the replica.

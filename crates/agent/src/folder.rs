@@ -14,6 +14,8 @@ use types::{AccountId, Digest, InstanceId, JobId, Name, ReplicaId};
 
 use crate::Error;
 
+/// A disk with less room is full.
+const ROOM_BYTES_MIN: u64 = 64 << 10;
 /// What lets anybody write.
 const WRITE: u32 = 0o222;
 
@@ -37,26 +39,11 @@ impl Folder {
             Err(cause) => return Err(Error::folder(&path)(cause.into())),
         }
         let folder = Self { root, _lock: lock };
-        let parts = [
-            folder.processes(),
-            folder.ports(),
-            folder.releases(),
-            folder.current(),
-            folder.tokens(),
-        ];
-        for part in parts {
+        let parts = [folder.ports(), folder.releases(), folder.current(), folder.tokens()];
+        for part in parts.into_iter().chain([folder.replicas(), folder.jobs()]) {
             private_folder(&part).map_err(Error::folder(&part))?;
         }
         Ok(folder)
-    }
-
-    /// Removes what belonged to processes that are no more.
-    pub(crate) fn clear(&self) -> Result<(), Error> {
-        for part in ["replicas", "jobs"].map(|name| self.root.join(name)) {
-            remove_folder(&part).map_err(Error::folder(&part))?;
-            private_folder(&part).map_err(Error::folder(&part))?;
-        }
-        Ok(())
     }
 
     /// The node's private key.
@@ -67,11 +54,6 @@ impl Folder {
     /// The node's id.
     pub(crate) fn node(&self) -> PathBuf {
         self.root.join("node.id")
-    }
-
-    /// A file for each running process, so that the next agent finds it.
-    pub(crate) fn processes(&self) -> PathBuf {
-        self.root.join("processes")
     }
 
     /// A file for each port that a replica has, or had until a moment ago.
@@ -124,19 +106,31 @@ impl Folder {
         self.tokens().join(format!("{account}-{instance}"))
     }
 
-    /// What is a replica's own.
-    pub(crate) fn replica(&self, (replica, generation): (ReplicaId, u64)) -> PathBuf {
-        self.root.join("replicas").join(format!("{replica}.{generation}"))
+    /// What is to be said of whatever went wrong while the disk is full.
+    pub(crate) fn remark(&self) -> &'static str {
+        let room = rustix::fs::statvfs(&self.root).map(|disk| disk.f_bavail * disk.f_frsize);
+        let is_full = room.is_ok_and(|room| room < ROOM_BYTES_MIN);
+        if is_full { "; the disk of the node is full" } else { "" }
     }
 
-    /// What a replica printed, over all its starts.
-    pub(crate) fn replica_log(&self, (replica, generation): (ReplicaId, u64)) -> PathBuf {
-        self.root.join("replicas").join(format!("{replica}.{generation}.log"))
+    /// The replicas.
+    pub(crate) fn replicas(&self) -> PathBuf {
+        self.root.join("replicas")
+    }
+
+    /// What is a replica's own: a folder for each of its last starts.
+    pub(crate) fn replica(&self, (replica, generation): (ReplicaId, u64)) -> PathBuf {
+        self.replicas().join(format!("{replica}.{generation}"))
+    }
+
+    /// The jobs.
+    pub(crate) fn jobs(&self) -> PathBuf {
+        self.root.join("jobs")
     }
 
     /// What is a job's own.
     pub(crate) fn job(&self, job: JobId, token: u64) -> PathBuf {
-        self.root.join("jobs").join(format!("{job}.{token}"))
+        self.jobs().join(format!("{job}.{token}"))
     }
 }
 
@@ -154,14 +148,24 @@ impl Scratch {
 
     /// A folder beside `path` that nobody else has.
     pub(crate) fn beside(path: &Path) -> io::Result<Self> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        Self::new(path.with_extension(format!("part{count}")))
+        Self::new(free_name(path))
+    }
+
+    /// What is at `path`, under a name beside it that nobody looks for. That needs no room.
+    pub(crate) fn moved(path: &Path) -> io::Result<Self> {
+        let this = Self(free_name(path));
+        move_sealed(path, &this.0)?;
+        Ok(this)
     }
 
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// Lets the folder stay.
+    pub(crate) fn keep(mut self) -> PathBuf {
+        std::mem::take(&mut self.0)
     }
 
     /// Gives the folder its lasting name.
@@ -175,6 +179,12 @@ impl Drop for Scratch {
         // Nothing depends on it: what stays is removed by the next start.
         let _ = remove_folder(&self.0);
     }
+}
+
+fn free_name(path: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    path.with_extension(format!("part{count}"))
 }
 
 /// Makes `path` a folder that only this user can look into.
@@ -225,7 +235,7 @@ fn unseal(folder: &Path) -> io::Result<()> {
 }
 
 /// Renames a folder that may be sealed: whoever moves one must be able to write to it.
-pub(crate) fn move_sealed(from: &Path, to: &Path) -> io::Result<()> {
+fn move_sealed(from: &Path, to: &Path) -> io::Result<()> {
     change_mode(from, |mode| mode | 0o700)?;
     fs::rename(from, to)
 }

@@ -20,6 +20,9 @@ pub(crate) trait Host: Send {
 
     /// Stops everything that runs.
     fn stop(self) -> impl Future<Output = ()> + Send;
+
+    /// Leaves what runs for the next agent.
+    fn leave(self) -> impl Future<Output = ()> + Send;
 }
 
 /// Something to do on a node.

@@ -6,9 +6,9 @@
 //! tries again with growing pauses). Beside that it takes jobs and runs their commands.
 //!
 //! What stands on the node is named by content and made whole or not at all, so a crash at any
-//! point is mended by starting again. A process that a killed agent left behind is ended by the
-//! next one: it adopts none, since nobody would read what such a process prints or learn how it
-//! ended. While the platform is away, what runs keeps running.
+//! point is mended by starting again. Replicas and jobs are held by small processes of their own
+//! ([`hold()`]), which outlive the agent: the next one finds them and goes on. While the platform is
+//! away, what runs keeps running.
 //!
 //! The agent believes the platform about what to run, and nobody about what it is: a package must
 //! have the digest and the publisher's signature, and a command must stand in the manifest inside.
@@ -17,48 +17,41 @@
 
 mod environment;
 mod error;
-mod family;
 mod folder;
-mod health;
+mod hold;
 mod host;
 mod jobs;
 mod join;
-mod listener;
 mod machine;
-mod marks;
 mod node;
-mod orphans;
-mod output;
-mod package;
 mod pause;
 mod plan;
-mod ports;
-mod process;
 mod processes;
 mod releases;
 mod replicas;
-mod supervise;
 mod tokens;
-mod unpack;
 
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, future::Future, net::IpAddr, ops::RangeInclusive, path::PathBuf, sync::Arc};
+use std::{
+    ffi::OsString, fmt, future::Future, net::IpAddr, ops::RangeInclusive, path::PathBuf, sync::Arc,
+};
 
 use api::Client;
 use tokio::sync::watch;
 use types::{Clock, Name, NodeId, Secret};
 
 pub use error::Error;
+pub use hold::hold;
 
-use family::Surveys;
 use folder::Folder;
+use hold::Surveys;
 use host::Changes;
 use jobs::Worker;
 use pause::Pace;
-use ports::Ports;
 use processes::Processes;
+use replicas::Ports;
 use tokens::Tokens;
 
 /// What an agent must be told.
@@ -78,6 +71,10 @@ pub struct Config {
     pub listen_ip: IpAddr,
     /// The ports at which they may listen; at best none that the kernel gives to others.
     pub ports: RangeInclusive<u16>,
+    /// The words by which this program is called so that it asks [`hold()`] first.
+    pub program: Vec<OsString>,
+    /// Whether what runs ends with the agent, and is not left for the next one.
+    pub ends_all: bool,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
 }
@@ -99,6 +96,8 @@ pub(crate) struct Node {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) folder: Folder,
     pub(crate) platform_url: String,
+    pub(crate) program: Vec<OsString>,
+    pub(crate) ends_all: bool,
     pub(crate) ports: Ports,
     pub(crate) tokens: Tokens,
     pub(crate) surveys: Surveys,
@@ -107,7 +106,7 @@ pub(crate) struct Node {
 }
 
 /// Makes this machine a node if it is none yet, then keeps it as the platform wants it until
-/// `shutdown`, and stops what it started.
+/// `shutdown`. What it started is stopped then if that was said, and else left for the next agent.
 ///
 /// # Errors
 ///
@@ -124,8 +123,6 @@ async fn run_at(
 ) -> Result<(), Error> {
     tokio::pin!(shutdown);
     let folder = Folder::open(&config.data)?;
-    orphans::end(&folder.processes(), pace.grace).await;
-    folder.clear()?;
     let signer = tokio::select! {
         signer = join::join(&config, &folder, pace) => signer?,
         () = &mut shutdown => return Ok(()),
@@ -139,13 +136,15 @@ async fn run_at(
         clock: config.clock,
         folder,
         platform_url: config.platform_url,
+        program: config.program,
+        ends_all: config.ends_all,
         ports,
         tokens: Tokens::default(),
         surveys: Surveys::default(),
         pace,
         changes: Changes::default(),
     });
-    let host = Processes::open(Arc::clone(&node))?;
+    let host = Processes::open(Arc::clone(&node)).await?;
     let worker = Worker::new(Arc::clone(&node), host.releases());
     let (stop, stopping) = watch::channel(false);
     let until_then = async {

@@ -6,6 +6,8 @@ use rustix::process::Pid;
 
 /// No file of `/proc` is read further.
 const FILE_BYTES_MAX: u64 = 256 << 10;
+/// No process is looked for further above another.
+const DEPTH_MAX: usize = 64;
 
 /// A process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,17 +71,24 @@ pub(crate) fn ephemeral_ports() -> Option<RangeInclusive<u16>> {
     Some(first.parse().ok()?..=last.trim().parse().ok()?)
 }
 
-/// The bytes of memory that each process group has for itself: what is shared with other groups
-/// through files is not counted.
-pub(crate) fn memory_by_group() -> HashMap<Pid, u64> {
+/// The bytes of memory that the processes below each process have for themselves: what is shared
+/// with others through files is not counted.
+pub(crate) fn memory_below() -> HashMap<Pid, u64> {
     let page = rustix::param::page_size() as u64;
-    let mut groups = HashMap::new();
-    for seen in processes() {
+    let processes = processes();
+    let parents: HashMap<Pid, Option<Pid>> =
+        processes.iter().map(|seen| (seen.pid, seen.parent)).collect();
+    let mut below = HashMap::new();
+    for seen in &processes {
         let path = format!("/proc/{}/statm", seen.pid.as_raw_nonzero());
-        let pages = own_pages(Path::new(&path)).unwrap_or_default();
-        *groups.entry(seen.group).or_default() += pages * page;
+        let bytes = own_pages(Path::new(&path)).unwrap_or_default() * page;
+        // Who was seen a moment later may be its own ancestor by then.
+        let above = std::iter::successors(seen.parent, |pid| *parents.get(pid)?);
+        for ancestor in above.take(DEPTH_MAX) {
+            *below.entry(ancestor).or_default() += bytes;
+        }
     }
-    groups
+    below
 }
 
 fn own_pages(statm: &Path) -> Option<u64> {
@@ -98,7 +107,7 @@ mod tests {
         let me = process(rustix::process::getpid()).unwrap();
         assert!(me.started > 0 && !me.ended);
         assert!(processes().contains(&me));
-        assert!(memory_by_group()[&me.group] > 100_000);
+        assert!(memory_below()[&me.parent.unwrap()] > 100_000);
         assert!(!boot().is_empty());
         assert_eq!(variable(me.pid, "PATH"), std::env::var("PATH").ok());
     }

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use api::{
     Kind, Problem,
+    identity::{IssueServiceToken, Purpose},
     releases::{Desired, Heartbeat, ReleaseReport, ReplicaReport},
 };
 use tokio::{sync::watch, time::Instant};
@@ -11,9 +12,9 @@ use types::ReplicaId;
 
 use crate::{
     Node,
+    hold::last_bytes,
     host::{Host, Observed, ObservedReplica},
     join::may_pass,
-    output::last_bytes,
     plan::plan,
     stopped,
 };
@@ -32,8 +33,8 @@ const LOG_BYTES_MAX: usize = 256 << 10;
 const RELEASES_MAX: usize = 200;
 const REPLICAS_MAX: usize = 2_000;
 
-/// Keeps the node as the platform wants it until `stopping`; then stops everything. What was
-/// wanted last is kept while the platform cannot be reached.
+/// Keeps the node as the platform wants it until `stopping`; then stops everything, if it is to end
+/// with the agent. What was wanted last is kept while the platform cannot be reached.
 pub(crate) async fn keep(node: &Node, mut host: impl Host, mut stopping: watch::Receiver<bool>) {
     let mut talk = Talk::new(node);
     loop {
@@ -48,9 +49,13 @@ pub(crate) async fn keep(node: &Node, mut host: impl Host, mut stopping: watch::
             () = host.changed(), if !is_news || talk.pausing() => {}
         }
     }
-    // First nobody sends requests here any more, then what runs is stopped.
-    talk.farewell().await;
-    host.stop().await;
+    if node.ends_all {
+        // First nobody sends requests here any more, then what runs is stopped.
+        talk.farewell().await;
+        host.stop().await;
+    } else {
+        host.leave().await;
+    }
 }
 
 /// Brings the node a step nearer, and gives what it is then.
@@ -74,13 +79,16 @@ struct Talk<'n> {
     desired: Option<Desired>,
     told: Option<u64>,
     not_before: Instant,
+    /// Since when the platform says that it does not know this node.
+    unknown: Option<Instant>,
     pauses: crate::pause::Pauses,
 }
 
 impl<'n> Talk<'n> {
     fn new(node: &'n Node) -> Self {
         let pauses = node.pace.asking_pauses();
-        Self { node, desired: None, told: None, not_before: Instant::now(), pauses }
+        let not_before = Instant::now();
+        Self { node, desired: None, told: None, not_before, unknown: None, pauses }
     }
 
     /// Whether the platform is not asked just now.
@@ -98,15 +106,42 @@ impl<'n> Talk<'n> {
         match answer.unwrap_or_else(late).and_then(within_limits) {
             Ok(desired) => {
                 self.pauses.reset();
+                self.unknown = None;
                 self.not_before = Instant::now() + BREATH;
                 self.told = Some(observed.revision);
                 self.desired = Some(desired);
             }
             Err(problem) => {
                 self.not_before = Instant::now() + self.pauses.take();
+                self.notice(&problem).await;
                 let level = if may_pass(&problem) { "later" } else { "perhaps never" };
                 tracing::warn!(%problem, answered = level, "the platform does not hear this node");
             }
+        }
+    }
+
+    /// A node that was removed is to run nothing. A component that has just been started may not have
+    /// heard of it yet: who knows is identity, which is asked when that has lasted.
+    async fn notice(&mut self, problem: &Problem) {
+        if !is_unknown(problem) {
+            self.unknown = None;
+            return;
+        }
+        let since = *self.unknown.get_or_insert_with(Instant::now);
+        if since.elapsed() < self.node.pace.removed {
+            return;
+        }
+        let Ok(service) = "removed".parse() else { return };
+        let purpose = Purpose::Tenancy;
+        let asking =
+            self.node.client.call(IssueServiceToken { node: self.node.id, service, purpose });
+        let answer = tokio::time::timeout(PATIENCE, asking).await;
+        let is_removed = matches!(&answer, Ok(Err(problem)) if is_unknown(problem));
+        if is_removed {
+            tracing::warn!("this node was removed: what runs here is ended");
+            let engine = self.desired.take().map(|desired| desired.engine).unwrap_or_default();
+            let nothing = Desired { version: 0, engine, releases: vec![], replicas: vec![] };
+            self.desired = Some(nothing);
         }
     }
 
@@ -129,6 +164,12 @@ impl<'n> Talk<'n> {
             as_before: None,
         }
     }
+}
+
+/// Whether the platform says that it knows no such node. A wrong clock is no reason.
+fn is_unknown(problem: &Problem) -> bool {
+    let codes = ["token_refused", "node_unknown"];
+    problem.kind == Kind::Unauthenticated && codes.contains(&problem.code.as_str())
 }
 
 /// What is told of what is observed. A replica that is being stopped is out of service, so nobody

@@ -15,8 +15,12 @@ pub(crate) struct Pace {
     pub(crate) look: Duration,
     /// How long an answer to a health check may take.
     pub(crate) answer: Duration,
+    /// Between two reports of what a job prints and how far it is.
+    pub(crate) tell: Duration,
     /// How long a port is nobody's after its replica, at least as long as a gateway may not know.
     pub(crate) rest: Duration,
+    /// How long the platform must not know this node before it is taken for removed.
+    pub(crate) removed: Duration,
     /// How long a build hook may take.
     pub(crate) build: Duration,
     /// The first pause before something is tried again; doubled each time.
@@ -36,8 +40,10 @@ impl Default for Pace {
             start: seconds(60),
             look: seconds(2),
             answer: seconds(2),
+            tell: seconds(1),
             // A node that is not heard of is gone after 15 s, and a gateway's copy 10 s later.
             rest: seconds(60),
+            removed: seconds(60),
             build: seconds(15 * 60),
             again: seconds(1),
             again_at_most: seconds(60),

@@ -19,11 +19,13 @@ pub(crate) struct Processes {
 }
 
 impl Processes {
-    /// What an earlier agent has made ready, and nothing running.
-    pub(crate) fn open(node: Arc<Node>) -> Result<Self, Error> {
+    /// What an earlier agent has made ready, and what it started.
+    pub(crate) async fn open(node: Arc<Node>) -> Result<Self, Error> {
         let seen = node.changes.listen();
-        let releases = Releases::open(Arc::clone(&node))?;
-        Ok(Self { releases, replicas: Replicas::new(node), seen })
+        let releases = Releases::open(Arc::clone(&node)).await?;
+        let mut replicas = Replicas::new(node);
+        replicas.adopt(&releases).await;
+        Ok(Self { releases, replicas, seen })
     }
 
     /// Its releases, for who runs jobs from them.
@@ -66,5 +68,10 @@ impl Host for Processes {
     async fn stop(self) {
         self.releases.stop();
         self.replicas.stop_all().await;
+    }
+
+    async fn leave(self) {
+        self.releases.stop();
+        self.replicas.leave().await;
     }
 }

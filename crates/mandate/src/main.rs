@@ -10,7 +10,12 @@ mod serve;
 
 use std::process::ExitCode;
 
+fn main() -> ExitCode {
+    // A small process that holds a command is this program too, and needs nothing of the rest.
+    agent::hold(std::env::args_os()).map_or_else(run, ExitCode::from)
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn run() -> ExitCode {
     cli::main().await
 }

@@ -20,7 +20,7 @@ use crate::{
         platform::{Platform, operator},
     },
     machine,
-    process::until,
+    process::{Remains, until},
     programs,
 };
 
@@ -50,6 +50,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     machine::ensure(&[&machine::COMPILER]).await?;
     programs::build(&["build", "--package", "mandate"]).await?;
     let data = std::env::temp_dir().join(format!("mandate-soak-{}", std::process::id()));
+    let _remains = Remains(data.clone());
     let platform = Platform::start(&data, None).await?;
     println!("killed {} times at http://127.0.0.1:{}", options.kills, platform.port);
     let done = killed(options, &data, platform).await;

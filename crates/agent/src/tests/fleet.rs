@@ -25,12 +25,11 @@ use super::{
     platform::{Platform, Shared, desired},
 };
 use crate::{
-    Node,
-    family::Surveys,
-    folder,
+    Node, folder,
+    hold::Surveys,
     host::{Changes, Host, Observed, ObservedRelease, ObservedReplica, Step},
     join, node,
-    ports::Ports,
+    replicas::Ports,
 };
 
 const NODES: usize = 50;
@@ -143,6 +142,8 @@ impl Host for Simulated {
     async fn stop(self) {
         self.board.lock().unwrap().replicas.clear();
     }
+
+    async fn leave(self) {}
 }
 
 /// What runs where: the shared service everywhere, each instance on one node, and what serves of an
@@ -284,6 +285,8 @@ async fn simulated_node(platform: &Arc<Platform>, path: &std::path::Path, place:
         clock: config.clock,
         folder,
         platform_url: config.platform_url,
+        program: config.program,
+        ends_all: config.ends_all,
         ports: Ports::open(config.listen_ip, config.ports, ports, PACE.rest).unwrap(),
         surveys: Surveys::default(),
         pace: PACE,

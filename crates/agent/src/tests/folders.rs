@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use api::{
-    jobs::Outcome,
+    jobs::{Outcome, Report},
     releases::{DesiredReplica, ReleaseState, ReplicaState},
 };
 use types::{InstanceId, ReplicaId};
@@ -68,7 +68,7 @@ async fn somebody_writes_to_a_release() {
         echo kept > \"$DATA_DIR/note\"; pwd";
     let digest = queue(&platform, script).release;
     let agent = Agent::start(&platform, folder.path());
-    let (outcome, output) = platform.end_of_job().await;
+    let Report { outcome, output, .. } = platform.end_of_job().await;
     let place = folder.path().join("releases").join(digest.hex());
     assert_eq!(outcome, Outcome::Succeeded, "{output}");
     assert_eq!(output.to_lowercase().matches("permission denied").count(), 3, "{output}");

@@ -2,7 +2,9 @@
 
 mod fleet;
 mod folders;
+mod full;
 mod jobs;
+mod lasting;
 mod packages;
 mod platform;
 mod ports;
@@ -12,6 +14,7 @@ mod tokens;
 mod unpacking;
 
 use std::{
+    ffi::OsString,
     net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
     sync::{
@@ -21,6 +24,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::{sync::oneshot, task::JoinHandle};
 use types::{Clock, Secret, SystemClock};
 
@@ -34,7 +38,9 @@ const PACE: Pace = Pace {
     start: Duration::from_secs(20),
     look: Duration::from_millis(100),
     answer: Duration::from_secs(1),
+    tell: Duration::from_millis(50),
     rest: Duration::from_mins(1),
+    removed: Duration::from_millis(500),
     build: Duration::from_secs(20),
     again: Duration::from_millis(40),
     again_at_most: Duration::from_millis(400),
@@ -61,9 +67,38 @@ impl Folder {
 }
 
 impl Drop for Folder {
+    /// Ends also what an agent has left there, whether the test went well or not.
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        let mut left = processes_of(&self.0);
+        while !left.is_empty() {
+            for pid in left {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+            left = processes_of(&self.0);
+        }
+        let _ = crate::folder::remove_folder(&self.0);
     }
+}
+
+/// The processes whose command or environment names a folder, and who is below them.
+fn processes_of(folder: &Path) -> Vec<Pid> {
+    let names = |pid: &Pid, file: &str| {
+        let text = std::fs::read(format!("/proc/{}/{file}", pid.as_raw_nonzero()));
+        let wanted = folder.as_os_str().as_encoded_bytes();
+        text.unwrap_or_default().windows(wanted.len()).any(|part| part == wanted)
+    };
+    let me = rustix::process::getpid();
+    let all = crate::machine::processes();
+    let living = all.iter().filter(|seen| !seen.ended && seen.pid != me).map(|seen| seen.pid);
+    let mut found: Vec<Pid> =
+        living.filter(|pid| names(pid, "environ") || names(pid, "cmdline")).collect();
+    // Of a holder they are found even if they have cleared their environment.
+    for seen in all.iter().filter(|seen| !seen.ended) {
+        if seen.parent.is_some_and(|parent| found.contains(&parent)) && !found.contains(&seen.pid) {
+            found.push(seen.pid);
+        }
+    }
+    found
 }
 
 /// An agent that runs.
@@ -83,6 +118,12 @@ impl Agent {
 
     fn run(config: Config) -> Self {
         Self::run_at(config, PACE)
+    }
+
+    /// Leaves what runs, as an agent does whose part alone is stopped.
+    fn leaving(platform: &Arc<Platform>, data: &Path) -> Self {
+        let config = config(platform, data, Arc::new(SystemClock));
+        Self::run(Config { ends_all: false, ..config })
     }
 
     fn run_at(config: Config, pace: Pace) -> Self {
@@ -106,7 +147,27 @@ fn config(platform: &Arc<Platform>, data: &Path, clock: Arc<dyn Clock>) -> Confi
         platform_url: "http://127.0.0.1:1".to_owned(),
         listen_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
         ports: 20_000..=29_999,
+        program: program(),
+        ends_all: true,
         clock,
+    }
+}
+
+/// How this program is called so that it holds a command.
+fn program() -> Vec<OsString> {
+    let name = "tests::hold_a_command";
+    ["/proc/self/exe", "--ignored", "--exact", name, "--"].map(Into::into).into()
+}
+
+/// Not a test of its own: what the agents of the others start.
+#[test]
+#[ignore = "it is what agents start"]
+fn hold_a_command() {
+    let mut words = std::env::args_os();
+    if words.by_ref().any(|word| word == "--")
+        && let Some(code) = crate::hold::hold(["".into()].into_iter().chain(words))
+    {
+        std::process::exit(code.into());
     }
 }
 

@@ -26,13 +26,13 @@ if mode == "stubborn":
 away = {"start_new_session": True} if mode == "stray" else {}
 child = subprocess.Popen(["sleep", "3600"], **away)
 other = subprocess.Popen(["sleep", "3600"], env={}, **away)
-memory = []
+GLUTTON = "import time; a = b'x' * (300 << 20); time.sleep(3600)"
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/die":
             os._exit(3)
         if self.path == "/eat":
-            memory.append(b"x" * (300 << 20))
+            subprocess.Popen([sys.executable, "-c", GLUTTON], env={}, start_new_session=True)
         site = urllib.parse.urlsplit(os.environ.get("PUBLIC_URL", ""))
         came = (self.headers["Host"], self.headers["X-Forwarded-Proto"])
         if mode == "picky" and came != (site.netloc, site.scheme):
@@ -46,6 +46,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *arguments):
         pass
 address = (os.environ["HOST"], int(os.environ["PORT"]))
+if mode == "astray":
+    address = ("127.0.0.1", 0)
 http.server.ThreadingHTTPServer(address, Handler).serve_forever()
 "#;
 
@@ -76,6 +78,7 @@ tenancy = "{tenancy}"
 [run]
 command = ["./serve", "{mode}"]
 health = "/healthz"
+commands = ["./job.sh"]
 {build}
 [setup.secret_word]
 label = "Word"
@@ -86,7 +89,9 @@ cpu = 0.5
 memory = "128MiB"
 [jobs.work]
 command = ["./job.sh", "{mode}"]
-version = 1
+upgrade = ["./job.sh", "upgrade"]
+accepts = "1-2"
+version = 2
 "#
         )
     }

@@ -35,8 +35,12 @@ pub(super) struct State {
     pub(super) variables: BTreeMap<String, Secret>,
     pub(super) jobs: VecDeque<Lease>,
     pub(super) reports: Vec<Report>,
+    /// The jobs that the node that asked last said it had.
+    pub(super) holding: Vec<types::JobId>,
     /// Reports of jobs are refused: the lease is another node's.
     pub(super) fenced: bool,
+    /// Jobs are to be stopped.
+    pub(super) cancelled: bool,
     /// Nobody gets an answer.
     pub(super) away: bool,
     /// How often somebody got none.
@@ -73,7 +77,9 @@ impl Platform {
             variables: BTreeMap::new(),
             jobs: VecDeque::new(),
             reports: Vec::new(),
+            holding: Vec::new(),
             fenced: false,
+            cancelled: false,
             away: false,
             unanswered: 0,
             joins: 0,
@@ -87,6 +93,11 @@ impl Platform {
         let result = change(&mut self.state.lock().unwrap());
         self.changed.send_modify(|count| *count += 1);
         result
+    }
+
+    /// Knows no node any more.
+    pub(super) fn forget_nodes(&self) {
+        self.change(|state| state.keys.clear());
     }
 
     /// Wants this of every node.
@@ -136,10 +147,10 @@ impl Platform {
     }
 
     /// Waits for the last report of a job.
-    pub(super) async fn end_of_job(&self) -> (Outcome, String) {
+    pub(super) async fn end_of_job(&self) -> Report {
         self.until("the end of a job", |state| {
             let mut ends = state.reports.iter().filter(|report| report.outcome != Outcome::Running);
-            ends.next_back().map(|report| (report.outcome, report.output.clone()))
+            ends.next_back().cloned()
         })
         .await
     }
@@ -190,9 +201,8 @@ impl Platform {
             ["jobs", "v1", "nodes", node, "leases"] => {
                 json(&self.lease(decode(&[("node", node)], None, body)?).await)
             }
-            ["jobs", "v1", "nodes", node, "jobs", job, "reports"] => {
-                let fields = [("node", *node), ("job", *job)];
-                json(&self.report(decode(&fields, None, body)?))
+            ["jobs", "v1", "nodes", node, "reports"] => {
+                json(&self.report(decode(&[("node", *node)], None, body)?))
             }
             _ => return Err(Problem::not_found("operation")),
         };
@@ -256,6 +266,7 @@ impl Platform {
     }
 
     async fn lease(&self, op: LeaseJobs) -> Leases {
+        self.change(|state| state.holding.clone_from(&op.holding));
         let mut changed = self.changed.subscribe();
         let deadline = tokio::time::Instant::now() + Duration::from_millis(op.wait_millis.into());
         loop {
@@ -276,10 +287,14 @@ impl Platform {
 
     fn report(&self, op: ReportJobs) -> Reports {
         self.change(|state| {
-            let verdict = if state.fenced { Verdict::Lost } else { Verdict::Kept };
+            let verdict = match (state.fenced, state.cancelled) {
+                (true, _) => Verdict::Lost,
+                (_, true) => Verdict::Stop,
+                _ => Verdict::Kept,
+            };
             let reported = |report: &Report| Reported { job: report.job, verdict };
             let reports = op.reports.iter().map(reported).collect();
-            if verdict == Verdict::Kept {
+            if verdict != Verdict::Lost {
                 state.reports.extend(op.reports);
             }
             Reports { reports }

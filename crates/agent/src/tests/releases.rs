@@ -40,6 +40,23 @@ async fn the_build_hook_runs_once_in_a_small_environment() {
 }
 
 #[tokio::test]
+async fn nothing_that_a_build_hook_started_goes_on_after_it() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    let pid = folder.path().join("pid");
+    let stray = "env -i setsid sh -c 'trap \"\" TERM; echo $$ > PID; sleep 3600' >&- 2>&- &";
+    let hook = format!("{stray}\nuntil test -s PID; do sleep 0.02; done");
+    let build = Some(hook.replace("PID", pid.to_str().unwrap()));
+    let release = Package { build, ..Package::new("serve") }.publish(&platform);
+    let digest = release.digest.clone();
+    platform.want(move |_| desired(vec![release.clone()], vec![]));
+    let agent = Agent::start(&platform, folder.path());
+    platform.release(&digest, ReleaseState::Ready).await;
+    let pid = fs::read_to_string(pid).unwrap().trim().parse().unwrap();
+    assert!(!super::runs(pid));
+    agent.stop().await;
+}
+
+#[tokio::test]
 async fn a_release_that_fails_is_tried_again() {
     let (platform, folder) = (Platform::new(), Folder::new());
     let mut package = Package::new("serve");

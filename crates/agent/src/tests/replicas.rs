@@ -1,4 +1,4 @@
-//! Replicas: started, watched, started again, stopped, and what a killed agent leaves of them.
+//! Replicas: started, watched, started again, stopped.
 
 use std::{
     fs,
@@ -25,13 +25,13 @@ use super::{
 use crate::pause::Pace;
 
 /// Wants one replica of what is packed.
-fn want(platform: &Platform, package: &Package, generation: u64) {
+pub(super) fn want(platform: &Platform, package: &Package, generation: u64) {
     let release = package.publish(platform);
     let replica = replica(&release, generation);
     platform.want(move |_| desired(vec![release.clone()], vec![replica.clone()]));
 }
 
-fn nothing(_: &api::releases::Heartbeat) -> Desired {
+pub(super) fn nothing(_: &api::releases::Heartbeat) -> Desired {
     desired(vec![], vec![])
 }
 
@@ -45,7 +45,7 @@ pub(super) fn ask(address: &str, path: &str) -> Value {
     serde_json::from_str(body).unwrap_or_default()
 }
 
-fn number(value: &Value) -> i32 {
+pub(super) fn number(value: &Value) -> i32 {
     i32::try_from(value.as_i64().unwrap()).unwrap()
 }
 
@@ -91,7 +91,7 @@ async fn a_dedicated_replica_gets_its_environment_and_nothing_else() {
     assert!(runs(pid) && runs(child));
     agent.stop().await;
     assert!(!runs(pid) && !runs(child), "the whole group is stopped");
-    assert_eq!(fs::read_dir(folder.path().join("processes")).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(folder.path().join("replicas")).unwrap().count(), 0);
     let told_last = platform.change(|state| state.nodes.values().next().cloned().unwrap());
     assert!(told_last.replicas.is_empty(), "nobody sends requests any more");
 }
@@ -137,15 +137,16 @@ async fn children_that_left_the_group_end_with_their_replica() {
     want(&platform, &Package::new("stray"), 1);
     let agent = Agent::start(&platform, folder.path());
     let first = platform.replica(ReplicaState::Healthy, 1).await;
-    let child = number(&ask(&first.address, "/")["child"]);
+    let answer = ask(&first.address, "/");
+    let left = [number(&answer["child"]), number(&answer["other"])];
     ask(&first.address, "/die");
     let second = platform.replica(ReplicaState::Healthy, 2).await;
-    assert!(!runs(child), "a crash leaves nothing that carries the mark");
+    assert!(!left.iter().any(|pid| runs(*pid)), "a crash leaves nothing");
     let answer = ask(&second.address, "/");
     let left = [number(&answer["child"]), number(&answer["other"])];
     assert!(left.iter().all(|pid| runs(*pid)));
     agent.stop().await;
-    assert!(!left.iter().any(|pid| runs(*pid)), "a stop finds also those without the mark");
+    assert!(!left.iter().any(|pid| runs(*pid)), "a stop leaves nothing either");
 }
 
 #[tokio::test]
@@ -198,11 +199,11 @@ async fn why_a_replica_ended_is_told_after_it_was_started_again() {
     let (former, latter) = second.log.split_once("\n--- started again ---\n").unwrap();
     assert_eq!(former, "starting in mode serve\nended with status 3");
     assert_eq!(latter, "starting in mode serve\n");
-    let file = folder.path().join("replicas").join(format!("{}.1.log", second.replica));
-    let written = fs::read_to_string(&file).unwrap();
-    assert_eq!(written.matches("starting in mode serve").count(), 2, "{written}");
+    let replica = folder.path().join("replicas").join(format!("{}.1", second.replica));
+    let logs = ["1", "2"].map(|start| replica.join(start).join("output.log"));
+    assert!(logs.iter().all(|log| fs::read_to_string(log).unwrap() == latter));
     agent.stop().await;
-    assert!(!file.exists());
+    assert!(!replica.exists());
 }
 
 #[tokio::test]
@@ -217,6 +218,19 @@ async fn who_never_answers_is_tried_ever_less_often() {
     let third = std::time::Instant::now();
     platform.replica(ReplicaState::Starting, 6).await;
     assert!(third.elapsed() > again * 27, "pauses of 4, 8 and 16 times the first");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_replica_that_listens_elsewhere_is_told_where_it_should() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    want(&platform, &Package::new("astray"), 1);
+    let pace = Pace { start: Duration::from_secs(2), ..PACE };
+    let agent = Agent::run_at(config(&platform, folder.path(), Arc::new(SystemClock)), pace);
+    let failing = platform.replica(ReplicaState::Failing, 1).await;
+    let should = format!(", and should at {}, as `HOST` and `PORT` say", failing.address);
+    let (_, found) = failing.log.rsplit_once("; it listens at 127.0.0.1:").unwrap();
+    assert!(found.ends_with(&should), "{}", failing.log);
     agent.stop().await;
 }
 
@@ -347,52 +361,5 @@ async fn what_runs_keeps_running_while_the_platform_is_away() {
     platform.change(|state| state.away = false);
     let again = platform.replica(ReplicaState::Healthy, 1).await;
     assert_eq!(again.address, first.address);
-    agent.stop().await;
-}
-
-/// Not a test of its own: the agent that the next test kills.
-#[tokio::test]
-#[ignore = "it runs until it is killed by `a_killed_agent_leaves_nothing_for_long`"]
-async fn an_agent_to_be_killed() {
-    let Ok(data) = std::env::var("AGENT_TO_BE_KILLED") else { return };
-    let data = PathBuf::from(data);
-    let platform = Platform::new();
-    want(&platform, &Package::new("stray"), 1);
-    let _agent = Agent::start(&platform, &data);
-    let healthy = platform.replica(ReplicaState::Healthy, 1).await;
-    let answer = ask(&healthy.address, "/");
-    let text = format!("{} {}", answer["pid"], answer["child"]);
-    crate::folder::write_private(&data.join("pids"), &text).unwrap();
-    std::future::pending::<()>().await;
-}
-
-#[tokio::test]
-async fn a_killed_agent_leaves_nothing_for_long() {
-    let folder = Folder::new();
-    let mut killed = tokio::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "tests::replicas::an_agent_to_be_killed"])
-        .env("AGENT_TO_BE_KILLED", folder.path())
-        .stdout(std::process::Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let pids = folder.path().join("pids");
-    eventually("the replica of the agent to be killed", || pids.exists()).await;
-    killed.kill().await.unwrap();
-    let text = fs::read_to_string(pids).unwrap();
-    let pids: Vec<i32> = text.split(' ').map(|pid| pid.parse().unwrap()).collect();
-    assert!(pids.iter().all(|pid| runs(*pid)), "it outlives its agent");
-    // A number that was given to somebody else meanwhile: this process.
-    let me = std::process::id().to_string();
-    fs::write(
-        folder.path().join("processes").join(&me),
-        format!("1 {}\nHOME=x\n", crate::machine::boot()),
-    )
-    .unwrap();
-    let platform = Platform::new();
-    let agent = Agent::start(&platform, folder.path());
-    eventually("the end of what was left", || !pids.iter().any(|pid| runs(*pid))).await;
-    let processes = folder.path().join("processes");
-    eventually("all to be forgotten", || fs::read_dir(&processes).unwrap().count() == 0).await;
     agent.stop().await;
 }

@@ -10,7 +10,7 @@ use super::{
     Folder,
     packages::{Package, archive},
 };
-use crate::{
+use crate::releases::{
     package::{PackageError, unpack_beside, verify},
     unpack::{Limits, UnpackError, unpack},
 };

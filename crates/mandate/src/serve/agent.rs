@@ -26,6 +26,7 @@ pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
         platform_url: args.join,
         listen_ip: args.listen_ip,
         ports: args.replica_ports,
+        ends_all: args.end_replicas,
     };
     node.run(ended(ending)).await
 }
@@ -64,10 +65,11 @@ pub(crate) struct Node {
     pub(crate) platform_url: String,
     pub(crate) listen_ip: IpAddr,
     pub(crate) ports: PortRange,
+    pub(crate) ends_all: bool,
 }
 
 impl Node {
-    /// Runs the agent until `shutdown`; it stops what it started.
+    /// Runs the agent until `shutdown`.
     pub(crate) async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let config = agent::Config {
             data: self.data,
@@ -77,6 +79,9 @@ impl Node {
             platform_url: self.platform_url,
             listen_ip: self.listen_ip,
             ports: self.ports.0,
+            // The program that runs, also when its file was replaced meanwhile.
+            program: vec!["/proc/self/exe".into()],
+            ends_all: self.ends_all,
             clock: Arc::new(SystemClock),
         };
         agent::run(config, shutdown).await.context("the agent cannot go on")

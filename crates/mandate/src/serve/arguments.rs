@@ -79,6 +79,10 @@ pub(crate) struct UpArgs {
     /// The ports at which this machine's replicas listen, each at one of its own
     #[arg(long, value_name = "FIRST-LAST", default_value = REPLICA_PORTS)]
     pub(crate) replica_ports: PortRange,
+    /// End replicas and jobs when this process is asked to end; without `--only` that is always so.
+    /// Otherwise they go on, and the agent that is started next on the same data takes them over
+    #[arg(long)]
+    pub(crate) end_replicas: bool,
 }
 
 /// Run a node: fetch releases, run their replicas and jobs.
@@ -102,6 +106,10 @@ pub(crate) struct AgentArgs {
     /// The ports at which replicas listen, each at one of its own
     #[arg(long, value_name = "FIRST-LAST", default_value = REPLICA_PORTS)]
     pub(crate) replica_ports: PortRange,
+    /// End replicas and jobs when the agent is asked to end. Otherwise they go on, and the agent that
+    /// is started next with the same `--data` takes them over
+    #[arg(long)]
+    pub(crate) end_replicas: bool,
 }
 
 fn address(text: &str) -> Result<String, String> {

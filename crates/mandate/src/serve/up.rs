@@ -210,6 +210,7 @@ fn node(args: &UpArgs, house: &House, here: SocketAddr) -> anyhow::Result<Node> 
         platform_url: gateway,
         listen_ip: Ipv4Addr::LOCALHOST.into(),
         ports: args.replica_ports.clone(),
+        ends_all: args.end_replicas || args.only.is_empty(),
     })
 }
 

@@ -1,7 +1,7 @@
 //! The real program, which can be told to kill itself.
 
 use std::{
-    fs::File,
+    fs::{DirEntry, File},
     io::{BufRead as _, BufReader},
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
     path::PathBuf,
@@ -10,6 +10,7 @@ use std::{
 };
 
 use api::{Client, Credentials, Remote};
+use rustix::process::{Pid, Signal, kill_process};
 use types::{AccountId, Digest, Secret};
 
 const MANDATE: &str = env!("CARGO_BIN_EXE_mandate");
@@ -73,8 +74,7 @@ impl Platform {
     /// Asks it to end, and sees that it does.
     pub(crate) async fn stop(&mut self) {
         let (mut child, _) = self.running.take().unwrap();
-        let pid = rustix::process::Pid::from_child(&child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
         let ended = tokio::task::spawn_blocking(move || child.wait().unwrap());
         assert!(ended.await.unwrap().success(), "{}", self.log());
         std::fs::remove_dir_all(&self.folder).unwrap();
@@ -185,10 +185,23 @@ impl Platform {
 }
 
 impl Drop for Platform {
+    /// Replicas and jobs outlive the platform, but not the test.
     fn drop(&mut self) {
         if let Some((child, _)) = &mut self.running {
             let _ = child.kill();
             let _ = child.wait();
+        }
+        let names = |pid: &Pid, file: &str| {
+            let text = std::fs::read(format!("/proc/{}/{file}", pid.as_raw_nonzero()));
+            let wanted = self.folder.as_os_str().as_encoded_bytes();
+            text.unwrap_or_default().windows(wanted.len()).any(|part| part == wanted)
+        };
+        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pid = |entry: DirEntry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?);
+        for pid in entries.filter_map(pid) {
+            if names(&pid, "environ") || names(&pid, "cmdline") {
+                let _ = kill_process(pid, Signal::KILL);
+            }
         }
     }
 }

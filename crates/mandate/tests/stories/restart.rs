@@ -40,9 +40,13 @@ async fn ended_well(
 ) -> usize {
     let told = all_is_told((mia, forum), counted).await;
     let before = meters(mia).await;
+    let replicas = replicas(world).await;
     world.stop().await;
+    let go_on = world.leaves_replicas();
+    assert!(replicas.iter().all(|pid| alive(*pid) == go_on), "{replicas:?}");
     world.start_again().await;
     let answers = all_is_back(world, mia, visitor).await;
+    assert!(!go_on || replicas.iter().all(|pid| alive(*pid)), "{replicas:?}");
     let after = all_is_told((mia, forum), counted + answers).await;
     assert_eq!(after.items[..told.items.len()], told.items);
     let now = meters(mia).await;
@@ -59,31 +63,34 @@ async fn ended_badly(
     visitor: &Browser,
     counted: usize,
 ) {
-    let operator = world.operator().await;
-    let running = async || {
-        let nodes = operator.asks(ListNodes::default()).await.unwrap().items;
-        let replicas = nodes.iter().flat_map(|node| &node.replicas);
-        replicas.map(|replica| replica.address.clone()).collect::<Vec<_>>()
-    };
-    let addresses = running().await;
-    let orphans: BTreeSet<u32> =
-        addresses.iter().flat_map(|address| replicas_at(world.folder(), address)).collect();
-    assert!(orphans.len() >= 2, "{addresses:?}");
+    let replicas = replicas(world).await;
     for _ in 0..25 {
         visitor.get("/").await.is(200);
     }
     world.kill().await;
-    let left = processes_of(world.folder());
-    assert!(orphans.is_subset(&left), "they lived with the platform: {orphans:?}");
+    assert!(replicas.is_subset(&processes_of(world.folder())), "they lived with the platform");
+    world.will_end_replicas();
     world.start_again().await;
     let answers = 25 + all_is_back(world, mia, visitor).await;
-    until("no orphan is left", async || !orphans.iter().any(|pid| alive(*pid))).await;
+    let now = self::replicas(world).await;
+    assert_eq!(now, replicas, "they go on, and nothing beside them");
     all_is_told((mia, forum), counted + answers).await;
     // Nothing comes a second time later: what is sent next comes after all of it.
     visitor.get("/").await.is(200);
     all_is_told((mia, forum), counted + answers + 1).await;
     let verification: Verification = mia.does(&["bill", "verify"]).await;
     assert!(verification.agrees, "{verification:?}");
+}
+
+/// The processes of all replicas.
+async fn replicas(world: &World) -> BTreeSet<u32> {
+    let operator = world.operator().await;
+    let nodes = operator.asks(ListNodes::default()).await.unwrap().items;
+    let replicas = nodes.iter().flat_map(|node| &node.replicas);
+    let processes = replicas.flat_map(|replica| replicas_at(world.folder(), &replica.address));
+    let processes: BTreeSet<u32> = processes.collect();
+    assert!(processes.len() >= 2, "{nodes:?}");
+    processes
 }
 
 /// Waits until everything serves again; how often the forum answered meanwhile.

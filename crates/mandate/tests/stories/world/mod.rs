@@ -59,6 +59,8 @@ pub(crate) struct World {
     /// Where each part listens; the gateway's is where everybody comes in.
     ports: BTreeMap<&'static str, u16>,
     processes: Vec<Process>,
+    /// Whether replicas end with an agent that stands alone.
+    ends_replicas: bool,
 }
 
 impl World {
@@ -73,7 +75,8 @@ impl World {
             Shape::Together => BTreeMap::from([("gateway", 0)]),
             Shape::Apart => PARTS.into_iter().map(|part| (part, free_port())).collect(),
         };
-        let mut world = Self { shape, engine, folder, prefix, ports, processes: Vec::new() };
+        let (processes, ends_replicas) = (Vec::new(), false);
+        let mut world = Self { shape, engine, folder, prefix, ports, processes, ends_replicas };
         world.start_again().await;
         world
     }
@@ -128,6 +131,7 @@ impl World {
             for (other, port) in others {
                 command.arg("--peer").arg(format!("{other}=http://127.0.0.1:{port}"));
             }
+            command.args((self.ends_replicas && *part == "agent").then_some("--end-replicas"));
         }
         Process::start(name, command, &self.logs()).await
     }
@@ -159,7 +163,18 @@ impl World {
         Process::start("second", command, &self.logs()).await
     }
 
-    /// Asks every process to end, and sees that each does so well and that none is left behind.
+    /// Whether replicas go on when everything is asked to end.
+    pub(crate) fn leaves_replicas(&self) -> bool {
+        self.shape == Shape::Apart && !self.ends_replicas
+    }
+
+    /// From the next start on they do not.
+    pub(crate) fn will_end_replicas(&mut self) {
+        self.ends_replicas = true;
+    }
+
+    /// Asks every process to end, and sees that each does so well and that none is left behind that
+    /// should not be.
     pub(crate) async fn stop(&mut self) {
         for process in &self.processes {
             process.signal(Signal::TERM);
@@ -168,7 +183,7 @@ impl World {
             process.ends_well().await;
         }
         let left = processes_of(&self.folder);
-        assert!(left.is_empty(), "left behind: {left:?}");
+        assert!(left.is_empty() || self.leaves_replicas(), "left behind: {left:?}");
     }
 
     /// Ends every process of the platform at once, as the loss of power would. What they started
@@ -233,14 +248,14 @@ impl World {
 }
 
 impl Drop for World {
+    /// What goes on without the platform does not go on without the story.
     fn drop(&mut self) {
-        if !std::thread::panicking() {
-            return;
-        }
         for pid in processes_of(&self.folder) {
             signal(pid, Signal::KILL);
         }
-        process::show_logs(&self.logs());
+        if std::thread::panicking() {
+            process::show_logs(&self.logs());
+        }
     }
 }
 

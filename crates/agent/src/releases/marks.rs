@@ -1,6 +1,6 @@
 //! What on the disk says that a release is whole, and which one a service runs.
 
-use std::{collections::BTreeMap, fs, io};
+use std::{collections::BTreeMap, fs, io, path::Path, time::Duration};
 
 use api::manifest::Manifest;
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,7 @@ use types::{Digest, Name, Timestamp};
 use crate::{
     Node,
     folder::{remove_file, remove_folder},
+    hold::{Found, find},
 };
 
 /// What says that a release is whole.
@@ -21,6 +22,18 @@ pub(crate) struct Mark {
     pub(crate) since: Timestamp,
     /// What it is, as its publisher signed it.
     pub(crate) manifest: Manifest,
+}
+
+/// Ends the build hooks that go on without their agent, which happens only to one whose holder was
+/// killed too.
+pub(crate) async fn end_builds(releases: &Path) {
+    let entries = fs::read_dir(releases).into_iter().flatten().flatten();
+    let builds = entries.map(|entry| entry.path());
+    for build in builds.filter(|path| path.extension().is_some_and(|kind| kind == "build")) {
+        if let Found::Running(held, _) = find(&build).await {
+            held.end(Duration::ZERO, "was ended with its agent").await;
+        }
+    }
 }
 
 /// The releases with a mark; everything else in the folder is removed.

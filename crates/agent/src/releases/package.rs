@@ -11,10 +11,8 @@ use api::{
 use ed25519_dalek::{Signature, VerifyingKey};
 use types::{Digest, Name};
 
-use crate::{
-    folder::Scratch,
-    unpack::{Limits, UnpackError, unpack},
-};
+use super::unpack::{Limits, UnpackError, unpack};
+use crate::folder::Scratch;
 
 /// A manifest is at most this long.
 const MANIFEST_BYTES_MAX: u64 = 256 << 10;

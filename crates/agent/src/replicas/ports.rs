@@ -44,7 +44,7 @@ struct Table {
 
 struct Taken {
     /// No other agent of this machine gives the port away meanwhile.
-    _claim: Option<UnixDatagram>,
+    claim: Option<UnixDatagram>,
     /// Until when it rests; `None` while it is used.
     until: Option<Instant>,
 }
@@ -72,11 +72,25 @@ impl Ports {
             let name = entry?.file_name();
             if let Some(number) = name.to_str().and_then(|name| name.parse().ok()) {
                 let until = Some(Instant::now() + rest);
-                table.taken.insert(number, Taken { _claim: claim(number).ok(), until });
+                table.taken.insert(number, Taken { claim: claim_of(number).ok(), until });
             }
         }
         let table = Mutex::new(table);
         Ok(Self(Arc::new(Stock { ip, numbers, folder, rest, table })))
+    }
+
+    /// The port of a replica that an earlier agent had started.
+    pub(crate) fn keep(&self, number: u16) -> io::Result<Port> {
+        let mut table = self.0.table();
+        if table.taken.get(&number).is_some_and(|taken| taken.until.is_none()) {
+            return Err(io::Error::other(format!("two replicas have the port {number}")));
+        }
+        write_private(&self.0.file(number), "")?;
+        // Without the claim it is still its own, as long as it listens.
+        let claim = table.taken.remove(&number).and_then(|taken| taken.claim);
+        let claim = claim.or_else(|| claim_of(number).ok());
+        table.taken.insert(number, Taken { claim, until: None });
+        Ok(Port { stock: Arc::clone(&self.0), number })
     }
 
     /// A port that is nobody's and at which nobody listens.
@@ -90,12 +104,12 @@ impl Ports {
             if table.taken.contains_key(&number) {
                 continue;
             }
-            let Ok(claim) = claim(number) else { continue };
+            let Ok(claim) = claim_of(number) else { continue };
             if TcpListener::bind((stock.ip, number)).is_err() {
                 continue;
             }
             write_private(&stock.file(number), "")?;
-            table.taken.insert(number, Taken { _claim: Some(claim), until: None });
+            table.taken.insert(number, Taken { claim: Some(claim), until: None });
             table.next = (place + 1) % count;
             return Ok(Port { stock: Arc::clone(stock), number });
         }
@@ -143,7 +157,7 @@ impl Drop for Port {
 
 /// Claims a port among the agents of this machine, or of this network namespace: the name is free
 /// again when the agent ends, however it ends.
-fn claim(number: u16) -> io::Result<UnixDatagram> {
+fn claim_of(number: u16) -> io::Result<UnixDatagram> {
     UnixDatagram::bind_addr(&UnixAddress::from_abstract_name(format!("mandate-port-{number}"))?)
 }
 

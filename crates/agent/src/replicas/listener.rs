@@ -9,10 +9,9 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use crate::{
-    family::{Family, Surveys},
-    machine::Seen,
-};
+use rustix::process::Pid;
+
+use crate::{hold::Surveys, machine::Seen};
 
 /// The state of a socket that listens, as the kernel's tables have it.
 const LISTENING: &str = "0A";
@@ -31,15 +30,15 @@ pub(crate) enum Listening {
 
 /// Where a replica is to listen.
 pub(crate) struct Listener {
-    pub(crate) address: SocketAddr,
-    family: Family,
+    pub(super) address: SocketAddr,
+    pub(super) holder: Pid,
     /// The sockets that were shown to be the replica's. A socket stays whose it is.
     proven: BTreeSet<u64>,
 }
 
 impl Listener {
-    pub(crate) fn new(address: SocketAddr, family: Family) -> Self {
-        Self { address, family, proven: BTreeSet::new() }
+    pub(crate) fn new(address: SocketAddr, holder: Pid) -> Self {
+        Self { address, holder, proven: BTreeSet::new() }
     }
 
     /// Looks who listens now.
@@ -51,7 +50,7 @@ impl Listener {
             if verdict != Listening::Other {
                 return Ok(verdict);
             }
-            let members = surveys.fresh().await.members(&self.family);
+            let members = surveys.fresh().await.below(self.holder);
             self.proven = blocking(move || Ok(sockets_of(&members))).await?;
             let verdict = judge(&there, &self.proven);
             self.proven.retain(|socket| there.contains(socket));
@@ -61,6 +60,23 @@ impl Listener {
         }
         Ok(Listening::Other)
     }
+}
+
+/// Where the processes below a holder listen, in words; nothing if that is nowhere.
+pub(super) async fn elsewhere(holder: Pid, surveys: &Surveys) -> Option<String> {
+    let members = surveys.fresh().await.below(holder);
+    let found = blocking(move || {
+        let own = sockets_of(&members);
+        let mut found = BTreeSet::new();
+        for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+            let Ok(table) = File::open(table) else { continue };
+            let all = listeners(BufReader::new(table))?.into_iter();
+            found.extend(all.filter(|(_, socket)| own.contains(socket)).map(|(at, _)| at));
+        }
+        Ok(found)
+    });
+    let found: Vec<String> = found.await.ok()?.iter().map(SocketAddr::to_string).collect();
+    (!found.is_empty()).then(|| found.join(" and "))
 }
 
 async fn blocking<T: Send + 'static>(
@@ -91,20 +107,27 @@ fn sockets_at(address: SocketAddr) -> io::Result<BTreeSet<u64>> {
 /// The same, in one of the kernel's tables. The sockets that listen are its first lines, so a busy
 /// machine's connections are not read.
 fn listening(table: impl BufRead, address: SocketAddr) -> io::Result<BTreeSet<u64>> {
-    let mut sockets = BTreeSet::new();
+    let own = |at: SocketAddr| {
+        let ip = at.ip();
+        at.port() == address.port() && (ip.is_unspecified() || ip == address.ip().to_canonical())
+    };
+    let all = listeners(table)?.into_iter();
+    Ok(all.filter(|(at, _)| own(*at)).map(|(_, socket)| socket).collect())
+}
+
+/// All sockets that listen, in one of the kernel's tables, and where.
+fn listeners(table: impl BufRead) -> io::Result<Vec<(SocketAddr, u64)>> {
+    let mut found = Vec::new();
     for line in table.lines().skip(1) {
         let line = line?;
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
         let (Some(local), Some(&LISTENING)) = (fields.get(1), fields.get(3)) else { break };
         let inode = fields.get(9).and_then(|inode| inode.parse().ok());
-        if let (Some((ip, port)), Some(inode)) = (local_address(local), inode)
-            && port == address.port()
-            && (ip.is_unspecified() || ip == address.ip().to_canonical())
-        {
-            sockets.insert(inode);
+        if let (Some(at), Some(inode)) = (local_address(local), inode) {
+            found.push((SocketAddr::from(at), inode));
         }
     }
-    Ok(sockets)
+    Ok(found)
 }
 
 /// `0100007F:1F90`: words of the machine's own byte order, and a port.

@@ -1,6 +1,10 @@
 //! The releases on a node: each has a task that fetches, checks, unpacks and builds it, and tries
 //! again until it is ready. A folder without its mark is half made, and is made anew.
 
+mod marks;
+pub(crate) mod package;
+pub(crate) mod unpack;
+
 use std::{
     collections::BTreeMap,
     fs, io,
@@ -19,13 +23,12 @@ use types::{Digest, Name, Timestamp};
 
 use crate::{
     Error, Node, environment,
-    folder::{Scratch, move_sealed, remove_file, seal, write_lasting},
+    folder::{Scratch, remove_file, seal, write_lasting},
+    hold::{self, Launch, Limit, Output, remove_log},
     host::ObservedRelease,
-    marks::{self, Mark},
-    output::Output,
-    package::{self, Hope, PackageError},
-    process::{Launch, Process, in_words},
 };
+use marks::Mark;
+use package::{Hope, PackageError};
 
 /// So many build hooks run side by side.
 const BUILDS_MAX: usize = 4;
@@ -67,8 +70,9 @@ pub(crate) struct Ready {
 
 impl Releases {
     /// What an earlier agent made ready. What it left half made is removed.
-    pub(crate) fn open(node: Arc<Node>) -> Result<Self, Error> {
+    pub(crate) async fn open(node: Arc<Node>) -> Result<Self, Error> {
         let folder = node.folder.releases();
+        marks::end_builds(&folder).await;
         let whole = marks::whole_releases(&node).map_err(Error::folder(&folder))?;
         let held = whole.into_iter().map(|(digest, mark)| {
             let folder = node.folder.release(&digest);
@@ -168,12 +172,7 @@ impl Releases {
         let manifest = self.unpack(release).await?;
         if let Some(hook) = &manifest.run.build {
             let _turn = self.0.building.acquire().await.map_err(io::Error::other)?;
-            let output = Output::default();
-            self.change(digest, |held| {
-                held.state = ReleaseState::Building;
-                held.output = output.clone();
-            });
-            self.build(digest, hook, engine, &output).await?;
+            self.build(digest, hook, engine).await?;
         }
         let since = self.0.node.clock.now();
         let mark =
@@ -195,22 +194,24 @@ impl Releases {
         let place = self.0.node.folder.release(&release.digest);
         let kept = self.0.node.folder.package(&release.digest);
         let package = match fs::read(&kept) {
-            Ok(package) => package.into(),
-            Err(_) => self.fetch(&release.digest).await?,
+            Ok(package) if Digest::of(&package) == release.digest => package.into(),
+            // There is none, or the disk was full when it was kept.
+            _ => self.fetch(&release.digest).await?,
         };
-        // Only a build hook can fail after this and be tried again.
+        // Only a build hook can fail after this and be tried again. What it left takes room.
         let keeps = release.manifest.run.build.is_some();
+        let left = give_away(&place)?;
         let (release, beside) = (release.clone(), place.clone());
         let unpacked = blocking(move || {
+            drop(left);
             package::verify(&release, &package)?;
             if keeps {
-                fs::write(&kept, &package)?;
+                fs::write(&kept, &package).inspect_err(|_| drop(remove_file(&kept)))?;
             }
             package::unpack_beside(&release, &package, &beside)
         });
         let (manifest, scratch) = unpacked.await?;
         // Here and not on the other thread, which goes on even if this task was ended meanwhile.
-        remove_later(give_away(&place)?);
         scratch.keep_as(&place)?;
         Ok(manifest)
     }
@@ -226,31 +227,33 @@ impl Releases {
         digest: &Digest,
         hook: &[String],
         engine: &str,
-        output: &Output,
     ) -> Result<(), PackageError> {
         let node = &self.0.node;
         let place = node.folder.release(digest);
+        let log = place.with_extension("log");
+        remove_log(&log)?;
+        self.change(digest, |held| {
+            held.state = ReleaseState::Building;
+            held.output = Output::hiding(log.clone(), Vec::new());
+        });
         let scratch = Scratch::new(place.with_extension("build"))?;
         let mut variables = environment::basis(scratch.path())?;
         variables.extend(environment::of_build(engine));
+        let most = node.pace.build;
+        let why = format!("was stopped: it took longer than {} s", most.as_secs());
         let launch = Launch {
             command: hook,
-            folder: &place,
             variables,
-            log: place.with_extension("log"),
-            remembered: node.folder.processes(),
-            surveys: node.surveys.clone(),
+            log: Some(log),
+            limit: Some(Limit::after(most, why)),
+            ..Launch::new(node, &place)
         };
-        let mut process = Process::launch(launch, output).await?;
-        match tokio::time::timeout(node.pace.build, process.ended()).await {
-            Ok(Ok(status)) if status.success() => Ok(()),
-            Ok(status) => Err(PackageError::Build(in_words(status))),
-            Err(_) => {
-                process.stop(node.pace.grace).await;
-                let seconds = node.pace.build.as_secs();
-                Err(PackageError::Build(format!("was stopped: it took longer than {seconds} s")))
-            }
+        // What is held ends with this task, or with the agent.
+        let exit = hold::launch(scratch.path(), launch).await?.ended().await;
+        if exit.is_success() {
+            return Ok(());
         }
+        Err(PackageError::Build(format!("{}{}", exit.in_words(), node.folder.remark())))
     }
 
     /// From now on nobody changes the release. The mark reaches the disk after everything that it
@@ -358,9 +361,7 @@ fn give_away(place: &Path) -> io::Result<Option<Scratch>> {
     if !place.exists() {
         return Ok(None);
     }
-    let scratch = Scratch::beside(place)?;
-    move_sealed(place, &scratch.path().join("gone"))?;
-    Ok(Some(scratch))
+    Scratch::moved(place).map(Some)
 }
 
 fn remove_later(scratch: Option<Scratch>) {
