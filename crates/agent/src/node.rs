@@ -96,11 +96,16 @@ impl<'n> Talk<'n> {
         Instant::now() < self.not_before
     }
 
-    /// Tells how the node is. With nothing new to tell, the answer may take its time.
+    /// Tells how the node is. With nothing new to tell only that is said, and the answer may take its
+    /// time.
     async fn tell(&mut self, observed: &Observed, is_news: bool) {
         tokio::time::sleep_until(self.not_before).await;
         let wait_millis = if is_news { 0 } else { WAIT_MILLIS };
-        let asking = self.node.client.call(self.heartbeat(observed, wait_millis));
+        let heartbeat = match self.desired.as_ref().and_then(|desired| desired.report) {
+            Some(report) if !is_news => self.as_before(report, wait_millis),
+            _ => self.heartbeat(observed, wait_millis),
+        };
+        let asking = self.node.client.call(heartbeat);
         let answer = tokio::time::timeout(PATIENCE, asking).await;
         let late = |_| Err(Problem::unavailable("the platform takes too long", 1));
         match answer.unwrap_or_else(late).and_then(within_limits) {
@@ -109,7 +114,12 @@ impl<'n> Talk<'n> {
                 self.unknown = None;
                 self.not_before = Instant::now() + BREATH;
                 self.told = Some(observed.revision);
-                self.desired = Some(desired);
+                self.hear(desired, is_news);
+            }
+            // The platform was started anew: it is told all.
+            Err(problem) if problem.code == "unknown_report" && !is_news => {
+                self.not_before = Instant::now() + BREATH;
+                self.told = None;
             }
             Err(problem) => {
                 self.not_before = Instant::now() + self.pauses.take();
@@ -117,6 +127,16 @@ impl<'n> Talk<'n> {
                 let level = if may_pass(&problem) { "later" } else { "perhaps never" };
                 tracing::warn!(%problem, answered = level, "the platform does not hear this node");
             }
+        }
+    }
+
+    /// Whoever had nothing to say is not told again what has not changed.
+    fn hear(&mut self, desired: Desired, is_news: bool) {
+        match &mut self.desired {
+            Some(known) if !is_news && known.version == desired.version => {
+                known.report = desired.report;
+            }
+            known => *known = Some(desired),
         }
     }
 
@@ -140,8 +160,8 @@ impl<'n> Talk<'n> {
         if is_removed {
             tracing::warn!("this node was removed: what runs here is ended");
             let engine = self.desired.take().map(|desired| desired.engine).unwrap_or_default();
-            let nothing = Desired { version: 0, engine, releases: vec![], replicas: vec![] };
-            self.desired = Some(nothing);
+            let (releases, replicas) = (Vec::new(), Vec::new());
+            self.desired = Some(Desired { version: 0, engine, releases, replicas, report: None });
         }
     }
 
@@ -150,6 +170,11 @@ impl<'n> Talk<'n> {
         let observed = Observed::default();
         let telling = self.node.client.call(self.heartbeat(&observed, 0));
         let _ = tokio::time::timeout(FAREWELL, telling).await;
+    }
+
+    fn as_before(&self, report: u64, wait_millis: u32) -> Heartbeat {
+        let as_before = Some(report);
+        Heartbeat { as_before, ..self.heartbeat(&Observed::default(), wait_millis) }
     }
 
     fn heartbeat(&self, observed: &Observed, wait_millis: u32) -> Heartbeat {

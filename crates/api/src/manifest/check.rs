@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use types::Host;
-
 use super::{
     Field, FieldKind, Manifest, Module,
     faults::{quoted, shown},
