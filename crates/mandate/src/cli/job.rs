@@ -3,7 +3,7 @@
 use std::{io::Read as _, path::PathBuf, time::Duration};
 
 use api::jobs::{
-    self, CancelJob, DEFAULT_CLASS, EnqueueJobs, GetInstanceJob, GetJob, JobState,
+    self, BeginUsage, CancelJob, DEFAULT_CLASS, EnqueueJobs, GetInstanceJob, GetJob, JobState,
     ListInstanceJobs, ListJobs, NewJob, PAYLOAD_BYTES_MAX, ReplayJob, ReplayJobs, Unique, Until,
 };
 use clap::{Args, Subcommand};
@@ -46,6 +46,8 @@ enum JobVerb {
   mandate job replay job_01h455vb4pex5vsknk084sn02q
   mandate job replay --service forum --name import")]
     Replay(Replay),
+    /// Say that `jobs.db` was put back from a backup, so that what jobs take is billed again
+    Restored,
 }
 
 /// One job.
@@ -139,6 +141,13 @@ impl Job {
                 })
             }
             JobVerb::Replay(replay) => replay.run(cx).await,
+            JobVerb::Restored => cx.show(&cx.ask(BeginUsage {}).await?, |begun| {
+                format!(
+                    "Usage is counted anew as epoch {}; {} events that waited are dropped, since \
+                     billing was told them before.",
+                    begun.epoch, begun.dropped
+                )
+            }),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Jobs: one worker at a time, in turns, and nobody who was thought dead.
 
 mod again;
+mod askers;
 mod batches;
 mod history;
 mod leases;
 mod queues;
+mod schedules;
 mod turns;
 mod versions;
 
