@@ -150,7 +150,10 @@ impl TokenFile {
 
     /// The variables that tell the replica.
     pub(crate) fn variables(&self, node: &Node) -> Variables {
+        let url = node.platform_url.trim_end_matches('/');
         let pairs = [
+            ("MANDATE_JOBS_URL", format!("{url}/jobs/v1/services/{}/instances", self.service)),
+            ("MANDATE_JOBS_TOKEN_FILE", self.path_for_jobs().display().to_string()),
             ("MANDATE_TENANCY_URL", node.platform_url.clone()),
             ("MANDATE_TENANCY_TOKEN_FILE", self.path.display().to_string()),
             ("MANDATE_SERVICE", self.service.to_string()),
@@ -171,17 +174,29 @@ impl TokenFile {
     }
 
     async fn renew(&mut self, node: &Node) -> Result<(), String> {
-        let (node_id, service) = (node.id, self.service.clone());
-        let purpose = Purpose::Tenancy;
-        let operation = IssueServiceToken { node: node_id, service, purpose };
+        self.renew_for(node, Purpose::Jobs).await?;
+        self.renew = self.renew_for(node, Purpose::Tenancy).await?;
+        Ok(())
+    }
+
+    /// Answers when to renew it again.
+    async fn renew_for(&self, node: &Node, purpose: Purpose) -> Result<Timestamp, String> {
+        let operation = IssueServiceToken { node: node.id, service: self.service.clone(), purpose };
         let issued = node.client.call(operation).await;
         let issued = issued.map_err(|problem| format!("its token cannot be had: {problem}"))?;
-        let written = write_private(&self.path, issued.token.reveal());
+        let path = match purpose {
+            Purpose::Tenancy => self.path.clone(),
+            Purpose::Jobs => self.path_for_jobs(),
+        };
+        let written = write_private(&path, issued.token.reveal());
         written.map_err(|cause| format!("its token cannot be stored: {cause}"))?;
         let now = node.clock.now();
         let life: Duration = issued.expires.since(now);
-        self.renew = now.plus(life / 2);
-        Ok(())
+        Ok(now.plus(life / 2))
+    }
+
+    fn path_for_jobs(&self) -> PathBuf {
+        self.path.with_file_name("jobs-token")
     }
 }
 

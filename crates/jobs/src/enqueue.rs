@@ -16,7 +16,7 @@ use crate::{
     fates::{doom, settle},
     instances::has_ended,
     model::{State, place, problem_of},
-    releases::{Known, known_here},
+    releases::{Known, current_here},
     store::{self, Entry, Keyed, Kind, Moves, NewLane, NewRow},
 };
 
@@ -79,8 +79,7 @@ struct Planned {
 
 async fn current(cx: &mut Write<Memory>, service: &Name) -> Result<Known, Error> {
     let none = || Error::NoRelease(service.clone());
-    let release = store::current_release(cx.tx(), service).await?.ok_or_else(none)?;
-    known_here(cx, &release).await?.ok_or_else(none)
+    current_here(cx, service).await?.ok_or_else(none)
 }
 
 async fn plan(

@@ -11,6 +11,7 @@ use crate::{
     Error, State as Memory,
     fates::{Settled, settle},
     model::{Fate, State},
+    releases::current_here,
     schedules::follow_instance,
     store,
 };
@@ -29,7 +30,11 @@ pub(crate) async fn put_instance(cx: &mut Write<Memory>, op: PutInstance) -> Res
     };
     store::put_instance(cx.tx(), &op, state).await?;
     store::set_closed(cx.tx(), op.instance, op.state != InstanceState::Open).await?;
-    follow_instance(cx, &op).await?;
+    // Not before nobody can make another release the current one.
+    store::keep_releases(cx.tx(), &op.service).await?;
+    let known = current_here(cx, &op.service).await?;
+    let definitions = known.map(|known| known.1.clone()).unwrap_or_default();
+    follow_instance(cx, &op, &definitions).await?;
     Ok(Empty {})
 }
 

@@ -23,17 +23,20 @@ mod queues;
 mod releases;
 mod reports;
 mod schedules;
+mod services;
 mod show;
 mod store;
+mod ticks;
 mod usage;
 mod workers;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use api::jobs::{
-    BeginUsage, CancelJob, DropJobs, EnqueueJobs, GetInstanceJob, GetJob, GetQueue, LeaseJobs,
-    ListInstanceJobs, ListJobs, ListQueues, PromoteJobs, PutInstance, PutJob, PutJobs, ReplayJob,
-    ReplayJobs, ReportJobs, SetQueue,
+    BeginUsage, CancelJob, CancelServiceJob, DropJobs, EnqueueJobs, EnqueueServiceJobs,
+    GetInstanceJob, GetJob, GetQueue, GetServiceJob, LeaseJobs, ListInstanceJobs, ListJobs,
+    ListQueues, PromoteJobs, PutInstance, PutJob, PutJobs, ReplayJob, ReplayJobs, ReportJobs,
+    SetQueue,
 };
 use chassis::{Component, Room};
 
@@ -67,6 +70,9 @@ pub fn component() -> Component<impl Send + Sync + 'static> {
     Component::new("jobs", MIGRATIONS, State::default())
         .opens(remember_turns)
         .writes::<EnqueueJobs>(enqueue::enqueue_jobs)
+        .writes::<EnqueueServiceJobs>(services::enqueue)
+        .reads::<GetServiceJob>(services::get)
+        .writes::<CancelServiceJob>(services::cancel)
         .writes::<PutJob>(enqueue::put_job)
         .reads::<GetJob>(show::get_job)
         .reads::<GetInstanceJob>(show::get_instance_job)
@@ -87,7 +93,7 @@ pub fn component() -> Component<impl Send + Sync + 'static> {
         .writes::<BeginUsage>(usage::begin_usage)
         .keeps("leases", reports::expire)
         .keeps("jobs that are due", due::wait_for_due)
-        .keeps("jobs that recur", schedules::queue_due)
+        .keeps("jobs that recur", ticks::queue_due)
         .keeps("jobs that are held", due::release_held)
         .keeps("jobs that are stranded", workers::look_for_stranded)
         .keeps("jobs of instances that have ended", instances::drop_jobs)

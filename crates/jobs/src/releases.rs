@@ -116,3 +116,14 @@ pub(crate) async fn known_here(
     let found = store::definitions(cx.tx(), release).await?;
     Ok(found.map(|found| cx.state().releases.keep(release, found)))
 }
+
+/// What a service's current release says of its jobs, if there is one yet.
+pub(crate) async fn current_here(
+    cx: &mut Write<State>,
+    service: &Name,
+) -> Result<Option<Known>, Error> {
+    match store::current_release(cx.tx(), service).await? {
+        Some(release) => known_here(cx, &release).await,
+        None => Ok(None),
+    }
+}

@@ -25,6 +25,12 @@ operations! { "jobs":
     /// Queues jobs of an instance, all of them or none. Each runs a command that the service's
     /// manifest names.
     EnqueueJobs POST "/v1/accounts/{account}/instances/{instance}/jobs" on instance by [customer, operator, instance, gateway] -> Enqueued;
+    /// Queues jobs of an instance of a service, for the processes that serve all of them.
+    EnqueueServiceJobs POST "/v1/services/{service}/instances/{instance}/jobs" on service by [service] -> Enqueued;
+    /// Shows a job of an instance of a service, to the same.
+    GetServiceJob GET "/v1/services/{service}/instances/{instance}/jobs/{job}" on service by [service] -> Job;
+    /// Takes a job of an instance of a service back, for the same.
+    CancelServiceJob PUT "/v1/services/{service}/instances/{instance}/jobs/{job}/cancellation" on service by [service] -> Job;
     /// Queues a job of an instance's set-up, once however often it is put.
     PutJob PUT "/v1/jobs/{job}" on platform by [configurator] -> Job;
     /// Shows a job of any instance.
@@ -87,6 +93,39 @@ pub struct EnqueueJobs {
     pub instance: InstanceId,
     /// What to do, 1 to 1,000.
     pub jobs: Vec<NewJob>,
+}
+
+/// Queues jobs of an instance of a service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EnqueueServiceJobs {
+    /// Which service.
+    pub service: Name,
+    /// Which of its instances.
+    pub instance: InstanceId,
+    /// What to do, 1 to 1,000.
+    pub jobs: Vec<NewJob>,
+}
+
+/// Shows a job of an instance of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GetServiceJob {
+    /// Which service.
+    pub service: Name,
+    /// Which of its instances.
+    pub instance: InstanceId,
+    /// Which job.
+    pub job: JobId,
+}
+
+/// Takes a job of an instance of a service back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CancelServiceJob {
+    /// Which service.
+    pub service: Name,
+    /// Which of its instances.
+    pub instance: InstanceId,
+    /// Which job.
+    pub job: JobId,
 }
 
 /// A job to queue.

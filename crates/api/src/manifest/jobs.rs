@@ -71,9 +71,6 @@ pub struct JobCommand {
     pub spread_seconds: u32,
 }
 
-/// The name of a job that is a one-off command.
-pub const RUN: &str = "run";
-
 fn default_class() -> String {
     DEFAULT_CLASS.to_owned()
 }
@@ -214,8 +211,7 @@ pub(super) fn job(name: &str, table: &Table<'_>) -> Option<JobCommand> {
         "spread",
     ]);
     if is_reserved(name) {
-        let whose = if name == RUN { "what a one-off command is" } else { "a job of the database" };
-        table.fault(format!("`{name}` is {whose}"), "choose another name");
+        table.fault(format!("`{name}` is a job of the database"), "choose another name");
     }
     let command = table.need("command", "command = [\"./app\", \"…\"]").and_then(|n| n.command());
     let version = number(table, "version", 1..=VERSION_MAX, 1);
@@ -263,7 +259,7 @@ pub(super) fn job(name: &str, table: &Table<'_>) -> Option<JobCommand> {
 
 /// Whether a job's name is one of those that the platform gives.
 pub(super) fn is_reserved(name: &str) -> bool {
-    matches!(name, "migrate" | "seed" | RUN)
+    matches!(name, "migrate" | "seed")
 }
 
 fn number<T>(table: &Table<'_>, key: &str, range: RangeInclusive<T>, otherwise: T) -> Option<T>

@@ -23,7 +23,7 @@ pub use check::JOB_MILLISECONDS;
 pub(crate) use check::is_reserved_meter;
 pub(crate) use faults::suggestion;
 pub use faults::{Fault, Faults};
-pub use jobs::{Concurrency, JobCommand, Missed, RUN, Versions, VersionsError};
+pub use jobs::{Concurrency, JobCommand, Missed, Versions, VersionsError};
 pub use path::normalise;
 pub use pattern::{Pattern, PatternError, Status};
 pub use values::duration;
@@ -102,9 +102,6 @@ pub struct Run {
     /// Run once after unpacking.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<Vec<String>>,
-    /// The programs of which people may run a command for an instance, once, as a job.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub commands: Vec<String>,
 }
 
 /// A database product.

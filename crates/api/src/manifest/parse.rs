@@ -123,7 +123,7 @@ fn package(table: &Table<'_>) -> Option<Package> {
 }
 
 fn run(table: &Table<'_>) -> Option<Run> {
-    table.only(&["command", "health", "build", "commands"]);
+    table.only(&["command", "health", "build"]);
     let command = command(table, "command");
     let health = match table.get("health") {
         None => Some("/healthz".to_owned()),
@@ -136,10 +136,7 @@ fn run(table: &Table<'_>) -> Option<Run> {
         }),
     };
     let build = optional_command(table, "build");
-    let mend = "write a list of programs such as `[\"./manage.py\"]`";
-    let commands = table.get("commands").and_then(|node| node.list(mend)).unwrap_or_default();
-    let commands = commands.iter().filter_map(Node::words).collect();
-    Some(Run { command: command?, health: health?, build, commands })
+    Some(Run { command: command?, health: health?, build })
 }
 
 fn database(table: &Table<'_>) -> Option<Database> {

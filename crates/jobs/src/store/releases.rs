@@ -130,6 +130,19 @@ pub(crate) async fn instance(tx: &mut db::Tx, id: InstanceId) -> Result<Option<I
         .await
 }
 
+/// Whose an instance of that service is.
+pub(crate) async fn account_of(
+    on: impl On,
+    service: &Name,
+    instance: InstanceId,
+) -> Result<Option<AccountId>> {
+    db::query("select account from instance where id = ? and service = ?")
+        .bind(instance)
+        .bind(service)
+        .optional(on, |row| row.get("account"))
+        .await
+}
+
 pub(crate) async fn instances_ending(on: impl On, limit: u32) -> Result<Vec<InstanceId>> {
     db::query("select id from instance where state = 'ending' order by id limit ?")
         .bind(limit)

@@ -35,7 +35,7 @@ impl Asking {
         let values = BTreeMap::from([
             ("account", json!(account)),
             ("node", json!(node)),
-            ("instance", json!(InstanceId::new(moment))),
+            ("instance", json!(InstanceId::named(&["one"]))),
             ("user", json!(UserId::new(moment))),
             ("session", json!(types::SessionId::new(moment))),
             ("grant", json!(types::GrantId::new(moment))),
@@ -150,8 +150,7 @@ stories! {
         let signed = |sub| signed_to(EVERYONE, sub);
         let service = |name: &str| signed(Principal::Service(name.parse().unwrap()));
         let processes = |of| {
-            let instance = InstanceId::new(Timestamp::from_micros(1));
-            signed_to("jobs", Principal::Instance(of, instance))
+            signed_to("jobs", Principal::Instance(of, InstanceId::named(&["one"])))
         };
         let mut askers = vec![
             ("visitor", world.visitor()),

@@ -1,6 +1,7 @@
 //! Jobs: one worker at a time, in turns, and nobody who was thought dead.
 
 mod again;
+mod askers;
 mod batches;
 mod history;
 mod leases;

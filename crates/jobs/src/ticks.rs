@@ -1,0 +1,74 @@
+//! Queueing what recurs when it is due.
+//!
+//! A tick's job has an id that follows from the instance, the name and the tick, and is queued in
+//! the transaction that says that the tick is dealt with: so it is queued once, whenever this
+//! process is killed and however the clock is set.
+
+mod rule;
+
+use std::time::Duration;
+
+use api::jobs::NewJob;
+use chassis::{Next, Room, Write};
+use serde_json::json;
+
+use crate::{
+    Error, State as Memory,
+    enqueue::enqueue,
+    releases::current_here,
+    store::{self, Recurring},
+};
+use rule::{Due, job_of, offset};
+
+const AT_ONCE: u32 = 100;
+/// When to look again whether a gate that refuses is open.
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// Queues what is due. Nothing is asked of what is not.
+pub(crate) async fn queue_due(room: Room<Memory>) -> Result<Next, Error> {
+    let due = store::schedules_due(room.db(), room.now(), AT_ONCE).await?;
+    if due.is_empty() {
+        let next = store::next_schedule(room.db()).await?;
+        return Ok(next.map_or(Next::Idle, |next| Next::In(next.since(room.now()))));
+    }
+    for seen in due {
+        let mut write = room.begin().await?;
+        let (now, key) = (write.now(), (seen.instance, seen.name.as_str()));
+        let Some(recurring) = store::schedule_due(write.tx(), key, now).await? else { continue };
+        match queue(&mut write, &recurring).await {
+            Ok(()) => {}
+            Err(error @ (Error::Database(_) | Error::Refused(_))) => return Err(error),
+            // As if nobody had looked: what is missed meanwhile is made up for as it says, and what
+            // can never be queued holds up nothing else.
+            Err(error) => {
+                let (instance, job) = (recurring.instance, &recurring.name);
+                tracing::warn!(%instance, job, %error, "what recurs cannot be queued now");
+                let later = now.plus(PAUSE);
+                store::set_due(write.tx(), &recurring, (recurring.last, Some(later))).await?;
+            }
+        }
+        write.commit().await?;
+    }
+    Ok(Next::Now)
+}
+
+async fn queue(write: &mut Write<Memory>, recurring: &Recurring) -> Result<(), Error> {
+    let Recurring { instance, account, service, name, schedule, last } = recurring;
+    let offset = offset(schedule, *instance, name);
+    let Due { ticks, last, next } = rule::due(schedule, offset, *last, write.now());
+    let known = current_here(write, service).await?;
+    let version = known.and_then(|known| Some(known.1.get(name)?.version));
+    let mut jobs = Vec::new();
+    for tick in ticks {
+        let job = job_of(*instance, name, tick);
+        // It was queued by a process whose database has been put back since.
+        if store::entry(write.tx(), job).await?.is_none() {
+            let payload = json!({ "tick": tick });
+            jobs.push((job, NewJob { name: name.clone(), payload, version, ..NewJob::default() }));
+        }
+    }
+    if !jobs.is_empty() {
+        enqueue(write, *account, *instance, jobs).await?;
+    }
+    Ok(store::set_due(write.tx(), recurring, (last, next)).await?)
+}
