@@ -17,7 +17,12 @@ impl Cgroup {
         let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
         let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
         let path = mount_of(&mounts)?.join(own).join(name);
-        fs::create_dir(&path).ok()?;
+        match fs::create_dir(&path) {
+            Ok(()) => {}
+            // Whoever had this number before has left it.
+            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(_) => return None,
+        }
         let this = Self(path);
         // A kernel before 5.14 cannot end them: then it is of no use.
         if !this.0.join("cgroup.kill").exists() {

@@ -213,6 +213,14 @@ mod tests {
         let ports = open(&folder, Duration::ZERO);
         let all: Vec<Port> = (0..4).map(|_| ports.take().unwrap()).collect();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), all.len());
+        // What an earlier agent started keeps its port, also before it listens.
+        drop((all, ports));
+        let ports = open(&folder, Duration::ZERO);
+        let kept = ports.keep(*range().start()).unwrap();
+        assert!(ports.keep(kept.address().port()).is_err(), "it is one replica's");
+        let others: Vec<Port> = (0..3).map(|_| ports.take().unwrap()).collect();
+        assert!(others.iter().all(|port| port.address() != kept.address()));
+        assert!(ports.take().is_err());
     }
 
     #[test]
