@@ -35,6 +35,7 @@ pub use feed::{Copy, Freshness, Update, follow};
 pub use guard::{Caller, Guard};
 pub use house::{House, HouseConfig};
 pub use keys::{KeyRing, Signer};
+pub use policy::{Question, Words};
 pub use proposal::{PROPOSALS, proposals};
 pub use reconcile::Next;
 pub use relay::Relay;

@@ -7,8 +7,9 @@ use api::{
     configurator::Route,
     manifest::{Access, Manifest},
 };
+use chassis::{Question, Words};
 use http::StatusCode;
-use types::{Principal, Resource};
+use types::{Permission, Resource};
 
 use super::authenticate::{Asker, foreign};
 use crate::{
@@ -66,7 +67,7 @@ pub(super) fn check(
             let may = front.guard.authorize(&asker.caller, permission.as_str(), &resource);
             may.map_err(|problem| match problem.kind {
                 Kind::Unauthenticated if asker.is_foreign => foreign(),
-                Kind::Denied => named(problem, asker, route),
+                Kind::Denied => named(front, problem, asker, (permission, route)),
                 _ => problem,
             })?;
         }
@@ -75,12 +76,21 @@ pub(super) fn check(
 }
 
 /// People know themselves by their address, and the instance by its host.
-fn named(problem: Problem, asker: &Asker, route: &Route) -> Problem {
-    let mut detail = problem.detail.replace(&route.instance.to_string(), route.host.as_str());
-    if let (Principal::User(id), Some(email)) = (&asker.caller.principal, &asker.caller.email) {
-        detail = detail.replace(&id.to_string(), email);
-    }
-    Problem { detail, ..problem }
+fn named(
+    front: &Front,
+    problem: Problem,
+    asker: &Asker,
+    (permission, route): (&Permission, &Route),
+) -> Problem {
+    let question = Question {
+        principal: &asker.caller.principal,
+        permission: permission.as_str(),
+        resource: &Resource::Instance(route.account, route.instance),
+    };
+    let words = Words::for_the_asker(&question);
+    let who = asker.caller.email.as_deref().map_or(words.who, str::to_owned);
+    let words = Words { who, place: format!("at {}", route.host), ..words };
+    Problem { detail: front.guard.explain(&question, &words).sentence, ..problem }
 }
 
 fn check_module(manifest: &Manifest, route: &Route, path: &str) -> Result<(), Problem> {
