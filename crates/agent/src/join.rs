@@ -114,7 +114,7 @@ async fn ask(
 }
 
 /// Whether the same question of a node may be answered well later. A platform that has just been
-/// started may not know the node's key yet, so not to be known is not for ever either.
+/// started may not know the node's key yet, so being unknown does not last for ever either.
 pub(crate) fn may_pass(problem: &Problem) -> bool {
     problem.is_transient() || problem.kind == Kind::Unauthenticated
 }

@@ -39,7 +39,7 @@ use context::Context;
 /// What a command comes to.
 pub(crate) type Outcome = Result<(), Failure>;
 
-/// Turns web applications into a cloud of one's own.
+/// Turns web applications into your own cloud.
 #[derive(Debug, Parser)]
 #[command(name = "mandate", version)]
 struct Arguments {
