@@ -125,8 +125,9 @@ create index job_ready on job (lane, priority desc, id) where state = 'ready';
 create index job_delayed on job (not_before) where state = 'delayed';
 create index job_running on job (lease_expires) where state = 'running';
 -- Written with `or`: SQLite sees that it fits what is asked for one state.
-create index job_parked on job (state, lane, id)
+create index job_parked on job (lane, state, id)
     where state = 'blocked' or state = 'held' or state = 'delayed' or state = 'failed';
+create index job_failed on job (id) where state = 'failed';
 create index job_by_instance on job (instance, id);
 create index job_forget on job (forget) where forget is not null;
 
