@@ -124,8 +124,10 @@ alter table queue_row rename to queue;
 create index job_ready on job (lane, priority desc, id) where state = 'ready';
 create index job_delayed on job (not_before) where state = 'delayed';
 create index job_running on job (lease_expires) where state = 'running';
-create index job_parked on job (state, lane, id)
-    where state in ('blocked', 'held', 'delayed', 'failed');
+-- Written with `or`: SQLite sees that it fits what is asked for one state.
+create index job_parked on job (lane, state, id)
+    where state = 'blocked' or state = 'held' or state = 'delayed' or state = 'failed';
+create index job_failed on job (id) where state = 'failed';
 create index job_by_instance on job (instance, id);
 create index job_forget on job (forget) where forget is not null;
 

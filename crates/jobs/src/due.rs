@@ -19,10 +19,10 @@ pub(crate) async fn make_due(room: &Room<Memory>) -> Result<(), Error> {
         for lane in store::make_due(write.tx(), now, AT_ONCE).await? {
             moves.moved(lane, Some(State::Delayed), Some(State::Ready));
         }
-        let moved = moves != Moves::default();
+        let none = moves == Moves::default();
         store::count(write.tx(), moves).await?;
         write.commit().await?;
-        if !moved {
+        if none {
             // Somebody else is at it.
             break;
         }

@@ -168,7 +168,7 @@ pub(crate) async fn entries(
     .await
 }
 
-pub(crate) const PARKED: &str = "from job where state = ? and lane = ? order by id limit ?";
+pub(crate) const PARKED: &str = "from job where lane = ? and state = WORD order by id limit ?";
 
 /// Some jobs of a lane in one state, the oldest first, locked until the transaction ends.
 pub(crate) async fn entries_of_lane(
@@ -178,7 +178,7 @@ pub(crate) async fn entries_of_lane(
     limit: u32,
 ) -> Result<Vec<Entry>> {
     // Written out, so that an index of some states is seen to fit.
-    let text = PARKED.replace("state = ?", &format!("state = '{}'", state.word()));
+    let text = PARKED.replace("WORD", &format!("'{}'", state.word()));
     db::query(&format!("select {ENTRY} {text} /*for update*/"))
         .bind(lane)
         .bind(limit)

@@ -12,7 +12,7 @@ const SHOWN: &str = "select job.*, (select kind.stranded from lane join kind on 
 
 fn read(row: &db::Row) -> Result<Job> {
     let stranded: Option<bool> = row.get("stranded")?;
-    let json = |name| Ok::<_, db::Error>(row.get::<Option<String>>(name)?);
+    let json = |name| row.get::<Option<String>>(name);
     Ok(Job {
         job: row.get("id")?,
         account: row.get("account")?,
@@ -72,7 +72,9 @@ pub(crate) async fn jobs(on: impl On, filter: &Filter, cursor: &Cursor) -> Resul
         words.push(name.clone());
     }
     if let Some(state) = filter.state {
-        text += &format!(" and job.state = '{}'", kept(state).word());
+        text += " and job.state = '";
+        text += kept(state).word();
+        text += "'";
     }
     text += ") as job";
     match filter.state {
