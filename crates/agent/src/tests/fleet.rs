@@ -285,6 +285,7 @@ async fn simulated_node(platform: &Arc<Platform>, path: &std::path::Path, place:
         folder,
         platform_url: config.platform_url,
         ports: Ports::open(config.listen_ip, config.ports, ports, PACE.rest).unwrap(),
+        tokens: crate::tokens::Tokens::default(),
         surveys: Surveys::default(),
         pace: PACE,
         changes: Changes::default(),

@@ -190,8 +190,8 @@ impl Platform {
             ["jobs", "v1", "nodes", node, "leases"] => {
                 json(&self.lease(decode(&[("node", node)], None, body)?).await)
             }
-            ["jobs", "v1", "nodes", node, "jobs", job, "reports"] => {
-                let fields = [("node", *node), ("job", *job)];
+            ["jobs", "v1", "nodes", node, "reports"] => {
+                let fields = [("node", *node)];
                 json(&self.report(decode(&fields, None, body)?))
             }
             _ => return Err(Problem::not_found("operation")),
