@@ -46,15 +46,19 @@ impl Tokens {
         loop {
             tokio::time::sleep(node.pace.look).await;
             for whose in all(&node.folder.tokens()) {
-                let known = self.0.lock().expect("nobody panics while holding it");
-                let is_due = known.get(&whose).is_none_or(|due| *due <= node.clock.now());
-                drop(known);
-                if is_due && let Err(why) = self.renew(node, whose).await {
+                if self.is_due(node, whose)
+                    && let Err(why) = self.renew(node, whose).await
+                {
                     tracing::warn!(instance = %whose.1, why, "will try again");
                     break;
                 }
             }
         }
+    }
+
+    fn is_due(&self, node: &Node, whose: Whose) -> bool {
+        let known = self.0.lock().expect("nobody panics while holding it");
+        known.get(&whose).is_none_or(|due| *due <= node.clock.now())
     }
 
     async fn renew(&self, node: &Node, whose: Whose) -> Result<(), String> {

@@ -288,6 +288,7 @@ async fn simulated_node(platform: &Arc<Platform>, path: &std::path::Path, place:
         program: config.program,
         ends_all: config.ends_all,
         ports: Ports::open(config.listen_ip, config.ports, ports, PACE.rest).unwrap(),
+        tokens: crate::tokens::Tokens::default(),
         surveys: Surveys::default(),
         pace: PACE,
         changes: Changes::default(),

@@ -202,7 +202,8 @@ impl Platform {
                 json(&self.lease(decode(&[("node", node)], None, body)?).await)
             }
             ["jobs", "v1", "nodes", node, "reports"] => {
-                json(&self.report(decode(&[("node", *node)], None, body)?))
+                let fields = [("node", *node)];
+                json(&self.report(decode(&fields, None, body)?))
             }
             _ => return Err(Problem::not_found("operation")),
         };
