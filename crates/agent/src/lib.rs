@@ -2,13 +2,13 @@
 //!
 //! An agent tells the platform what its node has and runs, hears what it should, and closes the
 //! gap: `observe` (what [`host`] sees), `plan` (pure: two states in, steps out), `act` (begins
-//! steps, never waits) and `supervise` (each release and each replica has a task of its own that
-//! tries again with growing pauses). Beside that it takes jobs and runs their commands.
+//! steps, never waits) and `keep` (each release and each replica has a task of its own that tries
+//! again with growing pauses). Beside that it takes jobs and runs their commands.
 //!
 //! What stands on the node is named by content and made whole or not at all, so a crash at any
 //! point is mended by starting again. Replicas and jobs are held by small processes of their own
-//! ([`hold()`]), which outlive the agent: the next one finds them and goes on. While the platform is
-//! away, what runs keeps running.
+//! ([`hold()`]), which outlive the agent: the next one finds them and goes on. While the platform
+//! is away, what runs keeps running.
 //!
 //! The agent believes the platform about what to run, and nobody about what it is: a package must
 //! have the digest and the publisher's signature, and a command must stand in the manifest inside.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Milliseconds since the machine was booted, also those that it slept: no clock that somebody sets.
+/// Milliseconds since the machine was booted, also those that it slept: nobody sets that clock.
 pub(crate) type Moment = u64;
 
 /// This moment.

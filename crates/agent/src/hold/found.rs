@@ -1,7 +1,7 @@
 //! Finding again what an earlier agent had started.
 //!
-//! Who a holder is stands in its folder: its pid, when it was started, and at which boot. Only if all
-//! three are still true is it the process that was meant, and not another one that got its number.
+//! Who a holder is stands in its folder: its pid, when it was started, and at which boot. Only if
+//! all of that is still true is it the process that was meant, and not another with its number.
 //! Who cannot be talked to is left alone: it may be of a newer version, or stopped for a moment.
 
 use std::{fs, fs::File, io, os::fd::AsRawFd as _, path::Path};

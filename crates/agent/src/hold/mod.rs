@@ -1,10 +1,10 @@
 //! One command with all that it starts, held by a small process of its own that outlives the agent.
 //!
 //! The agent orders ([`launch`]), the holder does ([`holder`]): it is the command's parent and the
-//! next of kin of everything below it, keeps what is printed and how the command ended, and ends the
-//! whole tree when it is asked to, at the lease's deadline or at the limit. Whoever is the agent by
-//! then finds it again ([`found`]) by what stands in its folder, and talks to it over a socket there.
-//! A holder's death ends its command; what is left below is swept by the agent.
+//! next of kin of everything below it, keeps what is printed and how the command ended, and ends
+//! the whole tree when it is asked to, at the lease's deadline or at the limit. Whoever is the agent
+//! by then finds it again ([`found`]) by what stands in its folder, and talks to it over a socket
+//! there. A holder's death ends its command; what is left below is swept by the agent.
 //!
 //! A holder is this program once more, and so is the moment between it and the command
 //! ([`become`]): what must be true of a process before its program begins, it does to itself.

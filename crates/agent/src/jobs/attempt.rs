@@ -192,7 +192,10 @@ impl Attempt {
                 let why = "was cancelled";
                 let exit = held.end(grace, why).await;
                 // It may have ended by itself that moment.
-                if exit.why.is_none() { End::Exit(exit) } else { End::Stopped(Outcome::Cancelled, why) }
+                match exit.why {
+                    None => End::Exit(exit),
+                    Some(_) => End::Stopped(Outcome::Cancelled, why),
+                }
             }
             () = stopped(stopping) => {
                 if !self.node.ends_all {

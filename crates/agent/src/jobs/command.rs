@@ -9,7 +9,7 @@ use std::{
 
 use api::{
     jobs::{Lease, Outcome, PAYLOAD_BYTES_MAX, Upgrade},
-    manifest::{Manifest, RUN},
+    manifest::Manifest,
 };
 use serde_json::Value;
 use types::Secret;
@@ -100,8 +100,8 @@ fn of_job(lease: &Lease, folder: &Path) -> Variables {
 }
 
 impl Prepared {
-    /// Starts the command that turns an older payload into one that the job's own understands. It is
-    /// done again if its agent goes meanwhile.
+    /// Starts the command that turns an older payload into one that the job's own understands. It
+    /// is done again if its agent goes meanwhile.
     pub(super) async fn upgrade(
         &self,
         node: &Node,
@@ -189,13 +189,10 @@ fn is_of(manifest: &Manifest, lease: &Lease) -> bool {
     let database = manifest.database.iter();
     let of_database = database.flat_map(|database| database.migrate.iter().chain(&database.seed));
     let of_jobs = manifest.jobs.values().map(|job| &job.command);
-    // Somebody's own command is one of a program that the manifest names.
-    let is_run = lease.name == RUN
-        && lease.command.first().is_some_and(|program| manifest.run.commands.contains(program));
     let is_upgrade = |upgrade: &Upgrade| {
         let mut known = manifest.jobs.values().filter_map(|job| job.upgrade.as_ref());
         known.any(|known| *known == upgrade.command)
     };
-    (is_run || of_database.chain(of_jobs).any(|known| *known == lease.command))
+    of_database.chain(of_jobs).any(|known| *known == lease.command)
         && lease.upgrade.as_ref().is_none_or(is_upgrade)
 }

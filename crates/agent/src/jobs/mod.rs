@@ -57,7 +57,7 @@ impl Worker {
         Self { node, releases, reports, slots: processors.max(2) }
     }
 
-    /// Works until `stopping`. Then what runs is stopped and given back, or left for the next agent.
+    /// Works until `stopping`; what runs is then stopped and given back, or left for the next agent.
     pub(crate) async fn work(self, mut stopping: watch::Receiver<bool>) {
         let mut changes = self.node.changes.listen();
         let mut hand = Hand::default();

@@ -1,5 +1,5 @@
-//! What a job's process says of itself: how far it is, and what it came to. Believed as far as it is
-//! well formed, and no further.
+//! What a job's process says of itself: how far it is, and what it came to. It is believed as far
+//! as it is well formed.
 
 use std::{fs, io::Read as _, os::unix::fs::OpenOptionsExt as _, path::Path};
 

@@ -179,7 +179,7 @@ impl Keeper {
         let address = listener.address;
         match elsewhere(listener.holder, &self.node().surveys).await {
             Some(place) if place != address.to_string() => format!(
-                "{problem}; it listens at {place}, and should at {address}, as `HOST` and `PORT` say"
+                "{problem}; it listens at {place} and should at {address}, as `HOST` and `PORT` say"
             ),
             _ => problem,
         }

@@ -81,7 +81,8 @@ impl Replicas {
         match with_release {
             Ok((ready, running)) => {
                 let want = running.want().clone();
-                tracing::info!(service = %want.service, replica = %want.replica, "a replica goes on");
+                let (service, replica) = (&want.service, want.replica);
+                tracing::info!(%service, %replica, "a replica goes on");
                 self.keep(want, ready, Some(running));
             }
             Err(cause) => {

@@ -1,5 +1,5 @@
-//! The folders of a replica's starts: that of the one that runs, and of the one before it, which says
-//! why it ended.
+//! The folders of a replica's starts: that of the one that runs, and of the one before it, which
+//! says why it ended.
 
 use std::{
     fs,

@@ -1,5 +1,5 @@
-//! A disk that is full: whatever is being done says so, nothing breaks, and it goes on when there is
-//! room.
+//! A disk that is full: whatever is being done says so, nothing breaks, and it goes on when there
+//! is room.
 
 use std::{fs, path::PathBuf};
 

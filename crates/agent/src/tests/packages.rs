@@ -78,7 +78,6 @@ tenancy = "{tenancy}"
 [run]
 command = ["./serve", "{mode}"]
 health = "/healthz"
-commands = ["./job.sh"]
 {build}
 [setup.secret_word]
 label = "Word"

@@ -228,7 +228,7 @@ async fn a_replica_that_listens_elsewhere_is_told_where_it_should() {
     let pace = Pace { start: Duration::from_secs(2), ..PACE };
     let agent = Agent::run_at(config(&platform, folder.path(), Arc::new(SystemClock)), pace);
     let failing = platform.replica(ReplicaState::Failing, 1).await;
-    let should = format!(", and should at {}, as `HOST` and `PORT` say", failing.address);
+    let should = format!(" and should at {}, as `HOST` and `PORT` say", failing.address);
     let (_, found) = failing.log.rsplit_once("; it listens at 127.0.0.1:").unwrap();
     assert!(found.ends_with(&should), "{}", failing.log);
     agent.stop().await;
