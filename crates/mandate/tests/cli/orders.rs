@@ -352,7 +352,7 @@ async fn an_operator_finds_an_instance_by_its_host() {
 #[tokio::test]
 async fn what_the_set_up_does_not_ask_for_is_refused_by_the_platform() {
     let platform = Platform::start(|asked| {
-        let mut setup = setup(InstanceState::AwaitingSetup, [JobState::Queued; 2], "");
+        let mut setup = setup(InstanceState::AwaitingSetup, [JobState::Ready; 2], "");
         if asked.line.starts_with("POST ") {
             setup.problem = Some("there is no field `nonsense`: leave it out".into());
         }
