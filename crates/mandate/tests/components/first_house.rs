@@ -114,9 +114,7 @@ async fn instances_and_jobs(world: &World, ada: &Client, account: AccountId) {
     assert_eq!((bakery.state, bakery.host.as_str()), (InstanceState::Open, "bakery.localhost"));
     assert_eq!(bakery.modules, ["polls".to_owned()].into());
     assert_eq!(ada.call(get(SHOP)).await.unwrap().state, InstanceState::AwaitingSetup);
-    let (instance, after, limit) = (BAKERY.parse().unwrap(), None, None);
-    let list = ListInstanceJobs { account, instance, after, limit };
-    let jobs = ada.call(list).await.unwrap().items;
+    let jobs = ada.call(jobs_of(account, BAKERY)).await.unwrap().items;
     let mut names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
     names.sort_unstable();
     assert_eq!(names, ["migrate", "seed"]);
@@ -134,15 +132,17 @@ async fn releases(world: &World) {
     assert_eq!(operator.call(ListNodes::default()).await.unwrap().items.len(), 1);
 }
 
+fn jobs_of(account: AccountId, instance: &str) -> ListInstanceJobs {
+    let (instance, state, name) = (instance.parse().unwrap(), None, None);
+    ListInstanceJobs { account, instance, state, name, after: None, limit: None }
+}
+
 /// What waited is set up, and what is on offer is sold.
 async fn it_goes_on(ada: &Client, account: AccountId) {
     let instance: InstanceId = SHOP.parse().unwrap();
     let values = secrets(&[("title", "Bread")]);
     ada.call(SubmitSetup { account, instance, key: None, values }).await.unwrap();
-    let jobs = async || {
-        let list = ListInstanceJobs { account, instance, after: None, limit: None };
-        ada.call(list).await.unwrap().items
-    };
+    let jobs = async || ada.call(jobs_of(account, SHOP)).await.unwrap().items;
     eventually("its jobs are queued", jobs, |jobs| jobs.len() == 2).await;
     let place = PlaceOrder {
         account,
