@@ -83,11 +83,9 @@ fn missing() -> Problem {
 }
 
 fn told(problem: Problem) -> Problem {
-    match problem.kind {
-        Kind::NotFound => missing(),
-        _ => {
-            tracing::warn!(%problem, "a job cannot be looked at");
-            Problem::unavailable("how far it is cannot be known now; look again in a moment", 1)
-        }
+    if problem.kind == Kind::NotFound {
+        return missing();
     }
+    tracing::warn!(%problem, "a job cannot be looked at");
+    Problem::unavailable("how far it is cannot be known now; look again in a moment", 1)
 }

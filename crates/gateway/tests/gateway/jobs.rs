@@ -32,18 +32,19 @@ version = 3
 [jobs.export]
 command = ["./forum", "export"]
 "#;
-    let (before, after) = FORUM.split_at(FORUM.find("[[routes]]").unwrap());
+    let (before, after) = FORUM.split_at(FORUM.find("[[routes]]").expect("the forum has routes"));
     world.publish(&[before, routes, after, jobs].concat()).await;
     (world, upstream)
 }
 
 fn queued(world: &World) -> Vec<NewJob> {
-    let desk = world.peers.jobs.lock().unwrap();
+    let desk = world.peers.jobs.lock().expect("nobody panics while holding it");
     desk.queued.values().flat_map(|(operation, _)| operation.jobs.clone()).collect()
 }
 
 fn forget_queued(world: &World) {
-    world.peers.jobs.lock().unwrap().queued.clear();
+    let mut desk = world.peers.jobs.lock().expect("nobody panics while holding it");
+    desk.queued.clear();
 }
 
 fn json_of(answer: &Answer) -> Value {
