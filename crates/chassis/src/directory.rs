@@ -43,6 +43,11 @@ impl Directory {
         peers.insert(component.to_owned(), peer);
     }
 
+    /// Leads nowhere from now on.
+    pub(crate) fn clear(&self) {
+        self.0.write().expect("nobody panics while holding it").clear();
+    }
+
     fn find(&self, component: &str) -> Option<Peer> {
         self.0.read().expect("nobody panics while holding it").get(component).cloned()
     }

@@ -47,6 +47,13 @@ pub struct House {
     databases: Mutex<Vec<db::Db>>,
 }
 
+impl Drop for House {
+    /// The directory leads to components that hold the directory: what nobody can ask any more goes.
+    fn drop(&mut self) {
+        self.directory.clear();
+    }
+}
+
 const FEED: [db::Migration; 3] = [
     db::Migration { name: "chassis_0001", sql: include_str!("../migrations/0001_chassis.sql") },
     db::Migration { name: "chassis_0002", sql: include_str!("../migrations/0002_replays.sql") },

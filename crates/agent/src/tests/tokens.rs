@@ -13,7 +13,7 @@ async fn an_instances_processes_can_ask_for_jobs_and_their_token_is_renewed() {
     let lease = queue(&platform, script);
     let clock = Arc::new(ManualClock::at(SystemClock.now()));
     let agent = Agent::start_with(&platform, folder.path(), clock.clone());
-    let (_, output) = platform.end_of_job().await;
+    let output = platform.end_of_job().await.output;
     let (account, instance) = (lease.account, lease.instance);
     let url = format!("http://127.0.0.1:1/jobs/v1/accounts/{account}/instances/{instance}/jobs");
     assert_eq!(output.trim(), format!("{url} {instance}-1"));
