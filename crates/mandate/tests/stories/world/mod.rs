@@ -124,9 +124,12 @@ impl World {
 
     async fn begin(&self, name: &str, parts: &[&str]) -> Process {
         let mut command = self.up(&self.data());
+        if parts.is_empty() {
+            command.args(["--port", &self.port().to_string()]);
+        }
         if let Some(part) = parts.first() {
             let listen = format!("127.0.0.1:{}", self.ports[part]);
-            command.args(["--only", part, "--listen", &listen]);
+            command.args(["--only", part, "--listen", &listen, "--public-url", &self.public_url()]);
             let others = self.ports.iter().filter(|(other, _)| *other != part);
             for (other, port) in others {
                 command.arg("--peer").arg(format!("{other}=http://127.0.0.1:{port}"));
@@ -138,11 +141,16 @@ impl World {
 
     fn up(&self, data: &Path) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mandate"));
-        command.arg("up").arg("--data").arg(data).args(["--port", &self.port().to_string()]);
+        command.arg("up").arg("--data").arg(data);
         if self.engine == EngineKind::Postgres {
             command.args(["--database", &server(), "--database-prefix", &self.prefix]);
         }
         command
+    }
+
+    /// Where browsers reach the first gateway; every process is told.
+    fn public_url(&self) -> String {
+        format!("http://localhost:{}", self.port())
     }
 
     /// A gateway more, as on a machine of its own: it has the keys, and asks the first one for the
@@ -157,6 +165,7 @@ impl World {
         }
         let mut command = self.up(&data);
         command.args(["--only", "gateway", "--name", "second", "--listen", "127.0.0.1:0"]);
+        command.args(["--public-url", &self.public_url()]);
         for component in api::COMPONENTS {
             command.arg("--peer").arg(format!("{component}=http://127.0.0.1:{}", self.port()));
         }
