@@ -363,7 +363,9 @@ mod tests {
             let plan = db::query(TO_QUEUE).bind(1_u32).plan(&database).await.unwrap();
             assert!(plan.contains("setup_job_untold"), "{plan}");
             assert!(!plan.contains("Seq Scan on setup_job"), "{plan}");
-            assert!(!plan.contains("SCAN setup_job"), "{plan}");
+            // A scan of the index that holds nothing else is what is wanted.
+            let other = plan.replace("SCAN setup_job USING INDEX setup_job_untold", "");
+            assert!(!other.contains("SCAN setup_job"), "{plan}");
         }
     }
 }

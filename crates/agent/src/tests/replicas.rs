@@ -74,6 +74,8 @@ async fn a_dedicated_replica_gets_its_environment_and_nothing_else() {
         "HOST",
         "LANG",
         "LC_CTYPE",
+        "MANDATE_JOBS_TOKEN_FILE",
+        "MANDATE_JOBS_URL",
         "OLDPWD",
         "PATH",
         "PORT",

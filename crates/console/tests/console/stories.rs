@@ -457,7 +457,7 @@ async fn an_instance_is_changed_closed_and_suspended_by_whom_it_concerns() {
         .await;
     assert_eq!(operator.location(), forum());
     operator.get("/operate/queues").await;
-    operator.submit("/operate/queues/forum", &[("paused", "yes")]).await;
+    operator.submit("/operate/queues/forum/default", &[("paused", "yes")]).await;
     assert_eq!(operator.location(), "/operate/queues");
     let asked: Vec<_> = world.changes().into_iter().map(|(asked, _)| asked).collect();
     let expected = [
