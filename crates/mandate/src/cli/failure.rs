@@ -40,6 +40,12 @@ pub(crate) struct Failure {
     is_json: bool,
 }
 
+/// The failure of something that says why, or does not.
+pub(super) fn failed(what: &str, problem: Option<String>) -> Failure {
+    let why = problem.map_or_else(String::new, |problem| format!(": {problem}"));
+    Failure::new(status::UNFIT, format!("{what}{why}"))
+}
+
 impl Failure {
     /// Ends with `status` and says `sentence`.
     pub(crate) fn new(status: u8, sentence: impl Into<String>) -> Self {

@@ -6,7 +6,6 @@ use api::{
     provider::{ChangeSubscription, SuspendInstance},
 };
 use clap::{Args, Subcommand};
-use types::AccountId;
 
 use super::{
     Outcome,
@@ -18,6 +17,7 @@ use super::{
     progress::Progress,
     ready,
     setup::SetUp,
+    target::Which,
 };
 
 /// Instances: set up, change, suspend, close for maintenance
@@ -26,16 +26,6 @@ use super::{
 pub(crate) struct Instance {
     #[command(subcommand)]
     verb: InstanceVerb,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Which {
-    /// Which instance: its id, or its host
-    #[arg(value_name = "INSTANCE")]
-    pub(super) instance: String,
-    /// Only if it is of this account
-    #[arg(long, value_name = "ID")]
-    pub(super) account: Option<AccountId>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -13,12 +13,12 @@ use types::{AccountId, InstanceId, JobId, Name};
 use super::{
     Failure, Outcome,
     context::Context,
-    instance::Which,
+    failure::failed,
     names::{Ids, Names},
-    order::failed,
     output::{Limit, Table, moment, record, word},
     progress::Progress,
     status,
+    target::Which,
 };
 
 /// Jobs: queue one, follow it, take it back, try it again

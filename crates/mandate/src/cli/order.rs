@@ -12,10 +12,11 @@ use types::{AccountId, Host, InstanceId, Name, OrderId};
 use super::{
     Failure, Outcome,
     context::Context,
+    failure::failed,
     instance,
     output::{Limit, Table, Whose, moment, names, record, word},
     progress::Progress,
-    ready, status,
+    ready,
 };
 
 /// Take an instance of a service
@@ -211,12 +212,6 @@ async fn made(
         }
     };
     progress.until(look, done).await
-}
-
-/// The failure of something that says why, or does not.
-pub(super) fn failed(what: &str, problem: Option<String>) -> Failure {
-    let why = problem.map_or_else(String::new, |problem| format!(": {problem}"));
-    Failure::new(status::UNFIT, format!("{what}{why}"))
 }
 
 /// An order for people.

@@ -12,7 +12,7 @@ use types::{Digest, Name};
 use super::{
     Outcome,
     context::Context,
-    order::failed,
+    failure::failed,
     output::{Limit, Table, moment, record, word},
     progress::Progress,
 };

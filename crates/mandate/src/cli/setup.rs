@@ -15,12 +15,13 @@ use types::{AccountId, InstanceId, Name, Secret};
 use super::{
     Failure, Outcome,
     context::Context,
-    instance::{self, Which},
-    order::failed,
+    failure::failed,
+    instance,
     output::{Table, word},
     password,
     progress::Progress,
     ready, status,
+    target::Which,
 };
 
 #[derive(Debug, Args)]

@@ -4,9 +4,21 @@ use api::{
     configurator::{FindInstance, Instance},
     identity::ListUsers,
 };
+use clap::Args;
 use types::{AccountId, InstanceId, Principal, Resource};
 
 use super::{Failure, context::Context, status};
+
+/// An instance.
+#[derive(Debug, Args)]
+pub(super) struct Which {
+    /// Which instance: its id, or its host
+    #[arg(value_name = "INSTANCE")]
+    pub(super) instance: String,
+    /// Only if it is of this account
+    #[arg(long, value_name = "ID")]
+    pub(super) account: Option<AccountId>,
+}
 
 impl Context {
     /// The instance that has the id or the host name `text`: of `named` if that is said, else of

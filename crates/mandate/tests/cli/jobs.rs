@@ -75,7 +75,9 @@ async fn a_job_is_queued_and_followed_to_its_end() {
     ada.home.write("members.json", r#"{"members":["ben"]}"#);
     let file = format!("{}/members.json", ada.home.text());
     let name = instance().to_string();
-    let run = ["job", "run", &name, "import", "--payload", &file, "--version", "3"];
+    let of = account().to_string();
+    let run =
+        ["job", "run", &name, "--account", &of, "import", "--payload", &file, "--version", "3"];
     let more = ["--delay", "2m", "--unique", "members", "--wait"];
     let done = ada.runs(&[&run[..], &more[..]].concat()).await;
     insta::assert_snapshot!("job_run_wait", done.timeless());
@@ -98,12 +100,14 @@ async fn a_job_that_fails_says_why_and_what_it_printed() {
     let platform = Platform::start(|asked| going(asked, JobState::Failed)).await;
     let ada = Person::at(&platform);
     let name = instance().to_string();
-    let piped = ["job", "run", &name, "import", "--payload", "-", "--wait"];
+    let of = account().to_string();
+    let piped = ["job", "run", &name, "--account", &of, "import", "--payload", "-", "--wait"];
     let done = ada.runs_with(&piped, "[1]").await;
     assert_eq!(done.status, 5, "{done:?}");
     assert!(done.err.contains("the job is failed: its command ended with status 65"), "{done:?}");
     assert!(done.err.contains("`import` printed:\n  7 members"), "{done:?}");
-    let json: Job = ada.runs(&["job", "run", &name, "import", "--json"]).await.json();
+    let json: Job =
+        ada.runs(&["job", "run", &name, "--account", &of, "import", "--json"]).await.json();
     assert_eq!(json.job, id("job"));
 }
 
@@ -156,8 +160,9 @@ async fn jobs_are_listed_taken_back_and_tried_again() {
     .await;
     let ada = Person::at(&platform);
     let job_id: JobId = id("job");
-    let (name, one) = (instance().to_string(), job_id.to_string());
-    let listed = ada.runs(&["job", "list", &name, "--state", "stranded"]).await.good();
+    let (name, one, of) = (instance().to_string(), job_id.to_string(), account().to_string());
+    let listed =
+        ada.runs(&["job", "list", &name, "--account", &of, "--state", "stranded"]).await.good();
     assert!(listed.contains("stranded"), "{listed}");
     let all = ada.runs(&["job", "list", "--state", "failed", "--service", "forum"]).await.good();
     assert!(all.contains("failed"), "{all}");
@@ -167,9 +172,10 @@ async fn jobs_are_listed_taken_back_and_tried_again() {
     let unknown = ada.runs(&["job", "list", "--state", "bad"]).await;
     assert!(unknown.status == 2 && unknown.err.contains("`stranded`"), "{unknown:?}");
 
-    let cancelled = ada.runs(&["job", "cancel", &one, "--of", &name]).await.good();
+    let cancelled =
+        ada.runs(&["job", "cancel", &one, "--of", &name, "--account", &of]).await.good();
     assert_eq!(cancelled, format!("{one} is being stopped.\n"));
-    let replayed = ada.runs(&["job", "replay", &one, "--of", &name]).await.good();
+    let replayed = ada.runs(&["job", "replay", &one, "--of", &name, "--account", &of]).await.good();
     assert_eq!(replayed, format!("{one} is tried again.\n"));
     let many = ada.runs(&["job", "replay", "--service", "forum", "--class", "slow"]).await.good();
     assert_eq!(many, "2 jobs are tried again.\n");
