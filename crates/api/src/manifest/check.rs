@@ -88,8 +88,6 @@ pub(super) fn is_value(field: &Field, text: &str) -> Result<(), String> {
     }
 }
 
-/// The shape of an address, not its truth: only a letter that arrives shows that.
-
 /// The way from a module through its requirements back to itself, told for the first name of each
 /// circle only.
 pub(super) fn circle(modules: &BTreeMap<String, Module>, start: &str) -> Option<Vec<String>> {

@@ -88,7 +88,7 @@ fn named(
         resource: &Resource::Instance(route.account, route.instance),
     };
     let words = Words::for_the_asker(&question);
-    let who = asker.caller.email.as_deref().map_or(words.who, str::to_owned);
+    let who = asker.caller.email.as_ref().map_or(words.who, |email| format!("you, {email},"));
     let words = Words { who, place: format!("at {}", route.host), ..words };
     Problem { detail: front.guard.explain(&question, &words).sentence, ..problem }
 }

@@ -39,9 +39,8 @@ pub(crate) fn due(schedule: &Schedule, offset: Duration, last: Timestamp, now: T
     let (missed, mut ticks): (Vec<_>, Vec<_>) =
         past.into_iter().partition(|tick| until.since(*tick) > LATE);
     match schedule.missed {
-        Missed::Skip => {}
         Missed::Once if ticks.is_empty() => ticks.extend(missed.last()),
-        Missed::Once => {}
+        Missed::Once | Missed::Skip => {}
         Missed::All => ticks = missed.into_iter().chain(ticks).collect(),
     }
     let next = schedule.cron.next(&schedule.time_zone, dealt_with);

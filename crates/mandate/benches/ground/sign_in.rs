@@ -34,7 +34,7 @@ const ATTACKERS: usize = 200;
 const ROUNDS: usize = 5;
 const CONNECTIONS: usize = 4;
 const BUSY: Duration = Duration::from_secs(3);
-const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 1);
+const STRANGER: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const NEIGHBOUR: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 /// Sign-ins that are right, one after the other.
 const RIGHT: usize = 12;
@@ -61,8 +61,8 @@ pub(crate) fn measure(house: &Runtime, table: &mut Table) -> anyhow::Result<()> 
             let attack = (place == 1).then(|| Attack::begin(house, gateway.address));
             noticed.round(house, &load, round > 0)?;
             if let Some(attack) = attack {
-                let (tried, told_to_wait) = attack.end(house);
-                tries += tried;
+                let (guesses, told_to_wait) = attack.end(house);
+                tries += guesses;
                 refused += told_to_wait;
             }
         }

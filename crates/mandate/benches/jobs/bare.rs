@@ -29,7 +29,7 @@ pub(crate) async fn jobs_per_second(server: &str, jobs: usize) -> f64 {
     let begun = Instant::now();
     let clients = (0..CLIENTS).map(|_| claim_and_complete(&pool, &name));
     futures_util::future::join_all(clients).await;
-    let rate = jobs as f64 / begun.elapsed().as_secs_f64();
+    let rate = crate::a_second(jobs, begun);
     run(&pool, format!("drop table {name}")).await;
     rate
 }

@@ -51,7 +51,7 @@ async fn measure(name: &str, database: &str, waiting: usize) {
     burn(name, "claim and complete", &platform, &shop, &mut workers).await;
     let begun = Instant::now();
     queue(&platform, &shop, waiting, Some(-1_000)).await;
-    say(name, "queued", waiting as f64 / begun.elapsed().as_secs_f64());
+    say(name, "queued", a_second(waiting, begun));
     let with = format!("with {waiting} waiting");
     idle(&format!("{name} {with}"), &platform, &shop, &mut workers).await;
     through(name, &format!("from enqueue to done {with}"), &platform, &shop, &mut workers).await;
@@ -106,17 +106,23 @@ async fn work(platform: &Platform, workers: &mut [Worker], count: usize) {
     futures_util::future::join_all(each).await;
 }
 
+/// How many a second, since `begun`.
+fn a_second(jobs: usize, begun: Instant) -> f64 {
+    let jobs = u32::try_from(jobs).expect("fewer are measured");
+    f64::from(jobs) / begun.elapsed().as_secs_f64()
+}
+
 async fn through(name: &str, what: &str, platform: &Platform, shop: &Shop, workers: &mut [Worker]) {
     let begun = Instant::now();
     tokio::join!(queue(platform, shop, JOBS, None), work(platform, workers, JOBS));
-    say(name, what, JOBS as f64 / begun.elapsed().as_secs_f64());
+    say(name, what, a_second(JOBS, begun));
 }
 
 async fn burn(name: &str, what: &str, platform: &Platform, shop: &Shop, workers: &mut [Worker]) {
     queue(platform, shop, JOBS, None).await;
     let begun = Instant::now();
     work(platform, workers, JOBS).await;
-    say(name, what, JOBS as f64 / begun.elapsed().as_secs_f64());
+    say(name, what, a_second(JOBS, begun));
 }
 
 /// How soon one job is had by a worker that waits, and what it costs to wait.

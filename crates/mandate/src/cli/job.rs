@@ -174,9 +174,12 @@ impl Whichever {
         let job = self.job;
         let Some(of) = &self.of else {
             let asked = cx.ask(GetJob { job }).await;
-            let found = asked.map_err(|failure| match failure.is_refused() {
-                true => failure.hint("name its instance: pass `--of HOST`"),
-                false => failure,
+            let found = asked.map_err(|failure| {
+                if failure.is_refused() {
+                    failure.hint("name its instance: pass `--of HOST`")
+                } else {
+                    failure
+                }
             })?;
             return Ok((found.account, found.instance, found));
         };
@@ -273,22 +276,19 @@ fn payload(file: &PathBuf) -> Result<Value, Failure> {
 impl List {
     async fn run(self, cx: &Context) -> Outcome {
         let Self { instance, account, service, state, limit: Limit { limit } } = self;
-        let jobs = match instance {
-            Some(text) => {
-                let (account, instance) = cx.instance_id(account, &text).await?;
-                let page = |after, limit| {
-                    let name = None;
-                    ListInstanceJobs { account, instance, state, name, after, limit }
-                };
-                cx.list(limit, page).await?
-            }
-            None => {
-                let page = |after, limit| {
-                    let (service, name) = (service.clone(), None);
-                    ListJobs { service, state, name, after, limit }
-                };
-                cx.list(limit, page).await?
-            }
+        let jobs = if let Some(text) = instance {
+            let (account, instance) = cx.instance_id(account, &text).await?;
+            let page = |after, limit| {
+                let name = None;
+                ListInstanceJobs { account, instance, state, name, after, limit }
+            };
+            cx.list(limit, page).await?
+        } else {
+            let page = |after, limit| {
+                let (service, name) = (service.clone(), None);
+                ListJobs { service, state, name, after, limit }
+            };
+            cx.list(limit, page).await?
         };
         let called = names(cx, &jobs.items).await;
         let empty = "No job yet; setting up an instance queues the first ones.";

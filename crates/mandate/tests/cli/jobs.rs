@@ -184,14 +184,15 @@ async fn jobs_are_listed_taken_back_and_tried_again() {
     assert_eq!(ada.runs(&["job", "replay"]).await.status, 2);
 }
 
-fn queue(gate: Gate, drain: Option<Drain>) -> Queue {
+fn queue(gate: Gate, drain: impl Into<Option<Drain>>) -> Queue {
+    let drain = drain.into();
     let (service, class) = ("forum".parse().unwrap(), "default".to_owned());
     let jobs = Counts { ready: 3, stranded: 2, failed: 1, ..Counts::default() };
     Queue { service, class, paused: false, gate, concurrency: Some(4), drain, jobs }
 }
 
-fn drain(state: DrainState, left: u64) -> Option<Drain> {
-    Some(Drain { began: noon(), deadline: noon(), left, state })
+fn drain(state: DrainState, left: u64) -> Drain {
+    Drain { began: noon(), deadline: noon(), left, state }
 }
 
 #[tokio::test]
@@ -226,7 +227,7 @@ async fn a_queue_is_shown_closed_and_emptied() {
             queue: queue(Gate::Hold, drain(DrainState::Overdue, 6)),
             kinds: vec![],
         }),
-        "PUT /jobs/v1/queues/late/default" => reply(&queue(Gate::Hold, None)),
+        "PUT /jobs/v1/queues/late/default" => reply(&queue(Gate::Hold, None::<Drain>)),
         _ => not_found(),
     })
     .await;

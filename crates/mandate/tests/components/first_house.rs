@@ -33,19 +33,19 @@ const SHOP: &str = "inst_01m8am7vssey2rb3yk0ar2g2qs";
 
 #[tokio::test]
 async fn what_the_first_house_knew_is_known_on_sqlite() {
-    is_known(EngineKind::Sqlite).await;
+    Box::pin(is_known(EngineKind::Sqlite)).await;
 }
 
 #[tokio::test]
 async fn what_the_first_house_knew_is_known_on_postgres() {
-    is_known(EngineKind::Postgres).await;
+    Box::pin(is_known(EngineKind::Postgres)).await;
 }
 
 async fn is_known(kind: EngineKind) {
     let world = World::start_on(module_path!(), kind, MOMENT, async |config| {
         move_in(config).await;
     });
-    let world = world.await;
+    let world = Box::pin(world).await;
     let account: AccountId = ACCOUNT.parse().unwrap();
     let ada = world.visitor().with_token(Some(SESSION.trim()));
     people_and_grants(&world, &ada, account).await;

@@ -250,7 +250,7 @@ stories! {
         let get = GetSetup { account: ada.account, instance };
         let setup = ada.client.call(get).await.unwrap();
         assert!(setup.problem.unwrap().contains("`migrate` failed"));
-        assert_eq!(setup.steps[0].output, "migrate says Failed");
+        assert_eq!(setup.steps[0].output, "migrate says Again");
         ada.client.call(submit(&ada, instance)).await.unwrap();
         work(world, &[Outcome::Succeeded, Outcome::Succeeded]).await;
         reaches(&ada, instance, InstanceState::Open).await;

@@ -89,7 +89,7 @@ impl Person {
 impl World {
     /// A platform whose clock stands at the beginning of a month.
     pub(crate) async fn start(test: &str, kind: EngineKind) -> Self {
-        Self::start_on(test, kind, "2026-12-01T00:00:00Z", async |_| {}).await
+        Box::pin(Self::start_on(test, kind, "2026-12-01T00:00:00Z", async |_| {})).await
     }
 
     /// A platform that finds what `before` has left.

@@ -92,7 +92,7 @@ stories! {
         let lease = worker.lease(1).await.remove(0);
         worker.report(&lease, Outcome::Succeeded).await;
         assert_eq!(shop.queue_one(keyed("a", Until::Ended)).await, by_time, "the time is not over");
-        world.clock.advance(Duration::from_secs(60));
+        world.clock.advance(Duration::from_mins(1));
         assert_ne!(shop.queue_one(keyed("a", Until::Ended)).await, by_time);
         let elsewhere = Shop::of(world, "forum", "two").await;
         assert_ne!(elsewhere.queue_one(keyed("a", Until::Ended)).await, by_time);

@@ -146,7 +146,7 @@ stories! {
         let (effects, done) = (Mutex::default(), Mutex::new(0));
         let workers = (0..WORKERS).map(|number| work_on(world, number, jobs.len(), &effects, &done));
         let all = futures_util::future::join_all(workers);
-        tokio::time::timeout(Duration::from_mins(60), all).await.expect("every job ends");
+        tokio::time::timeout(Duration::from_hours(1), all).await.expect("every job ends");
         let effects = effects.into_inner().unwrap();
         let shop = Shop::of(world, "forum", "shop-0").await;
         for job in &jobs {

@@ -101,9 +101,9 @@ stories! {
         })
         .await;
         assert_eq!(shop.seen(delayed).await.problem.unwrap(), "its instance has ended");
-        let stop = api::jobs::Verdict::Stop;
+        let ordered = api::jobs::Verdict::Stop;
         until("what runs is stopped", async || {
-            worker.report(&lease, Outcome::Running).await == stop
+            worker.report(&lease, Outcome::Running).await == ordered
         })
         .await;
         worker.report(&lease, Outcome::Cancelled).await;

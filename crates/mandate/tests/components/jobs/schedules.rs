@@ -95,26 +95,27 @@ stories! {
             ("marks", hourly(Missed::Once, 0)),
         ];
         release(world, "forum", "release", 1, &jobs).await;
-        let (one, two) = (Shop::of(world, "forum", "one").await, Shop::of(world, "forum", "two").await);
-        one.is(world, InstanceState::Closed).await;
+        let first = Shop::of(world, "forum", "one").await;
+        let second = Shop::of(world, "forum", "two").await;
+        first.is(world, InstanceState::Closed).await;
         for count in 1..=3 {
             to_next_hour(world);
-            two.recurs("marks", count).await;
+            second.recurs("marks", count).await;
         }
-        assert!(one.recurred("all").await.is_empty(), "nothing is queued while it is closed");
+        assert!(first.recurred("all").await.is_empty(), "nothing is queued while it is closed");
         world.clock.advance(Duration::from_mins(10));
-        one.is(world, InstanceState::Open).await;
-        let all = one.recurs("all", 3).await;
-        let once = one.recurs("once", 1).await;
-        let last = one.seen(all[2].job).await.payload;
-        assert_eq!(one.seen(once[0].job).await.payload, last, "it is the last one that is made up for");
-        assert!(one.recurred("skips").await.is_empty());
+        first.is(world, InstanceState::Open).await;
+        let all = first.recurs("all", 3).await;
+        let once = first.recurs("once", 1).await;
+        let last = first.seen(all[2].job).await.payload;
+        assert_eq!(first.seen(once[0].job).await.payload, last, "it is the last one that is made up for");
+        assert!(first.recurred("skips").await.is_empty());
         // It goes on with the next one, and an instance that has ended with none.
-        two.is(world, InstanceState::Ended).await;
+        second.is(world, InstanceState::Ended).await;
         to_next_hour(world);
-        one.recurs("skips", 1).await;
-        one.recurs("all", 4).await;
-        assert_eq!(two.recurred("all").await.len(), 3);
+        first.recurs("skips", 1).await;
+        first.recurs("all", 4).await;
+        assert_eq!(second.recurred("all").await.len(), 3);
     }
 
     async fn a_clock_that_is_set_back_brings_no_tick_twice(world: &World) {
@@ -160,7 +161,7 @@ stories! {
         }
         until("all have begun", async || begun().await == 12).await;
         assert!(seen[1] < 12, "not all at once: {seen:?}");
-        world.clock.advance(HOUR / 2 - SECOND * 2);
+        world.clock.advance((HOUR / 2).saturating_sub(SECOND * 2));
         assert_eq!(begun().await, 12, "and each once");
     }
 

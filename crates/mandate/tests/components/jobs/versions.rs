@@ -30,13 +30,13 @@ stories! {
         let got = |leases: &[api::jobs::Lease]| -> Vec<_> {
             leases.iter().map(|lease| (lease.job, lease.release.clone())).collect()
         };
-        let leases = ahead.lease_of(&[new.clone()], 10).await;
+        let leases = ahead.lease_of(std::slice::from_ref(&new), 10).await;
         let mut both = got(&leases);
         both.sort();
         let mut expected = vec![(ids[1], new.clone()), (ids[2], new.clone())];
         expected.sort();
         assert_eq!(both, expected);
-        let leases = behind.lease_of(&[old.clone()], 10).await;
+        let leases = behind.lease_of(std::slice::from_ref(&old), 10).await;
         assert_eq!(got(&leases), [(ids[0], old.clone())], "no version is version 1");
         let job = shop.queue_one(of_version(2)).await;
         let leases = behind.lease_of(&[old.clone(), new.clone()], 10).await;
@@ -47,11 +47,11 @@ stories! {
         let old = publish(world, "old", 1, 1, 1).await;
         let shop = Shop::of(world, "forum", "one").await;
         let worker = Worker::join(world, "one").await;
-        assert!(worker.lease_of(&[old.clone()], 1).await.is_empty());
+        assert!(worker.lease_of(std::slice::from_ref(&old), 1).await.is_empty());
         let job = shop.queue(1).await[0];
         let new = publish(world, "new", 2, 2, 3).await;
         assert_eq!(shop.state(job).await, JobState::Ready, "a living node has the old release");
-        worker.lease_of(&[new.clone()], 0).await;
+        worker.lease_of(std::slice::from_ref(&new), 0).await;
         // Looked at when something changes.
         shop.queue_one(of_version(3)).await;
         until("it is stranded", async || shop.state(job).await == JobState::Stranded).await;
@@ -65,7 +65,7 @@ stories! {
         assert_eq!(kinds, [(1, 1), (3, 0)]);
         let stranded = ListJobs { state: Some(JobState::Stranded), ..ListJobs::default() };
         assert_eq!(shop.operator.call(stranded).await.unwrap().items.len(), 1);
-        let leases = worker.lease_of(&[new.clone()], 10).await;
+        let leases = worker.lease_of(std::slice::from_ref(&new), 10).await;
         assert_eq!(leases.iter().map(|lease| lease.version).collect::<Vec<_>>(), [3]);
         assert_eq!(shop.seen(job).await.attempts, 0, "none is consumed");
         let newest = publish(world, "newest", 3, 1, 4).await;
