@@ -133,13 +133,10 @@ pub struct User {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GetNames {
     /// Which people.
-    #[serde(default)]
     pub users: BTreeSet<UserId>,
     /// Which accounts.
-    #[serde(default)]
     pub accounts: BTreeSet<AccountId>,
     /// Which nodes.
-    #[serde(default)]
     pub nodes: BTreeSet<NodeId>,
 }
 
