@@ -6,7 +6,7 @@ use api::{
     billing::{Bill, BillLine, LineKind, Verification},
     configurator::{Instance, InstanceState},
     identity::Me,
-    releases::ListNodes,
+    releases::{ListNodes, ReplicaState},
 };
 use types::{InstanceId, Page};
 
@@ -82,15 +82,18 @@ async fn ended_badly(
     assert!(verification.agrees, "{verification:?}");
 }
 
-/// The processes of all replicas.
+/// The processes of all healthy replicas, once the node has told of them: after a restart they serve
+/// before. What never answers is started again and again.
 async fn replicas(world: &World) -> BTreeSet<u32> {
     let operator = world.operator().await;
-    let nodes = operator.asks(ListNodes::default()).await.unwrap().items;
-    let replicas = nodes.iter().flat_map(|node| &node.replicas);
-    let processes = replicas.flat_map(|replica| replicas_at(world.folder(), &replica.address));
-    let processes: BTreeSet<u32> = processes.collect();
-    assert!(processes.len() >= 2, "{nodes:?}");
-    processes
+    let look = || async {
+        let nodes = operator.asks(ListNodes::default()).await.unwrap().items;
+        let replicas = nodes.iter().flat_map(|node| &node.replicas);
+        let healthy = replicas.filter(|replica| replica.state == ReplicaState::Healthy);
+        let processes = healthy.flat_map(|replica| replicas_at(world.folder(), &replica.address));
+        processes.collect::<BTreeSet<u32>>()
+    };
+    eventually("the node tells what it runs", look, |processes| processes.len() >= 2).await
 }
 
 /// Waits until everything serves again; how often the forum answered meanwhile.
