@@ -227,6 +227,7 @@ async fn join(platform: &Platform, number: u8, join_token: Secret) -> anyhow::Re
         exp: now + 3_600,
         sid: None,
         account: None,
+        email: None,
         node: None,
     };
     let token: Arc<str> = token::sign(&node.to_string(), &key, &claims).into();
