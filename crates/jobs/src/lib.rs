@@ -49,6 +49,8 @@ pub(crate) struct State {
     workers: workers::Workers,
     /// Held by whoever hands out jobs.
     claiming: tokio::sync::Mutex<()>,
+    /// Held by whoever makes ready what is due.
+    making_due: tokio::sync::Mutex<()>,
     /// The latest turn that an instance has had.
     turn: AtomicI64,
 }
