@@ -1,6 +1,12 @@
 //! A platform without gateway and agent, and the people, machines and services around it.
 
-use std::{collections::BTreeMap, future::Future, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use api::{
     Client, Problem,
@@ -99,13 +105,23 @@ impl World {
         moment: &str,
         before: impl AsyncFnOnce(&HouseConfig),
     ) -> Self {
-        let _ = tracing_subscriber::fmt().with_env_filter("warn").with_test_writer().try_init();
         let name = test.replace("::", "-");
         let data =
             std::env::temp_dir().join(format!("mandate-{}-{name}-{kind}", std::process::id()));
+        Self::start_in(data, kind, moment, before).await
+    }
+
+    /// A platform in the folder `data`, after which its databases are called.
+    pub(crate) async fn start_in(
+        data: PathBuf,
+        kind: EngineKind,
+        moment: &str,
+        before: impl AsyncFnOnce(&HouseConfig),
+    ) -> Self {
+        let _ = tracing_subscriber::fmt().with_env_filter("warn").with_test_writer().try_init();
         let engine = match kind {
             EngineKind::Sqlite => Engine::sqlite(data.join("databases")),
-            EngineKind::Postgres => postgres(&name),
+            EngineKind::Postgres => postgres(&data),
         };
         let clock = Arc::new(ManualClock::at(moment.parse().unwrap()));
         let config = HouseConfig {
@@ -162,11 +178,16 @@ impl World {
         world
     }
 
-    /// Leaves nothing behind.
-    pub(crate) async fn end(mut self) {
+    /// Ends, and leaves what another one can begin with.
+    pub(crate) async fn close(mut self) -> PathBuf {
         self.loops.shutdown().await;
         self.house.close().await;
-        std::fs::remove_dir_all(&self.data).unwrap();
+        self.data
+    }
+
+    /// Leaves nothing behind.
+    pub(crate) async fn end(self) {
+        std::fs::remove_dir_all(self.close().await).unwrap();
     }
 
     /// Another process on the same data, as far as one process can be two.
@@ -357,12 +378,12 @@ fn seed(name: &str) -> [u8; 32] {
     chassis::unhex(digest.hex()).unwrap()
 }
 
-fn postgres(name: &str) -> Engine {
+fn postgres(data: &Path) -> Engine {
     let server = std::env::var("MANDATE_TEST_POSTGRES").expect(
         "set MANDATE_TEST_POSTGRES to a server for tests, such as \
          postgres://admin@127.0.0.1:5432/postgres, or run `./x test`",
     );
-    let digest = Digest::of(format!("{name}{}", std::process::id()).as_bytes());
+    let digest = Digest::of(data.as_os_str().as_encoded_bytes());
     Engine::postgres(&server).unwrap().with_prefix(&format!("t{}", digest.short())).unwrap()
 }
 

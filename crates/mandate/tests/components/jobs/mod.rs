@@ -4,6 +4,7 @@ mod again;
 mod askers;
 mod batches;
 mod history;
+mod killed;
 mod leases;
 mod queues;
 mod schedules;
