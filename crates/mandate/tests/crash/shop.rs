@@ -60,11 +60,14 @@ pub(crate) struct Shop {
 }
 
 /// A machine that does jobs.
+#[derive(Clone)]
 pub(crate) struct Worker {
     node: NodeId,
     key: SigningKey,
     /// The release that is ready on it.
     pub(crate) release: Digest,
+    /// How long it waits for a job that is not there yet.
+    pub(crate) wait_millis: u32,
     holding: Vec<JobId>,
 }
 
@@ -152,7 +155,7 @@ impl Worker {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         };
-        Self { node, key, release, holding: Vec::new() }
+        Self { node, key, release, wait_millis: 200, holding: Vec::new() }
     }
 
     fn client(&self, platform: &Platform) -> Client {
@@ -166,7 +169,8 @@ impl Worker {
         slots: u32,
     ) -> Result<Vec<Lease>, Problem> {
         let (releases, holding) = (vec![self.release.clone()], self.holding.clone());
-        let lease = LeaseJobs { node: self.node, releases, holding, slots, wait_millis: 200 };
+        let (node, wait_millis) = (self.node, self.wait_millis);
+        let lease = LeaseJobs { node, releases, holding, slots, wait_millis };
         let leases = self.client(platform).call(lease).await?.leases;
         self.holding.extend(leases.iter().map(|lease| lease.job));
         Ok(leases)
