@@ -22,7 +22,7 @@ operations! { "configurator":
     /// Says what an instance is. Its database is made, and it waits to be set up.
     PutInstance PUT "/v1/accounts/{account}/instances/{instance}" on instance by [provider] -> Instance;
     /// Shows an instance.
-    GetInstance GET "/v1/accounts/{account}/instances/{instance}" on instance by [customer, operator, access] -> Instance;
+    GetInstance GET "/v1/accounts/{account}/instances/{instance}" on instance by [customer, operator, access, identity] -> Instance;
     /// Lists the instances of an account.
     ListInstances GET "/v1/accounts/{account}/instances" on account by [customer, operator] lists Instance;
     /// Lists the instances of all accounts.

@@ -98,7 +98,7 @@ pub fn component(config: Config, signer: Signer) -> Component<impl Send + Sync +
         .reads::<GetNames>(names::get_names)
         .acts::<SignIn>(sessions::sign_in)
         .acts::<SignOut>(sessions::sign_out)
-        .writes::<CreateSignInCode>(codes::create_sign_in_code)
+        .acts::<CreateSignInCode>(codes::create_sign_in_code)
         .writes::<RedeemSignInCode>(codes::redeem_sign_in_code)
         .writes::<EndSession>(codes::end_session)
         .acts::<ChangePassword>(resets::change_password)

@@ -1,4 +1,4 @@
-//! Composes the rooms into one program and one command line.
+//! Composes all crates into one program and one command line.
 //!
 //! `mandate up` and `mandate agent` are in [`serve`]; every other command, in [`cli`], is one
 //! operation of a component and one printed table, or the reply as JSON. [`publish`] makes a

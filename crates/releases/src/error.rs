@@ -12,25 +12,31 @@ pub(crate) enum Error {
     NoPackage(Digest),
     #[error("the package cannot be read: {0}")]
     Package(String),
-    #[error("`{0}` in the package is not what was sent beside it; publish both from one folder")]
+    #[error(
+        "`{0}` in the package differs from the one that was sent with it; publish both from \
+             one folder"
+    )]
     NotThePackages(&'static str),
     #[error("{0}")]
     Faults(String),
-    #[error("the manifest is of `{found}` and not of `{named}`")]
+    #[error("the manifest is for `{found}` and not for `{named}`")]
     OtherService { named: Name, found: Name },
     #[error(
-        "the signature or the public key is not one: sign the service and the digest with Ed25519"
+        "the signature or the public key is not valid: sign the service and the digest with Ed25519"
     )]
     Signature,
-    #[error("`{0}` was first published with another key; sign with that one, or take another name")]
+    #[error(
+        "`{0}` was first published with another key; sign with that key, or choose another \
+             name"
+    )]
     OtherPublisher(Name),
-    #[error("what runs is not known yet; try again in a moment")]
+    #[error("the platform has just started and does not know yet what runs; try again in a moment")]
     Starting,
     #[error("the report is too long: at most 200 releases and 2,000 replicas")]
     Report,
     #[error("there is no such instance")]
     NoInstance,
-    #[error("that report is not known here: send it in full")]
+    #[error("the report is unknown here: send it in full")]
     UnknownReport,
     #[error("there is no such service")]
     NoService,

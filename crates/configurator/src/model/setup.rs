@@ -68,9 +68,9 @@ pub(crate) fn after(jobs: &[SetupJob]) -> Option<InstanceState> {
 pub(crate) fn failure(service: &Name, job: &str, why: Option<&str>) -> String {
     let why = why.unwrap_or("nobody knows why");
     format!(
-        "`{job}` failed: {why}. If a value that was filled in is the cause, fill in another one and \
-         send the set-up again. Otherwise only the publisher of `{service}` can mend it: show them \
-         what it printed, and send the set-up again when they have. Attempts that failed cost nothing"
+        "`{job}` failed: {why}. If one of the values is the cause, correct it and send the set-up \
+         again. Otherwise only the publisher of `{service}` can solve this: show them the output, \
+         and send the set-up again afterwards. Failed attempts are not billed"
     )
 }
 

@@ -26,14 +26,14 @@ pub(crate) fn setup_form(form: &SetupForm<'_>) -> Markup {
     let failed = form.setup.state == InstanceState::Failed;
     let content = html! {
         section.narrow {
-            h1 { @if failed { "The set-up did not succeed" } @else { "Set up your instance" } }
+            h1 { @if failed { "The set-up failed" } @else { "Set up your instance" } }
             @if let Some(problem) = &form.setup.problem {
                 p.notice.bad role="alert" { (sentence(problem)) }
             }
             @if failed { div.card { (steps(form.setup)) } }
             @match &form.action {
                 None => p.soft.centred {
-                    "Open the set-up link that the order showed; it carries the key."
+                    "Open the set-up link that was shown with the order; it contains the key."
                 },
                 Some(action) => form.card method="post" action=(action) {
                     @for field in &form.setup.fields {
@@ -85,7 +85,8 @@ pub(crate) fn progress(setup: &Setup) -> Markup {
     let content = html! {
         section.narrow {
             h1 { "Setting up" }
-            p.soft.centred { "This page follows along, and leads to your instance when it is open." }
+            p.soft.centred { "This page shows the progress, and takes you to your instance when \
+                              it is open." }
             div.card { (steps(setup)) }
         }
     };

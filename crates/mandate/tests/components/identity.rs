@@ -13,7 +13,7 @@ use api::{
         host_audience,
     },
 };
-use types::{Clock as _, Digest, Host, NodeId, Principal, Secret, Timestamp};
+use types::{Clock as _, Digest, Host, NodeId, Principal, Resource, Secret, Timestamp};
 
 use crate::world::{PASSWORD, USERS_MAX, World, eventually, until};
 
@@ -50,6 +50,11 @@ stories! {
             host: host.parse().unwrap(),
             browser: browser.clone(),
         };
+        let elsewhere = ada.client.call(create.clone()).await.unwrap_err();
+        assert_eq!(elsewhere.code, "unknown_host", "nobody is led to a site that is not ours");
+        world.publish("forum", "").await;
+        let instance = crate::access::instance(world, &ada, "forum").await;
+        assert!(matches!(instance, Resource::Instance(..)));
         let code = ada.client.call(create.clone()).await.unwrap();
         for wrong in [
             redeem(&code, "other.localhost", &browser),

@@ -214,7 +214,7 @@ stories! {
         reaches(&ada, instance, InstanceState::Failed).await;
         let get = GetInstance { account: ada.account, instance };
         let problem = ada.client.call(get).await.unwrap().problem.unwrap();
-        for part in ["`migrate` failed", "tried 3 times", "publisher of `forum`", "cost nothing"] {
+        for part in ["`migrate` failed", "tried 3 times", "publisher of `forum`", "not billed"] {
             assert!(problem.contains(part), "{problem}");
         }
         let list = ListInstanceJobs { account: ada.account, instance, state: None, name: None, after: None, limit: None };

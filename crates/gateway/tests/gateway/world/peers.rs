@@ -269,7 +269,7 @@ fn setup(state: InstanceState, wrong: &BTreeMap<String, String>) -> Setup {
 
 async fn redeem(State(peers): State<Peers>, Json(question): Json<RedeemSignInCode>) -> Response {
     if question.code.reveal() != "good" || question.host.as_str() != "forum.localhost" {
-        let detail = "the sign-in was not finished in time";
+        let detail = "the sign-in took too long";
         return problem_response(Problem::new(Kind::Unauthenticated, "code_refused", detail));
     }
     let now = SystemClock.now();
