@@ -14,7 +14,7 @@ use crate::{
     failure,
     form::{Draft, form},
     names::Names,
-    pages::ALL,
+    paging::ALL,
     paths,
     visitor::Person,
     words,

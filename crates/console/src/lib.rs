@@ -18,6 +18,7 @@ mod headers;
 mod layout;
 mod names;
 mod pages;
+mod paging;
 mod paths;
 mod prices;
 mod progress;

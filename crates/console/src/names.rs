@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use maud::{Markup, html};
 use types::{AccountId, InstanceId, Name, NodeId, Principal, Resource, UserId};
 
-use crate::{pages::ALL, paths, visitor::Person};
+use crate::{paging::ALL, paths, visitor::Person};
 
 /// Names by ids. What is not known here is shown by its id, in small print.
 #[derive(Debug, Clone, Default)]

@@ -9,7 +9,7 @@ use crate::{
     answer::{Page, Shown},
     layout,
     names::Names,
-    pages::{Paging, ROWS},
+    paging::{Paging, ROWS},
     paths,
     visitor::Person,
     words,

@@ -13,7 +13,7 @@ use maud::{Markup, html};
 use crate::{
     answer::{Page, Shown},
     layout,
-    pages::Paging,
+    paging::Paging,
     prices::Prices,
     visitor::Visitor,
 };

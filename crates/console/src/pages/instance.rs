@@ -25,10 +25,10 @@ use crate::{
     form::{Draft, Fields, form},
     layout,
     pages::{
-        ALL,
         decisions::{self, Question},
         jobs,
     },
+    paging::ALL,
     paths,
     prices::Prices,
     progress::host_link,

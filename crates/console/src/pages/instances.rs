@@ -8,7 +8,7 @@ use types::AccountId;
 use crate::{
     answer::{Page, Shown},
     layout,
-    pages::{Paging, ROWS},
+    paging::{Paging, ROWS},
     paths,
     progress::host_link,
     states,

@@ -16,7 +16,7 @@ use crate::{
     answer::{Failure, Page, Shown},
     layout,
     names::Names,
-    pages::{ALL, ROWS},
+    paging::{ALL, ROWS},
     paths, states,
     visitor::Person,
     words,

@@ -27,7 +27,6 @@ use axum::{
     Router,
     routing::{get, post},
 };
-use serde::Deserialize;
 
 use crate::{Console, answer::Failure};
 
@@ -86,14 +85,3 @@ fn of_accounts() -> Router<Console> {
 async fn lost() -> Failure {
     Failure::not_found("page")
 }
-
-/// Which part of a list is asked for.
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct Paging {
-    after: Option<String>,
-}
-
-/// How many rows a page of a list shows.
-const ROWS: Option<u32> = Some(50);
-/// As many as can be asked for at once: for lists to choose from.
-pub(crate) const ALL: Option<u32> = Some(500);

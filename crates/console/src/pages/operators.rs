@@ -15,7 +15,7 @@ use crate::{
     form::form,
     layout,
     names::Names,
-    pages::{Paging, ROWS},
+    paging::{Paging, ROWS},
     visitor::Person,
     words,
 };

@@ -11,7 +11,7 @@ use types::{AccountId, OrderId};
 use crate::{
     answer::{Page, Shown},
     layout,
-    pages::{Paging, ROWS},
+    paging::{Paging, ROWS},
     paths,
     progress::Progress,
     states,

@@ -12,7 +12,7 @@ use crate::{
     answer::{Answer, Page, Shown},
     form::{Fields, form},
     layout,
-    pages::{Paging, ROWS},
+    paging::{Paging, ROWS},
     paths,
     visitor::Person,
     words,
