@@ -13,10 +13,10 @@ use super::{
     job,
     names::Ids,
     order,
-    output::{Limit, Table, Whose, moment, names, record, word},
+    output::{Limit, Table, Whose, names, word},
     progress::Progress,
-    ready,
     setup::SetUp,
+    standing,
     target::Which,
 };
 
@@ -105,8 +105,8 @@ impl Instance {
             InstanceVerb::List { whose, limit, .. } => list(cx, whose, limit).await,
             InstanceVerb::Show(Which { instance, account }) => {
                 let instance = cx.instance(account, &instance).await?;
-                let not_yet = ready::not_yet(cx, &instance).await;
-                cx.show(&instance, |instance| format!("{}{not_yet}", shown(instance)))
+                let not_yet = standing::not_yet(cx, &instance).await;
+                cx.show(&instance, |instance| format!("{}{not_yet}", standing::shown(instance)))
             }
             InstanceVerb::Setup(setup) => setup.run(cx).await,
             InstanceVerb::Change(change) => change.run(cx).await,
@@ -190,30 +190,6 @@ impl Change {
         }
         let gap = if self.wait { "\n" } else { "" };
         cx.show(&order, |order| format!("{gap}{}", order::shown(order)))
-    }
-}
-
-/// An instance for people.
-pub(super) fn shown(instance: &configurator::Instance) -> String {
-    let text = record(&[
-        ("instance", Some(instance.instance.to_string())),
-        ("service", Some(instance.service.to_string())),
-        ("url", Some(instance.url.clone())),
-        ("size", Some(instance.size.clone())),
-        ("modules", Some(names(&instance.modules))),
-        ("state", Some(word(&instance.state))),
-        ("suspended", instance.suspended.clone()),
-        ("maintenance", instance.maintenance.clone()),
-        ("problem", instance.problem.clone()),
-        ("since", Some(moment(instance.created))),
-    ]);
-    // The address must stay whole to be opened, so it does not stand in a table's cell.
-    match &instance.setup_url {
-        Some(url) => format!(
-            "{text}\n\nSet it up at:\n  {url}\nor with `mandate instance setup {}`.",
-            instance.host
-        ),
-        None => text,
     }
 }
 

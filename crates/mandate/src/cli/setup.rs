@@ -16,11 +16,10 @@ use super::{
     Failure, Outcome,
     context::Context,
     failure::failed,
-    instance,
     output::{Table, word},
     password,
     progress::Progress,
-    ready, status,
+    standing, status,
     target::Which,
 };
 
@@ -55,7 +54,7 @@ impl SetUp {
         }
         if self.wait {
             setup = opened(cx, &mut progress, account, instance).await?;
-            ready::answers(cx, &mut progress, account, instance).await?;
+            standing::answers(cx, &mut progress, account, instance).await?;
         }
         if !self.wait || cx.json() {
             return cx.show(&setup, shown);
@@ -63,7 +62,7 @@ impl SetUp {
         // Each step has been told; what is new is where the instance is found.
         let instance = cx.ask(GetInstance { account, instance }).await?;
         cx.show(&instance, |instance| {
-            format!("\n{}{}", instance::shown(instance), said(&setup, &instance.service))
+            format!("\n{}{}", standing::shown(instance), said(&setup, &instance.service))
         })
     }
 }
@@ -153,7 +152,7 @@ async fn opened(
             }
             state => {
                 if setup.steps.iter().all(|step| step.state.waits()) {
-                    progress.say(ready::state_sentence(state))?;
+                    progress.say(standing::state_sentence(state))?;
                 }
                 Ok(None)
             }
@@ -179,7 +178,7 @@ fn why(setup: &Setup) -> Failure {
 }
 
 fn shown(setup: &Setup) -> String {
-    let mut text = ready::state_sentence(setup.state).to_owned();
+    let mut text = standing::state_sentence(setup.state).to_owned();
     if let Some(problem) = &setup.problem {
         text = format!("{text}: {problem}");
     }
