@@ -10,7 +10,9 @@ mod entry;
 mod explanation;
 mod grants;
 mod instance;
+mod instance_jobs;
 mod instances;
+mod job;
 mod jobs;
 mod mine;
 mod nodes;
@@ -19,6 +21,7 @@ mod operators;
 mod orders;
 mod password;
 mod problems;
+mod queue;
 mod queues;
 mod releases;
 mod users;
@@ -54,9 +57,12 @@ pub(crate) fn router() -> Router<Console> {
         .route("/operate/grants", get(operators::list))
         .route("/operate/grants/{grant}/revocation", post(operators::revoke))
         .route("/operate/queues", get(queues::list))
-        .route("/operate/queues/{service}/{class}", post(queues::set))
+        .route("/operate/queues/{service}/{class}", get(queue::show).post(queue::set))
+        .route("/operate/queues/{service}/{class}/replays", post(queue::replay))
         .route("/operate/work", get(jobs::list))
-        .route("/operate/work/{job}", get(jobs::show))
+        .route("/operate/work/{job}", get(job::show))
+        .route("/operate/work/{job}/cancellation", post(job::cancel))
+        .route("/operate/work/{job}/replay", post(job::replay))
         .route("/operate/accounts", get(accounts::list))
         .fallback(lost)
 }
@@ -66,7 +72,11 @@ fn of_accounts() -> Router<Console> {
     let pages = Router::new()
         .route("/instances", get(instances::list))
         .route("/instances/{instance}", get(instance::show))
-        .route("/instances/{instance}/jobs", get(jobs::of_instance))
+        .route("/instances/{instance}/jobs", get(instance_jobs::list))
+        .route("/instances/{instance}/jobs/newest", get(instance_jobs::newest))
+        .route("/instances/{instance}/jobs/{job}", get(job::of_instance))
+        .route("/instances/{instance}/jobs/{job}/cancellation", post(job::cancel_of_instance))
+        .route("/instances/{instance}/jobs/{job}/replay", post(job::replay_of_instance))
         .route("/instances/{instance}/subscription", post(instance::change))
         .route("/instances/{instance}/maintenance", post(instance::maintain))
         .route("/instances/{instance}/suspension", post(instance::suspend))
