@@ -1,7 +1,7 @@
 //! Instances.
 
 use api::{
-    configurator::{self, ListAllInstances, ListInstances, SetMaintenance},
+    configurator::{self, InstanceState, ListAllInstances, ListInstances, SetMaintenance},
     jobs::ListInstanceJobs,
     provider::{ChangeSubscription, SuspendInstance},
 };
@@ -105,8 +105,7 @@ impl Instance {
             InstanceVerb::List { whose, limit, .. } => list(cx, whose, limit).await,
             InstanceVerb::Show(Which { instance, account }) => {
                 let instance = cx.instance(account, &instance).await?;
-                let not_yet = standing::not_yet(cx, &instance).await;
-                cx.show(&instance, |instance| format!("{}{not_yet}", standing::shown(instance)))
+                show(cx, &instance).await
             }
             InstanceVerb::Setup(setup) => setup.run(cx).await,
             InstanceVerb::Change(change) => change.run(cx).await,
@@ -146,6 +145,20 @@ async fn list_all(cx: &Context, limit: Limit) -> Outcome {
             let (account, modules) = (called.account(it.account), names(&it.modules));
             table.row([&account, &it.host, &it.service, &it.size, &modules, &states(it)]);
         })
+    })
+}
+
+async fn show(cx: &Context, instance: &configurator::Instance) -> Outcome {
+    let configurator::Instance { account, instance: id, state, .. } = instance;
+    let not_yet = match state {
+        InstanceState::Open => standing::not_yet(cx, *account, *id).await,
+        _ => None,
+    };
+    cx.show(instance, |instance| match not_yet {
+        Some(what) => {
+            format!("{}\n\nNothing answers: it waits for {what}.", standing::shown(instance))
+        }
+        None => standing::shown(instance),
     })
 }
 

@@ -57,7 +57,9 @@ impl SetUp {
             standing::answers(cx, &mut progress, account, instance).await?;
         }
         if !self.wait || cx.json() {
-            return cx.show(&setup, shown);
+            let open = setup.state == InstanceState::Open;
+            let not_yet = if open { standing::not_yet(cx, account, instance).await } else { None };
+            return cx.show(&setup, |setup| shown(setup, not_yet));
         }
         // Each step has been told; what is new is where the instance is found.
         let instance = cx.ask(GetInstance { account, instance }).await?;
@@ -177,8 +179,12 @@ fn why(setup: &Setup) -> Failure {
     }
 }
 
-fn shown(setup: &Setup) -> String {
-    let mut text = standing::state_sentence(setup.state).to_owned();
+/// How far a set-up is; `not_yet` is what an instance that is open waits for before it answers.
+fn shown(setup: &Setup, not_yet: Option<String>) -> String {
+    let mut text = match not_yet {
+        Some(what) => format!("the instance is set up; nothing answers yet: it waits for {what}"),
+        None => standing::state_sentence(setup.state).to_owned(),
+    };
     if let Some(problem) = &setup.problem {
         text = format!("{text}: {problem}");
     }

@@ -43,16 +43,17 @@ pub(super) fn shown(instance: &Instance) -> String {
     }
 }
 
-/// What an instance that is open waits for before it answers, to be said beside something else.
-pub(super) async fn not_yet(cx: &Context, instance: &Instance) -> String {
-    if cx.json() || instance.state != InstanceState::Open {
-        return String::new();
+/// What an instance that is open waits for before it answers, where people read it.
+pub(super) async fn not_yet(
+    cx: &Context,
+    account: AccountId,
+    instance: InstanceId,
+) -> Option<String> {
+    if cx.json() {
+        return None;
     }
-    let (account, instance) = (instance.account, instance.instance);
     // Who may not know, or cannot be told now, is told the rest.
-    let readiness = cx.ask(GetReadiness { account, instance }).await.ok();
-    let waits_for = readiness.and_then(|readiness| readiness.waits_for);
-    waits_for.map_or_else(String::new, |what| format!("\n\nNothing answers: it waits for {what}."))
+    cx.ask(GetReadiness { account, instance }).await.ok()?.waits_for
 }
 
 /// Waits until an instance that is open answers, and says so.
