@@ -19,6 +19,8 @@ pub use queues::{
     Counts, Drain, DrainState, Gate, GetQueue, ListQueues, Queue, QueueDetail, QueuedKind, SetQueue,
 };
 
+pub use crate::manifest::{DEFAULT_CLASS, SETUP_CLASS};
+
 use crate::Empty;
 
 operations! { "jobs":
@@ -78,11 +80,6 @@ pub const BATCH_MAX: usize = 1_000;
 pub const PAYLOAD_BYTES_MAX: usize = 256 << 10;
 /// How long a result may be, as JSON.
 pub const RESULT_BYTES_MAX: usize = 64 << 10;
-/// The class of jobs whose manifest names none.
-pub const DEFAULT_CLASS: &str = "default";
-/// The class of the jobs of set-ups, which run the current release's `migrate` and `seed` before an
-/// instance is open.
-pub const SETUP_CLASS: &str = "setup";
 
 /// Queues jobs of an instance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -11,14 +11,17 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use types::{Cron, TimeZone};
 
-use crate::jobs::{DEFAULT_CLASS, SETUP_CLASS};
-
 use super::{
     faults::suggestion,
     reader::{NAMES, Node, Table},
     values,
 };
 
+/// The class of jobs whose manifest names none.
+pub const DEFAULT_CLASS: &str = "default";
+/// The class of the jobs of set-ups, which run the current release's `migrate` and `seed` before an
+/// instance is open.
+pub const SETUP_CLASS: &str = "setup";
 const VERSION_MAX: u32 = 1_000_000;
 const PRIORITY_MAX: i32 = 1_000;
 const DAY: Duration = Duration::from_hours(24);

@@ -23,7 +23,9 @@ pub use check::JOB_MILLISECONDS;
 pub(crate) use check::is_reserved_meter;
 pub(crate) use faults::suggestion;
 pub use faults::{Fault, Faults};
-pub use jobs::{Concurrency, JobCommand, Missed, Versions, VersionsError};
+pub use jobs::{
+    Concurrency, DEFAULT_CLASS, JobCommand, Missed, SETUP_CLASS, Versions, VersionsError,
+};
 pub use path::normalise;
 pub use pattern::{Pattern, PatternError, Status};
 pub use values::duration;

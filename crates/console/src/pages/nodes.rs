@@ -15,7 +15,9 @@ use crate::{
     answer::{Answer, Page, Shown},
     form::form,
     layout,
-    pages::{Paging, ROWS, releases},
+    names::{Ids, Names},
+    pages::releases,
+    paging::{Paging, ROWS},
     states,
     states::Said as _,
     visitor::Person,
@@ -25,12 +27,15 @@ use crate::{
 pub(crate) async fn list(person: Person, Query(Paging { after }): Query<Paging>) -> Shown {
     let page = person.client.call(ListNodes { after, limit: ROWS }).await?;
     let is_going = page.items.iter().any(is_going);
+    let replicas = page.items.iter().flat_map(|node| &node.replicas);
+    let instances = replicas.filter_map(|replica| replica.instance).collect();
+    let names = Names::of(&person, Ids { instances, ..Ids::default() }).await;
     let content = html! {
         header.title { h1 { "Nodes" } }
         @if page.items.is_empty() {
             (layout::nothing("No machine has joined yet. `mandate agent --join` does it."))
         }
-        @for node in &page.items { (card(&person, node)) }
+        @for node in &page.items { (card(&person, node, &names)) }
         (layout::more("/operate/nodes", page.next.as_deref()))
     };
     Ok(Page::new("Nodes", layout::live("/operate/nodes", is_going, content)).going(is_going))
@@ -48,7 +53,7 @@ pub(crate) async fn remove(person: Person, Path(node): Path<NodeId>) -> Answer {
     Ok(Redirect::to("/operate/nodes").into_response())
 }
 
-fn card(person: &Person, node: &Node) -> Markup {
+fn card(person: &Person, node: &Node, names: &Names) -> Markup {
     let removal = format!("/operate/nodes/{}/removal", node.node);
     html! {
         section.card {
@@ -56,10 +61,10 @@ fn card(person: &Person, node: &Node) -> Markup {
                 span { (node.name) }
                 @if node.alive { span.chip.good { "alive" } } @else { span.chip.bad { "silent" } }
             }
-            p.soft.small { "last heard of " (words::moment(node.seen)) " · " code { (node.node) } }
+            p.soft.small title=(node.node) { "last heard of " (words::moment(node.seen)) }
             h3 { "Replicas" }
             @if node.replicas.is_empty() { p.soft { "It runs nothing." } }
-            div.jobs { @for replica in &node.replicas { (replica_row(replica)) } }
+            div.jobs { @for replica in &node.replicas { (replica_row(replica, names)) } }
             h3 { "Releases" }
             @if node.releases.is_empty() { p.soft { "It has nothing." } }
             div.jobs { @for report in &node.releases {
@@ -73,7 +78,7 @@ fn card(person: &Person, node: &Node) -> Markup {
     }
 }
 
-fn replica_row(replica: &ReplicaReport) -> Markup {
+fn replica_row(replica: &ReplicaReport, names: &Names) -> Markup {
     html! {
         details id=(replica.replica) open[replica.state == ReplicaState::Failing] {
             summary {
@@ -81,9 +86,9 @@ fn replica_row(replica: &ReplicaReport) -> Markup {
                 (states::chip(&replica.state))
                 span.soft.small.end { (words::counted(u64::from(replica.starts), "start")) }
             }
-            p.soft.small {
-                code { (replica.replica) } ", release " code { (replica.digest.short()) }
-                @if let Some(instance) = replica.instance { ", only for " code { (instance) } }
+            p.soft.small title=(replica.replica) {
+                "release " code { (replica.digest.short()) }
+                @if let Some(instance) = replica.instance { ", only for " (names.host(instance)) }
                 @else { ", for all instances" }
             }
             (words::printed(&replica.log, None))

@@ -1,7 +1,7 @@
 //! Instances.
 
 use api::{
-    configurator::{self, ListAllInstances, ListInstances, SetMaintenance},
+    configurator::{self, InstanceState, ListAllInstances, ListInstances, SetMaintenance},
     jobs::ListInstanceJobs,
     provider::{ChangeSubscription, SuspendInstance},
 };
@@ -13,10 +13,10 @@ use super::{
     job,
     names::Ids,
     order,
-    output::{Limit, Table, Whose, moment, names, record, word},
+    output::{Limit, Table, Whose, names, word},
     progress::Progress,
-    ready,
     setup::SetUp,
+    standing,
     target::Which,
 };
 
@@ -105,8 +105,7 @@ impl Instance {
             InstanceVerb::List { whose, limit, .. } => list(cx, whose, limit).await,
             InstanceVerb::Show(Which { instance, account }) => {
                 let instance = cx.instance(account, &instance).await?;
-                let not_yet = ready::not_yet(cx, &instance).await;
-                cx.show(&instance, |instance| format!("{}{not_yet}", shown(instance)))
+                show(cx, &instance).await
             }
             InstanceVerb::Setup(setup) => setup.run(cx).await,
             InstanceVerb::Change(change) => change.run(cx).await,
@@ -146,6 +145,20 @@ async fn list_all(cx: &Context, limit: Limit) -> Outcome {
             let (account, modules) = (called.account(it.account), names(&it.modules));
             table.row([&account, &it.host, &it.service, &it.size, &modules, &states(it)]);
         })
+    })
+}
+
+async fn show(cx: &Context, instance: &configurator::Instance) -> Outcome {
+    let configurator::Instance { account, instance: id, state, .. } = instance;
+    let not_yet = match state {
+        InstanceState::Open => standing::not_yet(cx, *account, *id).await,
+        _ => None,
+    };
+    cx.show(instance, |instance| match not_yet {
+        Some(what) => {
+            format!("{}\n\nNothing answers: it waits for {what}.", standing::shown(instance))
+        }
+        None => standing::shown(instance),
     })
 }
 
@@ -190,30 +203,6 @@ impl Change {
         }
         let gap = if self.wait { "\n" } else { "" };
         cx.show(&order, |order| format!("{gap}{}", order::shown(order)))
-    }
-}
-
-/// An instance for people.
-pub(super) fn shown(instance: &configurator::Instance) -> String {
-    let text = record(&[
-        ("instance", Some(instance.instance.to_string())),
-        ("service", Some(instance.service.to_string())),
-        ("url", Some(instance.url.clone())),
-        ("size", Some(instance.size.clone())),
-        ("modules", Some(names(&instance.modules))),
-        ("state", Some(word(&instance.state))),
-        ("suspended", instance.suspended.clone()),
-        ("maintenance", instance.maintenance.clone()),
-        ("problem", instance.problem.clone()),
-        ("since", Some(moment(instance.created))),
-    ]);
-    // The address must stay whole to be opened, so it does not stand in a table's cell.
-    match &instance.setup_url {
-        Some(url) => format!(
-            "{text}\n\nSet it up at:\n  {url}\nor with `mandate instance setup {}`.",
-            instance.host
-        ),
-        None => text,
     }
 }
 

@@ -16,13 +16,14 @@ mod order;
 mod output;
 mod password;
 mod progress;
+mod publish;
 mod queue;
-mod ready;
 mod reference;
 mod reset;
 mod service;
 mod session;
 mod setup;
+mod standing;
 mod target;
 
 use std::process::ExitCode;

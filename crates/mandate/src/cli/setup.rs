@@ -16,11 +16,10 @@ use super::{
     Failure, Outcome,
     context::Context,
     failure::failed,
-    instance,
     output::{Table, word},
     password,
     progress::Progress,
-    ready, status,
+    standing, status,
     target::Which,
 };
 
@@ -55,15 +54,17 @@ impl SetUp {
         }
         if self.wait {
             setup = opened(cx, &mut progress, account, instance).await?;
-            ready::answers(cx, &mut progress, account, instance).await?;
+            standing::answers(cx, &mut progress, account, instance).await?;
         }
         if !self.wait || cx.json() {
-            return cx.show(&setup, shown);
+            let open = setup.state == InstanceState::Open;
+            let not_yet = if open { standing::not_yet(cx, account, instance).await } else { None };
+            return cx.show(&setup, |setup| shown(setup, not_yet));
         }
         // Each step has been told; what is new is where the instance is found.
         let instance = cx.ask(GetInstance { account, instance }).await?;
         cx.show(&instance, |instance| {
-            format!("\n{}{}", instance::shown(instance), said(&setup, &instance.service))
+            format!("\n{}{}", standing::shown(instance), said(&setup, &instance.service))
         })
     }
 }
@@ -153,7 +154,7 @@ async fn opened(
             }
             state => {
                 if setup.steps.iter().all(|step| step.state.waits()) {
-                    progress.say(ready::state_sentence(state))?;
+                    progress.say(standing::state_sentence(state))?;
                 }
                 Ok(None)
             }
@@ -178,8 +179,12 @@ fn why(setup: &Setup) -> Failure {
     }
 }
 
-fn shown(setup: &Setup) -> String {
-    let mut text = ready::state_sentence(setup.state).to_owned();
+/// How far a set-up is; `not_yet` is what an instance that is open waits for before it answers.
+fn shown(setup: &Setup, not_yet: Option<String>) -> String {
+    let mut text = match not_yet {
+        Some(what) => format!("the instance is set up; nothing answers yet: it waits for {what}"),
+        None => standing::state_sentence(setup.state).to_owned(),
+    };
     if let Some(problem) = &setup.problem {
         text = format!("{text}: {problem}");
     }

@@ -139,7 +139,8 @@ fn platform(args: &UpArgs, house: &Arc<House>, site: Site) -> Router {
         }
         None if args.parts().contains(&Part::Console) => {
             let domain = args.domain().to_owned();
-            console::router(console::Config { client: house.visitor(), domain, site })
+            let (client, clock) = (house.visitor(), house.clock());
+            console::router(console::Config { client, domain, site, clock })
         }
         None => Router::new(),
     };

@@ -7,7 +7,7 @@ use api::{
     configurator::ResolveHost,
     http::token::Claims,
     identity::{
-        ChangePassword, CreateJoinToken, CreateSignInCode, CreateUser, EndSession,
+        ChangePassword, CreateJoinToken, CreateSignInCode, CreateUser, EndSession, FindUser,
         IssueServiceToken, JoinNode, ListAccounts, ListUsers, RedeemSignInCode, RegisterAccount,
         RemoveNode, RequestPasswordReset, ResetPassword, SignIn, SignInCode, SignOut, WhoAmI,
         host_audience,
@@ -115,6 +115,19 @@ stories! {
         assert_eq!(me.session, Some(ada.session));
         let users = ada.client.call(ListUsers { account: ada.account, after: None, limit: None }).await;
         assert_eq!(users.unwrap().items.len(), 1);
+    }
+
+    async fn a_user_is_found_by_the_address_in_their_own_account_only(world: &World) {
+        let (ada, eve) = (world.sign_up("ada").await, world.sign_up("eve").await);
+        let find = |account, email: &str| FindUser { account, email: email.into() };
+        let found = ada.client.call(find(ada.account, " ADA@Example.com")).await.unwrap();
+        assert_eq!(found.email, "ada@example.com");
+        let foreign = ada.client.call(find(ada.account, "eve@example.com")).await.unwrap_err();
+        let nobody = ada.client.call(find(ada.account, "nobody")).await.unwrap_err();
+        assert_eq!((foreign.kind, nobody.kind), (Kind::NotFound, Kind::NotFound));
+        assert_eq!(foreign.detail, nobody.detail);
+        let outside = eve.client.call(find(ada.account, "ada@example.com")).await.unwrap_err();
+        assert_eq!(outside.kind, Kind::Denied);
     }
 
     async fn who_registers_waits_for_nobody_elses_grant(world: &World) {
