@@ -7,9 +7,9 @@ use std::{
     time::Duration,
 };
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use types::{Cron, TimeZone};
+use types::{Cron, TimeZone, as_text};
 
 use super::{
     faults::suggestion,
@@ -149,27 +149,7 @@ impl fmt::Display for Versions {
     }
 }
 
-impl TryFrom<String> for Versions {
-    type Error = VersionsError;
-    fn try_from(text: String) -> Result<Self, VersionsError> {
-        text.parse()
-    }
-}
-
-impl From<Versions> for String {
-    fn from(versions: Versions) -> Self {
-        versions.to_string()
-    }
-}
-
-impl JsonSchema for Versions {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Versions".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string" })
-    }
-}
+as_text!(Versions, VersionsError);
 
 /// How many of a job run at the same time; as many as there is room for if absent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
