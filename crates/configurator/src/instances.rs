@@ -58,6 +58,7 @@ async fn new(cx: &mut Write<State>, op: PutInstance) -> Result<Stored, Error> {
         settings: None,
         attempt: 0,
         has_database: false,
+        rotations: 0,
         created: cx.now(),
     };
     if store::insert_instance(cx.tx(), &stored).await? {

@@ -57,11 +57,20 @@ pub(crate) fn units<'r>(
             digest: stored.release.digest.clone(),
             instance: Some(route.instance),
             size: Some(route.size.clone()),
-            generation: number(&[&modules.join(","), &route.size]),
+            generation: generation(route, &modules),
         });
     }
     units.sort_by(|a, b| (&a.service, a.instance).cmp(&(&b.service, b.instance)));
     units
+}
+
+/// Another number means that what a process got by its environment is not what it would get now.
+fn generation(route: &Route, modules: &[&str]) -> u64 {
+    let (modules, rotations) = (modules.join(","), route.rotations.to_string());
+    match route.rotations {
+        0 => number(&[&modules, &route.size]),
+        _ => number(&[&modules, &route.size, &rotations]),
+    }
 }
 
 /// The node of each dedicated instance.

@@ -71,8 +71,10 @@ pub(super) async fn prepare(
     place::mark(scratch.path(), lease).map_err(unstorable)?;
     write_payload(scratch.path(), &lease.payload).map_err(unstorable)?;
     variables.extend(environment::basis(scratch.path()).map_err(unstorable)?);
-    variables.extend(environment::home_of(node, lease.instance).map_err(unstorable)?);
+    let home = environment::home_of(node, lease.instance, &ready.manifest);
+    variables.extend(home.map_err(unstorable)?);
     variables.extend(of_job(lease, scratch.path()));
+    ready.manifest.complete(&mut variables, &ready.folder);
     let limit = Duration::from_secs(lease.timeout_seconds.into());
     let limit = Limit::after(limit, format!("was stopped after its limit of {limit:?}"));
     Ok(Prepared { scratch, variables, secrets, ready, limit })

@@ -19,7 +19,12 @@ use super::{
 
 /// A job of a release whose `job.sh` is this.
 pub(super) fn queue(platform: &Arc<Platform>, script: &'static str) -> Lease {
-    let release = Package { job: script, ..Package::new("serve") }.publish(platform);
+    queue_packed(platform, &Package { job: script, ..Package::new("serve") })
+}
+
+/// A job of what is packed.
+pub(super) fn queue_packed(platform: &Arc<Platform>, package: &Package) -> Lease {
+    let release = package.publish(platform);
     let lease = Lease {
         job: JobId::named(&["job"]),
         account: AccountId::named(&["account"]),

@@ -5,13 +5,18 @@
 
 mod access;
 mod check;
+mod environment;
 mod faults;
+mod fillings;
 mod jobs;
 mod parse;
 mod path;
 mod pattern;
 pub(crate) mod reader;
+mod secrets;
+mod template;
 mod values;
+mod volumes;
 
 use std::collections::BTreeMap;
 
@@ -21,11 +26,14 @@ use types::{Name, Permission};
 
 pub use check::JOB_MILLISECONDS;
 pub(crate) use check::is_reserved_meter;
+pub use environment::Variable;
 pub(crate) use faults::suggestion;
 pub use faults::{Fault, Faults};
 pub use jobs::{Concurrency, JobCommand, Missed, Versions, VersionsError};
 pub use path::normalise;
 pub use pattern::{Pattern, PatternError, Status};
+pub use secrets::{Alphabet, SecretForm, SecretFormError};
+pub use template::{Template, TemplateError, Values};
 pub use values::duration;
 pub(crate) use values::title_of;
 
@@ -56,6 +64,12 @@ pub struct Manifest {
     pub sizes: BTreeMap<String, Size>,
     /// What workers can run, beside the database's `migrate` and `seed`.
     pub jobs: BTreeMap<String, JobCommand>,
+    /// What its processes and jobs find in their environment beside what the platform says.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, Variable>,
+    /// What is made by chance for each instance, and stays until it is rotated.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, SecretForm>,
 }
 
 /// What a service is called.
@@ -102,10 +116,15 @@ pub struct Run {
     /// Run once after unpacking.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<Vec<String>>,
+    /// Folders of an instance that outlive its processes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<String>,
 }
 
 /// A database product.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Engine {
     /// `PostgreSQL`.

@@ -8,11 +8,11 @@ use super::{
     Count, Database, Engine, Field, FieldKind, Manifest, Meter, Module, Package, Pattern, Run,
     Service, Size, Tenancy,
     access::{permission, request, routes},
-    check,
+    check, environment,
     faults::{choice, quoted, shown},
     jobs::job,
     reader::{FIELD_NAMES, NAMES, NameRule, Node, Table, VERBS},
-    title_of, values,
+    secrets, title_of, values, volumes,
 };
 
 pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
@@ -28,10 +28,13 @@ pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
         "meters",
         "sizes",
         "jobs",
+        "env",
+        "secrets",
     ]);
     let service = root.need("service", "[service]").and_then(|node| service(&node.table()?));
     let package = root.table("package").and_then(|table| package(&table));
-    let run = root.need("run", "[run]").and_then(|node| run(&node.table()?));
+    let tenancy = service.as_ref().map(|service| service.tenancy);
+    let run = root.need("run", "[run]").and_then(|node| run(&node.table()?, tenancy));
     let database = root.table("database").and_then(|table| database(&table));
     let setup = named(root, "setup", &FIELD_NAMES, |_, table| field(table));
     let modules = modules(root);
@@ -40,6 +43,8 @@ pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
     let routes = routes(root, service.as_ref().map(|service| &service.name));
     let meters = named(root, "meters", &NAMES, meter).into_iter().collect();
     let jobs = named(root, "jobs", &NAMES, job).into_iter().collect();
+    let env = environment::variables(root);
+    let secrets = secrets::secrets(root, tenancy);
     let sizes: BTreeMap<_, _> = named(root, "sizes", &NAMES, size).into_iter().collect();
     let any = root.need("sizes", "[sizes.small]").and_then(|node| node.table());
     if let Some(table) = any.filter(Table::is_empty) {
@@ -57,6 +62,8 @@ pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
         meters,
         sizes,
         jobs,
+        env,
+        secrets,
     })
 }
 
@@ -122,8 +129,8 @@ fn package(table: &Table<'_>) -> Option<Package> {
     Some(Package { command: command(table, "command")? })
 }
 
-fn run(table: &Table<'_>) -> Option<Run> {
-    table.only(&["command", "health", "build"]);
+fn run(table: &Table<'_>, tenancy: Option<Tenancy>) -> Option<Run> {
+    table.only(&["command", "health", "build", "volumes"]);
     let command = command(table, "command");
     let health = match table.get("health") {
         None => Some("/healthz".to_owned()),
@@ -136,7 +143,8 @@ fn run(table: &Table<'_>) -> Option<Run> {
         }),
     };
     let build = optional_command(table, "build");
-    Some(Run { command: command?, health: health?, build })
+    let volumes = volumes::volumes(table, tenancy);
+    Some(Run { command: command?, health: health?, build, volumes })
 }
 
 fn database(table: &Table<'_>) -> Option<Database> {

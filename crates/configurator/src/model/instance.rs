@@ -47,5 +47,6 @@ pub(crate) fn route(stored: &Stored) -> Route {
         state: stored.state,
         suspended: stored.suspended.clone(),
         maintenance: stored.maintenance.clone(),
+        rotations: stored.rotations,
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     world::{MANIFEST, PRICES, Person, World, eventually},
 };
 
-async fn publish(world: &World, manifest: &str) -> Release {
+pub(crate) async fn publish(world: &World, manifest: &str) -> Release {
     publish_priced(world, manifest, "2026-01-01T00:00:00Z").await
 }
 
@@ -40,13 +40,13 @@ fn prices_of(manifest: &str) -> String {
 }
 
 /// The manifest without what stands from `start` to before `end`.
-fn without(manifest: &str, start: &str, end: &str) -> String {
+pub(crate) fn without(manifest: &str, start: &str, end: &str) -> String {
     let (before, rest) = manifest.split_once(start).unwrap();
     let (_, after) = rest.split_once(end).unwrap();
     format!("{before}{end}{after}")
 }
 
-async fn placed(person: &Person, host: &str) -> InstanceId {
+pub(crate) async fn placed(person: &Person, host: &str) -> InstanceId {
     let placed = person.client.call(order(person.account, host, &[])).await.unwrap();
     complete(person, placed).await.instance
 }
