@@ -20,6 +20,18 @@ pub(crate) enum Error {
          no such job; it has {known}"
     )]
     NoSuchJob { place: usize, name: String, service: Name, known: String },
+    #[error("a command has 1 to 100 words, each at most 4,000 characters long")]
+    Command,
+    #[error(
+        "the current release of `{service}` names no commands that may be run: its publisher writes \
+         `commands = [\"./manage.py\"]` under `[run]`"
+    )]
+    NoCommands { service: Name },
+    #[error(
+        "`{program}` is not among the commands that may be run: the current release of `{service}` \
+         names {known}"
+    )]
+    NoSuchCommand { service: Name, program: String, known: String },
     #[error("job {place} of the request comes after `{earlier}`, which is no job of this instance")]
     NoneBefore { place: usize, earlier: JobId },
     #[error(
@@ -80,6 +92,9 @@ impl From<Error> for Problem {
             Error::NewJob { .. } => Self::invalid("job", detail),
             Error::Version { .. } => Self::invalid("version", detail),
             Error::NoSuchJob { .. } | Error::NoSetupJob { .. } => Self::invalid("name", detail),
+            Error::Command | Error::NoCommands { .. } | Error::NoSuchCommand { .. } => {
+                Self::invalid("command", detail)
+            }
             Error::NoneBefore { .. } | Error::NotPut => Self::invalid("after", detail),
             Error::Gate { .. } => Self {
                 retry_after: Some(GATE_SECONDS),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use api::{
-    jobs::{Lease, Outcome, PAYLOAD_BYTES_MAX, Upgrade},
+    jobs::{COMMAND_JOB, Lease, Outcome, PAYLOAD_BYTES_MAX, Upgrade},
     manifest::Manifest,
 };
 use serde_json::Value;
@@ -153,7 +153,7 @@ impl Prepared {
         let launch = Launch {
             command: &lease.command,
             variables,
-            input: Some(folder.join(PAYLOAD)),
+            input: (lease.name != COMMAND_JOB).then(|| folder.join(PAYLOAD)),
             progress: true,
             lasting: true,
             limit: Some(limit),
@@ -186,7 +186,8 @@ fn unstartable(cause: io::Error) -> Refusal {
     (Outcome::Lost, format!("the command cannot be started: {cause}"))
 }
 
-/// Whether all that a lease says to run stands in the manifest.
+/// Whether all that a lease says to run stands in the manifest: of a command that is run once, the
+/// program.
 fn is_of(manifest: &Manifest, lease: &Lease) -> bool {
     let database = manifest.database.iter();
     let of_database = database.flat_map(|database| database.migrate.iter().chain(&database.seed));
@@ -195,6 +196,9 @@ fn is_of(manifest: &Manifest, lease: &Lease) -> bool {
         let mut known = manifest.jobs.values().filter_map(|job| job.upgrade.as_ref());
         known.any(|known| *known == upgrade.command)
     };
+    if lease.name == COMMAND_JOB {
+        return lease.command.first().is_some_and(|word| manifest.run.commands.contains(word));
+    }
     of_database.chain(of_jobs).any(|known| *known == lease.command)
         && lease.upgrade.as_ref().is_none_or(is_upgrade)
 }

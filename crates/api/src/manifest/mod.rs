@@ -119,6 +119,9 @@ pub struct Run {
     /// Folders of an instance that outlive its processes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<String>,
+    /// Programs that may be run once with arguments of whoever asks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<String>,
 }
 
 /// A database product.
@@ -328,6 +331,7 @@ impl Manifest {
     pub fn has_jobs(&self) -> bool {
         let of_database =
             |database: &Database| database.migrate.is_some() || database.seed.is_some();
-        !self.jobs.is_empty() || self.database.as_ref().is_some_and(of_database)
+        let has_own = !self.jobs.is_empty() || !self.run.commands.is_empty();
+        has_own || self.database.as_ref().is_some_and(of_database)
     }
 }

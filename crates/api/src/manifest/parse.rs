@@ -130,7 +130,7 @@ fn package(table: &Table<'_>) -> Option<Package> {
 }
 
 fn run(table: &Table<'_>, tenancy: Option<Tenancy>) -> Option<Run> {
-    table.only(&["command", "health", "build", "volumes"]);
+    table.only(&["command", "health", "build", "volumes", "commands"]);
     let command = command(table, "command");
     let health = match table.get("health") {
         None => Some("/healthz".to_owned()),
@@ -144,7 +144,24 @@ fn run(table: &Table<'_>, tenancy: Option<Tenancy>) -> Option<Run> {
     };
     let build = optional_command(table, "build");
     let volumes = volumes::volumes(table, tenancy);
-    Some(Run { command: command?, health: health?, build, volumes })
+    let commands = programs(table);
+    Some(Run { command: command?, health: health?, build, volumes, commands })
+}
+
+/// The programs that may be run once.
+fn programs(table: &Table<'_>) -> Vec<String> {
+    let mend = "write a list of programs such as `[\"./manage.py\"]`";
+    let mut programs: Vec<String> = Vec::new();
+    for node in table.get("commands").and_then(|node| node.list(mend)).unwrap_or_default() {
+        match node.words() {
+            Some(program) if programs.contains(&program) => {
+                node.fault(format!("`{}` is named twice", shown(&program)), "remove one");
+            }
+            Some(program) => programs.push(program),
+            None => {}
+        }
+    }
+    programs
 }
 
 fn database(table: &Table<'_>) -> Option<Database> {

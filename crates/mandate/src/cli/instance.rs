@@ -8,7 +8,7 @@ use api::{
 use clap::{Args, Subcommand};
 
 use super::{
-    Outcome,
+    Outcome, command,
     context::Context,
     job,
     names::Ids,
@@ -84,6 +84,10 @@ enum InstanceVerb {
         #[arg(value_name = "SECRET")]
         secret: String,
     },
+    /// Run a command of the application once, and end as it ends
+    #[command(after_help = "Example:
+  mandate instance run bakery-shop.localhost -- ./manage.py createsuperuser --noinput")]
+    Run(command::Command),
     /// List the jobs of an instance, newest first
     Jobs {
         #[command(flatten)]
@@ -126,6 +130,7 @@ impl Instance {
                 maintain(cx, which, (!end).then_some(reason)).await
             }
             InstanceVerb::Rotate { which, secret } => rotate(cx, which, secret).await,
+            InstanceVerb::Run(command) => command.run(cx).await,
             InstanceVerb::Jobs { which, limit } => jobs(cx, which, limit).await,
         }
     }
