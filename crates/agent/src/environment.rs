@@ -83,17 +83,17 @@ pub(crate) fn home_of(
 
 /// What a build hook gets beside that.
 pub(crate) fn of_build(engine: &str) -> Variables {
-    let wanted = |name: &str| {
-        BUILD_VARIABLES.contains(&name)
-            || BUILD_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-    };
     let mut variables: Variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .filter(|(name, _)| wanted(name))
+        .filter(|(name, _)| is_for_builds(name))
         .map(|(name, value)| (name, Secret::new(value)))
         .collect();
     variables.insert("DATABASE_ENGINE".to_owned(), Secret::new(engine));
     variables
+}
+
+fn is_for_builds(name: &str) -> bool {
+    BUILD_VARIABLES.contains(&name) || BUILD_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Where a replica listens.
@@ -198,5 +198,30 @@ impl TokenFile {
 
     fn path_for_jobs(&self) -> PathBuf {
         self.path.with_file_name("jobs-token")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_is_told_of_proxies_certificates_and_indexes_and_of_nothing_else() {
+        for name in [
+            "https_proxy",
+            "ALL_PROXY",
+            "SSL_CERT_FILE",
+            "NODE_EXTRA_CA_CERTS",
+            "CURL_CA_BUNDLE",
+            "PIP_INDEX_URL",
+            "UV_INDEX",
+            "npm_config_registry",
+            "NPM_CONFIG_CAFILE",
+        ] {
+            assert!(is_for_builds(name), "{name}");
+        }
+        for name in ["MANDATE_DATABASE", "AWS_SECRET_ACCESS_KEY", "HOME", "NODE_OPTIONS", "PIPE"] {
+            assert!(!is_for_builds(name), "{name}");
+        }
     }
 }

@@ -257,6 +257,10 @@ pub struct Setup {
     pub state: InstanceState,
     /// What is to be filled in, in the manifest's order.
     pub fields: Vec<SetupField>,
+    /// Where the application asks for it itself, `/install`; whoever has done what it asks for sends
+    /// the set-up without values, and the instance is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// The jobs of the set-up, in the order in which they run.
     pub steps: Vec<SetupStep>,
     /// What went wrong.
@@ -377,6 +381,10 @@ pub struct Route {
     /// Why it is closed for maintenance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintenance: Option<String>,
+    /// What the key has as its digest that lets somebody through to the application's own set-up
+    /// page; present while it waits for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup_key: Option<Digest>,
     /// How often its secrets were rotated: processes that began before have the former ones.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rotations: u64,

@@ -117,6 +117,30 @@ fn a_manifest_is_read_whole() {
 }
 
 #[test]
+fn a_set_up_page_is_the_applications_or_the_platforms() {
+    let text = "service = { name = \"a\", title = \"A\" }\nrun.command = [\"./a\"]\n\
+                sizes.small = { cpu = 1, memory = \"64MiB\" }\n[setup]\n";
+    let read = |more: &str| Manifest::parse("m.toml", &format!("{text}{more}"));
+    let own = read("path = \"/install\"\n").unwrap();
+    for (path, is_own) in [
+        ("/install", true),
+        ("/install/2", true),
+        ("/", false),
+        ("/installer", false),
+        ("/a/install", false),
+    ] {
+        assert_eq!(own.is_setup(path), is_own, "{path}");
+    }
+    assert!(read("path = \"/\"\n").unwrap().is_setup("/a"));
+    let field = read("path = { label = \"Path\" }\n").unwrap();
+    assert_eq!((field.setup_path.as_deref(), field.setup[0].0.as_str()), (None, "path"));
+    let told = read("path = \"/install\"\ntitle = { label = \"Title\" }\n").unwrap_err();
+    let expected =
+        "m.toml:6: setup.title: is asked for by nobody: the set-up page is `path`; remove one";
+    assert_eq!(told.to_string(), expected);
+}
+
+#[test]
 fn what_needs_a_database_says_so() {
     let text = "service = { name = \"a\", title = \"A\" }\nrun.command = [\"./a\"]\n\
                 sizes.small = { cpu = 1, memory = \"64MiB\" }\n\

@@ -77,6 +77,10 @@ const MIGRATIONS: &[db::Migration] = &[
         name: "configurator_0004",
         sql: include_str!("../migrations/0004_secrets.sql"),
     },
+    db::Migration {
+        name: "configurator_0005",
+        sql: include_str!("../migrations/0005_setup_page.sql"),
+    },
 ];
 
 /// The component.

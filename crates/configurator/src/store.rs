@@ -7,7 +7,7 @@ use api::{
     jobs::JobState,
 };
 use db::On;
-use types::{AccountId, Cursor, Host, InstanceId, JobId, Name, Timestamp};
+use types::{AccountId, Cursor, Digest, Host, InstanceId, JobId, Name, Timestamp};
 
 type Result<T> = std::result::Result<T, db::Error>;
 
@@ -26,7 +26,9 @@ pub(crate) struct Stored {
     pub(crate) problem: Option<String>,
     /// Sealed.
     pub(crate) setup_key: String,
-    /// Sealed: what was filled in.
+    /// The set-up key's digest.
+    pub(crate) setup_digest: Option<Digest>,
+    /// Sealed: what was filled in; there as soon as the set-up has begun.
     pub(crate) settings: Option<String>,
     /// How many set-ups were begun.
     pub(crate) attempt: u64,
@@ -83,8 +85,8 @@ pub(crate) async fn service(on: impl On, name: &Name) -> Result<Option<PutServic
 pub(crate) async fn insert_instance(tx: &mut db::Tx, stored: &Stored) -> Result<bool> {
     db::query(
         "insert into instance (id, account, service, host, modules, size, state, suspended,
-         maintenance, problem, setup_key, settings, attempt, has_database, created)
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
+         maintenance, problem, setup_key, setup_digest, settings, attempt, has_database, created)
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
     )
     .bind(stored.instance)
     .bind(stored.account)
@@ -97,6 +99,7 @@ pub(crate) async fn insert_instance(tx: &mut db::Tx, stored: &Stored) -> Result<
     .bind(stored.maintenance.as_deref())
     .bind(stored.problem.as_deref())
     .bind(&stored.setup_key)
+    .bind(stored.setup_digest.as_ref())
     .bind(stored.settings.as_deref())
     .bind(stored.attempt)
     .bind(stored.has_database)
@@ -142,6 +145,7 @@ fn read(row: &db::Row) -> Result<Stored> {
         maintenance: row.get("maintenance")?,
         problem: row.get("problem")?,
         setup_key: row.get("setup_key")?,
+        setup_digest: row.get("setup_digest")?,
         settings: row.get("settings")?,
         attempt: row.get("attempt")?,
         has_database: row.get("has_database")?,

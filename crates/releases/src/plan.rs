@@ -43,9 +43,7 @@ pub(crate) fn units<'r>(
             units.push(Unit { service, digest, instance: None, size: None, generation: 0 });
         }
     }
-    for route in
-        routes.filter(|route| route.state == InstanceState::Open && route.suspended.is_none())
-    {
+    for route in routes.filter(|route| runs(route)) {
         let service = by_name.get(&route.service);
         let Some(stored) = service.filter(|s| s.manifest.service.tenancy == Tenancy::Dedicated)
         else {
@@ -62,6 +60,12 @@ pub(crate) fn units<'r>(
     }
     units.sort_by(|a, b| (&a.service, a.instance).cmp(&(&b.service, b.instance)));
     units
+}
+
+/// Whether an instance has processes: it is open, or its application asks for its set-up itself.
+fn runs(route: &Route) -> bool {
+    let asks = route.state == InstanceState::AwaitingSetup && route.setup_key.is_some();
+    (route.state == InstanceState::Open || asks) && route.suspended.is_none()
 }
 
 /// Another number means that what a process got by its environment is not what it would get now.

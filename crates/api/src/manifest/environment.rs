@@ -102,6 +102,7 @@ impl Known {
         let of = |section: &str, rule| {
             root.table(section).map(|table| table.names(rule)).unwrap_or_default()
         };
+        // A field that is called `path` is a table, and a text is where the set-up page is.
         names.extend(of("setup", &FIELD_NAMES).iter().map(|name| format!("setup.{name}")));
         names.extend(of("secrets", &SECRET_NAMES).iter().map(|name| format!("secret.{name}")));
         let volumes = root.table("run").map(|run| volumes::names(&run)).unwrap_or_default();

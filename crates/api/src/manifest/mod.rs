@@ -52,6 +52,9 @@ pub struct Manifest {
     pub database: Option<Database>,
     /// The fields of the set-up page, in the file's order.
     pub setup: Vec<(String, Field)>,
+    /// Where the application asks for its set-up itself; then there are no fields.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup_path: Option<String>,
     /// What customers may take or leave.
     pub modules: BTreeMap<String, Module>,
     /// What may be allowed, by the verb without the service's name.
@@ -304,6 +307,15 @@ impl Manifest {
         };
         let modules = self.modules.iter().map(|(name, module)| (name.as_str(), module));
         modules.filter(move |(_, module)| module.routes.iter().any(owns))
+    }
+
+    /// Whether a path is the application's own set-up page, or below it.
+    pub fn is_setup(&self, path: &str) -> bool {
+        let below = |own: &str| {
+            let rest = path.strip_prefix(own.trim_end_matches('/'));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.setup_path.as_deref().is_some_and(below)
     }
 
     /// The meters that count an answered request, however it is spelled.

@@ -36,7 +36,8 @@ pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
     let tenancy = service.as_ref().map(|service| service.tenancy);
     let run = root.need("run", "[run]").and_then(|node| run(&node.table()?, tenancy));
     let database = root.table("database").and_then(|table| database(&table));
-    let setup = named(root, "setup", &FIELD_NAMES, |_, table| field(table));
+    let setup_path = setup_path(root);
+    let setup = setup(root, setup_path.is_some());
     let modules = modules(root);
     let permissions: BTreeMap<_, _> =
         named(root, "permissions", &VERBS, |_, table| permission(table)).into_iter().collect();
@@ -56,6 +57,7 @@ pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
         run: run?,
         database,
         setup,
+        setup_path,
         modules,
         permissions,
         routes: routes?,
@@ -188,6 +190,30 @@ fn database(table: &Table<'_>) -> Option<Database> {
     let migrate = optional_command(table, "migrate");
     let seed = optional_command(table, "seed");
     Some(Database { engines: engines?, migrate, seed })
+}
+
+/// The fields of the set-up page, in the file's order.
+fn setup(root: &Table<'_>, has_page: bool) -> Vec<(String, Field)> {
+    let entries = root.table("setup").map(|table| table.named(&FIELD_NAMES)).unwrap_or_default();
+    let fields = entries.into_iter().filter(|(name, node)| name != "path" || node.is_table());
+    let fields = fields.filter_map(|(name, node)| {
+        if has_page {
+            return node.fail("is asked for by nobody: the set-up page is `path`", "remove one");
+        }
+        let field = field(&node.table()?)?;
+        Some((name, field))
+    });
+    fields.collect()
+}
+
+/// The application's own set-up page; a field may be called `path` too, and is a table.
+fn setup_path(root: &Table<'_>) -> Option<String> {
+    let node = root.table("setup")?.get("path").filter(|node| !node.is_table())?;
+    let text = node.text()?;
+    if super::normalise(text).as_deref() == Some(text) {
+        return Some(text.to_owned());
+    }
+    node.fail(format!("`{}` is not a path", shown(text)), "write a plain path such as `/install`")
 }
 
 fn field(table: &Table<'_>) -> Option<Field> {

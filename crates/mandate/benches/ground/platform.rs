@@ -194,6 +194,7 @@ fn route(customer: &Customer) -> anyhow::Result<Route> {
         state: InstanceState::Open,
         suspended: None,
         maintenance: None,
+        setup_key: None,
         rotations: 0,
     })
 }

@@ -198,6 +198,7 @@ fn setup(state: InstanceState, steps: [JobState; 2], output: &str) -> Setup {
         state,
         fields: manifest.setup.into_iter().map(field).collect(),
         steps: ["migrate", "seed"].into_iter().zip(steps).map(step).filter(|_| begun).collect(),
+        path: None,
         problem: (state == InstanceState::Failed).then(|| "`seed` failed".into()),
     }
 }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use api::{
-    configurator::{GetEnvironment, GetInstance, GetSetup, InstanceState},
+    configurator::{GetEnvironment, GetInstance, GetSetup, InstanceState, SubmitSetup},
     jobs::{
         GetJob, JobState, LeaseJobs, ListInstanceJobs, Outcome, Report, ReportJobs, SETUP_CLASS,
         SetQueue,
     },
-    releases::{Release, ReleasePhase},
+    releases::{Heartbeat, Release, ReleasePhase},
 };
 use types::InstanceId;
 
@@ -222,5 +222,36 @@ stories! {
         let seed = jobs.iter().find(|job| job.name == "seed").unwrap().job;
         let seed = world.component("configurator").call(GetJob { job: seed }).await.unwrap();
         assert_eq!(seed.state, JobState::Failed, "it does not wait for ever");
+    }
+
+    async fn an_application_that_asks_itself_runs_first_and_is_open_when_somebody_says_so(world: &World) {
+        let own = without(MANIFEST, "[setup.title]", "[modules.polls]");
+        let own = without(&own, "[database]", "[modules.polls]");
+        let own = own.replace("\"shared\"", "\"dedicated\"");
+        let own = own.replace("[modules.polls]", "[setup]\npath = \"/install\"\n\n[modules.polls]");
+        publish(world, &own).await;
+        let (ada, ben) = (world.sign_up("ada").await, world.sign_up("ben").await);
+        let instance = placed(&ada, "bakery.localhost").await;
+        reaches(&ada, instance, InstanceState::AwaitingSetup).await;
+        let get = GetSetup { account: ada.account, instance };
+        let setup = ada.client.call(get.clone()).await.unwrap();
+        assert_eq!((setup.path.as_deref(), setup.fields.len()), (Some("/install"), 0));
+        let (node, client) = world.node("worker").await;
+        let beat = Heartbeat {
+            node,
+            name: "worker".parse().unwrap(),
+            releases: Vec::new(),
+            replicas: Vec::new(),
+            known: 0,
+            wait_millis: 0,
+            as_before: None,
+        };
+        let wanted = async || client.call(beat.clone()).await.unwrap().replicas;
+        let before = eventually("it is to run", wanted, |all| all.len() == 1).await;
+        let done = SubmitSetup { account: ada.account, instance, key: None, values: [].into() };
+        assert!(ben.client.call(done.clone()).await.is_err());
+        let opened = ada.client.call(done).await.unwrap();
+        assert_eq!((opened.state, opened.path), (InstanceState::Open, None));
+        assert_eq!(wanted().await, before, "what runs goes on");
     }
 }
