@@ -31,6 +31,8 @@ pub(crate) enum Error {
          without it: give it a default"
     )]
     NewField(String),
+    #[error("`{service}` has no secret `{secret}`; it has {known}")]
+    NoSecret { service: Name, secret: String, known: String },
     #[error("at most 500 hosts can be looked up at once: split the request")]
     TooManyNames,
     #[error("there is no such {0}")]
@@ -57,6 +59,7 @@ impl From<Error> for Problem {
             Error::SetupKey => Self::new(Kind::Denied, "setup_key", detail),
             Error::Creating => Self { retry_after: Some(1), ..Self::conflict("creating", detail) },
             Error::NewField(_) => Self::conflict("setup_field", detail),
+            Error::NoSecret { .. } => Self::new(Kind::NotFound, "unknown_secret", detail),
             Error::TooManyNames => Self::invalid("too_many_names", detail),
             Error::Missing(what) => Self::not_found(what),
             Error::Database(cause) => chassis::database_failed("configurator", &cause),

@@ -13,6 +13,7 @@ use std::{
 
 use api::jobs::{BATCH_MAX, JobDefinition, Lease, LeaseJobs, Leases, SETUP_CLASS, Upgrade};
 use chassis::{Call, Room, Write};
+use serde_json::Value;
 use types::{Digest, InstanceId, JobId, Name, NodeId};
 
 use crate::{
@@ -234,6 +235,11 @@ fn lease(claimed: Claimed, offers: &[Offer]) -> Option<Lease> {
     let definition = offer.known.1.get(&claimed.name)?;
     let (from, to) = (claimed.version, definition.version);
     let upgrade = definition.upgrade.clone().filter(|_| from < to);
+    let (command, payload) = if definition.programs.is_empty() {
+        (definition.command.clone(), claimed.payload)
+    } else {
+        (serde_json::from_value(claimed.payload).unwrap_or_default(), Value::Null)
+    };
     Some(Lease {
         job: claimed.job,
         account: claimed.account,
@@ -244,9 +250,9 @@ fn lease(claimed: Claimed, offers: &[Offer]) -> Option<Lease> {
         version: claimed.version,
         attempt: claimed.attempts,
         token: claimed.token,
-        payload: claimed.payload,
+        payload,
         upgrade: upgrade.map(|command| Upgrade { command, from, to }),
-        command: definition.command.clone(),
+        command,
         timeout_seconds: claimed.timeout_seconds.unwrap_or(definition.timeout_seconds),
         lease_seconds: LEASE_SECONDS,
     })

@@ -20,6 +20,15 @@ pub(crate) enum Error {
          no such job; it has {known}"
     )]
     NoSuchJob { place: usize, name: String, service: Name, known: String },
+    #[error("a command must have 1 to 100 words of at most 4,000 characters each")]
+    Command,
+    #[error(
+        "the current release of `{service}` allows no commands to be run: its publisher can list \
+         them, as in `commands = [\"./manage.py\"]` under `[run]`"
+    )]
+    NoCommands { service: Name },
+    #[error("`{program}` may not be run: the current release of `{service}` allows {known}")]
+    NoSuchCommand { service: Name, program: String, known: String },
     #[error(
         "job {place} of the request depends on `{earlier}`, which is not a job of this \
              instance"
@@ -82,6 +91,9 @@ impl From<Error> for Problem {
             Error::NewJob { .. } => Self::invalid("job", detail),
             Error::Version { .. } => Self::invalid("version", detail),
             Error::NoSuchJob { .. } | Error::NoSetupJob { .. } => Self::invalid("name", detail),
+            Error::Command | Error::NoCommands { .. } | Error::NoSuchCommand { .. } => {
+                Self::invalid("command", detail)
+            }
             Error::NoneBefore { .. } | Error::NotPut => Self::invalid("after", detail),
             Error::Gate { .. } => Self {
                 retry_after: Some(GATE_SECONDS),

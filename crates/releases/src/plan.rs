@@ -43,9 +43,7 @@ pub(crate) fn units<'r>(
             units.push(Unit { service, digest, instance: None, size: None, generation: 0 });
         }
     }
-    for route in
-        routes.filter(|route| route.state == InstanceState::Open && route.suspended.is_none())
-    {
+    for route in routes.filter(|route| runs(route)) {
         let service = by_name.get(&route.service);
         let Some(stored) = service.filter(|s| s.manifest.service.tenancy == Tenancy::Dedicated)
         else {
@@ -57,11 +55,26 @@ pub(crate) fn units<'r>(
             digest: stored.release.digest.clone(),
             instance: Some(route.instance),
             size: Some(route.size.clone()),
-            generation: number(&[&modules.join(","), &route.size]),
+            generation: generation(route, &modules),
         });
     }
     units.sort_by(|a, b| (&a.service, a.instance).cmp(&(&b.service, b.instance)));
     units
+}
+
+/// Whether an instance has processes: it is open, or its application asks for its set-up itself.
+fn runs(route: &Route) -> bool {
+    let asks = route.state == InstanceState::AwaitingSetup && route.setup_key.is_some();
+    (route.state == InstanceState::Open || asks) && route.suspended.is_none()
+}
+
+/// Another number means that what a process got by its environment is not what it would get now.
+fn generation(route: &Route, modules: &[&str]) -> u64 {
+    let (modules, rotations) = (modules.join(","), route.rotations.to_string());
+    match route.rotations {
+        0 => number(&[&modules, &route.size]),
+        _ => number(&[&modules, &route.size, &rotations]),
+    }
 }
 
 /// The node of each dedicated instance.

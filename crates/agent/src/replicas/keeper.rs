@@ -94,7 +94,7 @@ impl Keeper {
         let mut running = if let Some(running) = running {
             running
         } else {
-            let preparing = running::prepare(&node, &self.want, &self.ready.manifest);
+            let preparing = running::prepare(&node, &self.want, &self.ready);
             let prepared = tokio::select! {
                 prepared = preparing => prepared?,
                 () = asked(&mut stop) => return Ok(()),

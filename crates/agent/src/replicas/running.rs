@@ -100,8 +100,9 @@ pub(super) struct Prepared {
 pub(super) async fn prepare(
     node: &Node,
     want: &DesiredReplica,
-    manifest: &Manifest,
+    ready: &Ready,
 ) -> Result<Prepared, String> {
+    let manifest = &ready.manifest;
     let replica = node.folder.replica((want.replica, want.generation));
     let number = starts::of(&replica).last().map_or(1, |last| last.number.saturating_add(1));
     let scratch = Scratch::new(replica.join(number.to_string())).map_err(unstorable)?;
@@ -111,10 +112,11 @@ pub(super) async fn prepare(
         own_variables(node, want, manifest, scratch.path()).await?;
     variables.extend(basis);
     if let Some(instance) = want.instance {
-        variables.extend(environment::home_of(node, instance).map_err(unstorable)?);
+        variables.extend(environment::home_of(node, instance, manifest).map_err(unstorable)?);
     }
     let address = port.address();
     variables.extend(environment::of_address(address));
+    manifest.complete(&mut variables, &ready.folder);
     let site = environment::site(&variables).to_string();
     let kept = Kept { want: want.clone(), address, site, secrets };
     Ok(Prepared { scratch, number, kept, variables, token, port })

@@ -1,5 +1,6 @@
 //! The agent against a platform of the tests' own, with real processes and with simulated nodes.
 
+mod environment;
 mod fleet;
 mod folders;
 mod full;

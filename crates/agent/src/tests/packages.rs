@@ -59,15 +59,27 @@ pub(super) struct Package {
     pub(super) mode: &'static str,
     pub(super) build: Option<String>,
     pub(super) job: &'static str,
+    /// What stands under `[run]` beside that.
+    pub(super) run: &'static str,
+    /// What stands at the end of the manifest.
+    pub(super) more: &'static str,
 }
 
 impl Package {
     pub(super) fn new(mode: &'static str) -> Self {
-        Self { name: "echo", tenancy: "dedicated", mode, build: None, job: "true" }
+        Self {
+            name: "echo",
+            tenancy: "dedicated",
+            mode,
+            build: None,
+            job: "true",
+            run: "",
+            more: "",
+        }
     }
 
     pub(super) fn manifest(&self) -> String {
-        let Self { name, tenancy, mode, .. } = self;
+        let Self { name, tenancy, mode, run, more, .. } = self;
         let build = if self.build.is_some() { "build = [\"./build.sh\"]" } else { "" };
         format!(
             r#"
@@ -79,6 +91,7 @@ tenancy = "{tenancy}"
 command = ["./serve", "{mode}"]
 health = "/healthz"
 {build}
+{run}
 [setup.secret_word]
 label = "Word"
 type = "password"
@@ -91,6 +104,7 @@ command = ["./job.sh", "{mode}"]
 upgrade = ["./job.sh", "upgrade"]
 accepts = "1-2"
 version = 2
+{more}
 "#
         )
     }

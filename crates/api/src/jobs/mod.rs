@@ -27,6 +27,9 @@ operations! { "jobs":
     /// Queues jobs of an instance, all of them or none. Each runs a command that the service's
     /// manifest names.
     EnqueueJobs POST "/v1/accounts/{account}/instances/{instance}/jobs" on instance by [customer, operator, instance, gateway] -> Enqueued;
+    /// Queues a command of an instance, run once: a program that the service's manifest names, with
+    /// arguments of one's own.
+    RunCommand POST "/v1/accounts/{account}/instances/{instance}/commands" on instance by [customer, operator] -> Enqueued;
     /// Queues jobs of an instance of a service, for the processes that serve all of them.
     EnqueueServiceJobs POST "/v1/services/{service}/instances/{instance}/jobs" on service by [service] -> Enqueued;
     /// Shows a job of an instance of a service, to the same.
@@ -80,6 +83,24 @@ pub const BATCH_MAX: usize = 1_000;
 pub const PAYLOAD_BYTES_MAX: usize = 256 << 10;
 /// How long a result may be, as JSON.
 pub const RESULT_BYTES_MAX: usize = 64 << 10;
+
+/// The job that runs a command once, and the class of such jobs. Its result says how the command
+/// ended, `{"status":1}`.
+pub const COMMAND_JOB: &str = "command";
+/// The class of commands that are run once.
+pub const COMMAND_CLASS: &str = "commands";
+
+/// Queues a command of an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RunCommand {
+    /// Whose instance it is.
+    pub account: AccountId,
+    /// Which instance.
+    pub instance: InstanceId,
+    /// A program that the manifest names, and its arguments: 1 to 100 words, each at most 4,000
+    /// characters long.
+    pub command: Vec<String>,
+}
 
 /// Queues jobs of an instance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

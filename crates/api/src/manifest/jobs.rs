@@ -11,6 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{Cron, TimeZone, as_text};
 
+use crate::jobs::{COMMAND_CLASS, COMMAND_JOB, DEFAULT_CLASS, SETUP_CLASS};
+
 use super::{
     faults::suggestion,
     reader::{NAMES, Node, Table},
@@ -194,7 +196,7 @@ pub(super) fn job(name: &str, table: &Table<'_>) -> Option<JobCommand> {
         "spread",
     ]);
     if is_reserved(name) {
-        table.fault(format!("`{name}` is a job of the database"), "choose another name");
+        table.fault(format!("`{name}` is a job of the platform's own"), "choose another name");
     }
     let command = table.need("command", "command = [\"./app\", \"…\"]").and_then(|n| n.command());
     let version = number(table, "version", 1..=VERSION_MAX, 1);
@@ -242,7 +244,7 @@ pub(super) fn job(name: &str, table: &Table<'_>) -> Option<JobCommand> {
 
 /// Whether a job's name is one of those that the platform gives.
 pub(super) fn is_reserved(name: &str) -> bool {
-    matches!(name, "migrate" | "seed")
+    matches!(name, "migrate" | "seed" | COMMAND_JOB)
 }
 
 fn number<T>(table: &Table<'_>, key: &str, range: RangeInclusive<T>, otherwise: T) -> Option<T>
@@ -294,8 +296,9 @@ fn upgrade(
 
 fn class(node: &Node<'_>) -> Option<String> {
     let text = node.text()?;
-    if text == SETUP_CLASS {
-        return node.fail(format!("`{text}` is the queue of set-ups"), "choose another name");
+    if [SETUP_CLASS, COMMAND_CLASS].contains(&text) {
+        let problem = format!("`{text}` is a queue of the platform's own");
+        return node.fail(problem, "choose another name");
     }
     if (NAMES.holds)(text) { Some(text.to_owned()) } else { node.fail("is not a name", NAMES.mend) }
 }

@@ -5,13 +5,18 @@
 
 mod access;
 mod check;
+mod environment;
 mod faults;
+mod fillings;
 mod jobs;
 mod parse;
 mod path;
 mod pattern;
 pub(crate) mod reader;
+mod secrets;
+mod template;
 mod values;
+mod volumes;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +26,7 @@ use types::{Name, Permission};
 
 pub use check::JOB_MILLISECONDS;
 pub(crate) use check::is_reserved_meter;
+pub use environment::Variable;
 pub(crate) use faults::suggestion;
 pub use faults::{Fault, Faults};
 pub use jobs::{
@@ -28,6 +34,8 @@ pub use jobs::{
 };
 pub use path::normalise;
 pub use pattern::{Pattern, PatternError, Status};
+pub use secrets::{Alphabet, SecretForm, SecretFormError};
+pub use template::{Template, TemplateError, Values};
 pub use values::duration;
 pub(crate) use values::title_of;
 
@@ -46,6 +54,9 @@ pub struct Manifest {
     pub database: Option<Database>,
     /// The fields of the set-up page, in the file's order.
     pub setup: Vec<(String, Field)>,
+    /// Where the application asks for its set-up itself; then there are no fields.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup_path: Option<String>,
     /// What customers may take or leave.
     pub modules: BTreeMap<String, Module>,
     /// What may be allowed, by the verb without the service's name.
@@ -58,6 +69,12 @@ pub struct Manifest {
     pub sizes: BTreeMap<String, Size>,
     /// What workers can run, beside the database's `migrate` and `seed`.
     pub jobs: BTreeMap<String, JobCommand>,
+    /// What its processes and jobs find in their environment beside what the platform says.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, Variable>,
+    /// What is made by chance for each instance, and stays until it is rotated.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, SecretForm>,
 }
 
 /// What a service is called.
@@ -104,10 +121,18 @@ pub struct Run {
     /// Run once after unpacking.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<Vec<String>>,
+    /// Folders of an instance that outlive its processes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<String>,
+    /// Programs that may be run once with arguments of whoever asks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<String>,
 }
 
 /// A database product.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Engine {
     /// `PostgreSQL`.
@@ -286,6 +311,15 @@ impl Manifest {
         modules.filter(move |(_, module)| module.routes.iter().any(owns))
     }
 
+    /// Whether a path is the application's own set-up page, or below it.
+    pub fn is_setup(&self, path: &str) -> bool {
+        let below = |own: &str| {
+            let rest = path.strip_prefix(own.trim_end_matches('/'));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.setup_path.as_deref().is_some_and(below)
+    }
+
     /// The meters that count an answered request, however it is spelled.
     pub fn meters_of(
         &self,
@@ -311,6 +345,7 @@ impl Manifest {
     pub fn has_jobs(&self) -> bool {
         let of_database =
             |database: &Database| database.migrate.is_some() || database.seed.is_some();
-        !self.jobs.is_empty() || self.database.as_ref().is_some_and(of_database)
+        let has_own = !self.jobs.is_empty() || !self.run.commands.is_empty();
+        has_own || self.database.as_ref().is_some_and(of_database)
     }
 }

@@ -8,11 +8,11 @@ use super::{
     Count, Database, Engine, Field, FieldKind, Manifest, Meter, Module, Package, Pattern, Run,
     Service, Size, Tenancy,
     access::{permission, request, routes},
-    check,
+    check, environment,
     faults::{choice, quoted, shown},
     jobs::job,
     reader::{FIELD_NAMES, NAMES, NameRule, Node, Table, VERBS},
-    title_of, values,
+    secrets, title_of, values, volumes,
 };
 
 pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
@@ -28,18 +28,24 @@ pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
         "meters",
         "sizes",
         "jobs",
+        "env",
+        "secrets",
     ]);
     let service = root.need("service", "[service]").and_then(|node| service(&node.table()?));
     let package = root.table("package").and_then(|table| package(&table));
-    let run = root.need("run", "[run]").and_then(|node| run(&node.table()?));
+    let tenancy = service.as_ref().map(|service| service.tenancy);
+    let run = root.need("run", "[run]").and_then(|node| run(&node.table()?, tenancy));
     let database = root.table("database").and_then(|table| database(&table));
-    let setup = named(root, "setup", &FIELD_NAMES, |_, table| field(table));
+    let setup_path = setup_path(root);
+    let setup = setup(root, setup_path.is_some());
     let modules = modules(root);
     let permissions: BTreeMap<_, _> =
         named(root, "permissions", &VERBS, |_, table| permission(table)).into_iter().collect();
     let routes = routes(root, service.as_ref().map(|service| &service.name));
     let meters = named(root, "meters", &NAMES, meter).into_iter().collect();
     let jobs = named(root, "jobs", &NAMES, job).into_iter().collect();
+    let env = environment::variables(root);
+    let secrets = secrets::secrets(root, tenancy);
     let sizes: BTreeMap<_, _> = named(root, "sizes", &NAMES, size).into_iter().collect();
     let any = root.need("sizes", "[sizes.small]").and_then(|node| node.table());
     if let Some(table) = any.filter(Table::is_empty) {
@@ -51,12 +57,15 @@ pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
         run: run?,
         database,
         setup,
+        setup_path,
         modules,
         permissions,
         routes: routes?,
         meters,
         sizes,
         jobs,
+        env,
+        secrets,
     })
 }
 
@@ -122,8 +131,8 @@ fn package(table: &Table<'_>) -> Option<Package> {
     Some(Package { command: command(table, "command")? })
 }
 
-fn run(table: &Table<'_>) -> Option<Run> {
-    table.only(&["command", "health", "build"]);
+fn run(table: &Table<'_>, tenancy: Option<Tenancy>) -> Option<Run> {
+    table.only(&["command", "health", "build", "volumes", "commands"]);
     let command = command(table, "command");
     let health = match table.get("health") {
         None => Some("/healthz".to_owned()),
@@ -136,7 +145,25 @@ fn run(table: &Table<'_>) -> Option<Run> {
         }),
     };
     let build = optional_command(table, "build");
-    Some(Run { command: command?, health: health?, build })
+    let volumes = volumes::volumes(table, tenancy);
+    let commands = programs(table);
+    Some(Run { command: command?, health: health?, build, volumes, commands })
+}
+
+/// The programs that may be run once.
+fn programs(table: &Table<'_>) -> Vec<String> {
+    let mend = "write a list of programs such as `[\"./manage.py\"]`";
+    let mut programs: Vec<String> = Vec::new();
+    for node in table.get("commands").and_then(|node| node.list(mend)).unwrap_or_default() {
+        match node.words() {
+            Some(program) if programs.contains(&program) => {
+                node.fault(format!("`{}` is named twice", shown(&program)), "remove one");
+            }
+            Some(program) => programs.push(program),
+            None => {}
+        }
+    }
+    programs
 }
 
 fn database(table: &Table<'_>) -> Option<Database> {
@@ -163,6 +190,30 @@ fn database(table: &Table<'_>) -> Option<Database> {
     let migrate = optional_command(table, "migrate");
     let seed = optional_command(table, "seed");
     Some(Database { engines: engines?, migrate, seed })
+}
+
+/// The fields of the set-up page, in the file's order.
+fn setup(root: &Table<'_>, has_page: bool) -> Vec<(String, Field)> {
+    let entries = root.table("setup").map(|table| table.named(&FIELD_NAMES)).unwrap_or_default();
+    let fields = entries.into_iter().filter(|(name, node)| name != "path" || node.is_table());
+    let fields = fields.filter_map(|(name, node)| {
+        if has_page {
+            return node.fail("is asked for by nobody: the set-up page is `path`", "remove one");
+        }
+        let field = field(&node.table()?)?;
+        Some((name, field))
+    });
+    fields.collect()
+}
+
+/// The application's own set-up page; a field may be called `path` too, and is a table.
+fn setup_path(root: &Table<'_>) -> Option<String> {
+    let node = root.table("setup")?.get("path").filter(|node| !node.is_table())?;
+    let text = node.text()?;
+    if super::normalise(text).as_deref() == Some(text) {
+        return Some(text.to_owned());
+    }
+    node.fail(format!("`{}` is not a path", shown(text)), "write a plain path such as `/install`")
 }
 
 fn field(table: &Table<'_>) -> Option<Field> {

@@ -22,6 +22,7 @@ use crate::{
     visit::Visit,
 };
 pub(crate) use job::job_address;
+pub(crate) use setup::sets_up;
 pub(crate) use sign_in::sign_in_address;
 
 /// The longest form that is read, in bytes.

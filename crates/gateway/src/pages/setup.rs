@@ -36,10 +36,15 @@ pub(crate) fn setup_form(form: &SetupForm<'_>) -> Markup {
                     "Open the set-up link that was shown with the order; it contains the key."
                 },
                 Some(action) => form.card method="post" action=(action) {
+                    @if let Some(path) = &form.setup.path {
+                        p { "The application asks for what it needs on a page of its own." }
+                        p { a href=(path) target="_blank" { "Open that page" } }
+                        p { "When you have done what it asks for, let everybody else in." }
+                    }
                     @for field in &form.setup.fields {
                         (input(field, form.values.get(&field.name).map(String::as_str)))
                     }
-                    button { "Set up" }
+                    button { @if form.setup.path.is_some() { "It is set up" } @else { "Set up" } }
                 }
             }
         }

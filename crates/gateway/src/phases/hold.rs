@@ -46,7 +46,7 @@ pub(crate) fn hold(front: &Front, route: &Route) -> Result<(), Problem> {
 
 /// Holds back what is asked of an application that has not been set up.
 pub(crate) fn until_open(front: &Front, visit: &Visit, route: &Route) -> Result<(), Stop> {
-    check_open(route).map_err(|problem| {
+    check_open(route, visit).map_err(|problem| {
         if visit.is_look() {
             return own::waiting(front, &problem, visit).into();
         }
@@ -54,9 +54,10 @@ pub(crate) fn until_open(front: &Front, visit: &Visit, route: &Route) -> Result<
     })
 }
 
-pub(super) fn check_open(route: &Route) -> Result<(), Problem> {
+pub(super) fn check_open(route: &Route, visit: &Visit) -> Result<(), Problem> {
     let (title, code, detail) = match route.state {
         InstanceState::Open => return Ok(()),
+        InstanceState::AwaitingSetup if visit.sets_up => return Ok(()),
         InstanceState::SettingUp | InstanceState::Creating => (
             "Being set up",
             "setting_up",

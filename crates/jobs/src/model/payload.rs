@@ -5,6 +5,8 @@ use api::jobs::{NewJob, PAYLOAD_BYTES_MAX, Until};
 const YEAR_SECONDS: u32 = 366 * 86_400;
 const KEY_LENGTH_MAX: usize = 200;
 const AFTER_MAX: usize = 100;
+const WORDS_MAX: usize = 100;
+const WORD_BYTES_MAX: usize = 4_000;
 
 /// What is wrong with a job that is to be queued, whatever its command is; its payload as text.
 pub(crate) fn problem_of(job: &NewJob, payload: &str) -> Option<String> {
@@ -40,6 +42,12 @@ pub(crate) fn problem_of(job: &NewJob, payload: &str) -> Option<String> {
         return None;
     };
     Some(problem.to_owned())
+}
+
+/// Whether words can be a command.
+pub(crate) fn is_command(words: &[String]) -> bool {
+    let fits = |word: &String| word.len() <= WORD_BYTES_MAX && !word.contains('\0');
+    (1..=WORDS_MAX).contains(&words.len()) && words.iter().all(fits)
 }
 
 fn is_key(key: &str) -> bool {

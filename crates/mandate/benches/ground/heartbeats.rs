@@ -261,6 +261,8 @@ fn route(number: usize) -> anyhow::Result<Route> {
         state: InstanceState::Open,
         suspended: None,
         maintenance: None,
+        setup_key: None,
+        rotations: 0,
     })
 }
 

@@ -76,7 +76,11 @@ impl Platform {
         house.mount(provider::component(provider::Config { domain: "localhost".into() })).await?;
         house.mount(billing::component()).await?;
         house.mount(jobs::component()).await?;
-        let config = configurator::Config { engine: engine.clone(), site: types::Site::http(8080) };
+        let config = configurator::Config {
+            engine: engine.clone(),
+            site: types::Site::http(8080),
+            mail: None,
+        };
         let instances = house.mount(configurator::component(config)).await?;
         let packages = data.join("packages");
         let config = releases::Config { packages, engine: engine.kind() };
@@ -190,6 +194,8 @@ fn route(customer: &Customer) -> anyhow::Result<Route> {
         state: InstanceState::Open,
         suspended: None,
         maintenance: None,
+        setup_key: None,
+        rotations: 0,
     })
 }
 

@@ -1,14 +1,16 @@
 //! Instances.
 
 use api::{
-    configurator::{self, InstanceState, ListAllInstances, ListInstances, SetMaintenance},
+    configurator::{
+        self, InstanceState, ListAllInstances, ListInstances, RotateSecret, SetMaintenance,
+    },
     jobs::ListInstanceJobs,
     provider::{ChangeSubscription, SuspendInstance},
 };
 use clap::{Args, Subcommand};
 
 use super::{
-    Outcome,
+    Outcome, command,
     context::Context,
     job,
     names::Ids,
@@ -74,6 +76,20 @@ enum InstanceVerb {
         #[arg(long)]
         end: bool,
     },
+    /// Make a secret of an instance anew; its processes start anew with it
+    #[command(after_help = "Example:
+  mandate instance rotate bakery-store.localhost SECRET_KEY")]
+    Rotate {
+        #[command(flatten)]
+        which: Which,
+        /// Which secret: a name under `[secrets]` of the service's manifest
+        #[arg(value_name = "SECRET")]
+        secret: String,
+    },
+    /// Run a command of the application once, and end as it ends
+    #[command(after_help = "Example:
+  mandate instance run bakery-shop.localhost -- ./manage.py createsuperuser --noinput")]
+    Run(command::Command),
     /// List the jobs of an instance, newest first
     Jobs {
         #[command(flatten)]
@@ -114,6 +130,8 @@ impl Instance {
             InstanceVerb::Maintenance { which, reason, end } => {
                 maintain(cx, which, (!end).then_some(reason)).await
             }
+            InstanceVerb::Rotate { which, secret } => rotate(cx, which, secret).await,
+            InstanceVerb::Run(command) => command.run(cx).await,
             InstanceVerb::Jobs { which, limit } => jobs(cx, which, limit).await,
         }
     }
@@ -174,6 +192,16 @@ async fn maintain(cx: &Context, which: Which, reason: Option<String>) -> Outcome
     let done = if reason.is_some() { "is closed for maintenance" } else { "is open again" };
     let reply = cx.ask(SetMaintenance { account, instance, reason }).await?;
     cx.show(&reply, |_| format!("{} {done}, at every gateway.", which.instance))
+}
+
+async fn rotate(cx: &Context, which: Which, secret: String) -> Outcome {
+    let (account, instance) = cx.instance_id(which.account, &which.instance).await?;
+    let done = format!(
+        "`{secret}` of {} is another from now on; its processes start anew with it.",
+        which.instance
+    );
+    let reply = cx.ask(RotateSecret { account, instance, secret }).await?;
+    cx.show(&reply, |_| done.clone())
 }
 
 async fn jobs(cx: &Context, which: Which, limit: Limit) -> Outcome {

@@ -3,6 +3,7 @@
 mod access;
 mod account;
 mod bill;
+mod command;
 mod connection;
 mod context;
 mod failure;

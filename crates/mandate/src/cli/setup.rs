@@ -34,6 +34,9 @@ pub(super) struct SetUp {
     /// Send the set-up although no value is given: every field has its default
     #[arg(long, conflicts_with = "values")]
     defaults: bool,
+    /// Say that the application has what it asked for at a page of its own: everybody may come in
+    #[arg(long, conflicts_with_all = ["values", "defaults"])]
+    done: bool,
     /// Show each step until the instance is open and answers
     #[arg(long)]
     wait: bool,
@@ -46,11 +49,14 @@ impl SetUp {
         let mut progress = Progress::begin(cx);
         let mut setup = cx.ask(GetSetup { account, instance }).await?;
         let is_done = matches!(setup.state, InstanceState::SettingUp | InstanceState::Open);
-        if !self.values.is_empty() || self.defaults && !is_done {
+        if !self.values.is_empty() || (self.defaults || self.done) && !is_done {
             let values = values(&self.values)?;
             may_be_sent(&setup)?;
             setup = cx.ask(SubmitSetup { account, instance, key: None, values }).await?;
             check(&setup)?;
+        }
+        if let Some(path) = setup.path.as_ref().filter(|_| self.wait) {
+            return Err(asks_itself(&which.instance, path));
         }
         if self.wait {
             setup = opened(cx, &mut progress, account, instance).await?;
@@ -122,6 +128,15 @@ fn check(setup: &Setup) -> Outcome {
     let wrong = wrong.collect::<Vec<_>>().join("; ");
     Err(Failure::new(status::UNFIT, format!("the set-up cannot begin: {wrong}"))
         .output("it asks for", &fields(&setup.fields)))
+}
+
+/// Nobody but the application knows what it asks for, and nobody but a person when that is done.
+fn asks_itself(instance: &str, path: &str) -> Failure {
+    let sentence = format!("the application asks for its set-up itself, at its page `{path}`");
+    Failure::new(status::UNFIT, sentence).hint(format!(
+        "`mandate instance show {instance}` has the link; then say `mandate instance setup \
+         {instance} --done`"
+    ))
 }
 
 async fn opened(
@@ -196,6 +211,13 @@ fn shown(setup: &Setup, not_yet: Option<String>) -> String {
         if let Some((step, what)) = waits(setup) {
             text = format!("{text}\n\n`{}` waits for {what}.", step.name);
         }
+    }
+    if let Some(path) = &setup.path {
+        return format!(
+            "{text}\n\nThe application asks for what it needs at its page `{path}`, to which the \
+             set-up link leads that `mandate instance show INSTANCE` has; when that is done, \
+             `mandate instance setup INSTANCE --done` lets everybody in."
+        );
     }
     if setup.steps.is_empty() || setup.state == InstanceState::Failed {
         text = format!("{text}\n\n{}", fields(&setup.fields));

@@ -8,6 +8,7 @@ use std::{
     str::FromStr,
 };
 
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use types::{Host, Site};
@@ -64,6 +65,10 @@ pub(crate) struct UpArgs {
     /// `smtp://HOST:587?tls=required`; without one letters are written into the folder `mail`
     #[arg(long, value_name = "URL", env = "MANDATE_SMTP", hide_env_values = true)]
     pub(crate) smtp: Option<String>,
+    /// The mail server that instances may send by, written as for `--smtp`; their processes find it
+    /// in `MAIL_URL`. Without one they are told of none
+    #[arg(long, value_name = "URL", env = "MANDATE_INSTANCE_SMTP", hide_env_values = true)]
+    pub(crate) instance_smtp: Option<String>,
     /// Whom letters are from; by default `mandate@` and the domain
     #[arg(long, value_name = "ADDRESS", env = "MANDATE_MAIL_FROM")]
     pub(crate) mail_from: Option<String>,
@@ -324,13 +329,32 @@ impl UpArgs {
         here: SocketAddr,
         site: Site,
     ) -> anyhow::Result<identity::Config> {
-        let from = self.mail_from.clone().unwrap_or_else(|| format!("mandate@{}", self.domain()));
+        let from = self.mail_from();
         let mail = identity::Mail::new(self.data.join("mail"), &from, self.smtp.as_deref())?;
         let (scheme, port) = (site.scheme(), site.port_suffix());
         let console_url = format!("{scheme}://console.{}{port}", self.domain());
         let (data, users_max) = (self.data.clone(), self.users_per_account);
         let join_url = self.join_url(here, site);
         Ok(identity::Config { data, mail, users_max, console_url, join_url })
+    }
+
+    /// Where instances send mail.
+    pub(crate) fn instance_mail(&self) -> anyhow::Result<Option<configurator::Mail>> {
+        let Some(url) = self.instance_smtp.as_deref() else { return Ok(None) };
+        let uri = url.parse::<http::Uri>().ok().filter(|uri| {
+            matches!(uri.scheme_str(), Some("smtp" | "smtps"))
+                && uri.host().is_some_and(|host| !host.is_empty())
+        });
+        // What was written may hold a password, so it is not repeated.
+        uri.context(
+            "`--instance-smtp` is no address of a mail server: write it as \
+             `smtps://USER:PASSWORD@HOST:465` or `smtp://HOST:587?tls=required`",
+        )?;
+        Ok(Some(configurator::Mail { url: types::Secret::new(url), from: self.mail_from() }))
+    }
+
+    fn mail_from(&self) -> String {
+        self.mail_from.clone().unwrap_or_else(|| format!("mandate@{}", self.domain()))
     }
 
     /// Where a part is that is not in this process.
@@ -382,6 +406,20 @@ mod tests {
         ] {
             let problem = read(wrong).unwrap_err();
             assert!(problem.contains("such as `https://example.com`"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_mail_server_for_instances_is_one_and_its_password_is_not_repeated() {
+        let up = |url: &str| {
+            let words = ["up", "--domain", "example.com", "--instance-smtp", url];
+            <Program as clap::Parser>::try_parse_from(words).ok().unwrap().up
+        };
+        let mail = up("smtps://me:pass@mail.example:465").instance_mail().unwrap().unwrap();
+        assert_eq!(mail.from, "mandate@example.com");
+        for wrong in ["mail.example", "http://me:hunter2@mail.example", "smtp://"] {
+            let refused = up(wrong).instance_mail().unwrap_err().to_string();
+            assert!(refused.contains("smtps://") && !refused.contains("hunter2"), "{refused}");
         }
     }
 

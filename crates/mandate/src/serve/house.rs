@@ -41,7 +41,7 @@ pub(crate) async fn furnish(
     parts: &BTreeSet<Part>,
     settings: Settings<'_>,
 ) -> anyhow::Result<()> {
-    let Settings { data, domain, site, engine, identity, access } = settings;
+    let Settings { data, domain, site, engine, instance_mail, identity, access } = settings;
     let has = |part| parts.contains(&part);
     let people = async {
         if has(Part::Identity) {
@@ -51,7 +51,7 @@ pub(crate) async fn furnish(
     };
     let configurator = async {
         if has(Part::Configurator) {
-            let config = configurator::Config { engine: engine.clone(), site };
+            let config = configurator::Config { engine: engine.clone(), site, mail: instance_mail };
             house.mount(configurator::component(config)).await?;
         }
         anyhow::Ok(())
@@ -92,6 +92,7 @@ pub(crate) struct Settings<'a> {
     pub(crate) domain: &'a str,
     pub(crate) site: Site,
     pub(crate) engine: &'a db::Engine,
+    pub(crate) instance_mail: Option<configurator::Mail>,
     pub(crate) identity: identity::Config,
     pub(crate) access: access::Config,
 }

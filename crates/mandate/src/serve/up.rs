@@ -45,7 +45,9 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<()> {
     let identity = args.identity(here, site).context("letters cannot be sent")?;
     let access = access::Config { grants_max: args.grants_per_account };
     let data = &args.data;
-    let settings = Settings { data, domain, site, engine: &engine, identity, access };
+    let instance_mail = args.instance_mail()?;
+    let settings =
+        Settings { data, domain, site, engine: &engine, instance_mail, identity, access };
     Box::pin(furnish(&house, &parts, settings)).await.context("a component cannot start")?;
     // Agents ask as themselves; the process's own copies are asked for as one of its parts.
     let speaker = parts.iter().copied().find(|part| *part != Part::Agent);

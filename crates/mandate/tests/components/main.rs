@@ -17,5 +17,6 @@ mod orders;
 mod quotas;
 mod releases;
 mod rights;
+mod secrets;
 mod setup;
 mod subscriptions;

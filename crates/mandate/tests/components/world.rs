@@ -143,8 +143,11 @@ impl World {
             join_url,
         };
         let access = access::Config { grants_max: GRANTS_MAX };
-        let configurator =
-            configurator::Config { engine: engine.clone(), site: types::Site::http(8080) };
+        let configurator = configurator::Config {
+            engine: engine.clone(),
+            site: types::Site::http(8080),
+            mail: None,
+        };
         let releases = releases::Config { packages: data.join("packages"), engine: kind };
         let provider = provider::Config { domain: "localhost".into() };
         let signer = house.signer("identity").unwrap();

@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 mod accessible;
+mod applications;
 mod bill;
 mod by_hand;
 mod calendar;
@@ -68,6 +69,18 @@ async fn a_calendar_server_that_is_not_ours_serves_two_customers() {
     let world = World::start(Together, Sqlite).await;
     Box::pin(calendar::story(&world)).await;
     world.end().await;
+}
+
+#[tokio::test]
+#[ignore = "it fetches from npm: `./x soak applications` runs it"]
+async fn applications_from_npm_keep_what_is_written() {
+    Box::pin(applications::notebook(World::start(Together, Sqlite).await)).await;
+}
+
+#[tokio::test]
+#[ignore = "it fetches much from PyPI: `./x soak applications` runs it"]
+async fn applications_from_pypi_serve_two_customers_from_their_databases() {
+    Box::pin(applications::documents(World::start(Together, Postgres).await)).await;
 }
 
 #[tokio::test]

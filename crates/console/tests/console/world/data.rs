@@ -174,7 +174,7 @@ pub(crate) fn setup(instance: InstanceId) -> Setup {
         }
         _ => Vec::new(),
     };
-    Setup { state, fields: Vec::new(), steps, problem: None }
+    Setup { state, fields: Vec::new(), path: None, steps, problem: None }
 }
 
 pub(crate) fn order_id(text: &str) -> OrderId {

@@ -249,6 +249,8 @@ impl World {
             state: InstanceState::Open,
             suspended: None,
             maintenance: None,
+            setup_key: None,
+            rotations: 0,
         }
     }
 

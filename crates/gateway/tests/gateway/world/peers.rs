@@ -264,7 +264,7 @@ fn setup(state: InstanceState, wrong: &BTreeMap<String, String>) -> Setup {
     let fields: Vec<SetupField> = fields.collect();
     let unknown = wrong.keys().find(|name| !fields.iter().any(|field| field.name == **name));
     let problem = unknown.map(|name| format!("there is no field `{name}`: leave it out"));
-    Setup { state, fields, steps, problem }
+    Setup { state, fields, path: None, steps, problem }
 }
 
 async fn redeem(State(peers): State<Peers>, Json(question): Json<RedeemSignInCode>) -> Response {

@@ -63,6 +63,8 @@ fn packed(folder: &Path, names: &[PathBuf], path: &Path) -> bool {
 fn commands(manifest: &Manifest) -> Vec<(String, &[String])> {
     let run =
         [("run.build", manifest.run.build.as_ref()), ("run.command", Some(&manifest.run.command))];
+    let once = manifest.run.commands.iter();
+    let once = once.map(|program| ("run.commands".to_owned(), std::slice::from_ref(program)));
     let database = manifest.database.iter().flat_map(|database| {
         [("database.migrate", database.migrate.as_ref()), ("database.seed", database.seed.as_ref())]
     });
@@ -74,5 +76,5 @@ fn commands(manifest: &Manifest) -> Vec<(String, &[String])> {
         let upgrade = upgrade.map(|command| (format!("jobs.{name}.upgrade"), command));
         [(format!("jobs.{name}.command"), job.command.as_slice())].into_iter().chain(upgrade)
     });
-    fixed.chain(jobs).collect()
+    fixed.chain(once).chain(jobs).collect()
 }

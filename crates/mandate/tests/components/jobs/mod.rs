@@ -3,6 +3,7 @@
 mod again;
 mod askers;
 mod batches;
+mod commands;
 mod history;
 mod killed;
 mod leases;
