@@ -23,7 +23,7 @@ use api::configurator::{
     ListAllInstances, ListInstances, PromoteService, PutInstance, PutJobResult, PutService,
     ResolveHost, SetMaintenance, SetSuspension, SubmitSetup,
 };
-use chassis::Component;
+use chassis::{Component, Placements};
 use types::{Host, Site};
 
 pub(crate) use error::Error;
@@ -40,6 +40,8 @@ pub struct Config {
 pub(crate) struct State {
     engine: db::Engine,
     site: Site,
+    /// What runs on which node.
+    placements: Placements,
 }
 
 impl State {
@@ -64,7 +66,8 @@ const MIGRATIONS: &[db::Migration] = &[
 
 /// The component.
 pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
-    let state = State { engine: config.engine, site: config.site };
+    let Config { engine, site } = config;
+    let state = State { engine, site, placements: Placements::default() };
     Component::new("configurator", MIGRATIONS, state)
         .writes::<PutService>(services::put_service)
         .writes::<PromoteService>(services::promote_service)
@@ -83,6 +86,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .acts::<GetEnvironment>(environment::get_environment)
         .acts::<ResolveHost>(environment::resolve_host)
         .feeds::<Changes>()
+        .follows::<api::releases::Changes>(|room, update| room.state().placements.apply(&update))
         .keeps("instances' databases", reconcile::create)
         .keeps("instances' set-up", reconcile::queue_jobs)
         .keeps("what jobs know of instances", reconcile::tell_jobs)

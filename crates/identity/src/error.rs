@@ -37,6 +37,11 @@ pub(crate) enum Error {
     PublicKey,
     #[error("`{0}` is a part of the platform and gets no token here")]
     Reserved(String),
+    #[error(
+        "{0} instances live on this node: move them away with `mandate node drain`, or remove it by \
+         force, which closes those whose data is there"
+    )]
+    NotEmpty(usize),
     #[error("at most 500 names are told at once: ask for the others by themselves")]
     TooManyNames,
     #[error("there is no such {0}")]
@@ -63,6 +68,7 @@ impl From<Error> for Problem {
                 Self::internal()
             }
             Error::Quota(_) => Self::conflict("users_used_up", detail),
+            Error::NotEmpty(_) => Self::conflict("node_not_empty", detail),
             Error::TooManyNames => Self::invalid("too_many_names", detail),
             Error::Title => Self::invalid("title", detail),
             Error::PublicKey => Self::invalid("public_key", detail),

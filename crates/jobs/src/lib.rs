@@ -38,7 +38,7 @@ use api::jobs::{
     ListQueues, PromoteJobs, PutInstance, PutJob, PutJobs, ReplayJob, ReplayJobs, ReportJobs,
     SetQueue,
 };
-use chassis::{Component, Room};
+use chassis::{Component, Placements, Room};
 
 pub(crate) use error::Error;
 
@@ -47,6 +47,8 @@ pub(crate) use error::Error;
 pub(crate) struct State {
     releases: releases::Remembered,
     workers: workers::Workers,
+    /// What runs on which node.
+    placements: Placements,
     /// Held by whoever hands out jobs.
     claiming: tokio::sync::Mutex<()>,
     /// The latest turn that an instance has had.
@@ -91,6 +93,7 @@ pub fn component() -> Component<impl Send + Sync + 'static> {
         .writes::<DropJobs>(releases::drop_jobs)
         .writes::<PutInstance>(instances::put_instance)
         .writes::<BeginUsage>(usage::begin_usage)
+        .follows::<api::releases::Changes>(|room, update| room.state().placements.apply(&update))
         .keeps("leases", reports::expire)
         .keeps("jobs that are due", due::wait_for_due)
         .keeps("jobs that recur", ticks::queue_due)

@@ -19,6 +19,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{Name, Permission};
 
+use crate::releases::Labels;
+
 pub use check::JOB_MILLISECONDS;
 pub(crate) use check::is_reserved_meter;
 pub(crate) use faults::suggestion;
@@ -56,6 +58,23 @@ pub struct Manifest {
     pub sizes: BTreeMap<String, Size>,
     /// What workers can run, beside the database's `migrate` and `seed`.
     pub jobs: BTreeMap<String, JobCommand>,
+    /// On which nodes it runs.
+    #[serde(default, skip_serializing_if = "Placement::is_anywhere")]
+    pub placement: Placement,
+}
+
+/// On which nodes a service runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Placement {
+    /// The labels that a node must have.
+    #[serde(default)]
+    pub labels: Labels,
+}
+
+impl Placement {
+    fn is_anywhere(&self) -> bool {
+        self.labels.is_empty()
+    }
 }
 
 /// What a service is called.

@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use types::Name;
 
 use super::{
-    Count, Database, Engine, Field, FieldKind, Manifest, Meter, Module, Package, Pattern, Run,
-    Service, Size, Tenancy,
+    Count, Database, Engine, Field, FieldKind, Manifest, Meter, Module, Package, Pattern,
+    Placement, Run, Service, Size, Tenancy,
     access::{permission, request, routes},
     check,
     faults::{choice, quoted, shown},
     jobs::job,
-    reader::{FIELD_NAMES, NAMES, NameRule, Node, Table, VERBS},
+    reader::{FIELD_NAMES, LABELS, NAMES, NameRule, Node, Table, VERBS},
     title_of, values,
 };
+use crate::releases::{LABELS_MAX, is_label};
 
 pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
     root.only(&[
@@ -28,6 +29,7 @@ pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
         "meters",
         "sizes",
         "jobs",
+        "placement",
     ]);
     let service = root.need("service", "[service]").and_then(|node| service(&node.table()?));
     let package = root.table("package").and_then(|table| package(&table));
@@ -41,6 +43,7 @@ pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
     let meters = named(root, "meters", &NAMES, meter).into_iter().collect();
     let jobs = named(root, "jobs", &NAMES, job).into_iter().collect();
     let sizes: BTreeMap<_, _> = named(root, "sizes", &NAMES, size).into_iter().collect();
+    let placement = root.table("placement").map(|table| placement(&table)).unwrap_or_default();
     let any = root.need("sizes", "[sizes.small]").and_then(|node| node.table());
     if let Some(table) = any.filter(Table::is_empty) {
         table.fault("has no size", "write `[sizes.small]`");
@@ -57,7 +60,25 @@ pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
         meters,
         sizes,
         jobs,
+        placement,
     })
+}
+
+fn placement(table: &Table<'_>) -> Placement {
+    table.only(&["labels"]);
+    let labels = table.table("labels").map(|labels| labels.named(&LABELS)).unwrap_or_default();
+    if labels.len() > LABELS_MAX {
+        table.fault("asks for too many labels", format!("write at most {LABELS_MAX}"));
+    }
+    let mend = "write letters, digits, `-`, `_`, `.` or `/`, at most 60 of them";
+    let labels = labels.into_iter().filter_map(|(name, node)| {
+        let value = node.text()?;
+        if !is_label(value) {
+            return node.fail(format!("`{}` cannot stand in a label", shown(value)), mend);
+        }
+        Some((name, value.to_owned()))
+    });
+    Placement { labels: labels.collect() }
 }
 
 /// The tables `[section.<name>]` that could be read, in the order of the file.

@@ -220,6 +220,12 @@ pub(crate) const VERBS: NameRule = NameRule {
     mend: "write a verb in camel case such as `addUsers`, of at most 40 letters and digits",
 };
 
+/// Names of labels.
+pub(crate) const LABELS: NameRule = NameRule {
+    holds: crate::releases::is_label,
+    mend: "use 1 to 60 letters, digits, `-`, `_`, `.` and `/`",
+};
+
 fn is_name(name: &str, joints: &[u8]) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || joints.contains(&b);
     name.len() <= 40

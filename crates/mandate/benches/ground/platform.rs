@@ -79,7 +79,7 @@ impl Platform {
         let config = configurator::Config { engine: engine.clone(), site: types::Site::http(8080) };
         let instances = house.mount(configurator::component(config)).await?;
         let packages = data.join("packages");
-        let config = releases::Config { packages, engine: engine.kind() };
+        let config = releases::Config { packages, engine: engine.kind(), move_after: None };
         let fleet = house.mount(releases::component(config)).await?;
         let loops = house.start("gateway")?;
         let customer = customer(&house).await?;
@@ -201,6 +201,7 @@ fn replica(application: SocketAddr) -> anyhow::Result<ReplicaAddress> {
         account: None,
         node: NodeId::named(&["node"]),
         address: application.to_string(),
+        silent: false,
     })
 }
 

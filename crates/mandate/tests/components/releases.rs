@@ -288,6 +288,7 @@ stories! {
             known: 0,
             wait_millis: 0,
             as_before: None,
+        machine: None,
         };
         let ask = || async { client.call(beat.clone()).await };
         let desired = crate::world::eventually("the node is told", ask, |answer| {
@@ -350,6 +351,7 @@ stories! {
             known: 0,
             wait_millis: 0,
             as_before: None,
+        machine: None,
         };
         let runs = async |replicas: Vec<ReplicaReport>| {
             let desired = client.call(said(replicas)).await.unwrap();
@@ -409,6 +411,7 @@ stories! {
             known: 0,
             wait_millis: 0,
             as_before: None,
+        machine: None,
         };
         let old = client.call(beat(Vec::new(), Vec::new())).await.unwrap().replicas.remove(0);
         let second = world.publish("forum", "second").await;

@@ -16,6 +16,7 @@ mod interfaces;
 mod isolation;
 mod main_job;
 mod maintenance;
+mod nodes;
 mod permissions;
 mod refusals;
 mod restart;
@@ -67,6 +68,13 @@ async fn in_ten_processes_on_postgres() {
 async fn a_calendar_server_that_is_not_ours_serves_two_customers() {
     let world = World::start(Together, Sqlite).await;
     Box::pin(calendar::story(&world)).await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn three_machines_come_and_go_and_visitors_do_not_notice() {
+    let world = World::start_with(Together, Sqlite, nodes::QUICKLY).await;
+    Box::pin(nodes::story(&world)).await;
     world.end().await;
 }
 
