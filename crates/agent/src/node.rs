@@ -174,7 +174,7 @@ impl<'n> Talk<'n> {
 
     fn as_before(&self, report: u64, wait_millis: u32) -> Heartbeat {
         let as_before = Some(report);
-        Heartbeat { as_before, ..self.heartbeat(&Observed::default(), wait_millis) }
+        Heartbeat { as_before, machine: None, ..self.heartbeat(&Observed::default(), wait_millis) }
     }
 
     fn heartbeat(&self, observed: &Observed, wait_millis: u32) -> Heartbeat {
@@ -187,6 +187,7 @@ impl<'n> Talk<'n> {
             known: self.desired.as_ref().map_or(0, |desired| desired.version),
             wait_millis,
             as_before: None,
+            machine: Some(self.node.machine.clone()),
         }
     }
 }

@@ -324,6 +324,9 @@ pub struct Joined {
 pub struct RemoveNode {
     /// Which node.
     pub node: NodeId,
+    /// Also if instances are placed there: those whose data is there are closed then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
 }
 
 /// Asks for a token for a service.

@@ -22,6 +22,7 @@ pub(crate) async fn get_environment(
 ) -> Result<Environment, Error> {
     let stored = store::instance(cx.db(), op.instance).await?;
     let stored = stored.ok_or(Error::Missing("instance"))?;
+    cx.state().placements.check(op.node, &stored.service, op.instance)?;
     let manifest = manifest_of(cx.db(), &stored).await?;
     let database_url = database_url(&cx, &stored, &manifest).await?;
     let settings = filled_in(&cx, &stored)?.map(|values| settings(&manifest, values));

@@ -24,7 +24,7 @@ use api::configurator::{
     ListAllInstances, ListInstances, PromoteService, PutInstance, PutJobResult, PutService,
     ResolveHost, RotateSecret, SetMaintenance, SetSuspension, SubmitSetup,
 };
-use chassis::Component;
+use chassis::{Component, Placements};
 use types::{Host, Secret, Site};
 
 pub(crate) use error::Error;
@@ -53,6 +53,8 @@ pub(crate) struct State {
     engine: db::Engine,
     site: Site,
     mail: Option<Mail>,
+    /// What runs on which node.
+    placements: Placements,
 }
 
 impl State {
@@ -85,7 +87,8 @@ const MIGRATIONS: &[db::Migration] = &[
 
 /// The component.
 pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
-    let state = State { engine: config.engine, site: config.site, mail: config.mail };
+    let Config { engine, site, mail } = config;
+    let state = State { engine, site, mail, placements: Placements::default() };
     Component::new("configurator", MIGRATIONS, state)
         .writes::<PutService>(services::put_service)
         .writes::<PromoteService>(services::promote_service)
@@ -105,6 +108,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .acts::<GetEnvironment>(environment::get_environment)
         .acts::<ResolveHost>(environment::resolve_host)
         .feeds::<Changes>()
+        .follows::<api::releases::Changes>(|room, update| room.state().placements.apply(&update))
         .keeps("instances' databases", reconcile::create)
         .keeps("instances' set-up", reconcile::queue_jobs)
         .keeps("what jobs know of instances", reconcile::tell_jobs)

@@ -153,6 +153,7 @@ impl Fleet {
                 );
                 continue;
             };
+            replica.set_silent(address.silent);
             let home = match address.instance {
                 Some(instance) => Home::Instance(instance),
                 None => Home::Service(address.service),

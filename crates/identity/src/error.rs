@@ -40,6 +40,11 @@ pub(crate) enum Error {
     PublicKey,
     #[error("`{0}` is a component of the platform and gets no token here")]
     Reserved(String),
+    #[error(
+        "{0} instances are placed on this node: move them away with `mandate node drain`, or use \
+         `--force`, which closes those whose data is there"
+    )]
+    NotEmpty(usize),
     #[error("at most 500 names can be looked up at once: split the request")]
     TooManyNames,
     #[error("there is no such {0}")]
@@ -66,6 +71,7 @@ impl From<Error> for Problem {
                 Self::internal()
             }
             Error::Quota(_) => Self::conflict("users_used_up", detail),
+            Error::NotEmpty(_) => Self::conflict("node_not_empty", detail),
             Error::TooManyNames => Self::invalid("too_many_names", detail),
             Error::Title => Self::invalid("title", detail),
             Error::PublicKey => Self::invalid("public_key", detail),

@@ -29,7 +29,7 @@ use api::identity::{
     ListUsers, RedeemSignInCode, RegisterAccount, RemoveNode, RequestPasswordReset, ResetPassword,
     SignIn, SignOut, WhoAmI,
 };
-use chassis::{Component, Signer};
+use chassis::{Component, Placements, Signer};
 
 pub(crate) use error::Error;
 use limits::Limits;
@@ -62,6 +62,8 @@ pub(crate) struct State {
     signer: Signer,
     passwords: Passwords,
     limits: Limits,
+    /// What runs on which node.
+    placements: Placements,
 }
 
 /// The component; `signer` is its own key, which speaks for people.
@@ -85,8 +87,9 @@ pub fn component(config: Config, signer: Signer) -> Component<impl Send + Sync +
         },
     ];
     let sending = Arc::new(Semaphore::new(LETTERS_MAX));
-    let state =
-        State { config, sending, signer, passwords: Passwords::new(), limits: Limits::default() };
+    let (passwords, limits) = (Passwords::new(), Limits::default());
+    let placements = Placements::default();
+    let state = State { config, sending, signer, passwords, limits, placements };
     Component::new("identity", MIGRATIONS, state)
         .opens(bootstrap::open)
         .acts::<RegisterAccount>(accounts::register_account)
@@ -112,6 +115,7 @@ pub fn component(config: Config, signer: Signer) -> Component<impl Send + Sync +
         .acts::<IssueServiceToken>(nodes::issue_service_token)
         .acts::<IssueInstanceToken>(nodes::issue_instance_token)
         .feeds::<Changes>()
+        .follows::<api::releases::Changes>(|room, update| room.state().placements.apply(&update))
         .keeps("grants of owners and operators", accounts::grant_roles)
         .keeps("codes to sign in with", codes::forget_codes)
         .keeps("the local join token", nodes::renew_local_token)

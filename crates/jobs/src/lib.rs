@@ -39,7 +39,7 @@ use api::jobs::{
     ListQueues, PromoteJobs, PutInstance, PutJob, PutJobs, ReplayJob, ReplayJobs, ReportJobs,
     RunCommand, SetQueue,
 };
-use chassis::{Component, Room};
+use chassis::{Component, Placements, Room};
 
 pub(crate) use error::Error;
 
@@ -48,6 +48,8 @@ pub(crate) use error::Error;
 pub(crate) struct State {
     releases: releases::Remembered,
     workers: workers::Workers,
+    /// What runs on which node.
+    placements: Placements,
     /// Held by whoever hands out jobs.
     claiming: tokio::sync::Mutex<()>,
     /// Held by whoever makes ready what is due.
@@ -95,6 +97,7 @@ pub fn component() -> Component<impl Send + Sync + 'static> {
         .writes::<DropJobs>(releases::drop_jobs)
         .writes::<PutInstance>(instances::put_instance)
         .writes::<BeginUsage>(usage::begin_usage)
+        .follows::<api::releases::Changes>(|room, update| room.state().placements.apply(&update))
         .keeps("leases", reports::expire)
         .keeps("jobs that are due", due::wait_for_due)
         .keeps("jobs that recur", ticks::queue_due)

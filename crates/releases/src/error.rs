@@ -34,6 +34,12 @@ pub(crate) enum Error {
     Starting,
     #[error("the report is too long: at most 200 releases and 2,000 replicas")]
     Report,
+    #[error("{0}")]
+    Machine(String),
+    #[error("a node is to be empty in 1 to 86,400 seconds")]
+    Deadline,
+    #[error("there is no such node, or nobody has heard of it yet")]
+    NoNode,
     #[error("there is no such instance")]
     NoInstance,
     #[error("the report is unknown here: send it in full")]
@@ -63,6 +69,9 @@ impl From<Error> for Problem {
             Error::OtherPublisher(_) => Self::new(Kind::Denied, "other_publisher", detail),
             Error::Starting => Self::unavailable(detail, 1),
             Error::Report => Self::invalid("report", detail),
+            Error::Machine(_) => Self::invalid("machine", detail),
+            Error::Deadline => Self::invalid("deadline", detail),
+            Error::NoNode => Self::not_found("node"),
             Error::NoInstance => Self::not_found("instance"),
             Error::UnknownReport => Self::new(Kind::Conflict, "unknown_report", detail),
             Error::NoService => Self::not_found("service"),

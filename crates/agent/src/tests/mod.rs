@@ -26,6 +26,7 @@ use std::{
     time::Duration,
 };
 
+use api::releases::Machine;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{sync::oneshot, task::JoinHandle};
 use types::{Clock, Secret, SystemClock};
@@ -150,6 +151,7 @@ fn config(platform: &Arc<Platform>, data: &Path, clock: Arc<dyn Clock>) -> Confi
         platform_url: "http://127.0.0.1:1".to_owned(),
         listen_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
         ports: 20_000..=29_999,
+        machine: Machine::default(),
         program: program(),
         ends_all: true,
         clock,

@@ -19,7 +19,7 @@ pub use queues::{
     Counts, Drain, DrainState, Gate, GetQueue, ListQueues, Queue, QueueDetail, QueuedKind, SetQueue,
 };
 
-pub use crate::manifest::{DEFAULT_CLASS, SETUP_CLASS};
+pub use crate::manifest::{COMMAND_CLASS, COMMAND_JOB, DEFAULT_CLASS, SETUP_CLASS};
 
 use crate::Empty;
 
@@ -83,12 +83,6 @@ pub const BATCH_MAX: usize = 1_000;
 pub const PAYLOAD_BYTES_MAX: usize = 256 << 10;
 /// How long a result may be, as JSON.
 pub const RESULT_BYTES_MAX: usize = 64 << 10;
-
-/// The job that runs a command once, and the class of such jobs. Its result says how the command
-/// ended, `{"status":1}`.
-pub const COMMAND_JOB: &str = "command";
-/// The class of commands that are run once.
-pub const COMMAND_CLASS: &str = "commands";
 
 /// Queues a command of an instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -11,8 +11,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{Cron, TimeZone, as_text};
 
-use crate::jobs::{COMMAND_CLASS, COMMAND_JOB, DEFAULT_CLASS, SETUP_CLASS};
-
 use super::{
     faults::suggestion,
     reader::{NAMES, Node, Table},
@@ -24,6 +22,11 @@ pub const DEFAULT_CLASS: &str = "default";
 /// The class of the jobs of set-ups, which run the current release's `migrate` and `seed` before an
 /// instance is open.
 pub const SETUP_CLASS: &str = "setup";
+/// The job that runs a command once, and the class of such jobs. Its result says how the command
+/// ended, `{"status":1}`.
+pub const COMMAND_JOB: &str = "command";
+/// The class of commands that are run once.
+pub const COMMAND_CLASS: &str = "commands";
 const VERSION_MAX: u32 = 1_000_000;
 const PRIORITY_MAX: i32 = 1_000;
 const DAY: Duration = Duration::from_hours(24);

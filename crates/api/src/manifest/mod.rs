@@ -25,13 +25,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{Name, Permission};
 
+use crate::releases::Labels;
+
 pub use check::JOB_MILLISECONDS;
 pub(crate) use check::is_reserved_meter;
 pub use environment::Variable;
 pub(crate) use faults::suggestion;
 pub use faults::{Fault, Faults};
 pub use jobs::{
-    Concurrency, DEFAULT_CLASS, JobCommand, Missed, SETUP_CLASS, Versions, VersionsError,
+    COMMAND_CLASS, COMMAND_JOB, Concurrency, DEFAULT_CLASS, JobCommand, Missed, SETUP_CLASS,
+    Versions, VersionsError,
 };
 pub use path::normalise;
 pub use pattern::{Pattern, PatternError, Status};
@@ -80,6 +83,23 @@ pub struct Manifest {
     /// What is made by chance for each instance, and stays until it is rotated.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, SecretForm>,
+    /// On which nodes it runs.
+    #[serde(default, skip_serializing_if = "Placement::is_anywhere")]
+    pub placement: Placement,
+}
+
+/// On which nodes a service runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Placement {
+    /// The labels that a node must have.
+    #[serde(default)]
+    pub labels: Labels,
+}
+
+impl Placement {
+    fn is_anywhere(&self) -> bool {
+        self.labels.is_empty()
+    }
 }
 
 /// What a service is called.

@@ -5,16 +5,17 @@ use std::collections::BTreeMap;
 use types::Name;
 
 use super::{
-    Count, Database, Engine, Field, FieldKind, Manifest, Meter, Module, Package, Pattern, Service,
-    Size, Tenancy,
+    Count, Database, Engine, Field, FieldKind, Manifest, Meter, Module, Package, Pattern,
+    Placement, Service, Size, Tenancy,
     access::{permission, request, routes},
     check, environment,
     faults::{choice, quoted, shown},
     jobs::job,
     processes,
-    reader::{FIELD_NAMES, NAMES, NameRule, Node, Table, VERBS},
-    secrets, title_of, values, volumes,
+    reader::{FIELD_NAMES, LABELS, NAMES, NameRule, Node, Table, VERBS},
+    secrets, title_of, values,
 };
+use crate::releases::{LABELS_MAX, is_label};
 
 pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
     root.only(&[
@@ -32,6 +33,7 @@ pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
         "jobs",
         "env",
         "secrets",
+        "placement",
     ]);
     let service = root.need("service", "[service]").and_then(|node| service(&node.table()?));
     let package = root.table("package").and_then(|table| package(&table));
@@ -49,6 +51,7 @@ pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
     let env = environment::variables(root);
     let secrets = secrets::secrets(root, tenancy);
     let sizes: BTreeMap<_, _> = named(root, "sizes", &NAMES, size).into_iter().collect();
+    let placement = root.table("placement").map(|table| placement(&table)).unwrap_or_default();
     let any = root.need("sizes", "[sizes.small]").and_then(|node| node.table());
     if let Some(table) = any.filter(Table::is_empty) {
         table.fault("has no size", "write `[sizes.small]`");
@@ -70,7 +73,25 @@ pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
         jobs,
         env,
         secrets,
+        placement,
     })
+}
+
+fn placement(table: &Table<'_>) -> Placement {
+    table.only(&["labels"]);
+    let labels = table.table("labels").map(|labels| labels.named(&LABELS)).unwrap_or_default();
+    if labels.len() > LABELS_MAX {
+        table.fault("asks for too many labels", format!("write at most {LABELS_MAX}"));
+    }
+    let mend = "write letters, digits, `-`, `_`, `.` or `/`, at most 60 of them";
+    let labels = labels.into_iter().filter_map(|(name, node)| {
+        let value = node.text()?;
+        if !is_label(value) {
+            return node.fail(format!("`{}` cannot stand in a label", shown(value)), mend);
+        }
+        Some((name, value.to_owned()))
+    });
+    Placement { labels: labels.collect() }
 }
 
 /// The tables `[section.<name>]` that could be read, in the order of the file.

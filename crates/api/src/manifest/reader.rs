@@ -239,6 +239,12 @@ fn is_variable(name: &str, is_letter: fn(&u8) -> bool) -> bool {
         && name.bytes().all(plain)
 }
 
+/// Names of labels.
+pub(crate) const LABELS: NameRule = NameRule {
+    holds: crate::releases::is_label,
+    mend: "use 1 to 60 letters, digits, `-`, `_`, `.` and `/`",
+};
+
 fn is_name(name: &str, joints: &[u8]) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || joints.contains(&b);
     name.len() <= 40

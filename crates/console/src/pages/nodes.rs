@@ -2,7 +2,7 @@
 
 use api::{
     identity::RemoveNode,
-    releases::{ListNodes, Node, ReplicaReport, ReplicaState},
+    releases::{Drain, ListNodes, Node, ReplicaReport, ReplicaState},
 };
 use axum::{
     extract::{Path, Query},
@@ -49,7 +49,7 @@ fn is_going(node: &Node) -> bool {
 
 /// The node is gone from there on, wherever its key was known.
 pub(crate) async fn remove(person: Person, Path(node): Path<NodeId>) -> Answer {
-    person.client.call(RemoveNode { node }).await?;
+    person.client.call(RemoveNode { node, force: false }).await?;
     Ok(Redirect::to("/operate/nodes").into_response())
 }
 
@@ -60,8 +60,11 @@ fn card(person: &Person, node: &Node, names: &Names) -> Markup {
             h2.heading {
                 span { (node.name) }
                 @if node.alive { span.chip.good { "alive" } } @else { span.chip.bad { "silent" } }
+                @if node.drain.is_some() { span.chip.busy { "being emptied" } }
             }
-            p.soft.small title=(node.node) { "last heard of " (words::moment(node.seen)) }
+            p.small { (promised(node)) }
+            @if let Some(drain) = &node.drain { p.small { (emptying(drain)) } }
+            p.soft.small { "last heard of " (words::moment(node.seen)) " · " code { (node.node) } }
             h3 { "Replicas" }
             @if node.replicas.is_empty() { p.soft { "It runs nothing." } }
             div.jobs { @for replica in &node.replicas { (replica_row(replica, names)) } }
@@ -76,6 +79,28 @@ fn card(person: &Person, node: &Node, names: &Names) -> Markup {
             }))
         }
     }
+}
+
+/// What it is, and what instances are promised there.
+fn promised(node: &Node) -> String {
+    let Node { machine, promised, .. } = node;
+    let labels = machine.labels.iter().map(|(name, value)| format!("{name}={value} · "));
+    let of = machine.memory.map_or_else(String::new, |bytes| format!(" of {}", bytes >> 20));
+    format!(
+        "{}{} promised {}{of} MiB of memory",
+        labels.collect::<String>(),
+        words::counted(promised.instances.into(), "instance"),
+        promised.memory >> 20
+    )
+}
+
+/// How far it is emptied, in a sentence.
+fn emptying(drain: &Drain) -> String {
+    let left = words::counted(drain.left.into(), "instance");
+    let stays = words::counted(drain.stays.len() as u64, "instance");
+    let waits_for = drain.waits_for.as_ref();
+    let waits_for = waits_for.map_or_else(String::new, |what| format!(", waiting for {what}"));
+    format!("{left} to move{waits_for}; {stays} to stay, with data on this node.")
 }
 
 fn replica_row(replica: &ReplicaReport, names: &Names) -> Markup {

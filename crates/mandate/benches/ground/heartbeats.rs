@@ -246,6 +246,7 @@ const fn report(node: NodeId, name: types::Name) -> Heartbeat {
         known: 0,
         wait_millis: 0,
         as_before: None,
+        machine: None,
     }
 }
 

@@ -83,7 +83,7 @@ impl Platform {
         };
         let instances = house.mount(configurator::component(config)).await?;
         let packages = data.join("packages");
-        let config = releases::Config { packages, engine: engine.kind() };
+        let config = releases::Config { packages, engine: engine.kind(), move_after: None };
         let fleet = house.mount(releases::component(config)).await?;
         let loops = house.start("gateway")?;
         let customer = customer(&house).await?;
@@ -207,6 +207,7 @@ fn replica(application: SocketAddr) -> anyhow::Result<ReplicaAddress> {
         account: None,
         node: NodeId::named(&["node"]),
         address: application.to_string(),
+        silent: false,
     })
 }
 

@@ -427,13 +427,13 @@ stories! {
         let resolve = ResolveHost { service: service_name, host };
         assert_eq!(service.call(resolve.clone()).await.unwrap_err().kind, Kind::NotFound);
         let operator = world.operator().await;
-        assert_eq!(other.call(RemoveNode { node }).await.unwrap_err().kind, Kind::Denied);
-        operator.call(RemoveNode { node }).await.unwrap();
+        assert_eq!(other.call(RemoveNode { node, force: false }).await.unwrap_err().kind, Kind::Denied);
+        operator.call(RemoveNode { node, force: false }).await.unwrap();
         assert_eq!(client.call(issue()).await.unwrap_err().kind, Kind::Unauthenticated);
         let refused = service.call(resolve).await.unwrap_err();
         assert_eq!((refused.kind, refused.code.as_str()), (Kind::Unauthenticated, "node_unknown"));
-        assert_eq!(operator.call(RemoveNode { node }).await.unwrap_err().kind, Kind::NotFound);
-        let unknown = RemoveNode { node: NodeId::new(Timestamp::from_micros(1)) };
+        assert_eq!(operator.call(RemoveNode { node, force: false }).await.unwrap_err().kind, Kind::NotFound);
+        let unknown = RemoveNode { node: NodeId::new(Timestamp::from_micros(1)), force: false };
         assert_eq!(operator.call(unknown).await.unwrap_err().kind, Kind::NotFound);
         other.call(WhoAmI {}).await.unwrap();
     }

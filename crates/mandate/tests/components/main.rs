@@ -14,6 +14,7 @@ mod identity;
 mod jobs;
 mod names;
 mod orders;
+mod placement;
 mod quotas;
 mod releases;
 mod rights;

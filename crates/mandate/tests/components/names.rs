@@ -176,6 +176,7 @@ stories! {
             known: 0,
             wait_millis: 0,
             as_before: None,
+        machine: None,
         };
         let desired = client.call(beat.clone()).await.unwrap();
         assert!(waits(&ready().await).contains("to be fetched"), "{:?}", ready().await);

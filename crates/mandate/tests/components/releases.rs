@@ -288,6 +288,7 @@ stories! {
             known: 0,
             wait_millis: 0,
             as_before: None,
+        machine: None,
         };
         let ask = || async { client.call(beat.clone()).await };
         let desired = crate::world::eventually("the node is told", ask, |answer| {
@@ -351,6 +352,7 @@ stories! {
             known: 0,
             wait_millis: 0,
             as_before: None,
+        machine: None,
         };
         let runs = async |replicas: Vec<ReplicaReport>| {
             let desired = client.call(said(replicas)).await.unwrap();
@@ -421,6 +423,7 @@ stories! {
                 known: 0,
                 wait_millis: 0,
                 as_before: None,
+                machine: None,
             };
             client.call(heartbeat).await.unwrap().replicas
         };
@@ -462,6 +465,7 @@ stories! {
             known: 0,
             wait_millis: 0,
             as_before: None,
+        machine: None,
         };
         let old = client.call(beat(Vec::new(), Vec::new())).await.unwrap().replicas.remove(0);
         let second = world.publish("forum", "second").await;

@@ -79,6 +79,7 @@ stories! {
             known: 0,
             wait_millis: 0,
             as_before: None,
+                machine: None,
         };
         let generation = async || {
             let desired = client.call(beat.clone()).await.unwrap();

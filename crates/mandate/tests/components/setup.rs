@@ -245,6 +245,7 @@ stories! {
             known: 0,
             wait_millis: 0,
             as_before: None,
+                machine: None,
         };
         let wanted = async || client.call(beat.clone()).await.unwrap().replicas;
         let before = eventually("it is to run", wanted, |all| all.len() == 1).await;

@@ -9,7 +9,7 @@ use api::{
     identity::{JoinNode, RegisterAccount, Registered, SignIn},
     jobs::{EnqueueJobs, Lease, LeaseJobs, NewJob, Outcome, Report, ReportJobs},
     provider::{GetOrder, PlaceOrder},
-    releases::ListServices,
+    releases::{Heartbeat, ListServices},
 };
 use ed25519_dalek::SigningKey;
 use types::{
@@ -155,7 +155,31 @@ impl Worker {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         };
-        Self { node, key, release, wait_millis: 200, holding: Vec::new() }
+        let worker = Self { node, key, release, wait_millis: 200, holding: Vec::new() };
+        worker.is_heard_of(platform, name).await;
+        worker
+    }
+
+    /// What may run here is planned once the node was heard of.
+    async fn is_heard_of(&self, platform: &Platform, name: &str) {
+        let heartbeat = Heartbeat {
+            node: self.node,
+            name: name.parse().unwrap(),
+            releases: Vec::new(),
+            replicas: Vec::new(),
+            known: 0,
+            wait_millis: 0,
+            as_before: None,
+            machine: None,
+        };
+        let client = self.client(platform);
+        while !client
+            .call(heartbeat.clone())
+            .await
+            .is_ok_and(|desired| desired.releases.iter().any(|it| it.digest == self.release))
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     fn client(&self, platform: &Platform) -> Client {

@@ -17,6 +17,7 @@ mod interfaces;
 mod isolation;
 mod main_job;
 mod maintenance;
+mod nodes;
 mod permissions;
 mod refusals;
 mod restart;
@@ -81,6 +82,13 @@ async fn applications_from_npm_keep_what_is_written() {
 #[ignore = "it fetches much from PyPI: `./x soak applications` runs it"]
 async fn applications_from_pypi_serve_two_customers_from_their_databases() {
     Box::pin(applications::documents(World::start(Together, Postgres).await)).await;
+}
+
+#[tokio::test]
+async fn three_machines_come_and_go_and_visitors_do_not_notice() {
+    let world = World::start_with(Together, Sqlite, nodes::QUICKLY).await;
+    Box::pin(nodes::story(&world)).await;
+    world.end().await;
 }
 
 #[tokio::test]

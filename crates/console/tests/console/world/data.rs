@@ -15,8 +15,8 @@ use api::{
     prices::PriceBook,
     provider::{Offer, Order, OrderPhase, PlaceOrder},
     releases::{
-        Node, OnNodes, Release, ReleasePhase, ReleaseReport, ReleaseState, ReplicaReport,
-        ReplicaState, ServiceSummary,
+        Machine, Node, OnNodes, Promised, Release, ReleasePhase, ReleaseReport, ReleaseState,
+        ReplicaReport, ReplicaState, ServiceSummary,
     },
 };
 use types::{
@@ -612,6 +612,13 @@ pub(crate) fn nodes() -> Vec<Node> {
         alive,
         releases,
         replicas,
+        machine: Machine {
+            labels: [("disk".into(), "ssd".into())].into(),
+            memory: Some(8 << 30),
+            cpu: None,
+        },
+        promised: Promised { instances: 1, memory: 256 << 20, cpu: 500 },
+        drain: None,
     };
     let built = "unpacked 214 files\nbuild hook ended with status 0\n";
     vec![

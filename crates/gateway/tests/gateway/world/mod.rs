@@ -272,6 +272,7 @@ impl World {
             account: instance.map(|_| self.account),
             node: NodeId::named(&["node"]),
             address: address.to_string(),
+            silent: false,
         };
         let revision = self.peers.releases.put(&replica);
         self.peers.releases.acknowledged("test.gateway", revision).await;
