@@ -26,8 +26,7 @@ pub use faults::{Fault, Faults};
 pub use jobs::{Concurrency, JobCommand, Missed, Versions, VersionsError};
 pub use path::normalise;
 pub use pattern::{Pattern, PatternError, Status};
-pub use values::duration;
-pub(crate) use values::title_of;
+pub use values::{duration, title_of};
 
 /// What a service is, and how to run it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
