@@ -52,24 +52,16 @@ pub(crate) struct State {
     announcing: tokio::sync::Mutex<()>,
 }
 
+const MIGRATIONS: &[db::Migration] = &[
+    db::Migration { name: "releases_0001", sql: include_str!("../migrations/0001_releases.sql") },
+    db::Migration { name: "releases_0002", sql: include_str!("../migrations/0002_turns.sql") },
+    db::Migration { name: "releases_0003", sql: include_str!("../migrations/0003_healthy.sql") },
+    db::Migration { name: "releases_0004", sql: include_str!("../migrations/0004_reports.sql") },
+    db::Migration { name: "releases_jobs", sql: include_str!("../migrations/0004_jobs.sql") },
+];
+
 /// The component.
 pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
-    const MIGRATIONS: &[db::Migration] = &[
-        db::Migration {
-            name: "releases_0001",
-            sql: include_str!("../migrations/0001_releases.sql"),
-        },
-        db::Migration { name: "releases_0002", sql: include_str!("../migrations/0002_turns.sql") },
-        db::Migration {
-            name: "releases_0003",
-            sql: include_str!("../migrations/0003_healthy.sql"),
-        },
-        db::Migration {
-            name: "releases_0004",
-            sql: include_str!("../migrations/0004_reports.sql"),
-        },
-        db::Migration { name: "releases_jobs", sql: include_str!("../migrations/0004_jobs.sql") },
-    ];
     let state = State {
         packages: config.packages,
         engine: config.engine,

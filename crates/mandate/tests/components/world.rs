@@ -166,6 +166,7 @@ impl World {
     pub(crate) async fn end(mut self) {
         self.loops.shutdown().await;
         self.house.close().await;
+        self.engine.remove_all().await.unwrap();
         std::fs::remove_dir_all(&self.data).unwrap();
     }
 
@@ -358,12 +359,8 @@ fn seed(name: &str) -> [u8; 32] {
 }
 
 fn postgres(name: &str) -> Engine {
-    let server = std::env::var("MANDATE_TEST_POSTGRES").expect(
-        "set MANDATE_TEST_POSTGRES to a server for tests, such as \
-         postgres://admin@127.0.0.1:5432/postgres, or run `./x test`",
-    );
     let digest = Digest::of(format!("{name}{}", std::process::id()).as_bytes());
-    Engine::postgres(&server).unwrap().with_prefix(&format!("t{}", digest.short())).unwrap()
+    db::testing::postgres(&format!("t{}", digest.short()))
 }
 
 struct NodeCredentials {
@@ -374,17 +371,8 @@ struct NodeCredentials {
 
 impl api::Credentials for NodeCredentials {
     fn bearer(&self, audience: &str) -> Option<Arc<str>> {
-        let seconds = self.clock.now().micros().div_euclid(1_000_000);
-        let claims = Claims {
-            sub: Principal::Node(self.node),
-            aud: audience.to_owned(),
-            iat: seconds,
-            exp: seconds + 60,
-            sid: None,
-            account: None,
-            email: None,
-            node: None,
-        };
+        let (sub, life) = (Principal::Node(self.node), Duration::from_mins(1));
+        let claims = Claims::new(sub, audience, self.clock.now(), life);
         Some(token::sign(&self.node.to_string(), &self.key, &claims).into())
     }
 }

@@ -12,14 +12,13 @@ use api::{
     jobs::ListJobs,
     provider::ListOrders,
 };
-use db::EngineKind::Sqlite;
 use serde_json::{Value, json};
 use types::{Principal, Resource};
 
 use crate::{
     calendar::runs,
-    chromium::Chromium,
-    world::{PASSWORD, Person, Shape::Together, World, until},
+    chromium::{Chromium, diary_is_on_offer},
+    world::{PASSWORD, Person, World, until},
 };
 
 /// What `pip` fetches: axe-core, packed for Python, which is there already.
@@ -120,12 +119,7 @@ impl Reader {
 
 #[tokio::test]
 async fn axe_finds_nothing_on_any_page() {
-    let world = World::start(Together, Sqlite).await;
-    let operator = world.operator().await;
-    let folder = "crates/mandate/tests/stories/diary";
-    let _: Value = operator.does(&["service", "publish", folder]).await;
-    world.has_ready(&operator, "diary").await;
-    let gil = world.registers("gil").await;
+    let (world, operator, gil) = diary_is_on_offer().await;
     let diary = gil.takes_diary(DIARY).await;
     let waits = gil.takes_diary(WAITS).await;
     let mut reader = Reader {
@@ -294,14 +288,6 @@ async fn the_operator_looks(reader: &mut Reader, world: &World, operator: &Perso
     reader.chromium.opens(&format!("{}/operate/work", reader.console)).await;
     let work = reader.chromium.reads("main").await;
     assert!(work.contains(DIARY) && !work.contains("inst_"), "{work}");
-}
-
-impl Person {
-    async fn takes_diary(&self, host: &str) -> Instance {
-        let order = ["order", "place", "diary", "--size", "small", "--host", host, "--wait"];
-        let _: Instance = self.does(&order).await;
-        self.does(&["instance", "show", host]).await
-    }
 }
 
 /// The program of axe, from a folder that is kept from run to run.
