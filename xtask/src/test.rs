@@ -112,7 +112,8 @@ async fn with_postgres(options: &Options, done: &mut Vec<Done>) {
 }
 
 async fn tests(options: &Options, postgres: &Postgres) -> anyhow::Result<Tally> {
-    let mut command = cargo(&["test", "--no-fail-fast"]);
+    // Without those in documents: there are none, and to ask each crate for them takes a while.
+    let mut command = cargo(&["test", "--no-fail-fast", "--tests"]);
     match options.crates().as_slice() {
         [] => command.arg("--workspace"),
         some => command.args(some.iter().flat_map(|name| ["--package", name])),
