@@ -117,7 +117,8 @@ async fn tests(
     postgres: &Postgres,
     failures: &mut Vec<String>,
 ) -> anyhow::Result<Tally> {
-    let mut command = cargo(&["test", "--no-fail-fast"]);
+    // Without those in documents: there are none, and to ask each crate for them takes a while.
+    let mut command = cargo(&["test", "--no-fail-fast", "--tests"]);
     match options.crates().as_slice() {
         [] => command.arg("--workspace"),
         some => command.args(some.iter().flat_map(|name| ["--package", name])),

@@ -39,17 +39,7 @@ impl Signer {
     }
 
     fn sign(&self, audience: &str, now: Timestamp) -> String {
-        let seconds = now.micros().div_euclid(1_000_000);
-        let claims = Claims {
-            sub: Principal::Node(self.node),
-            aud: audience.to_owned(),
-            iat: seconds,
-            exp: seconds.saturating_add(TOKEN_LIFE.as_secs().cast_signed()),
-            sid: None,
-            account: None,
-            email: None,
-            node: None,
-        };
+        let claims = Claims::new(Principal::Node(self.node), audience, now, TOKEN_LIFE);
         sign(&self.node.to_string(), &self.key, &claims)
     }
 }

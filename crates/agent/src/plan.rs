@@ -334,6 +334,17 @@ memory = "128MiB"
     }
 
     #[test]
+    fn what_failed_is_neither_started_nor_the_current_one() {
+        let (desired, mut observed) = (desired(true, &[(0, 0, 0, 0)]), Observed::default());
+        let mut clock = 1;
+        for step in plan(&desired, &observed) {
+            apply(&mut observed, step, &mut clock);
+        }
+        observed.releases[0].report.state = ReleaseState::Failed;
+        assert_eq!(plan(&desired, &observed), vec![]);
+    }
+
+    #[test]
     fn what_a_job_runs_from_is_not_removed() {
         let mut observed = Observed::default();
         for version in 0..4 {

@@ -450,6 +450,22 @@ fn with_routes(routes: &[(String, bool)], exact: bool) -> Manifest {
     Manifest::parse("mandate.toml", &text).unwrap()
 }
 
+#[test]
+fn a_module_owns_its_paths_however_they_are_spelled_unless_paths_are_exact() {
+    for exact in [false, true] {
+        let text = format!(
+            "service = {{ name = \"a\", title = \"A\", exact_paths = {exact} }}\n\
+             run.command = [\"./a\"]\nsizes.small = {{ cpu = 1, memory = \"64MiB\" }}\n\
+             modules.extra = {{ title = \"Extra\", routes = [\"/extra/*\"] }}\n\
+             [[routes]]\nmatch = \"* /*\"\naccess = \"public\"\n"
+        );
+        let manifest = Manifest::parse("mandate.toml", &text).unwrap();
+        let is_owned = |path| manifest.modules_of(path).next().is_some();
+        assert!(is_owned("/extra/a") && !is_owned("/other/a"));
+        assert_eq!(is_owned("/Extra/a"), !exact);
+    }
+}
+
 /// Whether a visitor may ask for it.
 fn is_open(manifest: &Manifest, path: &str) -> bool {
     let deciding = manifest.deciding("GET", path);

@@ -123,18 +123,8 @@ impl Credentials for Signer {
             return Some(Arc::clone(token));
         }
         drop(tokens);
-        let seconds = now.micros().div_euclid(1_000_000);
-        let life = i64::try_from(TOKEN_LIFE.as_secs()).unwrap_or(0);
-        let claims = Claims {
-            sub: Principal::Service(self.name.parse().ok()?),
-            aud: audience.to_owned(),
-            iat: seconds,
-            exp: seconds + life,
-            sid: None,
-            account: None,
-            email: None,
-            node: None,
-        };
+        let sub = Principal::Service(self.name.parse().ok()?);
+        let claims = Claims::new(sub, audience, now, TOKEN_LIFE);
         let token: Arc<str> = self.sign(&claims).into();
         let mut tokens = self.tokens.write().expect("nobody panics while holding it");
         tokens.insert(audience.to_owned(), (Arc::clone(&token), now.plus(TOKEN_LIFE / 2)));

@@ -405,19 +405,20 @@ pub(crate) async fn has_set_up(on: impl On, service: &Name) -> Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use db::testing::databases;
+    use db::testing::on_both;
 
     use super::*;
 
     #[tokio::test]
     async fn set_ups_that_wait_are_found_by_their_index_and_only_if_there_is_something_to_tell() {
-        for database in databases("configurator", &[crate::MIGRATIONS]).await {
+        on_both("setups", &[crate::MIGRATIONS], async |database| {
             let plan = db::query(TO_QUEUE).bind(1_u32).plan(&database).await.unwrap();
             assert!(plan.contains("setup_job_untold"), "{plan}");
             assert!(!plan.contains("Seq Scan on setup_job"), "{plan}");
             // A scan of the index that holds nothing else is what is wanted.
             let other = plan.replace("SCAN setup_job USING INDEX setup_job_untold", "");
             assert!(!other.contains("SCAN setup_job"), "{plan}");
-        }
+        })
+        .await;
     }
 }

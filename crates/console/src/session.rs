@@ -233,9 +233,7 @@ fn set<const N: usize>(response: &mut Response, cookies: [String; N]) {
 /// The cookies of that name.
 fn cookies(headers: &HeaderMap, name: &str, secure: bool) -> Vec<String> {
     let name = cookie_name(name, secure);
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let pairs =
-        lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let pairs = api::http::cookies(headers);
     let values = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value);
     let values = values.filter(|value| !value.is_empty() && value.len() <= TOKEN_BYTES_MAX);
     values.take(COOKIES_MAX).map(str::to_owned).collect()

@@ -121,4 +121,13 @@ impl Engine {
         migrate(&db, migrations).await?;
         Ok(db)
     }
+
+    /// Removes every database that was made here, with its user: a test leaves nothing behind.
+    #[cfg(feature = "testing")]
+    pub async fn remove_all(&self) -> Result<(), Error> {
+        match &self.0 {
+            Host::Sqlite(files) => files.remove_all().await,
+            Host::Postgres(server) => server.remove_all().await,
+        }
+    }
 }

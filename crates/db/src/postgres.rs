@@ -109,6 +109,26 @@ impl Postgres {
         run(admin, format!("revoke all on database \"{full}\" from public")).await
     }
 
+    /// Also what somebody is still connected to.
+    #[cfg(feature = "testing")]
+    pub(crate) async fn remove_all(&self) -> Result<(), Error> {
+        let mut admin = self.admin.connect().await?;
+        let databases =
+            "select datname::text from pg_database where starts_with(datname::text, $1)";
+        let databases: Vec<(String,)> =
+            sqlx::query_as(databases).bind(self.full("")).fetch_all(&mut admin).await?;
+        for (name,) in databases {
+            run(&mut admin, format!("drop database \"{name}\" with (force)")).await?;
+        }
+        let roles = "select rolname::text from pg_roles where starts_with(rolname::text, $1)";
+        let roles: Vec<(String,)> =
+            sqlx::query_as(roles).bind(self.full("")).fetch_all(&mut admin).await?;
+        for (name,) in roles {
+            run(&mut admin, format!("drop role \"{name}\"")).await?;
+        }
+        Ok(admin.close().await?)
+    }
+
     pub(crate) fn open(&self, name: &str, password: &Secret) -> Db {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)

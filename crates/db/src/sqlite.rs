@@ -56,6 +56,16 @@ impl Sqlite {
         Ok(connection.close().await?)
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) async fn remove_all(&self) -> Result<(), Error> {
+        match tokio::fs::remove_dir_all(&self.folder).await {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                Err(sqlx::Error::from(cause).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn open(&self, name: &str) -> Db {
         let pool = |count: u32, least: u32| {
             SqlitePoolOptions::new()

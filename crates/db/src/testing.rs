@@ -1,26 +1,45 @@
-//! Databases for the tests of stores.
+//! Databases for tests: on both engines, and gone when their test is.
 
 use types::Secret;
 
 use crate::{Db, Engine, Migration};
 
-/// A database of each engine with a component's tables; `name` is the test's own.
+/// The address of the PostgreSQL server that tests may use.
 ///
 /// # Panics
 ///
-/// Without `MANDATE_TEST_POSTGRES`, the address of a server for tests, or if it does not answer.
-pub async fn databases(name: &str, migrations: &[&[Migration]]) -> Vec<Db> {
-    let name = format!("{name}_{}", std::process::id());
-    let folder = std::env::temp_dir().join(format!("mandate-{name}"));
-    let server = std::env::var("MANDATE_TEST_POSTGRES").expect(
+/// Without `MANDATE_TEST_POSTGRES`.
+pub fn server() -> String {
+    std::env::var("MANDATE_TEST_POSTGRES").expect(
         "set MANDATE_TEST_POSTGRES to a server for tests, such as \
          postgres://admin@127.0.0.1:5432/postgres, or run `./x test`",
-    );
-    let postgres = Engine::postgres(&server).expect("MANDATE_TEST_POSTGRES is an address");
-    let mut databases = Vec::new();
-    for engine in [Engine::sqlite(folder), postgres] {
-        let opened = engine.open(&name, &Secret::new("a password"), migrations).await;
-        databases.push(opened.expect("the engine makes a database"));
+    )
+}
+
+/// That server, where the names of a test's databases begin with `prefix`.
+///
+/// # Panics
+///
+/// Without `MANDATE_TEST_POSTGRES`, or if a name cannot begin so.
+pub fn postgres(prefix: &str) -> Engine {
+    let server = Engine::postgres(&server()).expect("MANDATE_TEST_POSTGRES is an address");
+    server.with_prefix(prefix).expect("it can begin a name")
+}
+
+/// Tells a test on a database of each engine that has a component's tables; `name` is the test's
+/// own, of at most 12 letters.
+///
+/// # Panics
+///
+/// Without `MANDATE_TEST_POSTGRES`, or if an engine makes or removes no database.
+pub async fn on_both(name: &str, migrations: &[&[Migration]], test: impl AsyncFn(Db)) {
+    let prefix = format!("{name}{}", std::process::id());
+    let folder = std::env::temp_dir().join(format!("mandate-{prefix}"));
+    for engine in [Engine::sqlite(folder), postgres(&prefix)] {
+        let opened = engine.open("tables", &Secret::new("a password"), migrations).await;
+        let database = opened.expect("the engine makes a database");
+        test(database.clone()).await;
+        database.close().await;
+        engine.remove_all().await.expect("what was made can be removed");
     }
-    databases
 }

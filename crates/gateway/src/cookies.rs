@@ -9,6 +9,7 @@
 //! plain HTTP there may be several of one name: each is looked at, so that a planted one locks
 //! nobody out, and of those that are good the session that was begun last counts.
 
+use api::http::cookies;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 const PREFIX: &str = "mandate_";
@@ -55,14 +56,6 @@ impl Ours {
             headers.append(header::SET_COOKIE, value);
         }
     }
-}
-
-fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
-    let texts = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    texts.flat_map(|text| text.split(';')).filter_map(|cookie| {
-        let (name, value) = cookie.split_once('=')?;
-        Some((name.trim(), value.trim()))
-    })
 }
 
 /// Whether a cookie, written as `name=value`, is one of ours. One without a name is sent back as

@@ -17,7 +17,7 @@ use api::{
     },
 };
 use chassis::{Call, Next, Room, Write, random_secret};
-use types::{Digest, Principal, Secret, SessionId, Timestamp};
+use types::{Digest, Principal, Secret, SessionId};
 
 use crate::{
     Error, State,
@@ -71,16 +71,12 @@ pub(crate) async fn redeem_sign_in_code(
     let (user, expires) = signed_in.ok_or(Error::SignInCode)?;
     let session = SessionId::new(now);
     store::insert_session(cx.tx(), session, Some(from), user.user, expires).await?;
-    let seconds = |moment: Timestamp| moment.micros().div_euclid(1_000_000);
+    let (sub, audience) = (Principal::User(user.user), host_audience(&op.host));
     let claims = Claims {
-        sub: Principal::User(user.user),
-        aud: host_audience(&op.host),
-        iat: seconds(now),
-        exp: seconds(expires),
         sid: Some(session),
         account: user.account,
         email: Some(user.email.clone()),
-        node: None,
+        ..Claims::new(sub, &audience, now, expires.since(now))
     };
     let token = Secret::new(cx.state().signer.sign(&claims));
     Ok(SignedIn { token, session, user, expires })

@@ -11,7 +11,7 @@ use api::{
     },
 };
 use chassis::{Call, Next, Room, Write, random_secret, replace_private_file};
-use types::{Digest, NodeId, Principal, Secret, Timestamp};
+use types::{Digest, NodeId, Principal, Secret};
 
 use crate::{Error, State, error::file_failed, store};
 
@@ -129,19 +129,9 @@ fn issue(
     life: Duration,
 ) -> IssuedToken {
     let now = cx.now();
-    let expires = now.plus(life);
-    let seconds = |moment: Timestamp| moment.micros().div_euclid(1_000_000);
-    let claims = Claims {
-        sub,
-        aud: audience.to_owned(),
-        iat: seconds(now),
-        exp: seconds(expires),
-        sid: None,
-        account: None,
-        email: None,
-        node: Some(node),
-    };
-    IssuedToken { token: Secret::new(cx.state().signer.sign(&claims)), expires }
+    let claims = Claims { node: Some(node), ..Claims::new(sub, audience, now, life) };
+    let token = Secret::new(cx.state().signer.sign(&claims));
+    IssuedToken { token, expires: now.plus(life) }
 }
 
 /// What is kept of a join token. It is long and random, so it needs no slow hash.

@@ -37,14 +37,10 @@ pub(crate) async fn sign_in(cx: Call<State>, op: SignIn) -> Result<SignedIn, Err
     }
     store::insert_session(write.tx(), session, None, user.user, expires).await?;
     let claims = Claims {
-        sub: Principal::User(user.user),
-        aud: EVERYONE.to_owned(),
-        iat: now.micros().div_euclid(1_000_000),
-        exp: expires.micros().div_euclid(1_000_000),
         sid: Some(session),
         account: user.account,
         email: Some(user.email.clone()),
-        node: None,
+        ..Claims::new(Principal::User(user.user), EVERYONE, now, SESSION)
     };
     let token = Secret::new(cx.state().signer.sign(&claims));
     Ok(write.finish(SignedIn { token, session, user, expires }).await?)

@@ -6,7 +6,7 @@ use api::jobs::{
     Counts, Drain, DrainState, Gate, GetQueue, ListQueues, Queue, QueueDetail, SetQueue,
 };
 use chassis::{Call, Write};
-use types::{Cursor, Page, Timestamp};
+use types::{Page, Timestamp};
 
 use crate::{
     Error, State as Memory,
@@ -40,7 +40,7 @@ fn shown(queue: StoredQueue, jobs: Counts, now: Timestamp) -> Queue {
 }
 
 pub(crate) async fn list_queues(cx: Call<Memory>, op: ListQueues) -> Result<Page<Queue>, Error> {
-    let cursor = Cursor { after: op.after, limit: op.limit };
+    let cursor = op.cursor();
     let queues = store::queues(cx.db(), &cursor).await?;
     let key = |queue: &StoredQueue| format!("{}/{}", queue.service, queue.class);
     let page = Page::cut(queues, &cursor, key);

@@ -62,14 +62,13 @@ pub(crate) async fn list_instance_jobs(
     cx: Call<Memory>,
     op: ListInstanceJobs,
 ) -> Result<Page<Job>, Error> {
-    let of = Some((op.account, op.instance));
-    let filter = Filter { of, service: None, state: op.state, name: op.name };
-    list(cx, filter, Cursor { after: op.after, limit: op.limit }).await
+    let (of, cursor) = (Some((op.account, op.instance)), op.cursor());
+    list(cx, Filter { of, service: None, state: op.state, name: op.name }, cursor).await
 }
 
 pub(crate) async fn list_jobs(cx: Call<Memory>, op: ListJobs) -> Result<Page<Job>, Error> {
-    let filter = Filter { of: None, service: op.service, state: op.state, name: op.name };
-    list(cx, filter, Cursor { after: op.after, limit: op.limit }).await
+    let cursor = op.cursor();
+    list(cx, Filter { of: None, service: op.service, state: op.state, name: op.name }, cursor).await
 }
 
 async fn list(cx: Call<Memory>, filter: Filter, cursor: Cursor) -> Result<Page<Job>, Error> {

@@ -20,17 +20,18 @@ pub(crate) async fn begin_usage(cx: &mut Write<State>, _: BeginUsage) -> Result<
 /// Sends what billing has not been told. A batch that is sent again counts once, since its
 /// numbers name it.
 pub(crate) async fn tell_billing(room: Room<State>) -> Result<Next, Error> {
-    let rows = store::usage(room.db(), BATCH).await?;
-    let Some((first_sequence, _)) = rows.first() else { return Ok(Next::Idle) };
-    let first_sequence = *first_sequence;
-    let events = rows.into_iter().map(|(_, event)| event).collect();
-    let epoch = store::usage_epoch(room.db(), room.now()).await?;
+    let usage = store::usage(room.db(), BATCH).await?;
+    let Some((epoch, first_sequence, events)) = usage else { return Ok(Next::Idle) };
+    if epoch == 0 {
+        store::name_epoch(room.db(), room.now()).await?;
+        return Ok(Next::Now);
+    }
     let batch = RecordUsage { source: "jobs".to_owned(), epoch, first_sequence, events };
     let recorded = room.peers().call(batch).await?;
     for refused in &recorded.refused {
         let (sequence, reason) = (refused.sequence, &refused.reason);
         tracing::error!(epoch, sequence, reason, "what a job took is set aside by billing");
     }
-    store::delete_usage_before(room.db(), recorded.next_sequence).await?;
+    store::delete_usage_before(room.db(), epoch, recorded.next_sequence).await?;
     Ok(Next::Now)
 }

@@ -342,14 +342,14 @@ pub(crate) async fn update_order(tx: &mut db::Tx, order: &Order) -> Kept<()> {
 mod tests {
     use std::time::Duration;
 
-    use db::testing::databases;
+    use db::testing::on_both;
 
     use super::*;
     use crate::model::orders::tests::placed;
 
     #[tokio::test]
     async fn who_stands_behind_another_is_not_due_before_it() {
-        for database in databases("provider", &[crate::MIGRATIONS]).await {
+        on_both("orders", &[crate::MIGRATIONS], async |database| {
             let (first, second) = (placed(1), placed(2));
             let mut tx = database.begin().await.unwrap();
             insert_order(&mut tx, &first, None).await.unwrap();
@@ -370,16 +370,18 @@ mod tests {
             update_order(&mut tx, &failed).await.unwrap();
             tx.commit().await.unwrap();
             assert_eq!(due(database.clone()).await, [second.order]);
-        }
+        })
+        .await;
     }
 
     #[tokio::test]
     async fn what_is_due_is_found_by_its_index_however_many_orders_there_were() {
-        for database in databases("provider_due", &[crate::MIGRATIONS]).await {
+        on_both("orders_due", &[crate::MIGRATIONS], async |database| {
             let due = format!("{} and due <= ? order by due limit ?", in_turn("*"));
             let plan = db::query(&due).bind(1_u64).bind(1_u64).plan(&database).await.unwrap();
             assert!(plan.contains("customer_order_due"), "{plan}");
             assert!(!plan.contains("Seq Scan on customer_order\n"), "{plan}");
-        }
+        })
+        .await;
     }
 }

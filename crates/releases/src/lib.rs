@@ -61,28 +61,20 @@ pub(crate) struct State {
     announcing: tokio::sync::Mutex<()>,
 }
 
+const MIGRATIONS: &[db::Migration] = &[
+    db::Migration { name: "releases_0001", sql: include_str!("../migrations/0001_releases.sql") },
+    db::Migration { name: "releases_0002", sql: include_str!("../migrations/0002_turns.sql") },
+    db::Migration { name: "releases_0003", sql: include_str!("../migrations/0003_healthy.sql") },
+    db::Migration { name: "releases_0004", sql: include_str!("../migrations/0004_reports.sql") },
+    db::Migration { name: "releases_jobs", sql: include_str!("../migrations/0004_jobs.sql") },
+    db::Migration {
+        name: "releases_placements",
+        sql: include_str!("../migrations/0010_placements.sql"),
+    },
+];
+
 /// The component.
 pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
-    const MIGRATIONS: &[db::Migration] = &[
-        db::Migration {
-            name: "releases_0001",
-            sql: include_str!("../migrations/0001_releases.sql"),
-        },
-        db::Migration { name: "releases_0002", sql: include_str!("../migrations/0002_turns.sql") },
-        db::Migration {
-            name: "releases_0003",
-            sql: include_str!("../migrations/0003_healthy.sql"),
-        },
-        db::Migration {
-            name: "releases_0004",
-            sql: include_str!("../migrations/0004_reports.sql"),
-        },
-        db::Migration { name: "releases_jobs", sql: include_str!("../migrations/0004_jobs.sql") },
-        db::Migration {
-            name: "releases_placements",
-            sql: include_str!("../migrations/0010_placements.sql"),
-        },
-    ];
     let state = State {
         packages: config.packages,
         engine: config.engine,

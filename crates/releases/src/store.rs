@@ -210,3 +210,56 @@ pub(crate) async fn put_healthy(tx: &mut db::Tx, unit: &str, digest: &Digest) ->
     .await
     .map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use db::testing::on_both;
+
+    use super::*;
+
+    const MANIFEST: &str = "[service]\nname = \"forum\"\ntitle = \"Forum\"\n\
+        [run]\ncommand = [\"./serve\"]\n\
+        [sizes.small]\ntitle = \"Small\"\ncpu = 0.5\nmemory = \"256MiB\"\n";
+    const PRICES: &str = "service = \"forum\"\ncurrency = \"USD\"\n\
+        effective = 2026-01-01T00:00:00Z\n\
+        [plans.basic]\nmonthly = \"9.00\"\nsizes.small = { per_hour = \"0.01\" }\n";
+
+    /// A release that was published for the `turn`th time of its service.
+    fn published(turn: u64) -> Stored {
+        let release = Release {
+            digest: Digest::of(b"package"),
+            service: "forum".parse().unwrap(),
+            phase: ReleasePhase::Announcing,
+            public_key: String::new(),
+            signature: String::new(),
+            created: Timestamp::from_micros(1),
+            problem: None,
+            current: false,
+            on_nodes: OnNodes::default(),
+        };
+        let manifest = Manifest::parse("mandate.toml", MANIFEST);
+        let prices = PriceBook::parse("prices.toml", PRICES);
+        Stored { release, manifest: manifest.unwrap(), prices: prices.unwrap(), turn }
+    }
+
+    #[tokio::test]
+    async fn what_came_of_an_earlier_turn_is_not_what_comes_of_a_later_one() {
+        on_both("turns", &[crate::MIGRATIONS], async |database| {
+            let mut tx = database.begin().await.unwrap();
+            let (first, again) = (published(1), published(2));
+            put_release(&mut tx, &first).await.unwrap();
+            put_release(&mut tx, &again).await.unwrap();
+            assert!(!settle(&mut tx, &first, ReleasePhase::Failed, Some("no")).await.unwrap());
+            let stored = &again.release;
+            let seen = release(&mut tx, &stored.service, &stored.digest).await.unwrap().unwrap();
+            assert_eq!((seen.release.phase, seen.release.problem), (stored.phase, None));
+            assert!(settle(&mut tx, &again, ReleasePhase::Promoting, None).await.unwrap());
+            // What all have agreed to is not asked about again.
+            put_release(&mut tx, &published(3)).await.unwrap();
+            let seen = release(&mut tx, &stored.service, &stored.digest).await.unwrap().unwrap();
+            assert_eq!((seen.release.phase, seen.turn), (ReleasePhase::Promoting, 3));
+            tx.commit().await.unwrap();
+        })
+        .await;
+    }
+}

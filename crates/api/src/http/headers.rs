@@ -1,4 +1,4 @@
-//! Headers that are not passed on.
+//! Headers that are read, or not passed on, in one way everywhere.
 
 use http::{HeaderMap, HeaderName, header};
 
@@ -31,4 +31,13 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     for name in &HOP_BY_HOP {
         headers.remove(name);
     }
+}
+
+/// The cookies that a browser sent: names and values, in their order.
+pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    let texts = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    texts.flat_map(|text| text.split(';')).filter_map(|cookie| {
+        let (name, value) = cookie.split_once('=')?;
+        Some((name.trim(), value.trim()))
+    })
 }

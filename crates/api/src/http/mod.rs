@@ -12,7 +12,7 @@ mod wire;
 
 pub use client::{Client, Credentials, FORWARDED_FOR, Remote, Sending, Transport, TransportError};
 pub use connections::Connections;
-pub use headers::remove_hop_by_hop;
+pub use headers::{cookies, remove_hop_by_hop};
 pub use openapi::openapi;
 pub use operation::{Asker, Empty, Listing, Operation, lower_first_after};
 pub use problem::{Kind, Problem};

@@ -46,6 +46,21 @@ pub struct Claims {
 }
 
 impl Claims {
+    /// That `sub` is asking `audience`, from `now` on for so long; nothing else is said.
+    pub fn new(sub: Principal, audience: &str, now: Timestamp, life: Duration) -> Self {
+        let seconds = |moment: Timestamp| moment.micros().div_euclid(1_000_000);
+        Self {
+            sub,
+            aud: audience.to_owned(),
+            iat: seconds(now),
+            exp: seconds(now.plus(life)),
+            sid: None,
+            account: None,
+            email: None,
+            node: None,
+        }
+    }
+
     /// Whether the token may still be shown at `now`.
     pub fn is_valid_at(&self, now: Timestamp) -> bool {
         now.micros() < self.exp.saturating_mul(1_000_000)

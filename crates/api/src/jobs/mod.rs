@@ -7,7 +7,7 @@ mod queues;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use types::{AccountId, Digest, InstanceId, JobId, Name, NodeId, Page, Timestamp};
+use types::{AccountId, Digest, InstanceId, JobId, Name, NodeId, Timestamp};
 
 pub use definitions::{
     DropJobs, InstanceState, JobDefinition, PromoteJobs, PutInstance, PutJobs, Schedule,
@@ -16,7 +16,7 @@ pub use leases::{
     Lease, LeaseJobs, Leases, Outcome, Report, ReportJobs, Reported, Reports, Upgrade, Verdict,
 };
 pub use queues::{
-    Counts, Drain, DrainState, Gate, GetQueue, ListQueues, Queue, QueueDetail, QueuedKind, SetQueue,
+    Counts, Drain, DrainState, Gate, GetQueue, Queue, QueueDetail, QueuedKind, SetQueue,
 };
 
 pub use crate::manifest::{COMMAND_CLASS, COMMAND_JOB, DEFAULT_CLASS, SETUP_CLASS};
@@ -43,9 +43,9 @@ operations! { "jobs":
     /// Shows a job of an instance.
     GetInstanceJob GET "/v1/accounts/{account}/instances/{instance}/jobs/{job}" on instance by [customer, operator, instance, gateway] -> Job;
     /// Lists the jobs of an instance, newest first.
-    ListInstanceJobs GET "/v1/accounts/{account}/instances/{instance}/jobs" on instance by [customer, operator, instance] -> Page<Job>;
+    ListInstanceJobs GET "/v1/accounts/{account}/instances/{instance}/jobs" on instance by [customer, operator, instance] lists Job only [state: JobState, name: String];
     /// Lists jobs, newest first.
-    ListJobs GET "/v1/jobs" on platform by [operator] -> Page<Job>;
+    ListJobs GET "/v1/jobs" on platform by [operator] lists Job only [service: Name, state: JobState, name: String];
     /// Takes a job back. One that runs is stopped by its node, and ends as cancelled unless it ends
     /// by itself before that.
     CancelJob PUT "/v1/accounts/{account}/instances/{instance}/jobs/{job}/cancellation" on instance by [customer, operator, instance] -> Job;
@@ -58,7 +58,7 @@ operations! { "jobs":
     /// Says of leased jobs how each is going, which renews its lease, or how it ended.
     ReportJobs POST "/v1/nodes/{node}/reports" on node by [agent] -> Reports;
     /// Lists the queues: one for each service and class of its jobs.
-    ListQueues GET "/v1/queues" on platform by [operator] -> Page<Queue>;
+    ListQueues GET "/v1/queues" on platform by [operator] lists Queue;
     /// Shows a queue, with what waits in it by name and version.
     GetQueue GET "/v1/queues/{service}/{class}" on service by [operator] -> QueueDetail;
     /// Pauses a queue or lets it go on, closes or opens its gate, drains or limits it. What is left
@@ -355,47 +355,6 @@ pub struct GetInstanceJob {
     pub instance: InstanceId,
     /// Which job.
     pub job: JobId,
-}
-
-/// Lists the jobs of an instance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ListInstanceJobs {
-    /// Whose.
-    pub account: AccountId,
-    /// Which instance.
-    pub instance: InstanceId,
-    /// Only these, `failed`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub state: Option<JobState>,
-    /// Only of this name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// The `next` of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// How many at most, 1 to 500; 100 if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
-}
-
-/// Lists jobs.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ListJobs {
-    /// Only of this service.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub service: Option<Name>,
-    /// Only these, `failed`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub state: Option<JobState>,
-    /// Only of this name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// The `next` of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// How many at most, 1 to 500; 100 if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
 }
 
 /// Takes a job back.

@@ -41,8 +41,7 @@ pub use pattern::{Pattern, PatternError, Status};
 pub use processes::{Check, Process, WEB};
 pub use secrets::{Alphabet, SecretForm, SecretFormError};
 pub use template::{Template, TemplateError, Values};
-pub use values::duration;
-pub(crate) use values::title_of;
+pub use values::{duration, title_of};
 
 /// What a service is, and how to run it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

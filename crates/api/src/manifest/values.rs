@@ -7,7 +7,7 @@ use types::Amount;
 use super::{faults::shown, reader::Node};
 
 /// A name as a title: `bytes_out` is `Bytes out`.
-pub(crate) fn title_of(name: &str) -> String {
+pub fn title_of(name: &str) -> String {
     let mut words = name.replace(['_', '-'], " ");
     if let Some(first) = words.get_mut(..1) {
         first.make_ascii_uppercase();

@@ -4,15 +4,12 @@ use std::collections::BTreeMap;
 
 use api::{
     billing::{BillLine, JOB_MILLISECONDS, LineKind, LinePart, LineUsage, Words},
+    manifest::title_of,
     prices::PriceBook,
 };
 use types::{Amount, Currency, InstanceId, Money, MoneyError};
 
-use super::{
-    Facts, Prices, Taken, UsageSum, line_name,
-    meters::Portion,
-    words::{plain, title},
-};
+use super::{Facts, Prices, Taken, UsageSum, line_name, meters::Portion, words::plain};
 
 /// A line, and how it came about.
 #[derive(Debug, Clone)]
@@ -114,7 +111,7 @@ impl Rating<'_> {
             LineKind::Module => &words.modules,
             _ => &words.meters,
         });
-        let unnamed = if kind == LineKind::Meter { title } else { plain };
+        let unnamed = if kind == LineKind::Meter { title_of } else { plain };
         titles.and_then(|titles| titles.get(name)).cloned().unwrap_or_else(|| unnamed(name))
     }
 
@@ -169,4 +166,18 @@ pub(super) fn part(
     }
     let amount = quantity.times(price)?;
     Ok(LinePart { note, quantity, rate: price, amount, effective: book.effective })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_leaves_room_for_those_beside_it() {
+        let currency: Currency = "USD".parse().unwrap();
+        let most = Amount::of(Money { currency, minor: LINE_MINOR_MAX });
+        assert_eq!(due(most, currency).unwrap().minor, LINE_MINOR_MAX);
+        assert_eq!(due(most.plus(Amount::whole(1)).unwrap(), currency), None);
+        assert!(LINE_MINOR_MAX.checked_mul(50_000).is_some(), "so many make a bill");
+    }
 }

@@ -20,15 +20,6 @@ pub(crate) fn in_job_seconds(milliseconds: u64) -> Amount {
     Amount::fraction(milliseconds.into(), 1000).unwrap_or_else(|_| Amount::zero())
 }
 
-/// `bytes_out` as `Bytes out`.
-pub(super) fn title(name: &str) -> String {
-    let mut words = plain(name);
-    if let Some(first) = words.get_mut(..1) {
-        first.make_ascii_uppercase();
-    }
-    words
-}
-
 /// `bytes_out` as `bytes out`.
 pub(super) fn plain(name: &str) -> String {
     name.replace(['_', '-'], " ")
@@ -93,12 +84,6 @@ mod tests {
         {
             assert_eq!(spell(seconds), words);
         }
-    }
-
-    #[test]
-    fn names_become_titles() {
-        assert_eq!(title("bytes_out"), "Bytes out");
-        assert_eq!(title(""), "");
     }
 
     #[test]

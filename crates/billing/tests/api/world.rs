@@ -49,6 +49,7 @@ pub(crate) struct World {
     pub(crate) bob: Person,
     pub(crate) operator: Client,
     tasks: Option<tokio::task::JoinSet<()>>,
+    engine: Engine,
     folder: PathBuf,
 }
 
@@ -68,15 +69,11 @@ pub(crate) fn moment(text: &str) -> Timestamp {
 /// SQLite and PostgreSQL, with nothing in them.
 pub(crate) fn engines(test: &str) -> [(Engine, PathBuf); 2] {
     let pid = std::process::id();
-    let server = std::env::var("MANDATE_TEST_POSTGRES").expect(
-        "set MANDATE_TEST_POSTGRES to a server for tests, such as \
-         postgres://admin@127.0.0.1:5432/postgres, or run `./x test`",
-    );
-    let postgres = Engine::postgres(&server).unwrap().with_prefix(&format!("b{pid}_{test}"));
+    let postgres = db::testing::postgres(&format!("b{pid}_{test}"));
     let folder =
         |engine| std::env::temp_dir().join(format!("mandate-billing-{pid}-{test}-{engine}"));
     let sqlite = folder("sqlite");
-    [(Engine::sqlite(sqlite.join("databases")), sqlite), (postgres.unwrap(), folder("postgres"))]
+    [(Engine::sqlite(sqlite.join("databases")), sqlite), (postgres, folder("postgres"))]
 }
 
 impl World {
@@ -86,7 +83,7 @@ impl World {
         let config = HouseConfig {
             name: "test".to_owned(),
             data: folder.clone(),
-            engine,
+            engine: engine.clone(),
             clock: clock.clone(),
         };
         let house = House::open(config).unwrap();
@@ -112,6 +109,7 @@ impl World {
             bob,
             operator: operator.client,
             tasks,
+            engine,
             folder,
         }
     }
@@ -159,6 +157,7 @@ impl World {
     pub(crate) async fn close(mut self) {
         drop(self.tasks.take());
         self.tables.close().await;
+        self.engine.remove_all().await.unwrap();
         drop(std::fs::remove_dir_all(&self.folder));
     }
 }

@@ -57,3 +57,92 @@ pub(crate) fn route(stored: &Stored) -> Route {
         rotations: stored.rotations,
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::model::setup::tests::manifest;
+    use types::{AccountId, InstanceId, Timestamp};
+
+    /// What is told of an instance.
+    fn told(size: &str, modules: &[&str]) -> PutInstance {
+        PutInstance {
+            account: AccountId::named(&["ada"]),
+            instance: InstanceId::named(&["bakery"]),
+            service: "forum".parse().unwrap(),
+            host: "bakery.localhost".parse().unwrap(),
+            modules: modules.iter().map(ToString::to_string).collect(),
+            size: size.into(),
+        }
+    }
+
+    /// A small instance, as it is kept.
+    pub(crate) fn kept(state: InstanceState) -> Stored {
+        let PutInstance { account, instance, service, host, modules, size } = told("small", &[]);
+        Stored {
+            instance,
+            account,
+            service,
+            host,
+            modules,
+            size,
+            state,
+            suspended: None,
+            maintenance: None,
+            problem: None,
+            setup_key: String::new(),
+            settings: None,
+            attempt: 0,
+            has_database: true,
+            created: Timestamp::from_micros(0),
+        }
+    }
+
+    #[test]
+    fn an_instance_stays_whose_and_what_it_is_and_where() {
+        let known = kept(InstanceState::Open);
+        let same = told("large", &["polls"]);
+        assert!(check_same(&known, &same).is_ok());
+        let others = [
+            PutInstance { account: AccountId::named(&["eve"]), ..same.clone() },
+            PutInstance { service: "store".parse().unwrap(), ..same.clone() },
+            PutInstance { host: "other.localhost".parse().unwrap(), ..same.clone() },
+        ];
+        for other in others {
+            assert!(matches!(check_same(&known, &other), Err(Error::Fixed)), "{other:?}");
+        }
+        assert!(is_already(&known, &told("small", &[])) && !is_already(&known, &same));
+    }
+
+    #[test]
+    fn the_service_must_have_such_an_instance() {
+        let modules = "[modules]\npolls = { title = \"Polls\", routes = [\"/polls\"] }\n";
+        let manifest = manifest(modules);
+        let check = |size, modules: &[&str]| check_offered(&manifest, &told(size, modules));
+        assert!(check("small", &["polls"]).is_ok());
+        assert!(matches!(check("huge", &[]), Err(Error::Size { .. })));
+        assert!(matches!(check("small", &["chess"]), Err(Error::Modules(_))));
+    }
+
+    #[test]
+    fn a_set_up_is_taken_once_the_database_is_there_and_until_one_is_under_way() {
+        assert!(matches!(takes_setup(InstanceState::Creating), Err(Error::Creating)));
+        for (state, takes) in [
+            (InstanceState::AwaitingSetup, true),
+            (InstanceState::Failed, true),
+            (InstanceState::SettingUp, false),
+            (InstanceState::Open, false),
+        ] {
+            assert_eq!(takes_setup(state).unwrap(), takes, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn gateways_are_told_why_an_instance_is_closed() {
+        let reason = || Some("unpaid".to_owned());
+        let suspended = Stored { suspended: reason(), ..kept(InstanceState::Open) };
+        assert_eq!(route(&suspended).suspended, reason());
+        let maintained = Stored { maintenance: reason(), ..kept(InstanceState::Open) };
+        assert_eq!(route(&maintained).maintenance, reason());
+    }
+}

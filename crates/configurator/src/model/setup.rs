@@ -91,6 +91,7 @@ pub(crate) fn new_field<'m>(now: &Manifest, next: &'m Manifest) -> Option<&'m st
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::model::instance::tests::kept;
     use proptest::prelude::*;
 
     /// A manifest with `more` after what each must have.
@@ -157,6 +158,20 @@ small = { title = "Small", cpu = 0.5, memory = "256MiB" }
         assert_eq!(begun(&jobs, &both), InstanceState::SettingUp);
         let names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
         assert_eq!((names, jobs[0].job < jobs[1].job), (vec!["migrate", "seed"], true));
+    }
+
+    #[test]
+    fn each_job_waits_for_the_one_before_it() {
+        let both = manifest(&format!("{DATABASE}seed = [\"./seed\"]\n"));
+        let mut jobs = planned(Timestamp::from_micros(0), &both);
+        let stored = kept(InstanceState::SettingUp);
+        let after = |jobs: &[SetupJob], position: usize| {
+            let (instance, job) = (stored.instance, jobs[position].clone());
+            queued(&stored, &Waiting { instance, position, job }, jobs).after
+        };
+        assert_eq!((after(&jobs, 0), after(&jobs, 1)), (None, Some(jobs[0].job)));
+        jobs[0].state = JobState::Succeeded;
+        assert_eq!(after(&jobs, 1), None, "it has been done");
     }
 
     #[test]

@@ -1,10 +1,16 @@
 //! Requests that become jobs.
 
+use std::time::Duration;
+
 use api::{
     Problem,
     jobs::{JobState, NewJob, PAYLOAD_BYTES_MAX, Progress},
 };
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 use crate::world::{Answer, FORUM, World, upstream::Upstream};
 
@@ -167,4 +173,24 @@ async fn where_jobs_is_away_it_is_said_and_what_is_sent_again_is_queued_once() {
     world.put(&world.instance("other.localhost")).await;
     assert_eq!(world.ask("POST /imports", "other.localhost", &[key], "z").await.status, 202);
     assert_eq!(queued(&world).len(), 4);
+}
+
+#[tokio::test]
+async fn what_is_closed_while_the_body_comes_gets_no_job() {
+    let (world, _upstream) = with_jobs().await;
+    let mut visitor = TcpStream::connect(world.address).await.unwrap();
+    let head = "POST /imports HTTP/1.1\r\nHost: forum.localhost\r\nConnection: close\r\n\
+                Content-Length: 2\r\n\r\na";
+    visitor.write_all(head.as_bytes()).await.unwrap();
+    // Nothing tells that the rest is waited for; if it came later it would be refused all the same.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut closed = world.instance(HOST);
+    closed.maintenance = Some("new shelves".into());
+    world.put(&closed).await;
+    visitor.write_all(b"b").await.unwrap();
+    let mut answer = Vec::new();
+    visitor.read_to_end(&mut answer).await.unwrap();
+    let answer = Answer::read(&answer);
+    assert_eq!((answer.status, answer.code().as_str()), (503, "maintenance"));
+    assert!(queued(&world).is_empty());
 }

@@ -106,6 +106,9 @@ async fn forgetful(world: &World) -> Arc<Mutex<Vec<String>>> {
     seen
 }
 
+/// What is not to be done twice.
+const CHANGES: [&str; 3] = ["POST /topics/1/posts", "DELETE /files/x", "PUT /files/x"];
+
 #[tokio::test]
 async fn a_connection_that_the_application_closes_is_nobodys_error() {
     let world = World::start().await;
@@ -122,10 +125,14 @@ async fn a_connection_that_the_application_closes_is_nobodys_error() {
         }
         // What cannot be repeated is not sent where it could be lost.
         assert_eq!(world.get("/").await.status, 200);
-        for line in ["POST /topics/1/posts", "DELETE /files/x", "PUT /files/x"] {
+        for line in CHANGES {
             let answer = world.ask(line, "forum.localhost", &[], "").await;
             assert_eq!(answer.status, 200, "{line}: {answer:?}");
         }
+    }
+    for line in CHANGES {
+        let sent = seen.lock().unwrap().iter().filter(|seen| *seen == line).count();
+        assert_eq!(sent, 5, "each is sent once: {line}");
     }
     // A connection that is closed before it was ever of use says something about the application.
     seen.lock().unwrap().clear();

@@ -128,6 +128,17 @@ mod tests {
         None
     }
 
+    #[test]
+    fn attempts_that_were_lost_are_counted_apart() {
+        let lost = |count| vec![Outcome::Lost; count];
+        assert_eq!(attempts_of(&lost(9), 1), None);
+        assert_eq!(attempts_of(&lost(10), 1), Some((10, State::Failed)));
+        let failed_once = [lost(9), vec![Outcome::Again]].concat();
+        assert_eq!(attempts_of(&failed_once, 2), None);
+        let twice = [failed_once, vec![Outcome::Again]].concat();
+        assert_eq!(attempts_of(&twice, 2), Some((11, State::Failed)));
+    }
+
     fn outcome() -> impl Strategy<Value = Outcome> {
         prop_oneof![
             Just(Outcome::Running),

@@ -1,25 +1,9 @@
 //! What the indexes are for, on both engines.
 
-use db::{Query, Rows, row};
+use db::{Query, Rows, row, testing::on_both};
 use types::Timestamp;
 
 use super::*;
-
-/// A database of each engine with this component's tables.
-async fn databases(name: &str) -> Vec<db::Db> {
-    let name = format!("{name}_{}", std::process::id());
-    let folder = std::env::temp_dir().join(format!("mandate-{name}"));
-    let server = std::env::var("MANDATE_TEST_POSTGRES").expect(
-        "set MANDATE_TEST_POSTGRES to a server for tests, such as \
-         postgres://admin@127.0.0.1:5432/postgres, or run `./x test`",
-    );
-    let mut databases = Vec::new();
-    for engine in [db::Engine::sqlite(folder), db::Engine::postgres(&server).unwrap()] {
-        let password = types::Secret::new("a password");
-        databases.push(engine.open(&name, &password, &[crate::MIGRATIONS]).await.unwrap());
-    }
-    databases
-}
 
 /// The statement is answered from these indexes, without reading or sorting what they leave out.
 async fn uses(database: &db::Db, asked: Query, indexes: &[&str], scanned: &str) {
@@ -36,7 +20,7 @@ async fn uses(database: &db::Db, asked: Query, indexes: &[&str], scanned: &str) 
 #[tokio::test]
 async fn a_claim_looks_at_what_it_hands_out_and_at_nothing_else() {
     let now = Timestamp::from_micros(1);
-    for database in databases("jobs_claim").await {
+    on_both("claims", &[crate::MIGRATIONS], async |database| {
         let lanes = db::query(LANES).bind(7_i64).bind(10_u32);
         uses(&database, lanes, &["lane_waiting"], "lane").await;
         let top = db::query(TOP).bind(10_u32).bind(Rows::of(&["lane"], [7_i64]));
@@ -53,12 +37,13 @@ async fn a_claim_looks_at_what_it_hands_out_and_at_nothing_else() {
         uses(&database, expired, &["job_running"], "job").await;
         let due = db::query(DUE).bind(now).bind(5_u32);
         uses(&database, due, &["job_delayed"], "job").await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn what_is_parked_is_found_by_its_lane_and_what_is_old_by_its_age() {
-    for database in databases("jobs_parked").await {
+    on_both("parked", &[crate::MIGRATIONS], async |database| {
         // What has failed is found by another index too, and an empty table has no better one.
         for state in ["held", "blocked", "delayed"] {
             let text = PARKED.replace("WORD", &format!("'{state}'"));
@@ -68,14 +53,16 @@ async fn what_is_parked_is_found_by_its_lane_and_what_is_old_by_its_age() {
         let old = db::query("select id from job where forget <= ? order by forget limit ?");
         let asked = old.bind(Timestamp::from_micros(1)).bind(5_u32);
         uses(&database, asked, &["job_forget"], "job").await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn what_recurs_is_looked_at_when_it_is_due_and_not_before() {
-    for database in databases("jobs_recur").await {
+    on_both("recurring", &[crate::MIGRATIONS], async |database| {
         let due = db::query(SCHEDULES_DUE).bind(Timestamp::from_micros(1)).bind(5_u32);
         uses(&database, due, &["schedule_due"], "schedule").await;
         uses(&database, db::query(SCHEDULE_NEXT), &["schedule_due"], "schedule").await;
-    }
+    })
+    .await;
 }

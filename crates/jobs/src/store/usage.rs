@@ -27,10 +27,9 @@ pub(crate) async fn append_usage(tx: &mut db::Tx, events: &[UsageEvent]) -> Resu
         .map(drop)
 }
 
-/// Which life of the sequence it is: one that begins when it is first asked is named after `now`.
-pub(crate) async fn usage_epoch(db: &db::Db, now: Timestamp) -> Result<u64> {
-    db::query("update usage_head set epoch = ? where epoch = 0").bind(now).run(db).await?;
-    epoch(db).await
+/// Names the life of the sequence after `now`, if it has no name yet.
+pub(crate) async fn name_epoch(db: &db::Db, now: Timestamp) -> Result<()> {
+    db::query("update usage_head set epoch = ? where epoch = 0").bind(now).run(db).await.map(drop)
 }
 
 pub(crate) async fn epoch(on: impl On) -> Result<u64> {
@@ -51,13 +50,28 @@ pub(crate) async fn begin_usage(tx: &mut db::Tx, now: Timestamp) -> Result<u64> 
     db::query("delete from usage").run(tx).await
 }
 
-pub(crate) async fn usage(on: impl On, limit: i64) -> Result<Vec<(u64, UsageEvent)>> {
-    db::query("select sequence, event from usage order by sequence limit ?")
-        .bind(limit)
-        .all(on, |row| Ok((row.get("sequence")?, row.json("event")?)))
-        .await
+/// What is to be told: of which epoch, from which number on. Both come from one statement, so that
+/// nothing is told under an epoch that has begun meanwhile.
+pub(crate) async fn usage(on: impl On, limit: i64) -> Result<Option<(u64, u64, Vec<UsageEvent>)>> {
+    let rows: Vec<(u64, u64, UsageEvent)> = db::query(
+        "select epoch, usage.sequence as number, event from usage cross join usage_head
+         order by usage.sequence limit ?",
+    )
+    .bind(limit)
+    .all(on, |row| Ok((row.get("epoch")?, row.get("number")?, row.json("event")?)))
+    .await?;
+    let Some((epoch, first, _)) = rows.first() else { return Ok(None) };
+    let (epoch, first) = (*epoch, *first);
+    Ok(Some((epoch, first, rows.into_iter().map(|(_, _, event)| event).collect())))
 }
 
-pub(crate) async fn delete_usage_before(on: impl On, sequence: u64) -> Result<()> {
-    db::query("delete from usage where sequence < ?").bind(sequence).run(on).await.map(drop)
+/// What was told of an epoch is done with. Another one may have begun meanwhile, whose numbers say
+/// nothing of that.
+pub(crate) async fn delete_usage_before(on: impl On, epoch: u64, sequence: u64) -> Result<()> {
+    db::query("delete from usage where sequence < ? and ? = (select epoch from usage_head)")
+        .bind(sequence)
+        .bind(epoch)
+        .run(on)
+        .await
+        .map(drop)
 }

@@ -219,17 +219,8 @@ async fn join(platform: &Platform, number: u8, join_token: Secret) -> anyhow::Re
     let join = JoinNode { join_token, name: name.clone(), public_key };
     let visitor = platform.house.visitor();
     let node = visitor.call(join).await?.node;
-    let now = SystemClock.now().micros().div_euclid(1_000_000);
-    let claims = Claims {
-        sub: Principal::Node(node),
-        aud: "releases".to_owned(),
-        iat: now,
-        exp: now + 3_600,
-        sid: None,
-        account: None,
-        email: None,
-        node: None,
-    };
+    let (sub, hour) = (Principal::Node(node), Duration::from_hours(1));
+    let claims = Claims::new(sub, "releases", SystemClock.now(), hour);
     let token: Arc<str> = token::sign(&node.to_string(), &key, &claims).into();
     let client = visitor.with_token(Some(&token));
     let report = report(node, name);

@@ -19,6 +19,7 @@ use std::{
 };
 
 use api::jobs::{BATCH_MAX, NewJob, Outcome};
+use db::EngineKind;
 use platform::Platform;
 use shop::{Shop, Worker};
 
@@ -44,9 +45,11 @@ async fn main() {
             }
         }
         Some("postgres") => {
-            measure("Mandate on PostgreSQL", &server(), (jobs, waiting, rounds)).await;
+            measure("Mandate on PostgreSQL", EngineKind::Postgres, (jobs, waiting, rounds)).await;
         }
-        Some("sqlite") => measure("Mandate on SQLite", "sqlite", (jobs, waiting, rounds)).await,
+        Some("sqlite") => {
+            measure("Mandate on SQLite", EngineKind::Sqlite, (jobs, waiting, rounds)).await
+        }
         _ => panic!("say `bare`, `postgres` or `sqlite`, then JOBS, WAITING and ROUNDS"),
     }
 }
@@ -58,8 +61,8 @@ fn say(who: &str, what: &str, value: f64, unit: &str) {
     println!("{}", serde_json::json!({ "who": who, "what": what, "value": value, "unit": unit }));
 }
 
-async fn measure(who: &str, database: &str, (jobs, waiting, rounds): (usize, usize, usize)) {
-    let mut platform = Platform::new(&format!("bench-{}", who.len()), database).without_agent();
+async fn measure(who: &str, engine: EngineKind, (jobs, waiting, rounds): (usize, usize, usize)) {
+    let mut platform = Platform::new(&format!("bench-{engine}"), engine).without_agent();
     platform.start().await;
     platform.publish();
     let (shop, first) = Shop::open(&platform).await;

@@ -250,7 +250,8 @@ mod tests {
     #[tokio::test]
     async fn whoever_cannot_go_on_ends_the_process() {
         let broken = async |_| anyhow::bail!("its folder is full");
-        let failed = in_order(std::future::pending(), broken).await.unwrap_err();
+        let ending = in_order(std::future::pending(), broken);
+        let failed = tokio::time::timeout(DRAIN, ending).await.expect("it ends").unwrap_err();
         assert_eq!(format!("{failed:#}"), "the agent cannot go on: its folder is full");
         let answering = async { anyhow::bail!("nobody can connect") };
         let node = async |answered| {

@@ -2,10 +2,11 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     process::{Output, Stdio},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use api::{Kind, Problem};
@@ -18,7 +19,7 @@ use axum::{
 };
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::{io::AsyncWriteExt as _, net::TcpListener, process::Command};
+use tokio::{io::AsyncWriteExt as _, net::TcpListener, process::Command, time::timeout};
 use types::{AccountId, InstanceId, Kind as IdKind, Timestamp, UserId};
 
 /// A request as it came.
@@ -146,7 +147,7 @@ impl Person {
     }
 
     pub(crate) async fn runs(&self, arguments: &[&str]) -> Done {
-        Done::of(self.command(arguments).output().await.unwrap())
+        Done::of(self.command(arguments).output()).await
     }
 
     /// Runs a command that reads `input`.
@@ -155,9 +156,12 @@ impl Person {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
-        Done::of(child.wait_with_output().await.unwrap())
+        Done::of(child.wait_with_output()).await
     }
 }
+
+/// A command that takes longer waits for something that does not come.
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// How a command ended.
 #[derive(Debug)]
@@ -168,7 +172,8 @@ pub(crate) struct Done {
 }
 
 impl Done {
-    fn of(output: Output) -> Self {
+    async fn of(output: impl Future<Output = io::Result<Output>>) -> Self {
+        let output = timeout(LONGEST, output).await.expect("the command ends").unwrap();
         Self {
             status: output.status.code().unwrap(),
             out: String::from_utf8(output.stdout).unwrap(),

@@ -6,13 +6,13 @@ use api::{
     Problem,
     billing::{GetBill, PutSubscription},
     configurator::{GetInstance, Instance, InstanceState, ListInstances, PutInstance},
-    provider::{ChangeSubscription, GetOffer, GetOrder, ListOffers, Order, OrderPhase},
+    provider::{ChangeSubscription, GetOffer, ListOffers, OrderPhase},
     releases::ReleasePhase,
 };
 use types::{AccountId, InstanceId, OrderId};
 
 use crate::{
-    orders::{complete, instance, order},
+    orders::{complete, ends, instance, order},
     world::{MANIFEST, PRICES, Person, World, eventually},
 };
 
@@ -34,16 +34,6 @@ fn change(account: AccountId, instance: InstanceId) -> ChangeSubscription {
 
 fn modules(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(ToString::to_string).collect()
-}
-
-async fn ends(person: &Person, order: Order) -> Order {
-    let ask = || async {
-        let get = GetOrder { account: order.account, order: order.order };
-        person.client.call(get).await.unwrap()
-    };
-    let has_ended =
-        |order: &Order| matches!(order.phase, OrderPhase::Complete | OrderPhase::Failed);
-    eventually("the order ends", ask, has_ended).await
 }
 
 async fn shown(person: &Person, instance: InstanceId) -> Instance {
@@ -176,8 +166,13 @@ stories! {
         let larger = ChangeSubscription { size: Some("large".into()), ..change(ada.account, instance) };
         let fewer =
             ChangeSubscription { modules: Some(modules(&[])), ..change(ada.account, instance) };
+        // Billing refuses the first when the second has been placed upon it.
+        let mut busy = world.billing.begin().await.unwrap();
+        let prices = db::query("select service from price_service /*for update*/");
+        prices.all(&mut busy, |row| row.get::<String>("service")).await.unwrap();
         let first = ada.client.call(larger.clone()).await.unwrap();
         let second = ada.client.call(fewer).await.unwrap();
+        drop(busy);
         assert_eq!(ends(&ada, first).await.phase, OrderPhase::Failed);
         let second = complete(&ada, second).await;
         assert_eq!(second.size, "small", "it builds on what is in force");

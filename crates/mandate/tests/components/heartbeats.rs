@@ -1,12 +1,11 @@
 //! What nodes say again and again: little of it is written down, and what is gone leaves nothing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use api::{
     Client, Kind,
-    configurator::{GetInstance, InstanceState},
+    configurator::InstanceState,
     identity::{CreateJoinToken, RemoveNode},
-    provider::PlaceOrder,
     releases::{
         Desired, DesiredReplica, Heartbeat, ListNodes, Node, ReadSnapshot, ReplicaReport,
         ReplicaState,
@@ -15,7 +14,10 @@ use api::{
 use futures_util::StreamExt as _;
 use types::{InstanceId, NodeId};
 
-use crate::world::{MANIFEST, PRICES, Person, World, eventually, until};
+use crate::{
+    orders::{order, take},
+    world::{MANIFEST, PRICES, Person, World, eventually, until},
+};
 
 /// Longer than a silent node counts.
 const SILENCE: Duration = Duration::from_secs(16);
@@ -64,21 +66,7 @@ async fn publish_plain(world: &World) {
 }
 
 async fn open(ada: &Person) -> InstanceId {
-    let account = ada.account;
-    let place = PlaceOrder {
-        account,
-        service: "forum".parse().unwrap(),
-        plan: None,
-        modules: [].into(),
-        size: "small".into(),
-        host: "bakery.localhost".parse().unwrap(),
-    };
-    let instance = ada.client.call(place).await.unwrap().instance;
-    let look = async || ada.client.call(GetInstance { account, instance }).await;
-    let is_open = |seen: &Result<api::configurator::Instance, _>| {
-        seen.as_ref().is_ok_and(|seen| seen.state == InstanceState::Open)
-    };
-    eventually("it opens", look, is_open).await.unwrap().instance
+    take(ada, order(ada.account, "bakery.localhost", &[]), InstanceState::Open).await
 }
 
 /// Asks until there is something to run.
@@ -140,6 +128,28 @@ stories! {
         let strange = Heartbeat { as_before: Some(7), ..report };
         let refused = client.call(strange).await.unwrap_err();
         assert_eq!((refused.kind, refused.code.as_str()), (Kind::Conflict, "unknown_report"));
+    }
+
+    async fn who_waits_hears_of_a_release_when_it_is_there(world: &World) {
+        world.publish("forum", "first").await;
+        let (node, client) = world.node("one").await;
+        let desired = told(&client, node).await;
+        let waits = Heartbeat { wait_millis: 5_000, known: desired.version, ..beat(node, vec![]) };
+        let hears = async {
+            loop {
+                let next = client.call(waits.clone()).await.unwrap();
+                if next.version != desired.version {
+                    return Instant::now();
+                }
+            }
+        };
+        let publishes = async {
+            world.publish("forum", "second").await;
+            Instant::now()
+        };
+        let (heard, published) = tokio::join!(hears, publishes);
+        let late = heard.saturating_duration_since(published);
+        assert!(late < Duration::from_secs(2), "it was told {late:?} later");
     }
 
     async fn who_was_silent_says_all_again(world: &World) {

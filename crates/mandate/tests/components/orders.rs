@@ -27,15 +27,18 @@ pub(crate) fn order(account: AccountId, host: &str, modules: &[&str]) -> PlaceOr
     }
 }
 
-pub(crate) async fn complete(person: &Person, order: Order) -> Order {
+pub(crate) async fn ends(person: &Person, order: Order) -> Order {
     let ask = || async {
         let get = GetOrder { account: order.account, order: order.order };
         person.client.call(get).await.unwrap()
     };
-    let ended = eventually("the order ends", ask, |order| {
-        matches!(order.phase, OrderPhase::Complete | OrderPhase::Failed)
-    })
-    .await;
+    let has_ended =
+        |order: &Order| matches!(order.phase, OrderPhase::Complete | OrderPhase::Failed);
+    eventually("the order ends", ask, has_ended).await
+}
+
+pub(crate) async fn complete(person: &Person, order: Order) -> Order {
+    let ended = ends(person, order).await;
     assert_eq!(ended.problem, None);
     ended
 }
@@ -50,9 +53,14 @@ pub(crate) async fn reaches(person: &Person, instance: InstanceId, state: Instan
 
 pub(crate) async fn instance(world: &World, person: &Person, host: &str) -> InstanceId {
     world.publish("forum", "first").await;
-    let placed = person.client.call(order(person.account, host, &["polls"])).await.unwrap();
+    take(person, order(person.account, host, &["polls"]), InstanceState::AwaitingSetup).await
+}
+
+/// Takes an instance, and waits until it is so far.
+pub(crate) async fn take(person: &Person, place: PlaceOrder, state: InstanceState) -> InstanceId {
+    let placed = person.client.call(place).await.unwrap();
     let instance = complete(person, placed).await.instance;
-    reaches(person, instance, InstanceState::AwaitingSetup).await;
+    reaches(person, instance, state).await;
     instance
 }
 

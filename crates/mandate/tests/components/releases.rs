@@ -4,10 +4,10 @@ use api::{
     Kind, Problem,
     access::{ListPermissions, PromoteCatalogue, PutCatalogue},
     billing::{DropPrices, GetPriceBook, PromotePrices, PutReleasePrices, PutSubscription, Words},
-    configurator::{GetInstance, InstanceState, SubmitSetup},
+    configurator::InstanceState,
     jobs::{LeaseJobs, ListInstanceJobs},
     prices::PriceBook,
-    provider::{GetOffer, PlaceOrder, PromoteOffer},
+    provider::{GetOffer, PromoteOffer},
     releases::{
         DesiredReplica, Heartbeat, ListNodes, ListReleases, ListServices, PublishRelease,
         PutPackage, ReleasePhase, ReleaseReport, ReleaseState, ReplicaReport, ReplicaState,
@@ -15,7 +15,10 @@ use api::{
 };
 use types::{AccountId, Clock as _, Digest, InstanceId};
 
-use crate::world::{MANIFEST, PRICES, Person, World, eventually, secrets};
+use crate::{
+    orders::{order, submit, take},
+    world::{MANIFEST, PRICES, Person, World, eventually},
+};
 
 fn texts(service: &str) -> (String, String) {
     (MANIFEST.replace("NAME", service), PRICES.replace("NAME", service))
@@ -36,37 +39,12 @@ fn book(prices: &str) -> PriceBook {
     PriceBook::parse("prices.toml", &prices.replace("NAME", "forum")).unwrap()
 }
 
-/// Takes an instance that waits for its set-up.
-async fn take(person: &Person) -> InstanceId {
-    take_until(person, InstanceState::AwaitingSetup).await
-}
-
-/// Takes an instance, and waits until it is so far.
-async fn take_until(person: &Person, state: InstanceState) -> InstanceId {
-    let account = person.account;
-    let place = PlaceOrder {
-        account,
-        service: "forum".parse().unwrap(),
-        plan: None,
-        modules: [].into(),
-        size: "small".into(),
-        host: "bakery.localhost".parse().unwrap(),
-    };
-    let instance = person.client.call(place).await.unwrap().instance;
-    let look = || async { person.client.call(GetInstance { account, instance }).await };
-    let waits = eventually("it is so far", look, |seen| {
-        seen.as_ref().is_ok_and(|seen| seen.state == state)
-    });
-    waits.await.unwrap().instance
-}
-
 /// Takes an instance, fills its set-up in, and answers which release does its first job, of a node
 /// that has them all.
 async fn set_up(world: &World, person: &Person, releases: Vec<Digest>) -> Digest {
-    let (account, instance) = (person.account, take(person).await);
-    let values = secrets(&[("title", "Bakers"), ("admin_password", "a long password")]);
-    let submit = SubmitSetup { account, instance, key: None, values };
-    person.client.call(submit).await.unwrap();
+    let (account, bakery) = (person.account, order(person.account, "bakery.localhost", &[]));
+    let instance = take(person, bakery, InstanceState::AwaitingSetup).await;
+    person.client.call(submit(person, instance)).await.unwrap();
     let jobs = || async {
         let list = ListInstanceJobs {
             account,
@@ -105,6 +83,11 @@ stories! {
         assert_eq!(refused.phase, ReleasePhase::Failed);
         assert!(refused.problem.unwrap().contains("later `effective`"));
         assert_eq!(in_force(world, "forum").await, before);
+        // The others have forgotten what they had agreed to.
+        let (service, release) = ("forum".parse().unwrap(), refused.digest.clone());
+        let promote = PromoteCatalogue { service, release, turn: 9 };
+        let unknown = world.component("releases").call(promote).await.unwrap_err();
+        assert_eq!(unknown.kind, Kind::NotFound);
         // Set up now, an instance is set up by the release that runs, and comes to its end.
         let ada = world.sign_up("ada").await;
         let both = vec![refused.digest, first.digest.clone()];

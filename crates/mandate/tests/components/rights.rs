@@ -139,12 +139,10 @@ stories! {
         let (node, one) = world.node("one").await;
         let (_, other) = world.node("two").await;
         let key = world.house.signer("identity").unwrap();
-        let now = world.clock.now().micros() / 1_000_000;
-        let signed_to = |aud: &str, sub: Principal| {
+        let signed_to = |audience: &str, sub: Principal| {
             let sid = Some(types::SessionId::named(&["nobody"]));
-            let (aud, account) = (aud.to_owned(), None);
-            let (iat, exp, email) = (now, now + 60, None);
-            let claims = Claims { sub, aud, iat, exp, sid, account, email, node: None };
+            let life = std::time::Duration::from_mins(1);
+            let claims = Claims { sid, ..Claims::new(sub, audience, world.clock.now(), life) };
             world.visitor().with_token(Some(&key.sign(&claims)))
         };
         let signed = |sub| signed_to(EVERYONE, sub);

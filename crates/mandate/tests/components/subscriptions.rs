@@ -3,29 +3,19 @@
 use api::{
     billing::{GetBill, PutPriceBook},
     prices::PriceBook,
-    provider::{GetOrder, OrderPhase, PlaceOrder},
 };
 
-use crate::world::{PRICES, eventually};
+use crate::{
+    orders::{complete, order},
+    world::{PRICES, eventually},
+};
 
 stories! {
     async fn billing_is_told_again_what_it_has_lost(world: &World) {
         world.publish("forum", "first").await;
         let ada = world.sign_up("ada").await;
-        let place = PlaceOrder {
-            account: ada.account,
-            service: "forum".parse().unwrap(),
-            plan: None,
-            modules: ["polls".to_owned()].into(),
-            size: "small".into(),
-            host: "bakery.localhost".parse().unwrap(),
-        };
-        let order = ada.client.call(place).await.unwrap();
-        let ask = || async {
-            let get = GetOrder { account: order.account, order: order.order };
-            ada.client.call(get).await.unwrap()
-        };
-        eventually("it is complete", ask, |order| order.phase == OrderPhase::Complete).await;
+        let place = order(ada.account, "bakery.localhost", &["polls"]);
+        let order = complete(&ada, ada.client.call(place).await.unwrap()).await;
         for table in ["subscription", "cycle", "price_book", "price_service"] {
             db::query(&format!("delete from {table}")).run(&world.billing).await.unwrap();
         }

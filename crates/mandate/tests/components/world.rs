@@ -211,7 +211,10 @@ impl World {
 
     /// Leaves nothing behind.
     pub(crate) async fn end(self) {
-        std::fs::remove_dir_all(self.close().await).unwrap();
+        let engine = self.engine.clone();
+        let data = self.close().await;
+        engine.remove_all().await.unwrap();
+        std::fs::remove_dir_all(data).unwrap();
     }
 
     /// Another process on the same data, as far as one process can be two.
@@ -446,12 +449,8 @@ fn seed(name: &str) -> [u8; 32] {
 }
 
 fn postgres(data: &Path) -> Engine {
-    let server = std::env::var("MANDATE_TEST_POSTGRES").expect(
-        "set MANDATE_TEST_POSTGRES to a server for tests, such as \
-         postgres://admin@127.0.0.1:5432/postgres, or run `./x test`",
-    );
     let digest = Digest::of(data.as_os_str().as_encoded_bytes());
-    Engine::postgres(&server).unwrap().with_prefix(&format!("t{}", digest.short())).unwrap()
+    db::testing::postgres(&format!("t{}", digest.short()))
 }
 
 struct NodeCredentials {
@@ -462,17 +461,8 @@ struct NodeCredentials {
 
 impl api::Credentials for NodeCredentials {
     fn bearer(&self, audience: &str) -> Option<Arc<str>> {
-        let seconds = self.clock.now().micros().div_euclid(1_000_000);
-        let claims = Claims {
-            sub: Principal::Node(self.node),
-            aud: audience.to_owned(),
-            iat: seconds,
-            exp: seconds + 60,
-            sid: None,
-            account: None,
-            email: None,
-            node: None,
-        };
+        let (sub, life) = (Principal::Node(self.node), Duration::from_mins(1));
+        let claims = Claims::new(sub, audience, self.clock.now(), life);
         Some(token::sign(&self.node.to_string(), &self.key, &claims).into())
     }
 }

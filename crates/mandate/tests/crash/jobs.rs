@@ -2,7 +2,7 @@
 //! tried again and taken back. Started again, none is lost, none was queued twice, and what is
 //! counted is what there is.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use api::{
     Problem,
@@ -11,6 +11,7 @@ use api::{
         Outcome, Unique, Until,
     },
 };
+use db::EngineKind;
 use types::JobId;
 
 use crate::{
@@ -18,39 +19,27 @@ use crate::{
     shop::{Shop, Worker, operator},
 };
 
-const STEPS_MAX: u64 = 120;
-
 #[tokio::test]
 async fn jobs_survive_a_kill_after_each_durable_step_on_sqlite() {
-    kill_after_each_step("jobs-sqlite", "sqlite", 1).await;
+    survive_kills("jobs-sqlite", EngineKind::Sqlite, 1).await;
 }
 
 /// Every third step is enough here: what differs from SQLite is below the steps.
 #[tokio::test]
 async fn jobs_survive_a_kill_after_every_third_durable_step_on_postgres() {
-    let server = std::env::var("MANDATE_TEST_POSTGRES").expect(
-        "set MANDATE_TEST_POSTGRES to a server for tests, such as \
-         postgres://admin@127.0.0.1:5432/postgres, or run `./x test`",
-    );
-    kill_after_each_step("jobs-postgres", &server, 3).await;
+    survive_kills("jobs-postgres", EngineKind::Postgres, 3).await;
 }
 
-async fn kill_after_each_step(name: &str, database: &str, stride: usize) {
-    let mut platform = Platform::new(name, database).without_agent();
+async fn survive_kills(name: &str, engine: EngineKind, stride: usize) {
+    let mut platform = Platform::new(name, engine).without_agent();
     platform.start().await;
     platform.publish();
     let (shop, worker) = Shop::open(&platform).await;
     let mut story = Story { shop, worker };
-    for steps in (0..STEPS_MAX).step_by(stride) {
-        let killed = story.tell(&mut platform, steps).await;
-        if !killed {
-            println!("{name}: killed after up to {steps} durable steps");
-            assert!(steps > 8, "these jobs have more durable steps than {steps}");
-            platform.stop().await;
-            return;
-        }
-    }
-    panic!("after {STEPS_MAX} durable steps the process was still killed");
+    let tell = async |platform: &mut Platform, steps| story.tell(platform, steps).await;
+    let steps = platform.killed_after_each_step(stride, tell).await;
+    assert!(steps > 8, "these jobs have more durable steps than {steps}");
+    platform.stop().await;
 }
 
 struct Story {
@@ -71,30 +60,9 @@ struct Told {
 impl Story {
     /// Tells the story once, with a kill after `steps` durable steps; answers whether there was one.
     async fn tell(&mut self, platform: &mut Platform, steps: u64) -> bool {
-        platform.kill_after(steps);
-        let (mut killed, mut told) = (false, Told::default());
-        let done = tokio::time::timeout(Duration::from_mins(1), async {
-            loop {
-                match self.go_on(platform, &mut told, steps).await {
-                    Ok(true) => break,
-                    Ok(false) => {}
-                    Err(problem) if problem.is_transient() => {}
-                    Err(problem) => panic!("after {steps} steps: {problem}"),
-                }
-                if platform.was_killed() {
-                    assert!(!killed, "it was killed once only");
-                    killed = true;
-                    platform.start().await;
-                }
-            }
-        });
-        assert!(done.await.is_ok(), "after {steps} steps it never ended\n{}", platform.log());
-        platform.kill_never();
-        if platform.was_killed() {
-            assert!(!killed, "it was killed once only");
-            killed = true;
-            platform.start().await;
-        }
+        let mut told = Told::default();
+        let go_on = async |platform: &Platform| self.go_on(platform, &mut told, steps).await;
+        let killed = platform.goes_on(steps, go_on).await;
         self.check(platform, &told, steps).await;
         killed
     }
@@ -175,7 +143,8 @@ impl Story {
         assert_eq!(ended, jobs.len(), "nothing was queued twice, or is left");
         assert_eq!(jobs.len() % 4, 0, "after {steps} steps");
         let queue = GetQueue { service: "counter".parse().unwrap(), class: "default".into() };
-        let queue = operator(platform).await.call(queue).await.unwrap();
+        let operator = platform.client(Some(&operator(platform).await));
+        let queue = operator.call(queue).await.unwrap();
         assert_eq!(queue.queue.jobs, Counts::default(), "after {steps} steps");
     }
 }

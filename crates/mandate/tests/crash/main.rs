@@ -18,44 +18,33 @@ use api::{
     jobs::{JobState, ListInstanceJobs},
     provider::{GetOrder, ListOrders, Order, OrderPhase, PlaceOrder},
 };
+use db::EngineKind;
 use platform::Platform;
 use types::{AccountId, Secret};
 
-/// More steps than an order has: a test that gets there counts something else.
-const STEPS_MAX: u64 = 150;
 const PASSWORD: &str = "correct horse battery";
 
 #[tokio::test]
 async fn an_order_survives_a_kill_after_each_durable_step_on_sqlite() {
-    kill_after_each_step("sqlite", "sqlite", 1).await;
+    survives_kills("sqlite", EngineKind::Sqlite, 1).await;
 }
 
 /// Every third step is enough here: what differs from SQLite is below the steps.
 #[tokio::test]
 async fn an_order_survives_a_kill_after_every_third_durable_step_on_postgres() {
-    let server = std::env::var("MANDATE_TEST_POSTGRES").expect(
-        "set MANDATE_TEST_POSTGRES to a server for tests, such as \
-         postgres://admin@127.0.0.1:5432/postgres, or run `./x test`",
-    );
-    kill_after_each_step("postgres", &server, 3).await;
+    survives_kills("postgres", EngineKind::Postgres, 3).await;
 }
 
-async fn kill_after_each_step(name: &str, database: &str, stride: usize) {
-    let mut platform = Platform::new(name, database);
+async fn survives_kills(name: &str, engine: EngineKind, stride: usize) {
+    let mut platform = Platform::new(name, engine);
     platform.start().await;
     platform.publish();
-    let account = Customer::register(&platform).await;
-    for (kills, steps) in (0..STEPS_MAX).step_by(stride).enumerate() {
-        let killed = account.order(&mut platform, steps).await;
-        if !killed {
-            println!("{name}: killed {kills} times, after up to {steps} durable steps");
-            assert!(kills > 20 / stride, "an order has more durable steps than {kills}");
-            account.check_all(&platform).await;
-            platform.stop().await;
-            return;
-        }
-    }
-    panic!("after {STEPS_MAX} durable steps an order was still killed");
+    let customer = Customer::register(&platform).await;
+    let order = async |platform: &mut Platform, steps| customer.order(platform, steps).await;
+    let steps = platform.killed_after_each_step(stride, order).await;
+    assert!(steps > 20, "an order has more durable steps than {steps}");
+    customer.check_all(&platform).await;
+    platform.stop().await;
 }
 
 struct Customer {
@@ -82,35 +71,13 @@ impl Customer {
     /// Takes an instance and sets it up, with a kill after `steps` durable steps; answers whether
     /// there was one.
     async fn order(&self, platform: &mut Platform, steps: u64) -> bool {
-        platform.kill_after(steps);
-        let mut killed = false;
-        let (key, deadline) = (format!("order-{steps}"), Duration::from_mins(1));
-        let done = tokio::time::timeout(deadline, async {
-            loop {
-                let client = self.client(platform);
-                match self.see_through(&client, steps, &key).await {
-                    Ok(instance) if instance.state == InstanceState::Open => break,
-                    Ok(_) => {}
-                    Err(problem) if problem.is_transient() => {}
-                    Err(problem) => panic!("after {steps} steps: {problem}"),
-                }
-                if platform.was_killed() {
-                    assert!(!killed, "it was killed once only");
-                    killed = true;
-                    platform.start().await;
-                }
-                tokio::time::sleep(Duration::from_millis(25)).await;
-            }
-        });
-        assert!(done.await.is_ok(), "after {steps} steps it never opened\n{}", platform.log());
-        platform.kill_never();
-        // The last steps come when it has opened already.
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        if platform.was_killed() {
-            assert!(!killed, "it was killed once only");
-            killed = true;
-            platform.start().await;
-        }
+        let key = format!("order-{steps}");
+        let killed = platform
+            .goes_on(steps, async |platform| {
+                let seen = self.see_through(&self.client(platform), steps, &key).await?;
+                Ok(seen.state == InstanceState::Open)
+            })
+            .await;
         self.check(&self.client(platform), steps).await;
         killed
     }

@@ -7,16 +7,22 @@ use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::Arc,
+    time::Duration,
 };
 
-use api::{Client, Credentials, Remote};
+use api::{Client, Credentials, Problem, Remote};
+use db::EngineKind;
 use rustix::process::{Pid, Signal, kill_process};
 use types::{AccountId, Digest, Secret};
 
 const MANDATE: &str = env!("CARGO_BIN_EXE_mandate");
+/// More steps than any story has: one that gets there counts something else.
+const STEPS_MAX: u64 = 150;
 
 pub(crate) struct Platform {
     folder: PathBuf,
+    engine: EngineKind,
+    /// Where its databases are, as the program is told.
     database: String,
     prefix: String,
     only: Option<&'static str>,
@@ -25,13 +31,17 @@ pub(crate) struct Platform {
 }
 
 impl Platform {
-    pub(crate) fn new(name: &str, database: &str) -> Self {
+    pub(crate) fn new(name: &str, engine: EngineKind) -> Self {
         let folder =
             std::env::temp_dir().join(format!("mandate-crash-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let digest = Digest::of(folder.as_os_str().as_encoded_bytes());
         let prefix = format!("t{}", digest.short());
-        Self { folder, database: database.to_owned(), prefix, only: None, running: None }
+        let database = match engine {
+            EngineKind::Sqlite => "sqlite".to_owned(),
+            EngineKind::Postgres => db::testing::server(),
+        };
+        Self { folder, engine, database, prefix, only: None, running: None }
     }
 
     /// Nothing is run for its instances, and jobs are the test's to do.
@@ -78,22 +88,78 @@ impl Platform {
         kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
         let ended = tokio::task::spawn_blocking(move || child.wait().unwrap());
         assert!(ended.await.unwrap().success(), "{}", self.log());
+        if self.engine == EngineKind::Postgres {
+            db::testing::postgres(&self.prefix).remove_all().await.unwrap();
+        }
         std::fs::remove_dir_all(&self.folder).unwrap();
     }
 
+    /// Has a story told with a kill after no durable step, after `stride` more, and so on, until it
+    /// is told before it would be killed; answers after how many steps that was. The story answers
+    /// whether it was killed.
+    pub(crate) async fn killed_after_each_step(
+        &mut self,
+        stride: usize,
+        mut story: impl AsyncFnMut(&mut Self, u64) -> bool,
+    ) -> u64 {
+        for steps in (0..STEPS_MAX).step_by(stride) {
+            if !story(self, steps).await {
+                println!("{}: killed after up to {steps} durable steps", self.folder.display());
+                return steps;
+            }
+        }
+        panic!("after {STEPS_MAX} durable steps it was still killed");
+    }
+
+    /// Goes on with a story as somebody would who tries again, until it is told. The process is
+    /// killed after `steps` durable steps and started again; answers whether it was killed.
+    pub(crate) async fn goes_on(
+        &mut self,
+        steps: u64,
+        mut go_on: impl AsyncFnMut(&Self) -> Result<bool, Problem>,
+    ) -> bool {
+        self.kill_after(steps);
+        let mut killed = false;
+        let told = tokio::time::timeout(Duration::from_mins(1), async {
+            loop {
+                match go_on(self).await {
+                    Ok(true) => break,
+                    Ok(false) => {}
+                    Err(problem) if problem.is_transient() => {}
+                    Err(problem) => panic!("after {steps} steps: {problem}"),
+                }
+                self.starts_again_if_killed(&mut killed).await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        assert!(told.await.is_ok(), "after {steps} steps it never ended\n{}", self.log());
+        self.kill_never();
+        // What else the process does takes steps too, and the last may have come just now.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        self.starts_again_if_killed(&mut killed).await;
+        killed
+    }
+
+    async fn starts_again_if_killed(&mut self, killed: &mut bool) {
+        if self.was_killed() {
+            assert!(!std::mem::replace(killed, true), "it was killed once only");
+            self.start().await;
+        }
+    }
+
     /// From now on it has so many durable steps left.
-    pub(crate) fn kill_after(&self, steps: u64) {
+    fn kill_after(&self, steps: u64) {
         let fresh = self.folder.join("crash.new");
         std::fs::write(&fresh, steps.to_string()).unwrap();
         std::fs::rename(fresh, self.crash_file()).unwrap();
     }
 
-    pub(crate) fn kill_never(&self) {
+    fn kill_never(&self) {
         let _ = std::fs::remove_file(self.crash_file());
     }
 
     /// Whether it has ended, which it may only by being killed; it will not be a second time.
-    pub(crate) fn was_killed(&mut self) -> bool {
+    fn was_killed(&mut self) -> bool {
         let Some((child, _)) = &mut self.running else { return true };
         let Some(status) = child.try_wait().unwrap() else { return false };
         assert_eq!(status.signal(), Some(9), "{status}\n{}", self.log());
@@ -159,7 +225,7 @@ impl Platform {
 
     /// How many databases of instances there are.
     pub(crate) async fn instance_databases(&self) -> usize {
-        if self.database == "sqlite" {
+        if self.engine == EngineKind::Sqlite {
             let files = std::fs::read_dir(self.folder.join("data/databases")).unwrap();
             let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
             return names

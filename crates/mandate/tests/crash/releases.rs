@@ -1,58 +1,37 @@
 //! The process is killed after each durable step of a publication in turn. Started again, everybody
 //! has the release, or nobody has anything of it until it is published again.
 
-use std::time::Duration;
-
 use api::{
     Client, Problem,
     access::ListPermissions,
-    identity::SignIn,
     provider::GetOffer,
     releases::{ListReleases, PublishRelease, PutPackage, ReleasePhase, signed_text},
 };
 use bytes::Bytes;
+use db::EngineKind;
 use ed25519_dalek::{Signer as _, SigningKey};
-use types::{Digest, Name, Secret};
+use types::{Digest, Name};
 
-use crate::platform::Platform;
+use crate::{platform::Platform, shop::operator};
 
-/// More steps than a publication has.
-const STEPS_MAX: u64 = 60;
 const MANIFEST: &str = include_str!("service/mandate.toml");
 const PRICES: &str = include_str!("service/prices.toml");
 
 #[tokio::test]
 async fn a_release_survives_a_kill_after_each_durable_step() {
-    let mut platform = Platform::new("releases", "sqlite");
+    let mut platform = Platform::new("releases", EngineKind::Sqlite);
     platform.start().await;
-    for steps in 0..STEPS_MAX {
+    let publish = async |platform: &mut Platform, steps| {
         let release = Publication::new(steps);
-        let killed = release.see_through(&mut platform, steps).await;
-        release.check(&operator(&mut platform).await).await;
-        if !killed {
-            assert!(steps > 10, "a publication has more durable steps than {steps}");
-            platform.stop().await;
-            return;
-        }
-    }
-    panic!("after {STEPS_MAX} durable steps a publication was still killed");
-}
-
-/// Signs in. What else the process does takes steps too, so it may have used up the last one after
-/// the publication was done: then it is started again.
-async fn operator(platform: &mut Platform) -> Client {
-    loop {
-        let (email, password) = platform.operator();
-        let sign_in = SignIn { email, password: Secret::new(password) };
-        match platform.client(None).call(sign_in).await {
-            Ok(signed_in) => return platform.client(Some(&signed_in.token)),
-            Err(problem) => assert!(problem.is_transient(), "{problem}"),
-        }
-        if platform.was_killed() {
-            platform.start().await;
-        }
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
+        let token = operator(platform).await;
+        let go_on = async |platform: &Platform| release.go_on(&platform.client(Some(&token))).await;
+        let killed = platform.goes_on(steps, go_on).await;
+        release.check(&platform.client(Some(&token))).await;
+        killed
+    };
+    let steps = platform.killed_after_each_step(1, publish).await;
+    assert!(steps > 10, "a publication has more durable steps than {steps}");
+    platform.stop().await;
 }
 
 struct Publication {
@@ -91,32 +70,6 @@ impl Publication {
             signature: chassis::hex(&signature.to_bytes()),
         };
         Self { publish, package, permission: format!("counter.{verb}") }
-    }
-
-    /// Publishes it with a kill after `steps` durable steps; answers whether there was one.
-    async fn see_through(&self, platform: &mut Platform, steps: u64) -> bool {
-        let mut client = operator(platform).await;
-        platform.kill_after(steps);
-        let mut killed = false;
-        let done = tokio::time::timeout(Duration::from_mins(1), async {
-            loop {
-                match self.go_on(&client).await {
-                    Ok(true) => break,
-                    Ok(false) => {}
-                    Err(problem) if problem.is_transient() => {}
-                    Err(problem) => panic!("after {steps} steps: {problem}"),
-                }
-                if platform.was_killed() {
-                    killed = true;
-                    platform.start().await;
-                    client = operator(platform).await;
-                }
-                tokio::time::sleep(Duration::from_millis(25)).await;
-            }
-        });
-        assert!(done.await.is_ok(), "after {steps} steps it was never there\n{}", platform.log());
-        platform.kill_never();
-        killed
     }
 
     /// Publishes it if it is not known, and answers whether it holds. What was begun goes on by

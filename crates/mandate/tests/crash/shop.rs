@@ -21,12 +21,11 @@ use crate::platform::Platform;
 const PASSWORD: &str = "correct horse battery";
 const EMAIL: &str = "ada@example.com";
 
-/// The platform as its operator sees it.
-pub(crate) async fn operator(platform: &Platform) -> Client {
+/// Signs the operator in.
+pub(crate) async fn operator(platform: &Platform) -> Secret {
     let (email, password) = platform.operator();
     let sign_in = SignIn { email, password: Secret::new(password) };
-    let signed_in = platform.client(None).call(sign_in).await.unwrap();
-    platform.client(Some(&signed_in.token))
+    platform.client(None).call(sign_in).await.unwrap().token
 }
 
 /// A machine that does jobs, by the machine's own clock.
@@ -37,17 +36,8 @@ struct NodeCredentials {
 
 impl Credentials for NodeCredentials {
     fn bearer(&self, audience: &str) -> Option<Arc<str>> {
-        let seconds = SystemClock.now().micros().div_euclid(1_000_000);
-        let claims = Claims {
-            sub: Principal::Node(self.node),
-            aud: audience.to_owned(),
-            iat: seconds,
-            exp: seconds + 60,
-            sid: None,
-            account: None,
-            email: None,
-            node: None,
-        };
+        let (sub, life) = (Principal::Node(self.node), Duration::from_mins(1));
+        let claims = Claims::new(sub, audience, SystemClock.now(), life);
         Some(token::sign(&self.node.to_string(), &self.key, &claims).into())
     }
 }
@@ -81,7 +71,8 @@ impl Shop {
         let Registered { account, .. } = visitor.call(register).await.unwrap();
         let token = visitor.call(SignIn { email, password }).await.unwrap().token;
         let client = platform.client(Some(&token));
-        let services = operator(platform).await.call(ListServices::default()).await.unwrap();
+        let operator = platform.client(Some(&operator(platform).await));
+        let services = operator.call(ListServices::default()).await.unwrap();
         let release = services.items[0].release.clone();
         let place = PlaceOrder {
             account,

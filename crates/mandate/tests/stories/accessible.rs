@@ -12,15 +12,14 @@ use api::{
     jobs::{Job, JobState, ListJobs},
     provider::ListOrders,
 };
-use db::EngineKind::Sqlite;
 use fantoccini::Locator;
 use serde_json::{Value, json};
 use types::{Principal, Resource};
 
 use crate::{
     calendar::runs,
-    chromium::Chromium,
-    world::{PASSWORD, Person, Shape::Together, World, until},
+    chromium::{Chromium, diary_is_on_offer},
+    world::{PASSWORD, Person, World, until},
 };
 
 /// What `pip` fetches: axe-core, packed for Python, which is there already.
@@ -121,12 +120,7 @@ impl Reader {
 
 #[tokio::test]
 async fn axe_finds_nothing_on_any_page() {
-    let world = World::start(Together, Sqlite).await;
-    let operator = world.operator().await;
-    let folder = "crates/mandate/tests/stories/diary";
-    let _: Value = operator.does(&["service", "publish", folder]).await;
-    world.has_ready(&operator, "diary").await;
-    let gil = world.registers("gil").await;
+    let (world, operator, gil) = diary_is_on_offer().await;
     let diary = gil.takes_diary(DIARY).await;
     let waits = gil.takes_diary(WAITS).await;
     let mut reader = Reader {
@@ -338,14 +332,6 @@ async fn a_queue_is_followed_and_looked_after(reader: &Reader) {
     chromium.presses("main form button").await;
     // The page follows along until the node has stopped it.
     until("it is cancelled", async || chromium.reads("h1 + .chip").await == "cancelled").await;
-}
-
-impl Person {
-    async fn takes_diary(&self, host: &str) -> Instance {
-        let order = ["order", "place", "diary", "--size", "small", "--host", host, "--wait"];
-        let _: Instance = self.does(&order).await;
-        self.does(&["instance", "show", host]).await
-    }
 }
 
 /// The program of axe, from a folder that is kept from run to run.

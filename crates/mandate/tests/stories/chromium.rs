@@ -78,15 +78,22 @@ impl Chromium {
     }
 }
 
-#[tokio::test]
-async fn somebody_signs_in_and_out_with_chromium() {
+/// A platform with the diary on offer, its operator, and Gil, who has an account there.
+pub(crate) async fn diary_is_on_offer() -> (World, Person, Person) {
     let world = World::start(Together, Sqlite).await;
     let operator = world.operator().await;
     let folder = "crates/mandate/tests/stories/diary";
     let _: Value = operator.does(&["service", "publish", folder]).await;
     world.has_ready(&operator, "diary").await;
     let gil = world.registers("gil").await;
-    let diary = gil.opens_diary(&world).await;
+    (world, operator, gil)
+}
+
+#[tokio::test]
+async fn somebody_signs_in_and_out_with_chromium() {
+    let (world, _, gil) = diary_is_on_offer().await;
+    gil.takes_diary(HOST).await;
+    let diary = gil.sets_up(&world, HOST, &["title=Mine"]).await;
     let console = format!("http://console.localhost:{}", world.port());
 
     let chromium = Chromium::start(&world.folder().join("chromium")).await;
@@ -147,9 +154,9 @@ async fn who_has_left_is_not(chromium: &Chromium, diary: &Instance, console: &st
 }
 
 impl Person {
-    async fn opens_diary(&self, world: &World) -> Instance {
-        let order = ["order", "place", "diary", "--size", "small", "--host", HOST, "--wait"];
+    pub(crate) async fn takes_diary(&self, host: &str) -> Instance {
+        let order = ["order", "place", "diary", "--size", "small", "--host", host, "--wait"];
         let _: Instance = self.does(&order).await;
-        self.sets_up(world, HOST, &["title=Mine"]).await
+        self.does(&["instance", "show", host]).await
     }
 }

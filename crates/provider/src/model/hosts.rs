@@ -68,6 +68,10 @@ mod tests {
         for good in ["a.cloud.example", "bakery.com", "xn--bcker-gra.xn--p1ai"] {
             assert!(check(good).is_ok(), "{good}");
         }
+        for ours in ["cloud.example", "api.cloud.example", "x.console.cloud.example"] {
+            assert!(matches!(check(ours), Err(Error::HostReserved(..))), "{ours}");
+        }
+        assert!(matches!(check("127.0.0.1"), Err(Error::HostIsAddress(_))));
         let bad =
             ["com", "2130706433", "0x7f.1", "127.1", "metadata.google.internal", "a.localhost"];
         for bad in bad {

@@ -176,9 +176,19 @@ pub(crate) mod tests {
 
         #[test]
         fn who_waits_waits_longer_each_time_and_never_too_long(tries in 0_u32..100) {
-            prop_assert!(pause(tries) <= pause(tries + 1));
-            prop_assert!((PAUSE..=PAUSE_MAX).contains(&pause(tries)));
+            prop_assert_eq!(pause(tries + 1), (pause(tries) * 2).min(PAUSE_MAX));
+            prop_assert_eq!(pause(0), PAUSE);
         }
+    }
+
+    #[test]
+    fn both_are_told_what_was_ordered() {
+        let order = placed(7);
+        let (paid, made) = (subscription(&order), instance(&order));
+        assert_eq!(paid.since, order.created, "from then on it is paid for");
+        assert_eq!((&paid.host, &paid.size, &paid.plan), (&order.host, &order.size, &order.plan));
+        assert_eq!((paid.instance, &paid.modules), (made.instance, &made.modules));
+        assert_eq!((&made.host, &made.size), (&order.host, &order.size));
     }
 
     #[test]

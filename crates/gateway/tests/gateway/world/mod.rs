@@ -300,18 +300,8 @@ impl World {
     }
 
     pub(crate) fn token(&self, sub: Principal, sid: Option<SessionId>, life: i64) -> String {
-        let iat = SystemClock.now().micros() / 1_000_000;
-        let claims = Claims {
-            sub,
-            aud: EVERYONE.into(),
-            iat,
-            exp: iat + life,
-            sid,
-            account: None,
-            email: None,
-            node: None,
-        };
-        self.identity.sign(&claims)
+        let claims = Claims::new(sub, EVERYONE, SystemClock.now(), Duration::ZERO);
+        self.identity.sign(&Claims { exp: claims.iat + life, sid, ..claims })
     }
 
     pub(crate) async fn grant(&self, user: UserId, given: &str, on: &Route) -> GrantId {
@@ -335,18 +325,14 @@ impl World {
 
     /// The token of a session that was begun at `host`.
     pub(crate) fn session_at(&self, host: &str, name: &str) -> String {
-        let now = SystemClock.now().micros().div_euclid(1_000_000);
-        let claims = Claims {
-            sub: Principal::User(UserId::named(&[name])),
-            aud: api::identity::host_audience(&host.parse().unwrap()),
-            iat: now,
-            exp: now + 600,
+        let sub = Principal::User(UserId::named(&[name]));
+        let audience = api::identity::host_audience(&host.parse().unwrap());
+        let life = Duration::from_mins(10);
+        self.identity.sign(&Claims {
             sid: Some(SessionId::named(&[name])),
-            account: None,
             email: Some(format!("{name}@bakery.example")),
-            node: None,
-        };
-        self.identity.sign(&claims)
+            ..Claims::new(sub, &audience, SystemClock.now(), life)
+        })
     }
 
     /// Begins to sign in.

@@ -79,7 +79,7 @@ async fn kill_after_each_step(kind: EngineKind, stride: usize) {
         }
         assert_eq!(queued, ticks, "each once");
     }
-    last.close().await;
+    last.end().await;
     std::fs::remove_dir_all(&folder).unwrap();
 }
 

@@ -4,12 +4,28 @@ use std::time::Duration;
 
 use api::{
     billing::{JOB_MILLISECONDS, ListUsage, RecordUsage, UsageEvent},
-    jobs::{JobState, Lease, NewJob, Outcome, Progress, Report, Verdict},
+    jobs::{
+        BeginUsage, InstanceState, JobState, Lease, NewJob, Outcome, Progress, Report, Verdict,
+    },
 };
 use types::InstanceId;
 
-use super::{Shop, Worker, definition, digest, now, release, report, work};
-use crate::world::eventually;
+use super::{Shop, Worker, definition, digest, now, release, report, tables, work};
+use crate::world::{Person, World, eventually};
+
+/// An instance whose jobs somebody pays for.
+async fn billed_to(world: &World, person: &Person) -> Shop {
+    let shop = Shop::of(world, "forum", "none").await;
+    let shop = Shop { account: person.account, instance: InstanceId::named(&["billed"]), ..shop };
+    shop.is(world, InstanceState::Open).await;
+    shop
+}
+
+async fn usage(person: &Person) -> Vec<UsageEvent> {
+    let (account, instance) = (person.account, None);
+    let list = ListUsage { account, instance, after: None, limit: None };
+    person.client.call(list).await.unwrap().items
+}
 
 stories! {
     async fn no_job_is_leased_to_two(world: &World) {
@@ -161,9 +177,7 @@ stories! {
     async fn the_time_of_the_attempt_that_succeeds_is_billed_once(world: &World) {
         let ada = world.sign_up("ada").await;
         release(world, "forum", "release", 1, &[("work", definition())]).await;
-        let shop = Shop { account: ada.account, ..Shop::of(world, "forum", "none").await };
-        let shop = Shop { instance: InstanceId::named(&["billed"]), ..shop };
-        shop.is(world, api::jobs::InstanceState::Open).await;
+        let shop = billed_to(world, &ada).await;
         let worker = Worker::join(world, "one").await;
         shop.queue(1).await;
         let taken = worker.lease(1).await.remove(0);
@@ -173,11 +187,7 @@ stories! {
         let taken = worker.lease(1).await.remove(0);
         world.clock.advance(Duration::from_millis(250));
         worker.report(&taken, Outcome::Succeeded).await;
-        let usage = || async {
-            let (account, instance) = (ada.account, None);
-            let list = ListUsage { account, instance, after: None, limit: None };
-            ada.client.call(list).await.unwrap().items
-        };
+        let usage = || usage(&ada);
         let first = eventually("billing is told", usage, |usage| !usage.is_empty()).await;
         assert!(first.iter().all(|event| event.meter == JOB_MILLISECONDS));
         assert_eq!(first.iter().map(|event| event.quantity).collect::<Vec<_>>(), [250]);
@@ -207,20 +217,43 @@ stories! {
         let told = RecordUsage { source, epoch: 1, first_sequence: 1, events };
         world.component("jobs").call(told).await.unwrap();
         release(world, "forum", "release", 1, &[("work", definition())]).await;
-        let shop = Shop { account: ada.account, ..Shop::of(world, "forum", "none").await };
-        let shop = Shop { instance: InstanceId::named(&["billed"]), ..shop };
-        shop.is(world, api::jobs::InstanceState::Open).await;
+        let shop = billed_to(world, &ada).await;
         let worker = Worker::join(world, "one").await;
         shop.queue(1).await;
         let taken = worker.lease_of(&[digest("release")], 1).await.remove(0);
         world.clock.advance(Duration::from_millis(1_500));
         worker.report(&taken, Outcome::Succeeded).await;
-        let usage = || async {
-            let (account, instance) = (ada.account, None);
-            let list = ListUsage { account, instance, after: None, limit: None };
-            ada.client.call(list).await.unwrap().items
-        };
+        let usage = || usage(&ada);
         let usage = eventually("billing is told", usage, |usage| usage.len() == 2).await;
         assert_eq!(usage.iter().map(|event| event.quantity).sum::<u64>(), 1_507);
+    }
+    async fn what_a_database_that_was_put_back_counts_is_no_repetition(world: &World) {
+        let ada = world.sign_up("ada").await;
+        release(world, "forum", "release", 1, &[("work", definition())]).await;
+        let shop = billed_to(world, &ada).await;
+        let worker = Worker::join(world, "one").await;
+        let does_one = async || {
+            shop.queue(1).await;
+            let taken = worker.lease(1).await.remove(0);
+            world.clock.advance(Duration::from_millis(1_500));
+            worker.report(&taken, Outcome::Succeeded).await;
+        };
+        does_one().await;
+        let told = eventually("billing is told", || usage(&ada), |usage| usage.len() == 1).await;
+        // In the backup it had not been told yet, and is not told again before that is said.
+        let mut busy = world.billing.begin().await.unwrap();
+        let sources = db::query("select source from usage_source /*for update*/");
+        sources.all(&mut busy, |row| row.get::<String>("source")).await.unwrap();
+        let backup = tables(world).await;
+        let insert = db::query("insert into usage (sequence, event) values (1, ?)");
+        insert.bind_json(&told[0]).run(&backup).await.unwrap();
+        db::query("update usage_head set sequence = 1").run(&backup).await.unwrap();
+        backup.close().await;
+        let begun = shop.operator.call(BeginUsage {}).await.unwrap();
+        assert_eq!(begun.dropped, 1);
+        drop(busy);
+        does_one().await;
+        let usage = eventually("billing is told", || usage(&ada), |usage| usage.len() > 1).await;
+        assert_eq!(usage.iter().map(|event| event.quantity).collect::<Vec<_>>(), [1_500, 1_500]);
     }
 }

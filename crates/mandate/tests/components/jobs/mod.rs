@@ -195,3 +195,9 @@ fn report(lease: &Lease, outcome: Outcome) -> Report {
 fn now(world: &World) -> types::Timestamp {
     world.clock.now()
 }
+
+/// The tables of `jobs`.
+async fn tables(world: &World) -> db::Db {
+    let password = world.house.database_password("jobs");
+    world.engine.open("jobs", &password, &[]).await.unwrap()
+}

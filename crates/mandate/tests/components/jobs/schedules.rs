@@ -10,7 +10,7 @@ use api::{
 };
 use types::Timestamp;
 
-use super::{Shop, Worker, change, definition, digest, now, release};
+use super::{Shop, Worker, change, definition, digest, now, release, tables};
 use crate::world::{World, until};
 
 pub(super) const HOUR: Duration = Duration::from_hours(1);
@@ -82,9 +82,25 @@ stories! {
         one.recurs("digest", 3).await;
         two.recurs("digest", 3).await;
         release(world, "forum", "other", 3, &[("digest", definition()), ("late", hourly(Missed::Once, 0))]).await;
-        to_next_hour(world);
-        one.recurs("late", 1).await;
+        // All of an hour is queued before anything of the next.
+        for count in 1..=2 {
+            to_next_hour(world);
+            one.recurs("late", count).await;
+        }
         one.recurs("digest", 3).await;
+    }
+
+    async fn what_was_queued_before_a_backup_was_put_back_is_not_queued_again(world: &World) {
+        release(world, "forum", "release", 1, &[("digest", hourly(Missed::All, 0))]).await;
+        let shop = Shop::of(world, "forum", "one").await;
+        to_next_hour(world);
+        shop.recurs("digest", 1).await;
+        let tables = tables(world).await;
+        let back = "update schedule set last = last - 3600000000, due = due - 3600000000";
+        assert_eq!(db::query(back).run(&tables).await.unwrap(), 1);
+        tables.close().await;
+        to_next_hour(world);
+        shop.recurs("digest", 2).await;
     }
 
     async fn what_a_closed_instance_misses_follows_its_policy_when_it_opens(world: &World) {
@@ -116,6 +132,12 @@ stories! {
         first.recurs("skips", 1).await;
         first.recurs("all", 4).await;
         assert_eq!(second.recurred("all").await.len(), 3);
+        let tables = tables(world).await;
+        let of_second = db::query("select name from schedule where instance = ?");
+        let of_second = of_second.bind(second.instance);
+        let left = of_second.all(&tables, |row| row.get::<String>("name")).await.unwrap();
+        tables.close().await;
+        assert!(left.is_empty(), "{left:?}");
     }
 
     async fn a_clock_that_is_set_back_brings_no_tick_twice(world: &World) {
@@ -167,7 +189,9 @@ stories! {
 
     async fn a_gate_holds_or_refuses_ticks_as_it_does_other_jobs(world: &World) {
         release(world, "forum", "release", 1, &[("digest", hourly(Missed::Once, 0))]).await;
+        release(world, "store", "other", 1, &[("digest", hourly(Missed::Once, 0))]).await;
         let shop = Shop::of(world, "forum", "one").await;
+        let other = Shop::of(world, "store", "two").await;
         let set = async |gate| {
             shop.operator.call(SetQueue { gate: Some(gate), ..change("forum") }).await.unwrap();
         };
@@ -175,8 +199,10 @@ stories! {
         to_next_hour(world);
         assert_eq!(shop.recurs("digest", 1).await[0].state, JobState::Held);
         set(Gate::Refuse).await;
-        to_next_hour(world);
-        to_next_hour(world);
+        for count in 2..=3 {
+            to_next_hour(world);
+            other.recurs("digest", count).await;
+        }
         shop.recurs("digest", 1).await;
         set(Gate::Open).await;
         world.clock.advance(Duration::from_mins(5));

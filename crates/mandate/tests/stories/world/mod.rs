@@ -13,7 +13,7 @@ use std::{
 };
 
 use api::releases::{ListNodes, ReleaseState};
-use db::EngineKind;
+use db::{EngineKind, testing};
 use tokio::process::Command;
 use types::{AccountId, Clock as _, SystemClock};
 
@@ -155,7 +155,7 @@ impl World {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mandate"));
         command.arg("up").arg("--data").arg(data).args(self.arguments);
         if self.engine == EngineKind::Postgres {
-            command.args(["--database", &server(), "--database-prefix", &self.prefix]);
+            command.args(["--database", &testing::server(), "--database-prefix", &self.prefix]);
         }
         command
     }
@@ -221,6 +221,9 @@ impl World {
     /// Stops everything and leaves nothing behind.
     pub(crate) async fn end(mut self) {
         self.stop().await;
+        if self.engine == EngineKind::Postgres {
+            testing::postgres(&self.prefix).remove_all().await.unwrap();
+        }
         std::fs::remove_dir_all(&self.folder).unwrap();
     }
 
@@ -278,14 +281,6 @@ impl Drop for World {
             process::show_logs(&self.logs());
         }
     }
-}
-
-/// The PostgreSQL server that tests may use.
-fn server() -> String {
-    std::env::var("MANDATE_TEST_POSTGRES").expect(
-        "set MANDATE_TEST_POSTGRES to a server for tests, such as \
-         postgres://admin@127.0.0.1:5432/postgres, or run `./x test`",
-    )
 }
 
 /// Waits for something that will be true soon.
