@@ -102,6 +102,11 @@ impl Names {
         self.named(&id.to_string())
     }
 
+    /// A machine, if the person may know it.
+    pub(crate) fn known_node(&self, id: NodeId) -> Option<Markup> {
+        self.0.contains_key(&id.to_string()).then(|| self.node(id))
+    }
+
     /// A machine.
     pub(crate) fn node(&self, id: NodeId) -> Markup {
         self.named(&id.to_string())
