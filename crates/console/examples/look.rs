@@ -1,4 +1,4 @@
-//! The console over a small made-up platform, to look at its pages: `cargo run -p console
+//! The console over a small made-up platform, to look at its pages: `cargo run -p console@0.0.0
 //! --example look`. Sign in as `ada@bakery.example` or `operator@localhost` with the password
 //! `correct horse battery`; every page says the same on each start.
 

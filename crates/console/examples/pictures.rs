@@ -1,4 +1,4 @@
-//! The pictures of the guide, made anew: `cargo run -p console --example pictures FOLDER`.
+//! The pictures of the guide, made anew: `cargo run -p console@0.0.0 --example pictures FOLDER`.
 //!
 //! They show the console over the same small made-up platform as `look`, as Chromium draws it, so
 //! that they differ only where the pages do. What they weigh is the browser's matter.
@@ -20,24 +20,35 @@ mod world;
 
 use world::data;
 
-/// How wide a page is, and how much of it is shown.
-const SIZE: (u32, u32) = (900, 700);
+/// How wide the window is.
+const WIDTH: u32 = 900;
 /// How long the driver may take to listen.
 const LOOKS: u32 = 200;
 
-/// Who sees which page, what of it, and what the picture is called.
-fn pages() -> [(&'static str, String, &'static str, &'static str); 5] {
+/// A page, and what is shown of it.
+struct Shown {
+    who: &'static str,
+    path: String,
+    /// The whole page, or a part of it.
+    part: Option<&'static str>,
+    /// How high the window is.
+    height: u32,
+    name: &'static str,
+}
+
+fn pages() -> [Shown; 5] {
     let account = format!("/accounts/{}", data::account());
     let forum = format!("{account}/instances/{}", data::instance_id("forum"));
     let job = format!("/operate/work/{}", data::jobs()[0].job);
     let queue = "/operate/queues/forum/default".to_owned();
-    let ada = "ada@bakery.example";
+    let page = |who, path, name| Shown { who, path, part: None, height: 700, name };
+    let (ada, operator) = ("ada@bakery.example", data::OPERATOR);
     [
-        (ada, forum, "#jobs", "instance"),
-        (ada, format!("{account}/bill"), "html", "bill"),
-        (data::OPERATOR, queue, "main [data-live]", "queue"),
-        (data::OPERATOR, job, "html", "job"),
-        (data::OPERATOR, "/operate/nodes".to_owned(), "html", "nodes"),
+        Shown { part: Some("#jobs"), ..page(ada, forum, "instance") },
+        page(ada, format!("{account}/bill"), "bill"),
+        Shown { part: Some("main [data-live]"), height: 955, ..page(operator, queue, "queue") },
+        page(operator, job, "job"),
+        page(operator, "/operate/nodes".to_owned(), "nodes"),
     ]
 }
 
@@ -50,16 +61,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tokio::spawn(async { axum::serve(console, world::World::new().console()).await });
     let (client, _driver) = browser().await?;
     let mut seen_by = "";
-    for (who, path, what, name) in pages() {
+    for Shown { who, path, part, height, name } in pages() {
         if seen_by != who {
             sign_in(&client, &here, who).await?;
             seen_by = who;
         }
         client.goto(&format!("{here}{path}")).await?;
+        client.set_window_size(WIDTH, height).await?;
         let file = Path::new(&folder).join(format!("{name}.png"));
-        let picture = match what {
-            "html" => client.screenshot().await?,
-            part => client.find(Locator::Css(part)).await?.screenshot().await?,
+        let picture = match part {
+            None => client.screenshot().await?,
+            Some(part) => client.find(Locator::Css(part)).await?.screenshot().await?,
         };
         std::fs::write(&file, picture)?;
         println!("{}", file.display());
@@ -92,7 +104,6 @@ async fn browser() -> Result<(Client, Child), Box<dyn std::error::Error>> {
     };
     let mut builder = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
     let client = builder.capabilities(wanted).connect(&format!("http://{address}")).await?;
-    client.set_window_size(SIZE.0, SIZE.1).await?;
     Ok((client, driver))
 }
 

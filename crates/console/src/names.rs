@@ -45,13 +45,9 @@ impl Ids {
     /// Whoever and whatever a sentence of the platform's names.
     pub(crate) fn text(&mut self, text: &str) {
         for word in text.split(|letter| !is_of_id(letter)) {
-            if let Ok(user) = word.parse() {
-                self.users.insert(user);
-            } else if let Ok(node) = word.parse() {
-                self.nodes.insert(node);
-            } else if let Ok(instance) = word.parse() {
-                self.instances.insert(instance);
-            }
+            self.users.extend(word.parse::<UserId>());
+            self.nodes.extend(word.parse::<NodeId>());
+            self.instances.extend(word.parse::<InstanceId>());
         }
     }
 }
@@ -100,6 +96,11 @@ impl Names {
     /// An instance by its host, where nobody says whose it is.
     pub(crate) fn host(&self, id: InstanceId) -> Markup {
         self.named(&id.to_string())
+    }
+
+    /// A machine, if the person may know it.
+    pub(crate) fn known_node(&self, id: NodeId) -> Option<Markup> {
+        self.0.contains_key(&id.to_string()).then(|| self.node(id))
     }
 
     /// A machine.

@@ -91,6 +91,8 @@ pub(crate) mod tests {
             maintenance: None,
             problem: None,
             setup_key: String::new(),
+            setup_digest: None,
+            rotations: 0,
             settings: None,
             attempt: 0,
             has_database: true,

@@ -56,9 +56,11 @@ async fn page(person: &Person, job: &Job, path: &str, (back, title): (&str, &str
         (standing(job))
         (buttons(person, job, path))
         section.card { (facts(job, &names)) }
-        section.card {
-            h2 { @if job.state == JobState::Running { "What it prints" } @else { "What it printed" } }
-            (words::printed(&job.output, None))
+        @if job.started.is_some() {
+            section.card {
+                h2 { @if job.state == JobState::Running { "What it prints" } @else { "What it printed" } }
+                (words::printed(&job.output, None))
+            }
         }
         (document("Payload", Some(&job.payload).filter(|payload| !payload.is_null())))
         (document("Result", job.result.as_ref()))
@@ -69,6 +71,8 @@ async fn page(person: &Person, job: &Job, path: &str, (back, title): (&str, &str
 /// What there is to say before all else.
 fn standing(job: &Job) -> Markup {
     let bad = matches!(job.state, JobState::Failed | JobState::Stranded);
+    // When it is due stands among the facts.
+    let waits_for_something = job.state.waits() && job.state != JobState::Delayed;
     html! {
         @if job.state == JobState::Running && job.progress.is_some() {
             div.notice { p.progress { (jobs::how_far(job)) } }
@@ -76,7 +80,7 @@ fn standing(job: &Job) -> Markup {
         @if let Some(problem) = &job.problem {
             div.notice.bad[bad] { p { (words::sentence(problem)) } }
         }
-        @if let Some(what) = job.waits_for.as_ref().filter(|_| job.state.waits()) {
+        @if let Some(what) = job.waits_for.as_ref().filter(|_| waits_for_something) {
             div.notice.bad[bad] { p { "It waits for " (what) "." } }
         }
     }
@@ -115,7 +119,9 @@ fn facts(job: &Job, names: &Names) -> Markup {
                 (job.attempts) " of " (job.attempts_max)
                 @if job.lost > 0 { ", " (job.lost) " of them lost with their node" }
             }
-            @if let Some(node) = job.node { dt { "Node" } dd { (names.node(node)) } }
+            @if let Some(node) = job.node.and_then(|node| names.known_node(node)) {
+                dt { "Node" } dd { (node) }
+            }
             dt { "Id" } dd { code.small { (job.job) } }
         }
     }

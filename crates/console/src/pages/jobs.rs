@@ -146,16 +146,16 @@ pub(crate) fn table(jobs: &[Job], names: &Names) -> Markup {
         div.wide tabindex="0" { table {
             thead {
                 tr {
-                    th { "Queued" } th { "Job" } th { "Service" } th { "Instance" } th { "State" }
-                    th.number { "Tries" }
+                    th { "Job" } th { "State" } th { "Instance" } th { "Service" }
+                    th { "Queued" } th.number { "Tries" }
                 }
             }
             tbody { @for job in jobs { tr {
-                td { (words::moment(job.created)) }
                 td { a href={ (PATH) "/" (job.job) } { (job.name) } }
-                td { (job.service) }
-                td { (names.instance(job.account, job.instance)) }
                 td { (states::chip(&job.state)) " " (how_far(job)) }
+                td { (names.instance(job.account, job.instance)) }
+                td { (job.service) }
+                td { (words::moment(job.created)) }
                 td.number { (job.attempts) }
             } } }
         } }

@@ -17,12 +17,14 @@ async fn no_page_calls_people_or_instances_by_ids() {
     let forum = format!("{account}/instances/{}", data::instance_id("forum"));
     let ben = &data::users()[1].user;
     let may = format!("{forum}?principal=user/{ben}&permission=forum.moderate");
-    for path in [may, format!("{account}/audit"), format!("{account}/bill"), "/mine".into()] {
+    let job = format!("{forum}/jobs/{}", data::jobs()[0].job);
+    for path in [may, job, format!("{account}/audit"), format!("{account}/bill"), "/mine".into()] {
         let page = text_of(customer.get(&path).await);
         // The one place for an id is the small print of the heading.
         let print = format!("· {}", data::instance_id("forum"));
         let page = page.replace(&print, "");
-        assert!(!page.contains("user_") && !page.contains("inst_"), "{path}: {page}");
+        let ids = ["user_", "inst_", "node_"];
+        assert!(!ids.iter().any(|id| page.contains(id)), "{path}: {page}");
     }
     let job = format!("/operate/work/{}", data::jobs()[0].job);
     let of_operators = ["work", "grants", "nodes", "queues/forum/default"];

@@ -289,7 +289,14 @@ impl List {
                 let (service, name) = (service.clone(), None);
                 ListJobs { service, state, name, after, limit }
             };
-            cx.list(limit, page).await?
+            let all = cx.list(limit, page).await;
+            all.map_err(|failure| {
+                if failure.is_refused() {
+                    failure.hint("yours are listed by instance: `mandate job list HOST`")
+                } else {
+                    failure
+                }
+            })?
         };
         let called = names(cx, &jobs.items).await;
         let empty = "No job yet; setting up an instance queues the first ones.";
@@ -346,6 +353,7 @@ pub(super) fn table(jobs: &[jobs::Job], called: &Names) -> String {
 }
 
 fn shown(job: &jobs::Job, called: &Names) -> String {
+    let is_told = job.progress.is_some() && job.state == JobState::Running;
     let text = record(&[
         ("job", Some(job.job.to_string())),
         ("name", Some(job.name.clone())),
@@ -355,7 +363,7 @@ fn shown(job: &jobs::Job, called: &Names) -> String {
         ("instance", Some(called.instance(job.instance))),
         ("release", job.release.as_ref().map(ToString::to_string)),
         ("state", Some(word(&job.state))),
-        ("progress", job.progress.as_ref().map(|_| going(job))),
+        ("progress", is_told.then(|| going(job))),
         ("waits for", job.waits_for.clone()),
         ("problem", job.problem.clone()),
         ("attempts", Some(job.attempts.to_string())),

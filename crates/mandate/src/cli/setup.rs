@@ -219,7 +219,8 @@ fn shown(setup: &Setup, not_yet: Option<String>) -> String {
              `mandate instance setup INSTANCE --done` lets everybody in."
         );
     }
-    if setup.steps.is_empty() || setup.state == InstanceState::Failed {
+    let is_open = setup.state == InstanceState::Open;
+    if setup.steps.is_empty() && !is_open || setup.state == InstanceState::Failed {
         text = format!("{text}\n\n{}", fields(&setup.fields));
     }
     text

@@ -137,6 +137,15 @@ async fn a_payload_that_cannot_be_is_refused_before_anything_is_sent() {
 }
 
 #[tokio::test]
+async fn who_may_not_list_all_jobs_is_told_how_to_list_their_own() {
+    let platform = Platform::start(|_| problem(Kind::Denied, "denied", "not you")).await;
+    let refused = Person::at(&platform).runs(&["job", "list"]).await;
+    assert_eq!(refused.status, 3);
+    assert!(refused.err.contains("hint: yours are listed by instance"), "{}", refused.err);
+    assert!(!refused.err.contains("operators"), "{}", refused.err);
+}
+
+#[tokio::test]
 async fn jobs_are_listed_taken_back_and_tried_again() {
     let platform = Platform::start(|asked| {
         let job_id: JobId = id("job");

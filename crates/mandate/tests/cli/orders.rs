@@ -406,6 +406,7 @@ async fn what_is_set_up_is_called_open_when_something_answers() {
     assert!(!early.contains("is open"), "{early}");
     let then = ada.runs(&words).await.good();
     assert!(then.contains("the instance is open"), "{then}");
+    assert!(!then.contains("--defaults"), "there is nothing left to be sent: {then}");
 }
 
 #[tokio::test]

@@ -312,14 +312,15 @@ async fn the_operator_looks(reader: &mut Reader, world: &World, operator: &Perso
     pages.push("/operate/work?state=failed".into());
     let pages: Vec<&str> = pages.iter().map(String::as_str).collect();
     reader.reads_all("the operator", &pages).await;
-    a_queue_is_followed_and_looked_after(reader).await;
+    let bind = jobs.iter().find(|job| job.name == "bind").unwrap();
+    a_queue_is_followed_and_looked_after(reader, bind).await;
     reader.chromium.opens(&format!("{}/operate/work", reader.console)).await;
     let work = reader.chromium.reads("main").await;
     assert!(work.contains(DIARY) && !work.contains("inst_"), "{work}");
 }
 
 /// What runs and what has failed is dealt with on the pages.
-async fn a_queue_is_followed_and_looked_after(reader: &Reader) {
+async fn a_queue_is_followed_and_looked_after(reader: &Reader, runs: &Job) {
     let chromium = &reader.chromium;
     chromium.opens(&format!("{}/operate/queues/diary/default", reader.console)).await;
     let queue = chromium.reads("main").await;
@@ -327,8 +328,8 @@ async fn a_queue_is_followed_and_looked_after(reader: &Reader) {
         assert!(queue.contains(said), "{said}: {queue}");
     }
     chromium.presses("#failed form button").await;
-    chromium.clicks("main td a[href*=\"/work/job_\"]").await;
-    chromium.client.wait().for_element(Locator::Css("progress")).await.unwrap();
+    chromium.opens(&format!("{}/operate/work/{}", reader.console, runs.job)).await;
+    assert!(chromium.reads("main").await.contains("page 2 of 5"));
     chromium.presses("main form button").await;
     // The page follows along until the node has stopped it.
     until("it is cancelled", async || chromium.reads("h1 + .chip").await == "cancelled").await;

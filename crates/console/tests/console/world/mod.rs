@@ -152,11 +152,13 @@ fn identity(peer: &mut Peer) {
         let found = data::users().into_iter().find(|user| user.email == op.email);
         found.ok_or_else(|| Problem::not_found("user"))
     });
-    peer.on(|_, op: identity::GetNames| {
+    peer.on(|asked: Asked<'_>, op: identity::GetNames| {
+        let is_operator = asked.user().is_some_and(|user| user.account.is_none());
         let people = [data::users(), vec![data::operator()]].concat();
         let users = people.into_iter().filter(|user| op.users.contains(&user.user));
         let accounts = data::accounts().into_iter().filter(|it| op.accounts.contains(&it.account));
-        let nodes = data::nodes().into_iter().filter(|node| op.nodes.contains(&node.node));
+        let nodes =
+            data::nodes().into_iter().filter(|node| is_operator && op.nodes.contains(&node.node));
         Ok(identity::Names {
             users: users.map(|user| (user.user, user.email)).collect(),
             accounts: accounts.map(|account| (account.account, account.title)).collect(),
