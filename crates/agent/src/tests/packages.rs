@@ -18,6 +18,7 @@ print("starting in mode", mode, flush=True)
 if mode == "crash":
     sys.exit(7)
 if mode == "silent":
+    print("PORT" in os.environ, flush=True)
     time.sleep(3600)
 if mode == "late":
     time.sleep(1)
@@ -172,5 +173,7 @@ pub(super) fn replica(release: &DesiredRelease, generation: u64) -> DesiredRepli
         instance: dedicated.then(|| InstanceId::named(&["instance"])),
         size: Some("small".into()),
         generation,
+        process: "web".to_owned(),
+        index: 0,
     }
 }

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use types::Name;
 
 use super::{
-    Count, Database, Engine, Field, FieldKind, Manifest, Meter, Module, Package, Pattern, Run,
-    Service, Size, Tenancy,
+    Count, Database, Engine, Field, FieldKind, Manifest, Meter, Module, Package, Pattern, Service,
+    Size, Tenancy,
     access::{permission, request, routes},
     check, environment,
     faults::{choice, quoted, shown},
     jobs::job,
+    processes,
     reader::{FIELD_NAMES, NAMES, NameRule, Node, Table, VERBS},
-    secrets, title_of, values, volumes,
+    secrets, title_of, values,
 };
 
 pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
@@ -20,6 +21,7 @@ pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
         "service",
         "package",
         "run",
+        "processes",
         "database",
         "setup",
         "modules",
@@ -34,7 +36,7 @@ pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
     let service = root.need("service", "[service]").and_then(|node| service(&node.table()?));
     let package = root.table("package").and_then(|table| package(&table));
     let tenancy = service.as_ref().map(|service| service.tenancy);
-    let run = root.need("run", "[run]").and_then(|node| run(&node.table()?, tenancy));
+    let run = processes::run(root, tenancy);
     let database = root.table("database").and_then(|table| database(&table));
     let setup_path = setup_path(root);
     let setup = setup(root, setup_path.is_some());
@@ -51,10 +53,12 @@ pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
     if let Some(table) = any.filter(Table::is_empty) {
         table.fault("has no size", "write `[sizes.small]`");
     }
+    let (run, processes) = run?;
     Some(Manifest {
         service: service?,
         package,
-        run: run?,
+        run,
+        processes,
         database,
         setup,
         setup_path,
@@ -129,41 +133,6 @@ fn service(table: &Table<'_>) -> Option<Service> {
 fn package(table: &Table<'_>) -> Option<Package> {
     table.only(&["command"]);
     Some(Package { command: command(table, "command")? })
-}
-
-fn run(table: &Table<'_>, tenancy: Option<Tenancy>) -> Option<Run> {
-    table.only(&["command", "health", "build", "volumes", "commands"]);
-    let command = command(table, "command");
-    let health = match table.get("health") {
-        None => Some("/healthz".to_owned()),
-        Some(node) => node.text().and_then(|text| {
-            if super::normalise(text).as_deref() == Some(text) {
-                return Some(text.to_owned());
-            }
-            let text = shown(text);
-            node.fail(format!("`{text}` is not a path"), "write a plain path such as `/healthz`")
-        }),
-    };
-    let build = optional_command(table, "build");
-    let volumes = volumes::volumes(table, tenancy);
-    let commands = programs(table);
-    Some(Run { command: command?, health: health?, build, volumes, commands })
-}
-
-/// The programs that may be run once.
-fn programs(table: &Table<'_>) -> Vec<String> {
-    let mend = "write a list of programs such as `[\"./manage.py\"]`";
-    let mut programs: Vec<String> = Vec::new();
-    for node in table.get("commands").and_then(|node| node.list(mend)).unwrap_or_default() {
-        match node.words() {
-            Some(program) if programs.contains(&program) => {
-                node.fault(format!("`{}` is named twice", shown(&program)), "remove one");
-            }
-            Some(program) => programs.push(program),
-            None => {}
-        }
-    }
-    programs
 }
 
 fn database(table: &Table<'_>) -> Option<Database> {

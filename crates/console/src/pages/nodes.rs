@@ -77,7 +77,11 @@ fn replica_row(replica: &ReplicaReport) -> Markup {
     html! {
         details id=(replica.replica) open[replica.state == ReplicaState::Failing] {
             summary {
-                span { (replica.service) " " code.small { (replica.address) } }
+                span {
+                    (replica.service) " "
+                    @if replica.serves() { code.small { (replica.address) } }
+                    @else { (replica.process) }
+                }
                 (states::chip(&replica.state))
                 span.soft.small.end { (words::counted(u64::from(replica.starts), "start")) }
             }

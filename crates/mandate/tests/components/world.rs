@@ -274,7 +274,12 @@ impl World {
 
     /// Publishes a release of `service` with the texts of this folder, `note` making it another.
     pub(crate) async fn publish(&self, service: &str, note: &str) -> Release {
-        let manifest = format!("# {note}\n{}", MANIFEST.replace("NAME", service));
+        self.publish_more(service, note, "").await
+    }
+
+    /// Publishes a service whose manifest says more.
+    pub(crate) async fn publish_more(&self, service: &str, note: &str, more: &str) -> Release {
+        let manifest = format!("# {note}\n{}{more}", MANIFEST.replace("NAME", service));
         let prices = PRICES.replace("NAME", service);
         let ask = async || self.publish_texts(service, &manifest, &prices).await.unwrap();
         eventually("everybody is told", ask, |r| r.phase == ReleasePhase::Published).await
