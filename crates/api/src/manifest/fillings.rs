@@ -45,12 +45,12 @@ impl Manifest {
         let names = passwords.map(|(name, _)| format!("setup.{name}"));
         let names = names.chain(self.secrets.keys().map(|name| format!("secret.{name}")));
         let names = names.chain(["database.password", "mail.password"].map(str::to_owned));
-        let named = names.filter_map(|name| values.get(&name).cloned());
+        let secrets = names.filter_map(|name| values.get(&name).cloned());
         let urls = [DATABASE_URL, MAIL_URL].into_iter().filter_map(|name| variables.get(name));
         // As it stands in an address a password may be spelled in another way.
         let spelled =
             urls.clone().filter_map(|url| Some(Secret::new(Url::of(url.reveal())?.password?)));
-        named
+        secrets
             .chain(spelled)
             .chain(urls.cloned())
             .filter(|secret| !secret.reveal().is_empty())
