@@ -23,8 +23,8 @@ enum What {
     /// Does 50,000 jobs with workers that are killed and stopped; none may be lost, done twice, or
     /// done by a release that does not accept it
     Jobs(jobs::Options),
-    /// Publishes applications that nobody here wrote, as they come from npm and PyPI, and has their
-    /// own clients use them
+    /// Publishes applications that nobody here wrote, as they come from the indexes of npm and
+    /// pip, and has their own clients use them
     Applications,
 }
 

@@ -45,12 +45,12 @@ impl Manifest {
         let names = passwords.map(|(name, _)| format!("setup.{name}"));
         let names = names.chain(self.secrets.keys().map(|name| format!("secret.{name}")));
         let names = names.chain(["database.password", "mail.password"].map(str::to_owned));
-        let named = names.filter_map(|name| values.get(&name).cloned());
+        let secrets = names.filter_map(|name| values.get(&name).cloned());
         let urls = [DATABASE_URL, MAIL_URL].into_iter().filter_map(|name| variables.get(name));
         // As it stands in an address a password may be spelled in another way.
         let spelled =
             urls.clone().filter_map(|url| Some(Secret::new(Url::of(url.reveal())?.password?)));
-        named
+        secrets
             .chain(spelled)
             .chain(urls.cloned())
             .filter(|secret| !secret.reveal().is_empty())
@@ -119,7 +119,7 @@ fn database(url: &str) -> Vec<(&'static str, String)> {
 
 /// Empty where the platform has no mail server for instances: applications take that for "none".
 fn mail(variables: &Values) -> Vec<(&'static str, String)> {
-    let text = |name: &str| variables.get(name).map_or("", |value| value.reveal());
+    let text = |name: &str| variables.get(name).map_or("", Secret::reveal);
     let url = Url::of(text(MAIL_URL)).unwrap_or_default();
     let port = url.port.unwrap_or(match url.scheme {
         "" => "",
@@ -172,7 +172,6 @@ fn decoded(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -141,7 +141,6 @@ impl JsonSchema for Template {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! Applications that nobody here wrote, each as it comes from npm or PyPI, with a manifest and
+//! Applications that nobody here wrote, each as it comes from npm or `PyPI`, with a manifest and
 //! prices and nothing else; and clients that are not ours either.
 
 use std::{path::Path, process::Stdio};
@@ -13,7 +13,7 @@ use crate::{
 
 const LINE: &str = "The oven is swept";
 
-/// TiddlyWiki, a notebook: what was written outlives a restart, and is one customer's own.
+/// `TiddlyWiki`, a notebook: what was written outlives a restart, and is one customer's own.
 pub(crate) async fn notebook(mut world: World) {
     let operator = world.operator().await;
     let _: Release = operator.does(&["service", "publish", "services/tiddlywiki"]).await;
