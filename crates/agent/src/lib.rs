@@ -12,8 +12,10 @@
 //!
 //! The agent believes the platform about what to run, and nobody about what it is: a package must
 //! have the digest and the publisher's signature, and a command must stand in the manifest inside.
-//! It is no sandbox: replicas run as the agent's own user. Of a size it enforces the memory (by
-//! ending a replica that uses more), not the processor time, which needs cgroups.
+//! Where it is root each instance has a user of its own ([`users`]), so that nobody reads, signals or
+//! fills what is another's; elsewhere all run as the agent's own user. A size is enforced by cgroups
+//! where their controllers are there; elsewhere the memory by ending a replica that uses more, and
+//! the processor time by priority alone.
 
 mod environment;
 mod error;
@@ -30,12 +32,14 @@ mod processes;
 mod releases;
 mod replicas;
 mod tokens;
+mod users;
 
 #[cfg(test)]
 mod tests;
 
 use std::{
-    ffi::OsString, fmt, future::Future, net::IpAddr, ops::RangeInclusive, path::PathBuf, sync::Arc,
+    ffi::OsString, fmt, future::Future, io, net::IpAddr, ops::RangeInclusive, path::PathBuf,
+    sync::Arc,
 };
 
 use api::Client;
@@ -53,6 +57,7 @@ use pause::Pace;
 use processes::Processes;
 use replicas::Ports;
 use tokens::Tokens;
+use users::Users;
 
 /// What an agent must be told.
 pub struct Config {
@@ -75,6 +80,9 @@ pub struct Config {
     pub program: Vec<OsString>,
     /// Whether what runs ends with the agent, and is not left for the next one.
     pub ends_all: bool,
+    /// How many processes and threads may run for one instance, where it has a user of its own or a
+    /// cgroup that counts them.
+    pub processes_max: u32,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
 }
@@ -99,6 +107,8 @@ pub(crate) struct Node {
     pub(crate) program: Vec<OsString>,
     pub(crate) ends_all: bool,
     pub(crate) ports: Ports,
+    pub(crate) processes_max: u32,
+    pub(crate) users: Users,
     pub(crate) tokens: Tokens,
     pub(crate) surveys: Surveys,
     pub(crate) pace: Pace,
@@ -123,6 +133,7 @@ async fn run_at(
 ) -> Result<(), Error> {
     tokio::pin!(shutdown);
     let folder = Folder::open(&config.data)?;
+    let users = users(&folder).map_err(Error::folder(folder.root()))?;
     let signer = tokio::select! {
         signer = join::join(&config, &folder, pace) => signer?,
         () = &mut shutdown => return Ok(()),
@@ -139,6 +150,8 @@ async fn run_at(
         program: config.program,
         ends_all: config.ends_all,
         ports,
+        processes_max: config.processes_max,
+        users,
         tokens: Tokens::default(),
         surveys: Surveys::default(),
         pace,
@@ -159,6 +172,18 @@ async fn run_at(
         () = node.tokens.keep(&node) => {}
     }
     Ok(())
+}
+
+/// The users that what runs here runs as. That there are none is said once.
+fn users(folder: &Folder) -> io::Result<Users> {
+    let users = Users::open(folder.root())?;
+    match users.missing() {
+        None => folder.let_pass()?,
+        Some(why) => tracing::warn!(
+            "what runs here runs as the agent's own user, and can read what is another's: {why}"
+        ),
+    }
+    Ok(users)
 }
 
 /// Waits until `stopping` says so.

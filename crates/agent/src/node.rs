@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, time::Duration};
 use api::{
     Kind, Problem,
     identity::{IssueServiceToken, Purpose},
-    releases::{Desired, Heartbeat, ReleaseReport, ReplicaReport},
+    releases::{Desired, Heartbeat, Isolation, ReleaseReport, ReplicaReport},
 };
 use tokio::{sync::watch, time::Instant};
 use types::ReplicaId;
 
 use crate::{
     Node,
-    hold::last_bytes,
+    hold::{are_counted, last_bytes},
     host::{Host, Observed, ObservedReplica},
     join::may_pass,
     plan::plan,
@@ -76,6 +76,7 @@ fn observe_and_act(host: &mut impl Host, desired: Option<&Desired>) -> Observed 
 /// What the platform was told, and what it said.
 struct Talk<'n> {
     node: &'n Node,
+    isolation: Isolation,
     desired: Option<Desired>,
     told: Option<u64>,
     not_before: Instant,
@@ -88,7 +89,9 @@ impl<'n> Talk<'n> {
     fn new(node: &'n Node) -> Self {
         let pauses = node.pace.asking_pauses();
         let not_before = Instant::now();
-        Self { node, desired: None, told: None, not_before, unknown: None, pauses }
+        let one_user = node.users.missing().map(str::to_owned);
+        let isolation = Isolation { one_user, cgroups: are_counted() };
+        Self { node, isolation, desired: None, told: None, not_before, unknown: None, pauses }
     }
 
     /// Whether the platform is not asked just now.
@@ -186,6 +189,7 @@ impl<'n> Talk<'n> {
             replicas,
             known: self.desired.as_ref().map_or(0, |desired| desired.version),
             wait_millis,
+            isolation: Some(self.isolation.clone()),
             as_before: None,
         }
     }

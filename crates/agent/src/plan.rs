@@ -221,6 +221,7 @@ memory = "128MiB"
                     address: String::new(),
                     state: ReplicaState::Starting,
                     starts: 1,
+                    next_start: None,
                     log: String::new(),
                 };
                 let generation = want.generation;

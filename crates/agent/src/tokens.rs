@@ -6,7 +6,12 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Mutex, time::Duration};
 use api::identity::IssueInstanceToken;
 use types::{AccountId, InstanceId, Secret, Timestamp};
 
-use crate::{Node, environment::Variables, folder::write_private};
+use crate::{
+    Node,
+    environment::Variables,
+    folder::write_private,
+    users::{reader_of, write_for},
+};
 
 /// How long before a token is renewed; it is good for a day, so that a process goes on asking while
 /// the platform is away.
@@ -67,7 +72,7 @@ impl Tokens {
         let issued = node.client.call(operation).await;
         let issued = issued.map_err(|problem| format!("its token cannot be had: {problem}"))?;
         let path = node.folder.token(account, instance);
-        let written = write_private(&path, issued.token.reveal());
+        let written = write_for(reader_of(&path), &path, issued.token.reveal());
         written.map_err(|cause| format!("its token cannot be stored: {cause}"))?;
         let due = node.clock.now().plus(RENEWED_AFTER);
         self.0.lock().expect("nobody panics while holding it").insert(whose, due);

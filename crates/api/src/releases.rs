@@ -34,6 +34,9 @@ operations! { "releases":
 
 feed!(Changes, "releases");
 
+/// Longer last words are cut.
+const WORDS_CHARS_MAX: usize = 120;
+
 /// A package is at most this many bytes.
 pub const PACKAGE_BYTES_MAX: usize = 256 << 20;
 
@@ -163,6 +166,41 @@ pub struct Node {
     pub releases: Vec<ReleaseReport>,
     /// What it runs.
     pub replicas: Vec<ReplicaReport>,
+    /// How what it runs is kept apart, if it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
+}
+
+/// How what runs on a node is kept apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Isolation {
+    /// Why everything runs as the agent's own user; absent if each instance has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub one_user: Option<String>,
+    /// Whether cgroups bound processor time, memory and processes; if not, priority and limits do as
+    /// far as they can.
+    pub cgroups: bool,
+}
+
+impl Isolation {
+    /// In two sentences.
+    pub fn in_words(&self) -> String {
+        let users = match &self.one_user {
+            None => "Each instance has a user of its own".to_owned(),
+            Some(why) => format!("Everything runs as the agent's own user: {why}"),
+        };
+        let bounds = match (self.cgroups, self.one_user.is_none()) {
+            (true, _) => "cgroups bound processor time, memory and processes",
+            (false, true) => {
+                "without cgroups memory is watched, processes are counted by user, and processor \
+                 time is given by priority"
+            }
+            (false, false) => {
+                "without cgroups memory is watched, and processor time is given by priority"
+            }
+        };
+        format!("{users}; {bounds}.")
+    }
 }
 
 /// How far a node is with a release.
@@ -219,8 +257,19 @@ pub enum ReplicaState {
     Starting,
     /// It answers its health check, or has none and has lasted for a while.
     Healthy,
+    /// It is alive and says that it is not ready: it gets no requests, and is left alone.
+    Unready,
     /// It stopped answering, or ended; it is started again after a pause that grows.
     Failing,
+    /// It has failed so often in a row that the pause has grown long.
+    CrashLoop,
+}
+
+impl ReplicaState {
+    /// Whether it does not run, and waits to be started again.
+    pub fn has_failed(self) -> bool {
+        matches!(self, Self::Failing | Self::CrashLoop)
+    }
 }
 
 /// What a node runs.
@@ -244,6 +293,9 @@ pub struct ReplicaReport {
     pub state: ReplicaState,
     /// How often it was started.
     pub starts: u32,
+    /// When it is started again, if it has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_start: Option<Timestamp>,
     /// The end of what it printed; at most 8 KiB.
     pub log: String,
 }
@@ -263,6 +315,9 @@ pub struct Heartbeat {
     pub known: u64,
     /// How long to wait for another one before answering, at most 5 000.
     pub wait_millis: u32,
+    /// How what it runs is kept apart, if it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
     /// Instead of `releases` and `replicas`, which are empty then: they are what they were in the
     /// report of this number, the last one. If the desired state is the known one too, the lists of
     /// the answer are empty.
@@ -347,6 +402,22 @@ impl ReplicaReport {
     /// Whether it is sent requests.
     pub fn serves(&self) -> bool {
         self.process == WEB
+    }
+
+    /// When it is started again and what was heard of it last, if it has failed: `next start in 32
+    /// s, last words: …`.
+    pub fn fate(&self, now: Timestamp) -> Option<String> {
+        let next = self.next_start.filter(|_| self.state.has_failed())?;
+        let seconds = next.since(now).as_secs();
+        let when = match seconds {
+            0 => "next start in a moment".to_owned(),
+            _ => format!("next start in {seconds} s"),
+        };
+        let lines = self.log.lines().map(str::trim).filter(|line| !line.is_empty());
+        let mut last: Vec<&str> = lines.rev().take(2).collect();
+        last.reverse();
+        let words: String = last.join("; ").chars().take(WORDS_CHARS_MAX).collect();
+        Some(if words.is_empty() { when } else { format!("{when}, last words: {words}") })
     }
 }
 

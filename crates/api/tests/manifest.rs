@@ -191,6 +191,25 @@ fn a_service_runs_several_processes() {
 }
 
 #[test]
+fn a_process_is_asked_in_four_ways() {
+    let ways = [
+        ("\"/up\"", r#""/up""#, "`GET /up`"),
+        ("{ http = \"/up\" }", r#""/up""#, "`GET /up`"),
+        ("{ http = \"/up\", host = \"a.b:80\" }", r#"{"http":"/up","host":"a.b:80"}"#, "`GET /up`"),
+        ("{ tcp = true }", r#"{"tcp":true}"#, "a connection"),
+        ("{ command = [\"./up\", \"1\"] }", r#"{"command":["./up","1"]}"#, "`./up`"),
+    ];
+    for (written, kept, shown) in ways {
+        let text = FORUM.replace("build = [\"./build.sh\"]", &format!("live = {written}"));
+        let forum = Manifest::parse("mandate.toml", &text).unwrap();
+        let live = forum.run.web.live.unwrap();
+        assert_eq!(serde_json::to_string(&live).unwrap(), kept);
+        assert_eq!(serde_json::from_str::<Check>(kept).unwrap(), live);
+        assert_eq!(live.to_string(), shown);
+    }
+}
+
+#[test]
 fn a_manifest_comes_through_json_unchanged() {
     let json = serde_json::to_string(&forum()).unwrap();
     assert_eq!(serde_json::from_str::<Manifest>(&json).unwrap(), forum());

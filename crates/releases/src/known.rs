@@ -9,7 +9,7 @@ use std::{
 
 use api::{
     identity::NodeKey,
-    releases::{Desired, DesiredReplica, Node, ReleaseReport, ReplicaReport},
+    releases::{Desired, DesiredReplica, Isolation, Node, ReleaseReport, ReplicaReport},
 };
 use chassis::Update;
 use types::{Cursor, Name, NodeId, ReplicaId, Timestamp};
@@ -24,16 +24,17 @@ const LONG_AGO: Timestamp = Timestamp::from_micros(i64::MIN);
 const NEVER: Timestamp = Timestamp::from_micros(i64::MAX);
 
 /// What a node said of itself.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Report {
     pub(crate) name: Name,
     pub(crate) releases: Vec<ReleaseReport>,
     pub(crate) replicas: Vec<ReplicaReport>,
+    pub(crate) isolation: Option<Isolation>,
 }
 
 impl Report {
     pub(crate) fn nothing(name: Name) -> Self {
-        Self { name, releases: Vec::new(), replicas: Vec::new() }
+        Self { name, releases: Vec::new(), replicas: Vec::new(), isolation: None }
     }
 }
 
@@ -95,10 +96,9 @@ impl Known {
     }
 
     fn shown(&self, node: NodeId, now: Timestamp) -> Node {
-        let Report { name, releases, replicas } = &*self.report;
-        let (releases, replicas) = (releases.clone(), replicas.clone());
+        let Report { name, releases, replicas, isolation } = Report::clone(&self.report);
         let alive = self.lives(now);
-        Node { node, name: name.clone(), seen: self.seen, alive, releases, replicas }
+        Node { node, name, seen: self.seen, alive, releases, replicas, isolation }
     }
 }
 

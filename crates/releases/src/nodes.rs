@@ -176,9 +176,9 @@ async fn take_report(cx: &Call<State>, talking: &Talking, op: Heartbeat) -> Resu
 
 /// What is reported, or what was reported last if that is said to hold still.
 fn report_of(op: Heartbeat, talk: &Talk) -> Result<Arc<Report>, Error> {
-    let Heartbeat { name, releases, replicas, as_before, .. } = op;
+    let Heartbeat { name, releases, replicas, isolation, as_before, .. } = op;
     let Some(number) = as_before else {
-        return Ok(Arc::new(Report { name, releases, replicas }));
+        return Ok(Arc::new(Report { name, releases, replicas, isolation }));
     };
     let last = talk.taken.as_ref().filter(|_| talk.number == number);
     last.map(|(report, _)| Arc::clone(report)).ok_or(Error::UnknownReport)

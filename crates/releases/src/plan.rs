@@ -257,6 +257,7 @@ mod tests {
             address: "127.0.0.1:1".into(),
             state,
             starts: 1,
+            next_start: None,
             log: String::new(),
         }
     }

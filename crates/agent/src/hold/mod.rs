@@ -10,6 +10,7 @@
 //! ([`become`]): what must be true of a process before its program begins, it does to itself.
 
 mod r#become;
+mod bounds;
 mod cgroup;
 mod due;
 mod family;
@@ -22,6 +23,8 @@ mod pipes;
 mod talk;
 mod wire;
 
+pub(crate) use bounds::Bounds;
+pub(crate) use cgroup::are_counted;
 pub(crate) use due::{Moment, now};
 pub(crate) use family::Surveys;
 pub(crate) use found::{Found, find};
@@ -30,7 +33,7 @@ pub(crate) use log::remove_log;
 pub(crate) use output::{Output, last_bytes};
 pub(crate) use wire::{Exit, Limit};
 
-use std::{ffi::OsString, path::Path};
+use std::{ffi::OsString, io, path::Path};
 
 /// The file for what the command prints; it is set aside as `output.log.1` when it is large.
 pub(crate) const LOG: &str = "output.log";
@@ -42,6 +45,12 @@ const BECOME: &str = "become";
 /// How the command of a folder ended, if it has.
 pub(crate) fn exit(folder: &Path) -> Option<Exit> {
     Exit::read(folder)
+}
+
+/// Writes down that the command of a folder never began, and why.
+pub(crate) fn record(folder: &Path, why: &str) -> io::Result<()> {
+    Exit::make_room(folder)?;
+    Exit::because(why).write(folder)
 }
 
 /// Holds a command if that is what the words ask for. A program that runs an agent asks this before

@@ -1,6 +1,7 @@
 //! The replicas on a node: each has a task that keeps it running, and a slot that says how it is.
 
 mod board;
+mod checks;
 mod health;
 mod keeper;
 mod listener;

@@ -30,6 +30,7 @@ use crate::{
     host::{Changes, Host, Observed, ObservedRelease, ObservedReplica, Step},
     join, node,
     replicas::Ports,
+    users::Users,
 };
 
 const NODES: usize = 50;
@@ -93,6 +94,7 @@ impl Simulated {
             address: "127.0.0.1:1".to_owned(),
             state: ReplicaState::Starting,
             starts: 1,
+            next_start: None,
             log: String::new(),
         };
         let observed = ObservedReplica { report, generation: want.generation, stopping: false };
@@ -293,6 +295,8 @@ async fn simulated_node(platform: &Arc<Platform>, path: &std::path::Path, place:
         program: config.program,
         ends_all: config.ends_all,
         ports: Ports::open(config.listen_ip, config.ports, ports, PACE.rest).unwrap(),
+        processes_max: 64,
+        users: Users::open(path).unwrap(),
         tokens: crate::tokens::Tokens::default(),
         surveys: Surveys::default(),
         pace: PACE,

@@ -3,6 +3,7 @@
 mod fleet;
 mod folders;
 mod full;
+mod health;
 mod jobs;
 mod lasting;
 mod packages;
@@ -13,6 +14,7 @@ mod releases;
 mod replicas;
 mod tokens;
 mod unpacking;
+mod users;
 
 use std::{
     ffi::OsString,
@@ -38,6 +40,7 @@ const PACE: Pace = Pace {
     grace: Duration::from_secs(1),
     start: Duration::from_secs(20),
     last: Duration::from_millis(300),
+    pre_start: Duration::from_secs(5),
     look: Duration::from_millis(100),
     answer: Duration::from_secs(1),
     tell: Duration::from_millis(50),
@@ -151,6 +154,7 @@ fn config(platform: &Arc<Platform>, data: &Path, clock: Arc<dyn Clock>) -> Confi
         ports: 20_000..=29_999,
         program: program(),
         ends_all: true,
+        processes_max: 64,
         clock,
     }
 }

@@ -56,7 +56,7 @@ async fn all_processes_of_a_release_run_and_only_web_listens() {
         assert_eq!(worker.log, "starting in mode silent\nFalse\n", "it has no port");
     }
     let failing = platform.until("one that ends at once", |state| {
-        all_of(state, "broken").find(|it| it.state == ReplicaState::Failing).cloned()
+        all_of(state, "broken").find(|it| it.state.has_failed()).cloned()
     });
     assert!(failing.await.log.ends_with("ended with status 7"), "it never lasted");
     agent.stop().await;

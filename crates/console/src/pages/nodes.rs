@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse as _, Redirect},
 };
 use maud::{Markup, html};
-use types::NodeId;
+use types::{Clock as _, NodeId, SystemClock};
 
 use crate::{
     answer::{Answer, Page, Shown},
@@ -57,6 +57,7 @@ fn card(person: &Person, node: &Node) -> Markup {
                 @if node.alive { span.chip.good { "alive" } } @else { span.chip.bad { "silent" } }
             }
             p.soft.small { "last heard of " (words::moment(node.seen)) " · " code { (node.node) } }
+            @if let Some(isolation) = &node.isolation { p.small { (isolation.in_words()) } }
             h3 { "Replicas" }
             @if node.replicas.is_empty() { p.soft { "It runs nothing." } }
             div.jobs { @for replica in &node.replicas { (replica_row(replica)) } }
@@ -75,7 +76,7 @@ fn card(person: &Person, node: &Node) -> Markup {
 
 fn replica_row(replica: &ReplicaReport) -> Markup {
     html! {
-        details id=(replica.replica) open[replica.state == ReplicaState::Failing] {
+        details id=(replica.replica) open[replica.state.has_failed()] {
             summary {
                 span {
                     (replica.service) " "
@@ -90,6 +91,7 @@ fn replica_row(replica: &ReplicaReport) -> Markup {
                 @if let Some(instance) = replica.instance { ", only for " code { (instance) } }
                 @else { ", for all instances" }
             }
+            @if let Some(fate) = replica.fate(SystemClock.now()) { p { (fate) } }
             (words::printed(&replica.log, None))
         }
     }

@@ -5,13 +5,14 @@ use std::{future::Future, net::IpAddr, path::PathBuf, sync::Arc};
 use anyhow::Context as _;
 use types::{Name, Secret, SystemClock};
 
-use super::{AgentArgs, arguments::PortRange, ended, ending, lock, log};
+use super::{AgentArgs, arguments::PortRange, ended, ending, lock, log, private};
 
 /// Runs a node until it is asked to end.
 pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
     log();
     check_listening(&args).await?;
     let _lock = lock::take(&args.data, "agent")?;
+    private::keep(&args.data)?;
     let ending = ending()?;
     if args.token.is_none() && !args.data.join("node.id").exists() {
         anyhow::bail!(
@@ -27,6 +28,7 @@ pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
         listen_ip: args.listen_ip,
         ports: args.replica_ports,
         ends_all: args.end_replicas,
+        processes_max: args.instance_processes,
     };
     node.run(ended(ending)).await
 }
@@ -66,6 +68,7 @@ pub(crate) struct Node {
     pub(crate) listen_ip: IpAddr,
     pub(crate) ports: PortRange,
     pub(crate) ends_all: bool,
+    pub(crate) processes_max: u32,
 }
 
 impl Node {
@@ -82,6 +85,7 @@ impl Node {
             // The program that runs, also when its file was replaced meanwhile.
             program: vec!["/proc/self/exe".into()],
             ends_all: self.ends_all,
+            processes_max: self.processes_max,
             clock: Arc::new(SystemClock),
         };
         agent::run(config, shutdown).await.context("the agent cannot go on")

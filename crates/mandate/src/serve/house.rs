@@ -51,7 +51,8 @@ pub(crate) async fn furnish(
     };
     let configurator = async {
         if has(Part::Configurator) {
-            let config = configurator::Config { engine: engine.clone(), site };
+            let engine = engine.clone().with_folders();
+            let config = configurator::Config { engine, site };
             house.mount(configurator::component(config)).await?;
         }
         anyhow::Ok(())

@@ -287,6 +287,7 @@ stories! {
             replicas: Vec::new(),
             known: 0,
             wait_millis: 0,
+            isolation: None,
             as_before: None,
         };
         let ask = || async { client.call(beat.clone()).await };
@@ -312,6 +313,7 @@ stories! {
                 address: "127.0.0.1:4000".into(),
                 state: ReplicaState::Healthy,
                 starts: 1,
+                next_start: None,
                 log: String::new(),
             }],
             known: desired.version,
@@ -350,6 +352,7 @@ stories! {
             replicas,
             known: 0,
             wait_millis: 0,
+            isolation: None,
             as_before: None,
         };
         let runs = async |replicas: Vec<ReplicaReport>| {
@@ -369,6 +372,7 @@ stories! {
             address: "127.0.0.1:4000".into(),
             state,
             starts: 1,
+            next_start: None,
             log: "what it printed".into(),
         };
         let (_, old) = runs(Vec::new()).await;
@@ -411,6 +415,7 @@ stories! {
                 address: "127.0.0.1:4000".into(),
                 state: ReplicaState::Healthy,
                 starts: 1,
+                next_start: None,
                 log: String::new(),
             };
             let heartbeat = Heartbeat {
@@ -420,6 +425,7 @@ stories! {
                 replicas: healthy.iter().map(report).collect(),
                 known: 0,
                 wait_millis: 0,
+                isolation: None,
                 as_before: None,
             };
             client.call(heartbeat).await.unwrap().replicas
@@ -461,6 +467,7 @@ stories! {
             replicas,
             known: 0,
             wait_millis: 0,
+            isolation: None,
             as_before: None,
         };
         let old = client.call(beat(Vec::new(), Vec::new())).await.unwrap().replicas.remove(0);
@@ -480,6 +487,7 @@ stories! {
             address: "127.0.0.1:4000".into(),
             state: ReplicaState::Healthy,
             starts: 1,
+            next_start: None,
             log: String::new(),
         };
         client.call(beat(vec![failed], vec![healthy])).await.unwrap();

@@ -537,6 +537,7 @@ pub(crate) fn nodes() -> Vec<Node> {
         address: format!("127.0.0.1:{port}"),
         state,
         starts,
+        next_start: None,
         log: "listening\n".into(),
     };
     let node = |text: &str, alive, releases, replicas| Node {
@@ -546,6 +547,7 @@ pub(crate) fn nodes() -> Vec<Node> {
         alive,
         releases,
         replicas,
+        isolation: None,
     };
     let built = "unpacked 214 files\nbuild hook ended with status 0\n";
     vec![
