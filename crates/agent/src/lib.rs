@@ -24,6 +24,7 @@ mod hold;
 mod host;
 mod jobs;
 mod join;
+mod logs;
 mod machine;
 mod node;
 mod pause;

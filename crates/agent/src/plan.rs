@@ -180,6 +180,7 @@ memory = "128MiB"
             releases: releases.into_values().collect(),
             replicas: replicas.into_values().collect(),
             report: None,
+            logs: Vec::new(),
         }
     }
 

@@ -1,5 +1,8 @@
 //! releases: what should run where: packages, releases, nodes and their replicas.
 
+mod isolation;
+mod logs;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{AccountId, Digest, InstanceId, Name, NodeId, ReplicaId, Timestamp};
@@ -7,6 +10,12 @@ use types::{AccountId, Digest, InstanceId, Name, NodeId, ReplicaId, Timestamp};
 use crate::{
     Empty, feed,
     manifest::{Manifest, WEB},
+};
+
+pub use isolation::Isolation;
+pub use logs::{
+    LOG_BYTES_MAX, LOG_LINES_MAX, LogPart, LogPlace, LogWish, Logs, PutLogs, ReadInstanceLogs,
+    ReadServiceLogs,
 };
 
 operations! { "releases":
@@ -24,6 +33,12 @@ operations! { "releases":
     ListNodes GET "/v1/nodes" on platform by [operator] lists Node;
     /// Tells what a node has and runs, and asks what it should.
     Heartbeat PUT "/v1/nodes/{node}" on node by [agent] -> Desired;
+    /// Reads what an instance's processes print, from where they run.
+    ReadInstanceLogs GET "/v1/accounts/{account}/instances/{instance}/logs" on instance by [customer, operator] -> Logs;
+    /// Reads what the processes of a service print that serve all its instances.
+    ReadServiceLogs GET "/v1/services/{service}/logs" on service by [operator] -> Logs;
+    /// Tells what a node's processes have printed, since somebody wants to read it.
+    PutLogs PUT "/v1/nodes/{node}/logs" on node by [agent] -> Empty;
     /// Says whether an instance is open and answers. When it says so, every gateway leads there.
     GetReadiness GET "/v1/accounts/{account}/instances/{instance}/readiness" on instance by [customer, operator] -> Readiness;
     /// Asks for the changes after a revision, and acknowledges it.
@@ -171,38 +186,6 @@ pub struct Node {
     pub isolation: Option<Isolation>,
 }
 
-/// How what runs on a node is kept apart.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Isolation {
-    /// Why everything runs as the agent's own user; absent if each instance has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub one_user: Option<String>,
-    /// Whether cgroups bound processor time, memory and processes; if not, priority and limits do as
-    /// far as they can.
-    pub cgroups: bool,
-}
-
-impl Isolation {
-    /// In two sentences.
-    pub fn in_words(&self) -> String {
-        let users = match &self.one_user {
-            None => "Each instance has a user of its own".to_owned(),
-            Some(why) => format!("Everything runs as the agent's own user: {why}"),
-        };
-        let bounds = match (self.cgroups, self.one_user.is_none()) {
-            (true, _) => "cgroups bound processor time, memory and processes",
-            (false, true) => {
-                "without cgroups memory is watched, processes are counted by user, and processor \
-                 time is given by priority"
-            }
-            (false, false) => {
-                "without cgroups memory is watched, and processor time is given by priority"
-            }
-        };
-        format!("{users}; {bounds}.")
-    }
-}
-
 /// How far a node is with a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -339,6 +322,9 @@ pub struct Desired {
     /// The number of the report that was heard last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<u64>,
+    /// What somebody waits to read of what is printed there; each is said once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logs: Vec<LogWish>,
 }
 
 impl Desired {
@@ -347,7 +333,7 @@ impl Desired {
     pub fn brief(&self) -> Self {
         let (releases, replicas) = (Vec::new(), Vec::new());
         let (version, engine, report) = (self.version, self.engine.clone(), self.report);
-        Self { version, engine, releases, replicas, report }
+        Self { version, engine, releases, replicas, report, logs: Vec::new() }
     }
 }
 

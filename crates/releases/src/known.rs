@@ -154,6 +154,18 @@ impl Nodes {
         living.map(|known| Arc::clone(&known.report)).collect()
     }
 
+    /// The living that run something of which this is so.
+    pub(crate) fn running(
+        &self,
+        now: Timestamp,
+        is_meant: impl Fn(&ReplicaReport) -> bool,
+    ) -> Vec<NodeId> {
+        let heard = self.lock();
+        let living = heard.nodes.iter().filter(|(_, known)| known.lives(now));
+        let runs = |known: &Known| known.report.replicas.iter().any(&is_meant);
+        living.filter(|(_, known)| runs(known)).map(|(node, _)| *node).collect()
+    }
+
     /// A page of all nodes, and one more.
     pub(crate) fn list(&self, cursor: &Cursor, now: Timestamp) -> Vec<Node> {
         let heard = self.lock();

@@ -11,6 +11,7 @@ mod error;
 mod gone;
 mod health;
 mod known;
+mod logs;
 mod nodes;
 mod packages;
 mod plan;
@@ -25,7 +26,7 @@ use api::{
     configurator, identity,
     releases::{
         Changes, GetPackage, GetReadiness, Heartbeat, ListNodes, ListReleases, ListServices,
-        PACKAGE_BYTES_MAX, PublishRelease, PutPackage,
+        PACKAGE_BYTES_MAX, PublishRelease, PutLogs, PutPackage, ReadInstanceLogs, ReadServiceLogs,
     },
 };
 use chassis::Component;
@@ -48,6 +49,7 @@ pub(crate) struct State {
     planning: planning::Planning,
     nodes: known::Nodes,
     health: health::Health,
+    wishes: logs::Wishes,
     /// Held by whoever announces.
     announcing: tokio::sync::Mutex<()>,
 }
@@ -76,6 +78,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         planning: planning::Planning::new(),
         nodes: known::Nodes::default(),
         health: health::Health::default(),
+        wishes: logs::Wishes::default(),
         announcing: tokio::sync::Mutex::default(),
     };
     Component::new("releases", MIGRATIONS, state)
@@ -87,6 +90,9 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .reads::<ListServices>(publish::list_services)
         .reads::<ListNodes>(nodes::list_nodes)
         .reads::<GetReadiness>(readiness::get_readiness)
+        .reads::<ReadInstanceLogs>(logs::read_instance_logs)
+        .reads::<ReadServiceLogs>(logs::read_service_logs)
+        .acts::<PutLogs>(logs::put_logs)
         .acts::<Heartbeat>(nodes::heartbeat)
         .feeds::<Changes>()
         .follows::<configurator::Changes>(|room, update| room.state().planning.apply(&update))

@@ -37,13 +37,16 @@ pub(crate) async fn heartbeat(cx: Call<State>, op: Heartbeat) -> Result<Desired,
     loop {
         changes.mark_unchanged();
         let desired = answer(&cx, &talking, node).await?;
+        let logs = cx.state().wishes.untold(node);
         if desired.version != known {
-            return Ok(Desired::clone(&desired));
+            return Ok(Desired { logs, ..Desired::clone(&desired) });
+        }
+        let whole = || if is_brief { desired.brief() } else { Desired::clone(&desired) };
+        if !logs.is_empty() {
+            return Ok(Desired { logs, ..whole() });
         }
         tokio::select! {
-            () = &mut waiting => {
-                return Ok(if is_brief { desired.brief() } else { Desired::clone(&desired) });
-            }
+            () = &mut waiting => return Ok(whole()),
             _ = changes.changed() => {}
         }
     }
@@ -71,7 +74,8 @@ async fn answer(
     let releases = wanted_releases(room, &plan, &replicas).await?;
     let engine = room.state().engine.to_string();
     let (version, report) = (version(&releases, &replicas), Some(talk.number));
-    let desired = Arc::new(Desired { version, engine, releases, replicas, report });
+    let desired =
+        Arc::new(Desired { version, engine, releases, replicas, report, logs: Vec::new() });
     talk.answer = Some((share, Arc::clone(&plan.current), Arc::clone(&desired)));
     Ok(desired)
 }

@@ -20,6 +20,7 @@ mod launch;
 mod log;
 mod output;
 mod pipes;
+mod reading;
 mod talk;
 mod wire;
 

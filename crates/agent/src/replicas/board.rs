@@ -11,7 +11,7 @@ use tokio::{sync::watch, time::Instant};
 use types::{ReplicaId, Timestamp};
 
 use super::checks::Condition;
-use crate::{Node, hold::Output, host::ObservedReplica};
+use crate::{Node, hold::Output, host::ObservedReplica, logs::Printed};
 
 /// What the tasks tell of their replicas.
 pub(crate) struct Board {
@@ -78,6 +78,11 @@ impl Board {
         self.slots().values().map(Slot::observe).collect()
     }
 
+    /// What each prints.
+    pub(super) fn printed(&self) -> Vec<Printed> {
+        self.slots().values().map(Slot::printed).collect()
+    }
+
     /// Whether it is known of each how it is.
     pub(super) fn is_settled(&self) -> bool {
         self.slots().values().all(|slot| slot.state != ReplicaState::Starting)
@@ -134,6 +139,12 @@ impl Slot {
     pub(super) fn fails(&mut self, problem: String) -> Option<Instant> {
         (self.state, self.problem) = (ReplicaState::Failing, problem);
         self.well.take()
+    }
+
+    fn printed(&self) -> Printed {
+        let DesiredReplica { replica, service, instance, process, index, .. } = self.want.clone();
+        let (start, output) = (self.starts, self.output.clone());
+        Printed { replica, service, instance, process, index, start, output }
     }
 
     /// It is started again then.

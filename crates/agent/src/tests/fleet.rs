@@ -138,6 +138,10 @@ impl Host for Simulated {
         self.changes.tell();
     }
 
+    fn printed(&self) -> Vec<crate::logs::Printed> {
+        Vec::new()
+    }
+
     async fn changed(&mut self) {
         let _ = self.seen.changed().await;
     }
