@@ -19,6 +19,7 @@
 
 mod environment;
 mod error;
+mod files;
 mod folder;
 mod hold;
 mod host;
@@ -48,7 +49,6 @@ use tokio::sync::watch;
 use types::{Clock, Name, NodeId, Secret};
 
 pub use error::Error;
-pub use hold::hold;
 
 use folder::Folder;
 use hold::Surveys;
@@ -59,6 +59,19 @@ use processes::Processes;
 use replicas::Ports;
 use tokens::Tokens;
 use users::Users;
+
+/// Does what one of the small processes does that an agent begins, if that is what the words ask for:
+/// holds a command, or serves files. A program that runs an agent asks this before it does anything
+/// else, and ends with the status that it is given; `None` means to go on.
+pub fn hold(words: impl IntoIterator<Item = OsString>) -> Option<u8> {
+    let mut words = words.into_iter().skip(1);
+    let first = words.next()?;
+    let rest: Vec<OsString> = words.collect();
+    match first.to_str()? {
+        files::WORD => Some(files::main(&rest)),
+        word => hold::hold(word, rest),
+    }
+}
 
 /// What an agent must be told.
 pub struct Config {

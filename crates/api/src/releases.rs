@@ -9,7 +9,7 @@ use types::{AccountId, Digest, InstanceId, Name, NodeId, ReplicaId, Timestamp};
 
 use crate::{
     Empty, feed,
-    manifest::{Manifest, WEB},
+    manifest::{FILES, Manifest, WEB},
 };
 
 pub use isolation::Isolation;
@@ -369,7 +369,7 @@ pub struct DesiredReplica {
     pub size: Option<String>,
     /// Changes whenever the replica must be started anew with a new environment.
     pub generation: u64,
-    /// Which process of the release; only `web` is sent requests.
+    /// Which process of the release; only `web` and `files` are sent requests.
     #[serde(default = "web", skip_serializing_if = "is_web")]
     pub process: String,
     /// Which of the process's replicas it is, from 0 on.
@@ -380,13 +380,18 @@ pub struct DesiredReplica {
 impl DesiredReplica {
     /// Whether it is sent requests.
     pub fn serves(&self) -> bool {
-        self.process == WEB
+        [WEB, FILES].contains(&self.process.as_str())
     }
 }
 
 impl ReplicaReport {
     /// Whether it is sent requests.
     pub fn serves(&self) -> bool {
+        [WEB, FILES].contains(&self.process.as_str())
+    }
+
+    /// Whether the application itself answers there.
+    pub fn is_web(&self) -> bool {
         self.process == WEB
     }
 
@@ -453,6 +458,9 @@ pub struct ReplicaAddress {
     /// Whose that instance is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<AccountId>,
+    /// Which process it is: which requests it is sent.
+    #[serde(default = "web", skip_serializing_if = "is_web")]
+    pub process: String,
     /// On which node.
     pub node: NodeId,
     /// Where it listens, `127.0.0.1:41234`.

@@ -159,6 +159,24 @@ fn a_job_is_read_with_all_that_it_may_say_and_with_nothing_but_its_command() {
     assert_eq!((plain.class.as_str(), plain.missed), ("default", Missed::Once));
 }
 
+#[test]
+fn files_are_answered_by_a_process_of_their_own() {
+    let text = FORUM.replace("[database]", "[static]\n\"/assets\" = \"static\"\n[database]");
+    let forum = Manifest::parse("mandate.toml", &text).unwrap();
+    assert_eq!(forum.processes().map(|(name, _)| name).collect::<Vec<_>>(), ["web", "files"]);
+    for (path, process) in [
+        ("/assets/a/b.css", "files"),
+        ("/assets", "files"),
+        ("/assetsx", "web"),
+        ("/Assets/a", "web"),
+        ("/", "web"),
+    ] {
+        assert_eq!(forum.answers(path), process, "{path}");
+    }
+    let json = serde_json::to_string(&forum).unwrap();
+    assert_eq!(serde_json::from_str::<Manifest>(&json).unwrap(), forum);
+}
+
 /// A worker beside `web`, and `web` in a table of its own.
 const PROCESSES: &str = r#"
 [processes.web]

@@ -237,6 +237,7 @@ async fn tell_gateways(
             replica: *id,
             service: planned.service.clone(),
             instance: planned.instance,
+            process: planned.process.clone(),
             account: planned.instance.and_then(|instance| plan.owners.get(&instance).copied()),
             node,
             address: address.clone(),

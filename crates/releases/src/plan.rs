@@ -185,7 +185,7 @@ pub(crate) fn former<'s>(
     reported: &[ReplicaReport],
     last_healthy: &HashMap<String, Digest>,
 ) -> Vec<Former<'s>> {
-    let serving = reported.iter().filter(|old| old.serves() && old.state == ReplicaState::Healthy);
+    let serving = reported.iter().filter(|old| old.is_web() && old.state == ReplicaState::Healthy);
     let serving: BTreeMap<(&Name, Option<InstanceId>), &Digest> =
         serving.rev().map(|old| ((&old.service, old.instance), &old.digest)).collect();
     let unhealthy = health.iter().filter(|(_, (_, is_healthy))| !is_healthy);

@@ -54,13 +54,11 @@ pub(crate) fn record(folder: &Path, why: &str) -> io::Result<()> {
     Exit::because(why).write(folder)
 }
 
-/// Holds a command if that is what the words ask for. A program that runs an agent asks this before
-/// it does anything else, and ends with the status that it is given; `None` means to go on.
-pub fn hold(words: impl IntoIterator<Item = OsString>) -> Option<u8> {
-    let mut words = words.into_iter().skip(1);
-    match words.next()?.to_str()? {
+/// Holds a command, or becomes one, if that is what a word asks for.
+pub(crate) fn hold(word: &str, rest: Vec<OsString>) -> Option<u8> {
+    match word {
         HOLD => Some(holder::main()),
-        BECOME => Some(r#become::main(words.collect())),
+        BECOME => Some(r#become::main(rest)),
         _ => None,
     }
 }

@@ -115,7 +115,8 @@ impl Keeper {
                 () = asked(&mut stop) => return Ok(()),
             };
             // It is not left half begun.
-            prepared.start(&node, &self.ready, &self.process()?.command).await?
+            let command = prepared.command(&node, &self.ready, self.process()?)?;
+            prepared.start(&node, &self.ready, &command).await?
         };
         self.recall(&running);
         self.change(|slot| slot.starts(running.starts(), running.address(), running.output()));

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, path::Path};
 
 use api::{
-    manifest::{Check, Process},
+    manifest::{Check, FILES, Process},
     releases::DesiredReplica,
 };
 use http::Uri;
@@ -17,6 +17,7 @@ use super::{
 use crate::{
     Node,
     environment::{self, Own, TokenFile, Variables},
+    files,
     folder::{Scratch, remove_folder},
     hold::{self, Bounds, Held, Launch, Limit, Output},
     releases::Ready,
@@ -186,6 +187,22 @@ impl Prepared {
     /// What is printed at that start.
     pub(super) fn output(&self) -> Output {
         Output::hiding(self.scratch.path().join(hold::LOG), self.kept.secrets.clone())
+    }
+
+    /// What is run: the process's own command, or this program for the one that serves files.
+    pub(super) fn command(
+        &self,
+        node: &Node,
+        ready: &Ready,
+        process: &Process,
+    ) -> Result<Vec<String>, String> {
+        let want = &self.kept.want;
+        let Some(address) = self.kept.address.filter(|_| want.process == FILES) else {
+            return Ok(process.command.clone());
+        };
+        let instance = want.instance.map(|instance| node.folder.instance(instance));
+        let command = files::command(node, ready, instance.as_deref(), address);
+        command.map_err(unstorable)
     }
 
     /// Runs what is to be run before it. What that printed is kept, and stands before what the

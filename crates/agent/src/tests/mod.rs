@@ -1,5 +1,6 @@
 //! The agent against a platform of the tests' own, with real processes and with simulated nodes.
 
+mod files;
 mod fleet;
 mod folders;
 mod full;
@@ -171,7 +172,7 @@ fn program() -> Vec<OsString> {
 fn hold_a_command() {
     let mut words = std::env::args_os();
     if words.by_ref().any(|word| word == "--")
-        && let Some(code) = crate::hold::hold(["".into()].into_iter().chain(words))
+        && let Some(code) = crate::hold(["".into()].into_iter().chain(words))
     {
         std::process::exit(code.into());
     }

@@ -129,6 +129,7 @@ version = 2
             ("serve", SERVE, 0o755),
             ("job.sh", &job, 0o755),
             ("build.sh", &build, 0o755),
+            ("static/greeting.txt", "hello\n", 0o644),
         ];
         let bytes = archive(|tar| {
             for (path, content, mode) in files {

@@ -15,7 +15,7 @@ const WORKERS: &str = "\n[processes.worker]\ncommand = [\"./serve\", \"silent\"]
     [processes.broken]\ncommand = [\"./serve\", \"crash\"]\n";
 
 /// Wants all that a release runs.
-fn want_all(platform: &Platform, package: &Package) {
+pub(super) fn want_all(platform: &Platform, package: &Package) {
     let release = package.publish(platform);
     let mut replicas = Vec::new();
     for (name, process) in release.manifest.processes() {
@@ -29,7 +29,10 @@ fn want_all(platform: &Platform, package: &Package) {
     platform.want(move |_| desired(vec![release.clone()], replicas.clone()));
 }
 
-fn all_of<'s>(state: &'s State, process: &'s str) -> impl Iterator<Item = &'s ReplicaReport> {
+pub(super) fn all_of<'s>(
+    state: &'s State,
+    process: &'s str,
+) -> impl Iterator<Item = &'s ReplicaReport> {
     let all = state.nodes.values().flat_map(|node| &node.replicas);
     all.filter(move |replica| replica.process == process)
 }

@@ -6,6 +6,7 @@
 mod access;
 mod check;
 mod faults;
+mod files;
 mod jobs;
 mod parse;
 mod path;
@@ -24,10 +25,11 @@ pub use check::JOB_MILLISECONDS;
 pub(crate) use check::is_reserved_meter;
 pub(crate) use faults::suggestion;
 pub use faults::{Fault, Faults};
+pub use files::VOLUMES;
 pub use jobs::{Concurrency, JobCommand, Missed, Versions, VersionsError};
 pub use path::normalise;
 pub use pattern::{Pattern, PatternError, Status};
-pub use processes::{Check, Process, WEB};
+pub use processes::{Check, FILES, Process, WEB};
 pub use values::duration;
 pub(crate) use values::title_of;
 
@@ -44,6 +46,10 @@ pub struct Manifest {
     /// What runs beside `web`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub processes: BTreeMap<String, Process>,
+    /// The folders that are served as they are, by the paths of requests: of the release, or of the
+    /// instance if they begin with [`VOLUMES`].
+    #[serde(default, rename = "static", skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
     /// What database each instance gets; none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<Database>,

@@ -10,6 +10,7 @@ use super::{
     access::{permission, request, routes},
     check,
     faults::{choice, quoted, shown},
+    files,
     jobs::job,
     processes,
     reader::{FIELD_NAMES, NAMES, NameRule, Node, Table, VERBS},
@@ -22,6 +23,7 @@ pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
         "package",
         "run",
         "processes",
+        "static",
         "database",
         "setup",
         "modules",
@@ -34,6 +36,7 @@ pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
     let service = root.need("service", "[service]").and_then(|node| service(&node.table()?));
     let package = root.table("package").and_then(|table| package(&table));
     let run = processes::run(root);
+    let files = files::files(root, service.as_ref().map(|service| service.tenancy));
     let database = root.table("database").and_then(|table| database(&table));
     let setup = named(root, "setup", &FIELD_NAMES, |_, table| field(table));
     let modules = modules(root);
@@ -53,6 +56,7 @@ pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
         package,
         run,
         processes,
+        files,
         database,
         setup,
         modules,

@@ -1,6 +1,6 @@
 //! What a service runs: `[run]`, and the tables `[processes.<name>]`.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::LazyLock};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,8 @@ use super::{
 
 /// The process that answers requests.
 pub const WEB: &str = "web";
+/// The platform's own process that answers requests for files, beside `web`.
+pub const FILES: &str = "files";
 /// What `web` is asked unless its author says something else.
 const HEALTH: &str = "/healthz";
 /// With more of either a node is better used by more instances.
@@ -78,16 +80,35 @@ impl fmt::Display for Check {
     }
 }
 
+/// What serves files; which program that is the node knows.
+static FILES_PROCESS: LazyLock<Process> = LazyLock::new(|| Process {
+    command: Vec::new(),
+    replicas: 1,
+    health: Some(Check::Connection { tcp: true }),
+    live: None,
+    pre_start: None,
+});
+
 impl Manifest {
-    /// All processes of the service, `web` first.
+    /// All processes of the service, `web` first; the platform's own is the last one.
     pub fn processes(&self) -> impl Iterator<Item = (&str, &Process)> {
         let others = self.processes.iter().map(|(name, process)| (name.as_str(), process));
-        [(WEB, &self.run.web)].into_iter().chain(others)
+        let files = (!self.files.is_empty()).then(|| (FILES, &*FILES_PROCESS));
+        [(WEB, &self.run.web)].into_iter().chain(others).chain(files)
     }
 
     /// The process of this name.
     pub fn process(&self, name: &str) -> Option<&Process> {
-        if name == WEB { Some(&self.run.web) } else { self.processes.get(name) }
+        self.processes().find(|(known, _)| *known == name).map(|(_, process)| process)
+    }
+
+    /// Which process answers a request for this path, which must come from [`super::normalise`].
+    pub fn answers(&self, path: &str) -> &'static str {
+        let is_in = |prefix: &str| {
+            let rest = path.strip_prefix(prefix);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if self.files.keys().any(|prefix| is_in(prefix)) { FILES } else { WEB }
     }
 }
 
@@ -135,6 +156,10 @@ fn named(table: &Table<'_>) -> BTreeMap<String, Process> {
     let read = |(name, node): (String, Node<'_>)| {
         let table = node.table()?;
         table.only(&KEYS);
+        if name == FILES {
+            let mend = "choose another name";
+            node.fault("`files` is the platform's own process, which `[static]` begins", mend);
+        }
         Some((process(&name, &table)?, name))
     };
     entries.into_iter().filter_map(read).map(|(process, name)| (name, process)).collect()

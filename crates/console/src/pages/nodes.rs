@@ -80,7 +80,7 @@ fn replica_row(replica: &ReplicaReport) -> Markup {
             summary {
                 span {
                     (replica.service) " "
-                    @if replica.serves() { code.small { (replica.address) } }
+                    @if replica.is_web() { code.small { (replica.address) } }
                     @else { (replica.process) }
                 }
                 (states::chip(&replica.state))

@@ -124,7 +124,7 @@ fn shown(node: &releases::Node, called: &Names, logs: bool) -> String {
 
 /// What a replica is: of the process that answers requests, or of another one.
 fn process_of(replica: &releases::ReplicaReport) -> String {
-    if replica.serves() { "replica".to_owned() } else { replica.process.clone() }
+    if replica.is_web() { "replica".to_owned() } else { replica.process.clone() }
 }
 
 /// The logs to show: all that say something, or only those of what failed.
