@@ -1,10 +1,10 @@
 // pg-boss and graphile-worker as their documents say they are fastest: jobs that do nothing, queued
 // in batches of a thousand while they are worked off, and worked off alone.
-// Usage: node peers.mjs postgres://… JOBS
+// Usage: node peers.mjs PEER postgres://… JOBS
 import { PgBoss } from "pg-boss";
 import { makeWorkerUtils, run, Logger } from "graphile-worker";
 
-const [, , connectionString, jobs] = process.argv;
+const [, , peer, connectionString, jobs] = process.argv;
 const COUNT = Number(jobs);
 const BATCH = 1_000;
 const LOOPS = 4;
@@ -27,11 +27,11 @@ const batches = (add) => {
   });
 };
 
-const timed = async (peer, what, work) => {
+const timed = async (what, work) => {
   const begun = performance.now();
   await work();
-  const rate = Math.round(COUNT / ((performance.now() - begun) / 1_000));
-  console.log(JSON.stringify({ peer, what, jobs_per_second: rate }));
+  const value = COUNT / ((performance.now() - begun) / 1_000);
+  console.log(JSON.stringify({ who: peer, what, value, unit: "jobs/s" }));
 };
 
 async function pgBoss() {
@@ -50,9 +50,9 @@ async function pgBoss() {
       return done < COUNT;
     });
   };
-  await timed("pg-boss", "from enqueue to done", () => Promise.all([add(), work()]));
+  await timed("from enqueue to done", () => Promise.all([add(), work()]));
   await add();
-  await timed("pg-boss", "claim and complete", work);
+  await timed("claim and complete", work);
   await boss.stop({ graceful: false });
 }
 
@@ -78,12 +78,11 @@ async function graphileWorker() {
     await all;
     await runner.stop();
   };
-  await timed("graphile-worker", "from enqueue to done", () => Promise.all([add(), work()]));
+  await timed("from enqueue to done", () => Promise.all([add(), work()]));
   await add();
-  await timed("graphile-worker", "claim and complete", work);
+  await timed("claim and complete", work);
   await utils.release();
 }
 
-await pgBoss();
-await graphileWorker();
+await ({ "pg-boss": pgBoss, "graphile-worker": graphileWorker })[peer]();
 process.exit(0);

@@ -1,7 +1,7 @@
 //! `./x bench NAME`: programs that measure, built for release, beside a PostgreSQL of
 //! their own.
 
-mod peers;
+mod jobs;
 
 use std::process::ExitCode;
 
@@ -30,13 +30,13 @@ enum Name {
 }
 
 impl Name {
-    /// The program that measures, and what it is told.
-    const fn program(self) -> (&'static str, &'static [&'static str]) {
+    /// What the program `ground` calls it.
+    const fn of_ground(self) -> Option<&'static str> {
         match self {
-            Self::Ground => ("ground", &["ground"]),
-            Self::Heartbeats => ("ground", &["heartbeats"]),
-            Self::SignIn => ("ground", &["sign-in"]),
-            Self::Jobs => ("jobs", &[]),
+            Self::Ground => Some("ground"),
+            Self::Heartbeats => Some("heartbeats"),
+            Self::SignIn => Some("sign-in"),
+            Self::Jobs => None,
         }
     }
 }
@@ -45,13 +45,12 @@ impl Name {
 pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     machine::ensure(&[&machine::COMPILER, &machine::POSTGRES]).await?;
     let postgres = Postgres::start().await?;
-    let (program, told) = options.name.program();
-    let mut command = cargo(&["bench", "--package", "mandate", "--bench", program, "--"]);
-    command.args(told);
+    let Some(told) = options.name.of_ground() else {
+        jobs::run(&postgres).await?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let mut command = cargo(&["bench", "--package", "mandate", "--bench", "ground", "--", told]);
     postgres.tell(&mut command);
     let status = process::run(command).await?;
-    if matches!(options.name, Name::Jobs) {
-        peers::run(&postgres).await?;
-    }
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

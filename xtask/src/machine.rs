@@ -35,6 +35,12 @@ pub(crate) const CHROMIUM: Need = Need {
     packages: &["chromium", "chromium-driver"],
     present: || quiet(Command::new("chromedriver").arg("--version")),
 };
+/// Runs applications from npm.
+pub(crate) const NODE: Need = Need {
+    what: "Node and npm",
+    packages: &["nodejs", "npm"],
+    present: || quiet(Command::new("npm").arg("--version")),
+};
 /// Serves databases.
 pub(crate) const POSTGRES: Need =
     Need { what: "PostgreSQL", packages: &["postgresql"], present: || postgres().is_some() };

@@ -73,6 +73,17 @@ impl Postgres {
         format!("postgres://{SUPERUSER}@127.0.0.1:{}/postgres", self.port)
     }
 
+    /// The address of a new and empty database.
+    pub(crate) async fn database(&self, name: &str) -> anyhow::Result<String> {
+        let mut psql = Command::new("psql");
+        psql.args(["--quiet", "--dbname", &self.url(), "--command"]);
+        psql.arg(format!("create database {name}"));
+        let done = process::output(psql).await?;
+        let said = String::from_utf8_lossy(&done.stderr);
+        ensure!(done.status.success(), "a database cannot be made: {}", said.trim());
+        Ok(format!("postgres://{SUPERUSER}@127.0.0.1:{}/{name}", self.port))
+    }
+
     /// Tells a program where it is, under the names that the tests of this workspace ask for.
     pub(crate) fn tell(&self, command: &mut Command) {
         command.env("MANDATE_TEST_POSTGRES", self.url()).env("TEST_POSTGRES_URL", self.url());

@@ -70,10 +70,11 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
         let build = programs::build(&["test", "--workspace", "--no-run"]);
         measure(&mut done, "build", async { build.await.map(|()| Tally::check(true)) }).await;
     }
+    let mut failures = Vec::new();
     if options.wants("tests") || options.wants("store") {
-        with_postgres(options, &mut done).await;
+        with_postgres(options, &mut done, &mut failures).await;
     }
-    Ok(report(&done))
+    Ok(report(&done, &failures))
 }
 
 async fn check(options: &Options, done: &mut Vec<Done>, step: &'static str, command: Command) {
@@ -88,7 +89,7 @@ async fn check(options: &Options, done: &mut Vec<Done>, step: &'static str, comm
 }
 
 /// What needs a server of databases.
-async fn with_postgres(options: &Options, done: &mut Vec<Done>) {
+async fn with_postgres(options: &Options, done: &mut Vec<Done>, failures: &mut Vec<String>) {
     let begun = Instant::now();
     let postgres = match Postgres::start().await {
         Ok(postgres) => postgres,
@@ -103,7 +104,7 @@ async fn with_postgres(options: &Options, done: &mut Vec<Done>) {
             let outcome = Err("not run, since the build failed".into());
             done.push(Done { step: "tests", took: Duration::ZERO, outcome });
         } else {
-            measure(done, "tests", tests(options, &postgres)).await;
+            measure(done, "tests", tests(options, &postgres, failures)).await;
         }
     }
     if options.wants("store") {
@@ -111,7 +112,11 @@ async fn with_postgres(options: &Options, done: &mut Vec<Done>) {
     }
 }
 
-async fn tests(options: &Options, postgres: &Postgres) -> anyhow::Result<Tally> {
+async fn tests(
+    options: &Options,
+    postgres: &Postgres,
+    failures: &mut Vec<String>,
+) -> anyhow::Result<Tally> {
     let mut command = cargo(&["test", "--no-fail-fast"]);
     match options.crates().as_slice() {
         [] => command.arg("--workspace"),
@@ -122,6 +127,7 @@ async fn tests(options: &Options, postgres: &Postgres) -> anyhow::Result<Tally> 
     command.stdout(Stdio::piped());
     let mut cargo = tally::Cargo::default();
     let status = process::follow(command, |line| cargo.read(line)).await?;
+    failures.extend(cargo.failures().map(str::to_owned));
     Ok(cargo.tally(status.success()))
 }
 
@@ -152,8 +158,12 @@ impl Done {
     }
 }
 
-/// The table, and the sum in the last line.
-fn report(done: &[Done]) -> ExitCode {
+/// What failed and why, the table, and the sum in the last line.
+fn report(done: &[Done], failures: &[String]) -> ExitCode {
+    if !failures.is_empty() {
+        println!("\nFailed");
+        failures.iter().for_each(|line| println!("  {line}"));
+    }
     println!("\nSummary");
     for step in done {
         println!("  {}", step.line());

@@ -10,7 +10,7 @@ pub(crate) enum Error {
         "`{permission}` is not in the namespace of `{service}`: a service may only define `{service}.…`"
     )]
     Namespace { service: Name, permission: Permission },
-    #[error("`{0}` is a part of the platform; a service must have another name")]
+    #[error("`{0}` is the name of a component; choose another name for the service")]
     Reserved(Name),
     #[error("a service may define at most 200 permissions")]
     TooMany,
@@ -18,7 +18,10 @@ pub(crate) enum Error {
     Twice(Permission),
     #[error("there is no permission `{0}`; list those there are with `mandate permissions`")]
     Unknown(Grantable),
-    #[error("`{0}` is not an account's to grant")]
+    #[error(
+        "`{0}` belongs to the platform and cannot be granted; grant a role, or a permission \
+             of a service"
+    )]
     NotGrantable(Grantable),
     #[error("`{0}` is not in this account; grant on the account or on one of its instances")]
     Elsewhere(Resource),
@@ -26,13 +29,13 @@ pub(crate) enum Error {
     Nobody(Principal),
     #[error("`{0}` cannot be granted this: grant to a user or, but for roles, a published service")]
     NotForThem(Principal),
-    #[error("the grant `{0}` says something else; revoke it first, or take another id")]
+    #[error("a different grant `{0}` already exists; revoke it first, or use another id")]
     Other(GrantId),
-    #[error("this account has {0} grants, as many as it may have; revoke some that are not needed")]
+    #[error("this account has reached its limit of {0} grants; revoke grants that are not needed")]
     Quota(u64),
     #[error("there is no such grant here")]
     Missing,
-    #[error("this is the last {0}; make somebody else one first")]
+    #[error("this is the last {0}; make another user {0} first")]
     LastOne(Grantable),
     #[error("the database failed")]
     Database(#[from] db::Error),

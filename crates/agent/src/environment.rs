@@ -12,31 +12,36 @@ use api::{
     Problem,
     configurator::{Environment, GetEnvironment},
     identity::{IssueServiceToken, Purpose},
-    manifest::{FieldKind, Manifest, Tenancy},
+    manifest::{Manifest, Tenancy},
 };
 use http::Uri;
 use types::{InstanceId, Name, Secret, Timestamp};
 
 use crate::{
     Node,
-    users::{User, folder_of, hand_over, write_for},
+    users::{User, folder_of, folder_within, hand_over, write_for},
 };
 
 /// Where programs are, if the agent was not told.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Build hooks fetch from package indexes, which not every node reaches directly.
-const BUILD_VARIABLES: [&str; 9] = [
+const BUILD_VARIABLES: [&str; 14] = [
     "HTTP_PROXY",
     "HTTPS_PROXY",
+    "ALL_PROXY",
     "NO_PROXY",
     "http_proxy",
     "https_proxy",
+    "all_proxy",
     "no_proxy",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "NODE_EXTRA_CA_CERTS",
 ];
-const BUILD_PREFIXES: [&str; 3] = ["PIP_", "UV_", "NPM_CONFIG_"];
+const BUILD_PREFIXES: [&str; 5] = ["PIP_", "UV_", "NPM_CONFIG_", "npm_config_", "YARN_"];
 
 /// Variables by their names.
 pub(crate) type Variables = BTreeMap<String, Secret>;
@@ -65,31 +70,38 @@ pub(crate) fn temporary(folder: &Path, user: Option<User>) -> io::Result<Variabl
 }
 
 /// What an instance's processes get instead of a home that ends with them: the instance's own
-/// folder on this node, which is kept for it.
+/// folder on this node, which is kept for it, and in it those that its manifest asks for.
 pub(crate) fn home_of(
     node: &Node,
-    instance: InstanceId,
-    user: Option<User>,
+    (instance, user): (InstanceId, Option<User>),
+    manifest: &Manifest,
 ) -> io::Result<Variables> {
     let folder = node.folder.instance(instance);
     folder_of(&folder, user)?;
-    let value = || Secret::new(folder.display().to_string());
-    Ok([("HOME".to_owned(), value()), ("DATA_DIR".to_owned(), value())].into())
+    let own = ["HOME", "DATA_DIR"].map(|name| (name.to_owned(), folder.clone()));
+    let mut folders = Vec::from(own);
+    for name in &manifest.run.volumes {
+        folder_within(&folder, &["volumes", name], user)?;
+        let volume = folder.join("volumes").join(name);
+        folders.push((format!("VOLUME_{}", name.to_uppercase()), volume));
+    }
+    let value = |path: PathBuf| Secret::new(path.display().to_string());
+    Ok(folders.into_iter().map(|(name, path)| (name, value(path))).collect())
 }
 
 /// What a build hook gets beside that.
 pub(crate) fn of_build(engine: &str) -> Variables {
-    let wanted = |name: &str| {
-        BUILD_VARIABLES.contains(&name)
-            || BUILD_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-    };
     let mut variables: Variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .filter(|(name, _)| wanted(name))
+        .filter(|(name, _)| is_for_builds(name))
         .map(|(name, value)| (name, Secret::new(value)))
         .collect();
     variables.insert("DATABASE_ENGINE".to_owned(), Secret::new(engine));
     variables
+}
+
+fn is_for_builds(name: &str) -> bool {
+    BUILD_VARIABLES.contains(&name) || BUILD_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Where a replica listens.
@@ -114,9 +126,11 @@ pub(crate) async fn of_instance(
     manifest: &Manifest,
 ) -> Result<Own, Problem> {
     let operation = GetEnvironment { node: node.id, instance };
-    let Environment { account, mut variables } = node.client.call(operation).await?;
+    let told: Environment = node.client.call(operation).await?;
+    let Environment { account, mut variables, secrets } = told;
     variables.retain(|name, _| is_name(name));
-    let secrets = secrets(&variables, manifest);
+    variables.extend(secrets.into_iter().filter(|(name, _)| manifest.secrets.contains_key(name)));
+    let secrets = manifest.hidden(&variables);
     variables.extend(node.tokens.variables(node, (account, instance)).await);
     let user = user_of(node, manifest, instance, &variables);
     let user =
@@ -174,23 +188,6 @@ pub(crate) fn site(variables: &Variables) -> Uri {
 
 fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-}
-
-fn secrets(variables: &Variables, manifest: &Manifest) -> Vec<Secret> {
-    let passwords = manifest.setup.iter().filter(|(_, field)| field.kind == FieldKind::Password);
-    let names = passwords.map(|(name, _)| format!("SETUP_{}", name.to_uppercase()));
-    let mut secrets: Vec<Secret> = names.filter_map(|name| variables.get(&name).cloned()).collect();
-    if let Some(url) = variables.get("DATABASE_URL") {
-        secrets.extend(password_in(url.reveal()));
-        secrets.push(url.clone());
-    }
-    secrets
-}
-
-/// The password in `scheme://user:password@host/…`.
-fn password_in(url: &str) -> Option<Secret> {
-    let (authority, _) = url.split_once("://")?.1.rsplit_once('@')?;
-    authority.split_once(':').map(|(_, password)| Secret::new(password))
 }
 
 /// A token with which a replica asks whose host it is, in a file that is renewed.
@@ -277,9 +274,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_password_of_a_database_is_known() {
-        let password = password_in("postgresql://user:p4ss:word@host:5432/db").unwrap();
-        assert_eq!(password.reveal(), "p4ss:word");
-        assert!(password_in("sqlite:///tmp/a.db").is_none());
+    fn a_build_is_told_of_proxies_certificates_and_indexes_and_of_nothing_else() {
+        for name in [
+            "https_proxy",
+            "ALL_PROXY",
+            "SSL_CERT_FILE",
+            "NODE_EXTRA_CA_CERTS",
+            "CURL_CA_BUNDLE",
+            "PIP_INDEX_URL",
+            "UV_INDEX",
+            "npm_config_registry",
+            "NPM_CONFIG_CAFILE",
+        ] {
+            assert!(is_for_builds(name), "{name}");
+        }
+        for name in ["MANDATE_DATABASE", "AWS_SECRET_ACCESS_KEY", "HOME", "NODE_OPTIONS", "PIPE"] {
+            assert!(!is_for_builds(name), "{name}");
+        }
     }
 }

@@ -18,7 +18,7 @@ pub enum Error {
         cause: io::Error,
     },
     /// Two agents would tread on each other's toes.
-    #[error("another agent works in `{0}`: stop it, or give each agent a folder of its own")]
+    #[error("another agent uses `{0}`: stop it, or give each agent its own folder")]
     InUse(PathBuf),
     /// A file of its own was changed.
     #[error("`{0}` cannot be understood: restore it, or remove the folder and join anew")]

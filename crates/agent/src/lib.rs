@@ -44,7 +44,7 @@ use std::{
     sync::Arc,
 };
 
-use api::Client;
+use api::{Client, releases::Machine};
 use tokio::sync::watch;
 use types::{Clock, Name, NodeId, Secret};
 
@@ -90,6 +90,9 @@ pub struct Config {
     pub listen_ip: IpAddr,
     /// The ports at which they may listen; at best none that the kernel gives to others.
     pub ports: RangeInclusive<u16>,
+    /// What distinguishes the machine, and how much of it instances may be promised: its memory is
+    /// measured if that is not said.
+    pub machine: Machine,
     /// The words by which this program is called so that it asks [`hold()`] first.
     pub program: Vec<OsString>,
     /// Whether what runs ends with the agent, and is not left for the next one.
@@ -118,6 +121,7 @@ pub(crate) struct Node {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) folder: Folder,
     pub(crate) platform_url: String,
+    pub(crate) machine: Machine,
     pub(crate) program: Vec<OsString>,
     pub(crate) ends_all: bool,
     pub(crate) ports: Ports,
@@ -161,6 +165,7 @@ async fn run_at(
         clock: config.clock,
         folder,
         platform_url: config.platform_url,
+        machine: machine::measured(config.machine),
         program: config.program,
         ends_all: config.ends_all,
         ports,

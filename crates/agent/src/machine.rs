@@ -9,6 +9,7 @@ use std::{
     path::Path,
 };
 
+use api::releases::Machine;
 use rustix::process::Pid;
 
 /// No file of `/proc` is read further.
@@ -54,6 +55,17 @@ pub(crate) fn processes() -> Vec<Seen> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let pid = |entry: fs::DirEntry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?);
     entries.flatten().filter_map(pid).filter_map(process).collect()
+}
+
+/// What a machine is: of what was not said of it, the memory is the kernel's to tell.
+pub(crate) fn measured(said: Machine) -> Machine {
+    let memory = said.memory.or_else(|| {
+        let text = fs::read_to_string("/proc/meminfo").ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
+        kibibytes.checked_mul(1_024)
+    });
+    Machine { memory, ..said }
 }
 
 /// Differs from boot to boot.

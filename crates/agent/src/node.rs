@@ -203,7 +203,7 @@ impl<'n> Talk<'n> {
 
     fn as_before(&self, report: u64, wait_millis: u32) -> Heartbeat {
         let as_before = Some(report);
-        Heartbeat { as_before, ..self.heartbeat(&Observed::default(), wait_millis) }
+        Heartbeat { as_before, machine: None, ..self.heartbeat(&Observed::default(), wait_millis) }
     }
 
     fn heartbeat(&self, observed: &Observed, wait_millis: u32) -> Heartbeat {
@@ -217,6 +217,7 @@ impl<'n> Talk<'n> {
             wait_millis,
             isolation: Some(self.isolation.clone()),
             as_before: None,
+            machine: Some(self.node.machine.clone()),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Mutex, time::Duration};
 
-use api::identity::IssueInstanceToken;
+use api::{Problem, identity::IssueInstanceToken};
 use types::{AccountId, InstanceId, Secret, Timestamp};
 
 use crate::{
@@ -31,9 +31,9 @@ impl Tokens {
         let (account, instance) = whose;
         let path = node.folder.token(account, instance);
         if !path.exists()
-            && let Err(why) = self.renew(node, whose).await
+            && let Err(problem) = self.renew(node, whose).await
         {
-            tracing::warn!(%instance, why, "its processes cannot ask for jobs yet");
+            tracing::warn!(%instance, %problem, "its processes cannot ask for jobs yet");
             // Found by the keeper.
             let _ = write_private(&path, "");
         }
@@ -52,9 +52,9 @@ impl Tokens {
             tokio::time::sleep(node.pace.look).await;
             for whose in all(&node.folder.tokens()) {
                 if self.is_due(node, whose)
-                    && let Err(why) = self.renew(node, whose).await
+                    && let Err(problem) = self.renew(node, whose).await
+                    && self.keeps_or_forgets(node, whose, &problem)
                 {
-                    tracing::warn!(instance = %whose.1, why, "will try again");
                     break;
                 }
             }
@@ -66,14 +66,25 @@ impl Tokens {
         known.get(&whose).is_none_or(|due| *due <= node.clock.now())
     }
 
-    async fn renew(&self, node: &Node, whose: Whose) -> Result<(), String> {
+    /// One of an instance that does not run here any more is of no use. Answers whether the platform
+    /// is to be left alone for a while.
+    fn keeps_or_forgets(&self, node: &Node, (account, instance): Whose, problem: &Problem) -> bool {
+        if problem.code == "not_placed" {
+            let _ = fs::remove_file(node.folder.token(account, instance));
+            return false;
+        }
+        tracing::warn!(%instance, %problem, "will try again");
+        true
+    }
+
+    async fn renew(&self, node: &Node, whose: Whose) -> Result<(), Problem> {
         let (account, instance) = whose;
         let operation = IssueInstanceToken { node: node.id, account, instance };
-        let issued = node.client.call(operation).await;
-        let issued = issued.map_err(|problem| format!("its token cannot be had: {problem}"))?;
+        let issued = node.client.call(operation).await?;
         let path = node.folder.token(account, instance);
-        let written = write_for(reader_of(&path), &path, issued.token.reveal());
-        written.map_err(|cause| format!("its token cannot be stored: {cause}"))?;
+        write_for(reader_of(&path), &path, issued.token.reveal()).map_err(|cause| {
+            Problem::unavailable(format!("its token cannot be stored: {cause}"), 1)
+        })?;
         let due = node.clock.now().plus(RENEWED_AFTER);
         self.0.lock().expect("nobody panics while holding it").insert(whose, due);
         Ok(())

@@ -14,7 +14,8 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, CWD, Gid, Uid, chownat},
+    fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, chownat, fchown, mkdirat, openat},
+    io::Errno,
     process::{geteuid, getuid},
 };
 use serde::{Deserialize, Serialize};
@@ -181,6 +182,26 @@ pub(crate) fn impassable(path: &Path) -> Option<PathBuf> {
 pub(crate) fn folder_of(path: &Path, user: Option<User>) -> io::Result<()> {
     private_folder(path)?;
     user.map_or(Ok(()), |user| user.take_over(path))
+}
+
+/// Makes a folder below one that this user may have filled, for them alone: a link that was put on the
+/// way leads nobody elsewhere, and what is there already stays whose it is.
+pub(crate) fn folder_within(above: &Path, below: &[&str], user: Option<User>) -> io::Result<()> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut at = openat(CWD, above, flags, Mode::empty())?;
+    for name in below {
+        let is_new = match mkdirat(&at, *name, Mode::from_raw_mode(0o700)) {
+            Ok(()) => true,
+            Err(Errno::EXIST) => false,
+            Err(cause) => return Err(cause.into()),
+        };
+        at = openat(&at, *name, flags, Mode::empty())?;
+        if let Some(user) = user.filter(|_| is_new) {
+            let (uid, gid) = (Uid::from_raw(user.user), Gid::from_raw(user.group));
+            fchown(&at, Some(uid), Some(gid))?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes a file that this user alone can read; the agent's own if there is none. The whole text or

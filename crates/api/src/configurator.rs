@@ -22,7 +22,7 @@ operations! { "configurator":
     /// Says what an instance is. Its database is made, and it waits to be set up.
     PutInstance PUT "/v1/accounts/{account}/instances/{instance}" on instance by [provider] -> Instance;
     /// Shows an instance.
-    GetInstance GET "/v1/accounts/{account}/instances/{instance}" on instance by [customer, operator, access] -> Instance;
+    GetInstance GET "/v1/accounts/{account}/instances/{instance}" on instance by [customer, operator, access, identity] -> Instance;
     /// Lists the instances of an account.
     ListInstances GET "/v1/accounts/{account}/instances" on account by [customer, operator] lists Instance;
     /// Lists the instances of all accounts.
@@ -36,6 +36,8 @@ operations! { "configurator":
     SetSuspension PUT "/v1/accounts/{account}/instances/{instance}/suspension" on instance by [provider] -> Empty;
     /// Closes an instance for maintenance, or opens it. When this returns, every gateway does so.
     SetMaintenance PUT "/v1/accounts/{account}/instances/{instance}/maintenance" on instance by [customer, operator] -> Maintenance;
+    /// Makes a secret of an instance anew; its processes start anew with it.
+    RotateSecret POST "/v1/accounts/{account}/instances/{instance}/secrets/{secret}" on instance by [customer, operator] -> Empty;
     /// Shows what is to be filled in, or how far the set-up is.
     GetSetup GET "/v1/accounts/{account}/instances/{instance}/setup" on instance by [customer, operator, gateway] -> Setup;
     /// Sets an instance up, once, by whoever holds its set-up key.
@@ -214,6 +216,17 @@ pub struct Maintenance {
     pub revision: u64,
 }
 
+/// Makes a secret of an instance anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RotateSecret {
+    /// Whose.
+    pub account: AccountId,
+    /// Which one.
+    pub instance: InstanceId,
+    /// What the manifest calls it, `SECRET_KEY`.
+    pub secret: String,
+}
+
 /// Shows what is to be filled in, or how far the set-up is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GetSetup {
@@ -244,6 +257,10 @@ pub struct Setup {
     pub state: InstanceState,
     /// What is to be filled in, in the manifest's order.
     pub fields: Vec<SetupField>,
+    /// Where the application asks for it itself, `/install`; whoever has done what it asks for sends
+    /// the set-up without values, and the instance is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// The jobs of the set-up, in the order in which they run.
     pub steps: Vec<SetupStep>,
     /// What went wrong.
@@ -307,9 +324,12 @@ pub struct GetEnvironment {
 pub struct Environment {
     /// Whose instance it is.
     pub account: AccountId,
-    /// The variables: `PUBLIC_URL`, `MODULES`, `SETUP_…`, and `DATABASE_URL` if the service has
-    /// databases.
+    /// The variables: `PUBLIC_URL`, `MODULES`, `MANDATE_SIZE`, `SETUP_…`, `DATABASE_URL` if the
+    /// service has databases, and `MAIL_URL` and `MAIL_FROM` if there is a mail server for instances.
     pub variables: BTreeMap<String, Secret>,
+    /// All that was ever made for the instance by `[secrets]`; a release gets those that it names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, Secret>,
 }
 
 /// Asks which instance a host is.
@@ -361,6 +381,18 @@ pub struct Route {
     /// Why it is closed for maintenance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintenance: Option<String>,
+    /// What the key has as its digest that lets somebody through to the application's own set-up
+    /// page; present while it waits for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup_key: Option<Digest>,
+    /// How often its secrets were rotated: processes that began before have the former ones.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rotations: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl feed::Document for Route {

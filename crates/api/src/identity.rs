@@ -22,6 +22,8 @@ operations! { "identity":
     CreateUser POST "/v1/accounts/{account}/users" on account by [customer] -> User;
     /// Lists the users of an account.
     ListUsers GET "/v1/accounts/{account}/users" on account by [customer, operator] lists User;
+    /// Finds the user of an account who signs in with an e-mail address.
+    FindUser GET "/v1/accounts/{account}/users/{email}" on account by [customer, operator] -> User;
     /// Shows a user.
     GetUser GET "/v1/users/{user}" on platform by [operator, access] -> User;
     /// Says what people, accounts and nodes are called: those of one's own account, and those that
@@ -149,6 +151,15 @@ pub struct Names {
     pub accounts: BTreeMap<AccountId, String>,
     /// The machines' names.
     pub nodes: BTreeMap<NodeId, Name>,
+}
+
+/// Finds a user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FindUser {
+    /// The account they belong to.
+    pub account: AccountId,
+    /// How they sign in, in whatever case.
+    pub email: String,
 }
 
 /// Shows a user.
@@ -313,6 +324,9 @@ pub struct Joined {
 pub struct RemoveNode {
     /// Which node.
     pub node: NodeId,
+    /// Also if instances are placed there: those whose data is there are closed then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
 }
 
 /// Asks for a token for a service.

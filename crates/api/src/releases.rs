@@ -2,10 +2,16 @@
 
 mod isolation;
 mod logs;
+mod nodes;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{AccountId, Digest, InstanceId, Name, NodeId, ReplicaId, Timestamp};
+
+pub use nodes::{
+    Drain, DrainNode, LABELS_MAX, Labels, Machine, Node, NodeServices, Placement, Promised,
+    RefillNode, is_label,
+};
 
 use crate::{
     Empty, feed,
@@ -39,6 +45,10 @@ operations! { "releases":
     ReadServiceLogs GET "/v1/services/{service}/logs" on service by [operator] -> Logs;
     /// Tells what a node's processes have printed, since somebody wants to read it.
     PutLogs PUT "/v1/nodes/{node}/logs" on node by [agent] -> Empty;
+    /// Empties a node: it gets nothing new, and what can move runs elsewhere soon.
+    DrainNode PUT "/v1/nodes/{node}/drain" on node by [operator] -> Node;
+    /// Lets a node that was emptied have instances again.
+    RefillNode DELETE "/v1/nodes/{node}/drain" on node by [operator] -> Node;
     /// Says whether an instance is open and answers. When it says so, every gateway leads there.
     GetReadiness GET "/v1/accounts/{account}/instances/{instance}/readiness" on instance by [customer, operator] -> Readiness;
     /// Asks for the changes after a revision, and acknowledges it.
@@ -166,26 +176,6 @@ pub struct ServiceSummary {
     pub replicas_healthy: u32,
 }
 
-/// A machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Node {
-    /// Its id.
-    pub node: NodeId,
-    /// What it is called.
-    pub name: Name,
-    /// When it was last heard of.
-    pub seen: Timestamp,
-    /// Whether that is recent.
-    pub alive: bool,
-    /// What it has.
-    pub releases: Vec<ReleaseReport>,
-    /// What it runs.
-    pub replicas: Vec<ReplicaReport>,
-    /// How what it runs is kept apart, if it says so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub isolation: Option<Isolation>,
-}
-
 /// How far a node is with a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -306,6 +296,9 @@ pub struct Heartbeat {
     /// the answer are empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_before: Option<u64>,
+    /// What the machine says of itself; it goes with the reports and is absent where they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
 }
 
 /// What a node should have and run.
@@ -465,6 +458,10 @@ pub struct ReplicaAddress {
     pub node: NodeId,
     /// Where it listens, `127.0.0.1:41234`.
     pub address: String,
+    /// Whether its node is silent. It is asked if no other can be: that nobody hears of an agent
+    /// does not mean that its replicas do not answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub silent: bool,
 }
 
 impl feed::Document for ReplicaAddress {

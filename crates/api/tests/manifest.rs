@@ -117,6 +117,57 @@ fn a_manifest_is_read_whole() {
     assert_eq!((forum.jobs["digest"].version, forum.has_jobs()), (2, true));
 }
 
+#[test]
+fn a_set_up_page_is_the_applications_or_the_platforms() {
+    let text = "service = { name = \"a\", title = \"A\" }\nrun.command = [\"./a\"]\n\
+                sizes.small = { cpu = 1, memory = \"64MiB\" }\n[setup]\n";
+    let read = |more: &str| Manifest::parse("m.toml", &format!("{text}{more}"));
+    let own = read("path = \"/install\"\n").unwrap();
+    for (path, is_own) in [
+        ("/install", true),
+        ("/install/2", true),
+        ("/", false),
+        ("/installer", false),
+        ("/a/install", false),
+    ] {
+        assert_eq!(own.is_setup(path), is_own, "{path}");
+    }
+    assert!(read("path = \"/\"\n").unwrap().is_setup("/a"));
+    let field = read("path = { label = \"Path\" }\n").unwrap();
+    assert_eq!((field.setup_path.as_deref(), field.setup[0].0.as_str()), (None, "path"));
+    let told = read("path = \"/install\"\ntitle = { label = \"Title\" }\n").unwrap_err();
+    let expected =
+        "m.toml:6: setup.title: is asked for by nobody: the set-up page is `path`; remove one";
+    assert_eq!(told.to_string(), expected);
+}
+
+#[test]
+fn what_needs_a_database_says_so() {
+    let text = "service = { name = \"a\", title = \"A\" }\nrun.command = [\"./a\"]\n\
+                sizes.small = { cpu = 1, memory = \"64MiB\" }\n\
+                [env]\nA = \"{database.host}\"\nB = { sqlite = \"b\" }\nKEY = \"k\"\n\
+                [secrets]\nKEY = \"16 letters\"\n";
+    let told = Manifest::parse("m.toml", text).unwrap_err().to_string();
+    let expected = "m.toml:5: env.A: `{database.host}` needs a database; write `[database]`\n\
+                    m.toml:6: env.B: differs by database, and there is none; write `[database]`\n\
+                    m.toml:7: env.KEY: `KEY` is a secret already; remove one of them";
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn a_manifest_of_before_is_still_read_and_one_of_now_comes_through_json() {
+    let old = serde_json::to_value(forum()).unwrap();
+    for (section, key) in [("", "env"), ("", "secrets"), ("/run", "volumes")] {
+        let table = old.pointer(section).unwrap().as_object().unwrap();
+        assert!(!table.contains_key(key), "what is not used is not told");
+    }
+    let text = FORUM.replace("\"shared\"", "\"dedicated\"");
+    let more = "[env]\nA = \"{{{host}\"\nB = { sqlite = \"b\" }\n[secrets]\nKEY = \"32 base64\"\n";
+    let new = Manifest::parse("m.toml", &format!("{text}{more}")).unwrap();
+    let again: Manifest = serde_json::from_value(serde_json::to_value(&new).unwrap()).unwrap();
+    assert_eq!(again, new);
+}
+
 /// What a job may say beside its command.
 const JOB: &str = r#"
 version = 3

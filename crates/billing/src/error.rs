@@ -6,73 +6,73 @@ use types::{Host, InstanceId, MoneyError, Name, Timestamp};
 /// Why billing refuses.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error(
-        "the path says `{path}` and the price book is of `{book}`: send each to its own service"
-    )]
+    #[error("the price book of `{book}` was sent to `{path}`: send it to its own service")]
     OtherService { path: Name, book: Name },
     #[error("{0}")]
     Book(String),
     #[error("the price book lacks {what}, which instances have: add `{key}`")]
     Sold { what: String, key: String },
     #[error(
-        "`{service}` is priced in {known}, and a service keeps its currency: write `currency = \
+        "`{service}` is priced in {known}, and its currency cannot change: write `currency = \
          \"{known}\"`"
     )]
     Currency { service: Name, known: String },
     #[error(
-        "other prices of `{service}` hold from {effective} on already: give the new ones a later \
+        "different prices of `{service}` already begin at {effective}: give the new ones a later \
          `effective`"
     )]
     OtherPrices { service: Name, effective: Timestamp },
-    #[error("prices cannot change what was billed: let `effective` be {earliest} or later")]
+    #[error("prices cannot take effect in the past: set `effective` to {earliest} or later")]
     Backdated { earliest: Timestamp },
     #[error(
-        "`{0}` has 200 versions of prices, and there cannot be more: replace one that does not \
-         hold yet"
+        "`{0}` already has 200 versions of its prices, which is the limit: replace one that does \
+         not hold yet"
     )]
     Versions(Name),
-    #[error("`{service}` has no prices that hold at {at}: publish a price book that does")]
+    #[error("`{service}` has no prices for {at}: publish a price book that begins by then")]
     NoPrices { service: Name, at: Timestamp },
-    #[error("`{service}` has no price for {what}: choose what is on offer")]
+    #[error("`{service}` has no price for {what}: choose something that is on offer")]
     NotOnOffer { service: Name, what: String },
-    #[error("instance `{0}` belongs to another account or service, and that cannot change")]
+    #[error("instance `{0}` belongs to another account or service, which cannot be changed")]
     Fixed(InstanceId),
     #[error(
-        "`{0}` names the lines of another instance on this account's bills: say another host name"
+        "`{0}` is already the name of another instance on this account's bills: use another host \
+         name"
     )]
     HostNamesOther(Host),
-    #[error("instance `{instance}` took something else at {since}: say from another moment on")]
+    #[error(
+        "instance `{instance}` already has different terms from {since} on: begin at another \
+             time"
+    )]
     OtherTerms { instance: InstanceId, since: Timestamp },
-    #[error("{0} is more than a day ahead: say what holds now")]
+    #[error("{0} is more than a day in the future: send the terms that hold now")]
     Ahead(Timestamp),
-    #[error("an instance can have at most 100 modules, and change what it takes 10,000 times")]
+    #[error("an instance can have at most 100 modules and 10,000 changes of its terms")]
     TooManyTerms,
-    #[error("at most 100 subscriptions are checked at a time: ask several times")]
+    #[error("at most 100 subscriptions are checked at a time: split the request")]
     TooManyWishes,
     #[error(
-        "a source of usage is named after who counts, such as `{0}` or `{0}/main`, with at most \
-         100 characters"
+        "the name of a usage source must begin with its component, such as `{0}` or `{0}/main`, \
+         and have at most 100 characters"
     )]
     Source(String),
     #[error("{0}")]
     Batch(String),
     #[error(
-        "the events before number {expected} have not come: send from {expected} on, or have an \
-         operator accept the gap"
+        "the events from number {expected} on are missing: send them first, or let an operator \
+         accept the gap"
     )]
     Gap { expected: u64 },
     #[error(
-        "this epoch began with number {first}, and an earlier event cannot be told from a lost \
-         one: begin a new epoch"
+        "this epoch began with number {first}, and earlier events cannot be added to it: begin a \
+         new epoch"
     )]
     BeforeEpoch { first: u64 },
-    #[error(
-        "event number {0} was sent before and was something else: begin a new epoch for new events"
-    )]
+    #[error("a different event number {0} was sent before: begin a new epoch for new events")]
     OtherEvent(u64),
-    #[error("`{0}` is not where a page begins: send the `next` of the page before")]
+    #[error("`{0}` is not the start of a page: send the `next` of the page before")]
     Cursor(String),
-    #[error("{0} is in no month that has a bill: ask for one from 2000 to 2199")]
+    #[error("there are no bills for {0}: choose a month from 2000 to 2199")]
     Month(Timestamp),
     #[error("there is no such {0}")]
     Missing(&'static str),

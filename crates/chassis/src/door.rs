@@ -186,7 +186,8 @@ pub(crate) fn answer_the_rest<S: Send + Sync + 'static>(
     router.method_not_allowed_fallback(lost(|| {
         let status = StatusCode::METHOD_NOT_ALLOWED;
         let title = status.canonical_reason().unwrap_or_default().to_owned();
-        let detail = "this path is asked with another method; the answer names it";
+        let detail = "this path exists, but not with this method; the `Allow` header lists the \
+                      methods";
         let problem = Problem::invalid("method_not_allowed", detail);
         Problem { status: status.as_u16(), title, ..problem }
     }))
@@ -367,14 +368,14 @@ fn not_followed(follower: &str, why: Refused) -> Problem {
             ..Problem::new(
                 Kind::Exhausted,
                 "followers",
-                "too many copies follow this feed; stop some of them",
+                "too many copies follow this feed; stop processes that are not needed",
             )
         },
         Refused::Taken => Problem::conflict(
             "follower_taken",
             format!(
-                "another process has the name that `{follower}` follows under: \
-                 give one of the two another `--name`"
+                "another process already follows this feed as `{follower}`: give one of the two \
+                 another `--name`"
             ),
         ),
     }

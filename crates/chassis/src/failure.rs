@@ -8,7 +8,8 @@ pub fn database_failed(component: &str, cause: &db::Error) -> Problem {
     let why = cause as &dyn std::error::Error;
     tracing::error!(component, cause = why, "the database failed");
     if cause.may_pass() {
-        Problem::unavailable(format!("{component} cannot reach its database now; try again"), 1)
+        let detail = format!("{component} cannot reach its database at the moment; try again");
+        Problem::unavailable(detail, 1)
     } else {
         Problem::internal()
     }

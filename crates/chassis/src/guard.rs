@@ -144,11 +144,11 @@ impl Guard {
             return Err(refuse("token_expired", "the token has expired; sign in again"));
         }
         if claims.is_of_the_future(self.0.clock.now()) {
-            let detail = "the token was made in the future: set the clocks of the machines right";
+            let detail = "the token was issued in the future: correct the clocks of the machines";
             return Err(refuse("token_of_the_future", detail));
         }
         if claims.aud != audience && claims.aud != EVERYONE {
-            return Err(refuse("token_not_for_us", "the token was made for another component"));
+            return Err(refuse("token_not_for_us", "the token was issued for another component"));
         }
         let ended = claims.sid.is_some_and(|sid| known.sessions.get(&sid.to_string()).is_some());
         if ended {
@@ -210,14 +210,15 @@ impl Guard {
             if known.policies.decide(&public).allowed {
                 return Ok(());
             }
-            let detail = "what is granted cannot be known for sure at this moment; try again";
+            let detail = "this part of the platform cannot be sure at the moment what is granted; \
+                          try again";
             return Err(Problem::unavailable(detail, 1));
         }
         if known.policies.decide(&question).allowed {
             return Ok(());
         }
         if caller.principal == Principal::Visitor {
-            let detail = format!("`{permission}` needs somebody who is signed in: send a token");
+            let detail = format!("you must sign in for `{permission}`: send a token");
             return Err(Problem::new(Kind::Unauthenticated, "sign_in", detail));
         }
         let words = Words::for_the_asker(&question);

@@ -109,8 +109,8 @@ async fn stands_still(
 
 fn taken(component: &str, owner: &str) -> Problem {
     let detail = format!(
-        "another process ({owner}) runs {component} on this database: stop it first; if it is on \
-         another machine and dead, start again in {} s",
+        "another process ({owner}) runs {component} on this database: stop it first; if it has \
+         died on another machine, start again in {} s",
         LEASE.as_secs()
     );
     Problem::new(Kind::Conflict, "component_runs_already", detail)

@@ -83,7 +83,7 @@ impl Repeat {
             Some(_) => Err(Problem::conflict(
                 "idempotency_key_reused",
                 format!(
-                    "the idempotency key `{}` was used for another request; take a new one",
+                    "the idempotency key `{}` was used for another request; use a new one",
                     self.key
                 ),
             )),
@@ -105,7 +105,7 @@ impl Repeat {
     ) -> Result<(), Problem> {
         let failed = |cause: db::Error| {
             if cause.is_unique() {
-                let detail = "the same request is being answered at this moment; ask again";
+                let detail = "the same request is still being processed; try again";
                 return Problem {
                     retry_after: Some(1),
                     ..Problem::new(Kind::Conflict, "in_progress", detail)

@@ -31,10 +31,10 @@ pub enum SealError {
         source: std::io::Error,
     },
     /// A file holds something else.
-    #[error("`{0}` does not hold a key: restore it from a backup")]
+    #[error("`{0}` does not contain a key: restore it from a backup")]
     Unreadable(PathBuf),
     /// A sealed value does not open.
-    #[error("a sealed value does not open: is this the master key that it was sealed under?")]
+    #[error("a secret cannot be decrypted: is this the master key that it was encrypted with?")]
     Closed,
 }
 

@@ -10,7 +10,8 @@ use types::Secret;
 use crate::{
     Error, State,
     databases::database_url,
-    model::environment::{settings, variables, without_passwords},
+    model::environment::{Told, settings, variables, without_passwords},
+    secrets::secrets,
     setup::{manifest_of, settings_context},
     store::{self, Stored},
 };
@@ -21,13 +22,20 @@ pub(crate) async fn get_environment(
 ) -> Result<Environment, Error> {
     let stored = store::instance(cx.db(), op.instance).await?;
     let stored = stored.ok_or(Error::Missing("instance"))?;
+    cx.state().placements.check(op.node, &stored.service, op.instance)?;
     let manifest = manifest_of(cx.db(), &stored).await?;
     let database_url = database_url(&cx, &stored, &manifest).await?;
     let settings = filled_in(&cx, &stored)?.map(|values| settings(&manifest, values));
-    let public_url = cx.state().url(&stored.host);
-    let variables =
-        variables(public_url, &stored.modules, database_url, settings.unwrap_or_default());
-    Ok(Environment { account: stored.account, variables })
+    let secrets = secrets(&cx, stored.instance, &manifest).await?;
+    let variables = variables(Told {
+        public_url: cx.state().url(&stored.host),
+        modules: &stored.modules,
+        size: stored.size,
+        database_url,
+        mail: cx.state().mail.as_ref(),
+        settings: settings.unwrap_or_default(),
+    });
+    Ok(Environment { account: stored.account, variables, secrets })
 }
 
 pub(crate) async fn resolve_host(cx: Call<State>, op: ResolveHost) -> Result<Tenant, Error> {

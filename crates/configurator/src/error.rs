@@ -10,7 +10,8 @@ pub(crate) enum Error {
     #[error("there is no service `{0}`; publish it first")]
     NoService(Name),
     #[error(
-        "instances here have {here} databases and `{service}` can use only {engines}; add it to `database.engines` of the manifest"
+        "this installation uses {here}, and `{service}` supports only {engines}; add the engine \
+         to `database.engines` in the manifest"
     )]
     Engine { service: Name, here: EngineKind, engines: String },
     #[error("`{service}` has no size `{size}`")]
@@ -19,18 +20,20 @@ pub(crate) enum Error {
     Modules(String),
     #[error("the host `{0}` is taken already; choose another one")]
     HostTaken(Host),
-    #[error("an instance stays what it is: its account, service and host cannot change")]
+    #[error("the account, service and host of an instance cannot change")]
     Fixed,
-    #[error("the set-up key is wrong: open the page from the link that the order showed")]
+    #[error("the set-up key is wrong: open the page from the link that was shown with the order")]
     SetupKey,
-    #[error("the instance's database is still being made; try again in a moment")]
+    #[error("the instance's database is still being created; try again in a moment")]
     Creating,
     #[error(
         "the set-up field `{0}` is new and has no default, and there are instances that were set up \
          without it: give it a default"
     )]
     NewField(String),
-    #[error("at most 500 hosts are told at once: ask for the others by themselves")]
+    #[error("`{service}` has no secret `{secret}`; it has {known}")]
+    NoSecret { service: Name, secret: String, known: String },
+    #[error("at most 500 hosts can be looked up at once: split the request")]
     TooManyNames,
     #[error("there is no such {0}")]
     Missing(&'static str),
@@ -39,7 +42,7 @@ pub(crate) enum Error {
     /// A peer refused, or the chassis did.
     #[error(transparent)]
     Refused(#[from] Problem),
-    #[error("the configurator cannot work now; the log says why")]
+    #[error("the configurator does not work at the moment; the log says why")]
     Sealed(#[from] chassis::SealError),
 }
 
@@ -56,6 +59,7 @@ impl From<Error> for Problem {
             Error::SetupKey => Self::new(Kind::Denied, "setup_key", detail),
             Error::Creating => Self { retry_after: Some(1), ..Self::conflict("creating", detail) },
             Error::NewField(_) => Self::conflict("setup_field", detail),
+            Error::NoSecret { .. } => Self::new(Kind::NotFound, "unknown_secret", detail),
             Error::TooManyNames => Self::invalid("too_many_names", detail),
             Error::Missing(what) => Self::not_found(what),
             Error::Database(cause) => chassis::database_failed("configurator", &cause),

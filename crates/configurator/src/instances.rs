@@ -8,7 +8,7 @@ use api::{
     },
 };
 use chassis::{Call, Seal, Write, random_secret};
-use types::{AccountId, Cursor, Host, InstanceId, Page, Resource};
+use types::{AccountId, Cursor, Digest, Host, InstanceId, Page, Resource};
 
 use crate::{
     Error, State,
@@ -42,7 +42,8 @@ pub(crate) async fn put_instance(
 }
 
 async fn new(cx: &mut Write<State>, op: PutInstance) -> Result<Stored, Error> {
-    let setup_key = cx.seal().seal(&random_secret(), &key_context(op.instance));
+    let key = random_secret();
+    let setup_key = cx.seal().seal(&key, &key_context(op.instance));
     let stored = Stored {
         instance: op.instance,
         account: op.account,
@@ -55,9 +56,11 @@ async fn new(cx: &mut Write<State>, op: PutInstance) -> Result<Stored, Error> {
         maintenance: None,
         problem: None,
         setup_key,
+        setup_digest: Some(Digest::of(key.reveal().as_bytes())),
         settings: None,
         attempt: 0,
         has_database: false,
+        rotations: 0,
         created: cx.now(),
     };
     if store::insert_instance(cx.tx(), &stored).await? {

@@ -14,6 +14,7 @@ mod error;
 mod instances;
 mod model;
 mod reconcile;
+mod secrets;
 mod services;
 mod setup;
 mod store;
@@ -21,10 +22,10 @@ mod store;
 use api::configurator::{
     Changes, DropService, FindInstance, GetEnvironment, GetHosts, GetInstance, GetSetup,
     ListAllInstances, ListInstances, PromoteService, PutInstance, PutJobResult, PutService,
-    ResolveHost, SetMaintenance, SetSuspension, SubmitSetup,
+    ResolveHost, RotateSecret, SetMaintenance, SetSuspension, SubmitSetup,
 };
-use chassis::Component;
-use types::{Host, Site};
+use chassis::{Component, Placements};
+use types::{Host, Secret, Site};
 
 pub(crate) use error::Error;
 
@@ -35,11 +36,25 @@ pub struct Config {
     pub engine: db::Engine,
     /// How browsers reach the gateway.
     pub site: Site,
+    /// Where instances send mail; nowhere if absent.
+    pub mail: Option<Mail>,
+}
+
+/// Where instances send mail.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    /// The server, `smtps://USER:PASSWORD@HOST:465`.
+    pub url: Secret,
+    /// Whom it is from unless an application knows better.
+    pub from: String,
 }
 
 pub(crate) struct State {
     engine: db::Engine,
     site: Site,
+    mail: Option<Mail>,
+    /// What runs on which node.
+    placements: Placements,
 }
 
 impl State {
@@ -60,11 +75,20 @@ const MIGRATIONS: &[db::Migration] = &[
         name: "configurator_job_states",
         sql: include_str!("../migrations/0003_job_states.sql"),
     },
+    db::Migration {
+        name: "configurator_0004",
+        sql: include_str!("../migrations/0004_secrets.sql"),
+    },
+    db::Migration {
+        name: "configurator_0005",
+        sql: include_str!("../migrations/0005_setup_page.sql"),
+    },
 ];
 
 /// The component.
 pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
-    let state = State { engine: config.engine, site: config.site };
+    let Config { engine, site, mail } = config;
+    let state = State { engine, site, mail, placements: Placements::default() };
     Component::new("configurator", MIGRATIONS, state)
         .writes::<PutService>(services::put_service)
         .writes::<PromoteService>(services::promote_service)
@@ -77,12 +101,14 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .reads::<GetHosts>(instances::get_hosts)
         .writes::<SetSuspension>(instances::set_suspension)
         .writes::<SetMaintenance>(instances::set_maintenance)
+        .writes::<RotateSecret>(secrets::rotate_secret)
         .reads::<GetSetup>(setup::get_setup)
         .writes::<SubmitSetup>(setup::submit_setup)
         .writes::<PutJobResult>(setup::put_job_result)
         .acts::<GetEnvironment>(environment::get_environment)
         .acts::<ResolveHost>(environment::resolve_host)
         .feeds::<Changes>()
+        .follows::<api::releases::Changes>(|room, update| room.state().placements.apply(&update))
         .keeps("instances' databases", reconcile::create)
         .keeps("instances' set-up", reconcile::queue_jobs)
         .keeps("what jobs know of instances", reconcile::tell_jobs)

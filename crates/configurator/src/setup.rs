@@ -18,7 +18,7 @@ use crate::{
     Error, State,
     instances::{key_context, own},
     model::{
-        instance::{route, takes_setup},
+        instance::{asks_itself, route, takes_setup},
         setup::{after, begun, failure, new_field, planned},
     },
     store::{self, SetupJob, Stored},
@@ -60,7 +60,9 @@ pub(crate) async fn submit_setup(cx: &mut Write<State>, op: SubmitSetup) -> Resu
     let waits = takes_setup(stored.state)?;
     let mut wrong = BTreeMap::new();
     let mut stored = stored;
-    if waits {
+    if waits && manifest.setup_path.is_some() && asks_itself(&stored) {
+        stored = open(cx, stored).await?;
+    } else if waits {
         let values =
             op.values.iter().map(|(name, value)| (name.clone(), value.reveal().to_owned()));
         match manifest.check_setup(&values.collect()) {
@@ -97,8 +99,16 @@ pub(crate) async fn begin(
     let settings = write.seal().seal(&Secret::new(text), &settings_context(stored.instance));
     let jobs = planned(write.now(), manifest);
     store::replace_setup_jobs(write.tx(), stored.instance, &jobs).await?;
-    let (state, attempt) = (begun(&jobs), stored.attempt + 1);
+    let (state, attempt) = (begun(&jobs, manifest), stored.attempt + 1);
     let stored = Stored { state, settings: Some(settings), problem: None, attempt, ..stored };
+    store::update_instance(write.tx(), &stored).await?;
+    write.put(&route(&stored)).await?;
+    Ok(stored)
+}
+
+/// Somebody says that the application has what it asked for itself.
+async fn open(write: &mut Write<State>, stored: Stored) -> Result<Stored, Error> {
+    let stored = Stored { state: InstanceState::Open, problem: None, ..stored };
     store::update_instance(write.tx(), &stored).await?;
     write.put(&route(&stored)).await?;
     Ok(stored)
@@ -141,7 +151,8 @@ async fn go_on(
         return Ok(());
     };
     let jobs = store::setup_jobs(write.tx(), instance).await?;
-    let Some(state) = after(&jobs) else { return Ok(()) };
+    let manifest = manifest_of(write.tx(), &stored).await?;
+    let Some(state) = after(&jobs, &manifest) else { return Ok(()) };
     let failed = state == InstanceState::Failed;
     let problem = failed.then(|| failure(&stored.service, &name, problem.as_deref()));
     let stored = Stored { state, problem, ..stored };
@@ -197,6 +208,7 @@ fn shown(
     Setup {
         state: stored.state,
         fields: manifest.setup.iter().map(field).collect(),
+        path: manifest.setup_path.clone().filter(|_| asks_itself(stored)),
         steps: jobs.into_iter().map(step).collect(),
         problem: unknown.or_else(|| stored.problem.clone()),
     }

@@ -7,7 +7,7 @@ use api::{
     jobs::JobState,
 };
 use db::On;
-use types::{AccountId, Cursor, Host, InstanceId, JobId, Name, Timestamp};
+use types::{AccountId, Cursor, Digest, Host, InstanceId, JobId, Name, Timestamp};
 
 type Result<T> = std::result::Result<T, db::Error>;
 
@@ -26,11 +26,15 @@ pub(crate) struct Stored {
     pub(crate) problem: Option<String>,
     /// Sealed.
     pub(crate) setup_key: String,
-    /// Sealed: what was filled in.
+    /// The set-up key's digest.
+    pub(crate) setup_digest: Option<Digest>,
+    /// Sealed: what was filled in; there as soon as the set-up has begun.
     pub(crate) settings: Option<String>,
     /// How many set-ups were begun.
     pub(crate) attempt: u64,
     pub(crate) has_database: bool,
+    /// How often its secrets were rotated.
+    pub(crate) rotations: u64,
     pub(crate) created: Timestamp,
 }
 
@@ -81,8 +85,8 @@ pub(crate) async fn service(on: impl On, name: &Name) -> Result<Option<PutServic
 pub(crate) async fn insert_instance(tx: &mut db::Tx, stored: &Stored) -> Result<bool> {
     db::query(
         "insert into instance (id, account, service, host, modules, size, state, suspended,
-         maintenance, problem, setup_key, settings, attempt, has_database, created)
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
+         maintenance, problem, setup_key, setup_digest, settings, attempt, has_database, created)
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
     )
     .bind(stored.instance)
     .bind(stored.account)
@@ -95,6 +99,7 @@ pub(crate) async fn insert_instance(tx: &mut db::Tx, stored: &Stored) -> Result<
     .bind(stored.maintenance.as_deref())
     .bind(stored.problem.as_deref())
     .bind(&stored.setup_key)
+    .bind(stored.setup_digest.as_ref())
     .bind(stored.settings.as_deref())
     .bind(stored.attempt)
     .bind(stored.has_database)
@@ -108,8 +113,8 @@ pub(crate) async fn insert_instance(tx: &mut db::Tx, stored: &Stored) -> Result<
 pub(crate) async fn update_instance(tx: &mut db::Tx, stored: &Stored) -> Result<()> {
     db::query(
         "update instance set modules = ?, size = ?, state = ?, suspended = ?, maintenance = ?,
-         problem = ?, settings = ?, attempt = ?, has_database = ?, changes = changes + 1
-         where id = ?",
+         problem = ?, settings = ?, attempt = ?, has_database = ?, rotations = ?,
+         changes = changes + 1 where id = ?",
     )
     .bind_json(&stored.modules)
     .bind(&stored.size)
@@ -120,6 +125,7 @@ pub(crate) async fn update_instance(tx: &mut db::Tx, stored: &Stored) -> Result<
     .bind(stored.settings.as_deref())
     .bind(stored.attempt)
     .bind(stored.has_database)
+    .bind(stored.rotations)
     .bind(stored.instance)
     .run(tx)
     .await
@@ -139,9 +145,11 @@ fn read(row: &db::Row) -> Result<Stored> {
         maintenance: row.get("maintenance")?,
         problem: row.get("problem")?,
         setup_key: row.get("setup_key")?,
+        setup_digest: row.get("setup_digest")?,
         settings: row.get("settings")?,
         attempt: row.get("attempt")?,
         has_database: row.get("has_database")?,
+        rotations: row.get("rotations")?,
         created: row.get("created")?,
     })
 }
@@ -340,6 +348,50 @@ pub(crate) async fn set_has_database(on: impl On, instance: InstanceId) -> Resul
         .run(on)
         .await
         .map(drop)
+}
+
+/// The secrets of an instance, sealed.
+pub(crate) async fn secrets(on: impl On, instance: InstanceId) -> Result<Vec<(String, String)>> {
+    db::query("select name, value from instance_secret where instance = ? order by name")
+        .bind(instance)
+        .all(on, |row| Ok((row.get("name")?, row.get("value")?)))
+        .await
+}
+
+/// Keeps a secret, unless there is one of that name.
+pub(crate) async fn insert_secret(
+    on: impl On,
+    instance: InstanceId,
+    (name, value): (&str, &str),
+) -> Result<()> {
+    db::query(
+        "insert into instance_secret (instance, name, value) values (?, ?, ?)
+         on conflict do nothing",
+    )
+    .bind(instance)
+    .bind(name)
+    .bind(value)
+    .run(on)
+    .await
+    .map(drop)
+}
+
+/// Keeps a secret instead of the one of that name.
+pub(crate) async fn put_secret(
+    tx: &mut db::Tx,
+    instance: InstanceId,
+    (name, value): (&str, &str),
+) -> Result<()> {
+    db::query(
+        "insert into instance_secret (instance, name, value) values (?, ?, ?)
+         on conflict (instance, name) do update set value = excluded.value",
+    )
+    .bind(instance)
+    .bind(name)
+    .bind(value)
+    .run(tx)
+    .await
+    .map(drop)
 }
 
 /// Whether a service has instances that are set up, or are being set up.

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use api::{
-    Asker, Problem,
+    Asker, Kind, Problem,
     access::{CatalogueEntry, Grant, ListGrants, ListPermissions},
-    identity::{ListUsers, User},
+    identity::FindUser,
 };
 use maud::{Markup, html};
 use types::{AccountId, Grantable, Name, Permission, Principal, Resource};
@@ -13,8 +13,8 @@ use types::{AccountId, Grantable, Name, Permission, Principal, Resource};
 use crate::{
     failure,
     form::{Draft, form},
-    names::Names,
-    pages::ALL,
+    names::{Ids, Names},
+    paging::ALL,
     paths,
     visitor::Person,
     words,
@@ -24,8 +24,7 @@ use crate::{
 pub(crate) struct Access {
     account: AccountId,
     grants: Result<Vec<Grant>, Problem>,
-    pub(crate) users: Result<Vec<User>, Problem>,
-    pub(crate) names: Names,
+    names: Names,
     permissions: Vec<CatalogueEntry>,
 }
 
@@ -33,25 +32,19 @@ impl Access {
     /// Of all services, or of the platform and `service` only.
     pub(crate) async fn load(person: &Person, account: AccountId, service: Option<&Name>) -> Self {
         let client = &person.client;
-        let (grants, users, permissions) = tokio::join!(
+        let (grants, permissions) = tokio::join!(
             client.call(ListGrants { account, after: None, limit: ALL }),
-            client.call(ListUsers { account, after: None, limit: ALL }),
             client.call(ListPermissions { service: None, after: None, limit: ALL }),
         );
         let mut permissions = permissions.map(|page| page.items).unwrap_or_default();
         permissions.retain(|entry| is_for_customers(entry, service));
-        let names = users.iter().flat_map(|page| &page.items).chain([&person.user]);
-        Self {
-            account,
-            names: Names::default().and_users(names),
-            grants: grants.map(|page| page.items),
-            users: users.map(|page| page.items),
-            permissions,
+        let mut ids = Ids::default();
+        for grant in grants.iter().flat_map(|page| &page.items) {
+            ids.principal(&grant.principal);
+            ids.principal(&grant.granted_by);
         }
-    }
-
-    fn users(&self) -> &[User] {
-        self.users.as_deref().unwrap_or_default()
+        let names = Names::of(person, ids).await;
+        Self { account, names, grants: grants.map(|page| page.items), permissions }
     }
 
     /// What a grant gives, in the catalogue's words.
@@ -153,7 +146,7 @@ fn grant_form(person: &Person, access: &Access, on: &Resource, draft: &Draft) ->
         (draft.once())
         input type="hidden" name="page" value=(on);
         div.line {
-            label.field { span { "Who" } (user_options(access, fields.get("principal"))) }
+            (who_field(fields.get("principal")))
             label.field { span { "May" }
                 select name="given" required {
                     @if let Resource::Account(_) = on {
@@ -181,15 +174,37 @@ fn grant_form(person: &Person, access: &Access, on: &Resource, draft: &Draft) ->
     form(&person.form_token, &paths::of(access.account, "grants"), content)
 }
 
-pub(crate) fn user_options(access: &Access, chosen: &str) -> Markup {
+/// Asks for somebody by the address that they sign in with.
+pub(crate) fn who_field(typed: &str) -> Markup {
     html! {
-        select name="principal" required {
-            @for user in access.users() {
-                @let principal = Principal::User(user.user).to_string();
-                option value=(principal) selected[principal == chosen] { (user.email) }
-            }
+        label.field { span { "Who" }
+            input type="email" name="principal" value=(typed) required maxlength="254"
+                autocomplete="off" autocapitalize="none" spellcheck="false"
+                placeholder="ben@example.com";
         }
     }
+}
+
+/// Whoever is meant: a user of the account by their address, or a principal in full.
+pub(crate) async fn whom(
+    person: &Person,
+    account: AccountId,
+    typed: &str,
+) -> Result<Principal, Problem> {
+    if !typed.contains('@') {
+        return typed.parse().map_err(|cause: types::WhoError| {
+            Problem::invalid("principal", format!("{cause}; write a user’s e-mail address"))
+        });
+    }
+    let found = person.client.call(FindUser { account, email: typed.to_owned() }).await;
+    found.map(|user| Principal::User(user.user)).map_err(|problem| match problem.kind {
+        Kind::NotFound => Problem { detail: unknown(typed), ..problem },
+        _ => problem,
+    })
+}
+
+fn unknown(email: &str) -> String {
+    format!("the account has no user `{email}`; add them on its page of users first")
 }
 
 /// The first sentence, for a list to choose from.

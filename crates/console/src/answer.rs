@@ -50,7 +50,11 @@ impl IntoResponse for Page {
 
 /// The platform refused, or did not answer. The frame makes a page of it, or leads to the sign-in.
 #[derive(Debug, Clone)]
-pub(crate) struct Failure(pub(crate) Problem);
+pub(crate) struct Failure {
+    pub(crate) problem: Problem,
+    /// Where one goes on who has to sign in first; at the page itself, or the start, if absent.
+    pub(crate) back: Option<String>,
+}
 
 /// A page, or a failure.
 pub(crate) type Shown = Result<Page, Failure>;
@@ -59,19 +63,19 @@ pub(crate) type Answer = Result<Response, Failure>;
 
 impl Failure {
     pub(crate) fn not_found(what: &str) -> Self {
-        Self(Problem::not_found(what))
+        Problem::not_found(what).into()
     }
 }
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
-        Self(problem)
+        Self { problem, back: None }
     }
 }
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let mut response = status_of(&self.0).into_response();
+        let mut response = status_of(&self.problem).into_response();
         response.extensions_mut().insert(self);
         response
     }

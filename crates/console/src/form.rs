@@ -17,7 +17,7 @@ use axum::{
 };
 use maud::{Markup, html};
 
-use crate::{answer::Failure, visitor::Visitor};
+use crate::{answer::Failure, paths, visitor::Visitor};
 
 /// A form is at most this many bytes.
 const FORM_BYTES_MAX: usize = 64 * 1024;
@@ -27,6 +27,8 @@ const FORM_TIME_MAX: Duration = Duration::from_secs(15);
 const FIELDS_MAX: usize = 500;
 /// The field that carries the session's form token.
 pub(crate) const TOKEN_FIELD: &str = "form_token";
+/// The field that names those of a form which its page's address can carry.
+pub(crate) const KEPT_FIELD: &str = "kept";
 /// The field that carries the idempotency key of what the form asks for.
 const ONCE_FIELD: &str = "once";
 
@@ -54,6 +56,15 @@ impl Fields {
     /// The values of a field that can be sent several times.
     pub(crate) fn all<'f>(&'f self, name: &str) -> impl Iterator<Item = &'f str> {
         self.0.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The address of the page at `path` with what was filled in there, as far as the form says
+    /// that an address can carry it.
+    pub(crate) fn address(&self, path: &str) -> Option<String> {
+        let names = Some(self.get(KEPT_FIELD)).filter(|names| !names.is_empty())?;
+        let pairs = names.split(' ').flat_map(|name| self.all(name).map(move |it| (name, it)));
+        let pairs: Vec<_> = pairs.filter(|(_, value)| !value.is_empty()).collect();
+        Some(paths::with_query(path, &pairs))
     }
 
     /// The idempotency key that the form was made with.
@@ -117,11 +128,11 @@ pub(crate) async fn check(request: Request, next: Next) -> Response {
     }
     match checked(request).await {
         Ok(request) => next.run(request).await,
-        Err(problem) => Failure(problem).into_response(),
+        Err(failure) => failure.into_response(),
     }
 }
 
-async fn checked(request: Request) -> Result<Request, Problem> {
+async fn checked(request: Request) -> Result<Request, Failure> {
     check_origin(request.headers())?;
     let (mut parts, body) = request.into_parts();
     let reading = tokio::time::timeout(FORM_TIME_MAX, to_bytes(body, FORM_BYTES_MAX));
@@ -136,20 +147,22 @@ async fn checked(request: Request) -> Result<Request, Problem> {
     let fields: Vec<(String, String)> = serde_html_form::from_bytes(&content)
         .map_err(|_| Problem::invalid("form_unreadable", "the form cannot be read"))?;
     if fields.len() > FIELDS_MAX {
-        return Err(Problem::invalid("form_too_large", "the form has too many fields"));
+        return Err(Problem::invalid("form_too_large", "the form has too many fields").into());
     }
     let fields = Fields(Arc::new(fields));
     let visitor = parts.extensions.get::<Visitor>().ok_or_else(Problem::internal)?;
-    if visitor.is_expired {
-        return Err(Problem::new(Kind::Unauthenticated, "sign_in", "the session has ended"));
-    }
     let carried = fields.get(TOKEN_FIELD);
-    if !visitor.form_tokens.iter().any(|token| is_same(carried, token)) {
-        return Err(Problem::new(
-            Kind::Denied,
-            "form_outdated",
-            "the form was made for another session; load its page again and send it anew",
-        ));
+    let is_ours = visitor.form_tokens.iter().any(|token| is_same(carried, token));
+    let back = fields.address(parts.uri.path());
+    // The page was made while they were signed in; what was chosen there outlives the session.
+    let has_ended = visitor.is_expired || visitor.user.is_none() && !is_ours && back.is_some();
+    if has_ended {
+        let problem = Problem::new(Kind::Unauthenticated, "sign_in", "the session has ended");
+        return Err(Failure { problem, back });
+    }
+    if !is_ours {
+        let detail = "the form was made for another session; load its page again and send it anew";
+        return Err(Problem::new(Kind::Denied, "form_outdated", detail).into());
     }
     parts.extensions.insert(fields);
     Ok(Request::from_parts(parts, Body::empty()))

@@ -1,10 +1,20 @@
 //! What every page has around it.
 
+use api::{
+    Operation as _,
+    access::{ListAudit, ListPlatformGrants},
+    billing::GetBill,
+    configurator::ListInstances,
+    identity::{ListAccounts, ListUsers},
+    jobs::{ListJobs, ListQueues},
+    provider::ListOrders,
+    releases::{ListNodes, ListServices},
+};
 use axum::response::{Html, IntoResponse, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use types::AccountId;
+use types::{AccountId, Resource};
 
-use crate::{answer::Page, assets, form::form, paths, visitor::Visitor};
+use crate::{answer::Page, assets, form::form, paths, rights::Rights, visitor::Visitor};
 
 /// A part of a page that keeps itself up to date from `path` while it has something under way.
 pub(crate) fn live(path: &str, is_going: bool, content: Markup) -> Markup {
@@ -37,8 +47,11 @@ pub(crate) fn back(path: &str, title: &str) -> Markup {
     html! { p.back { a href=(path) { "← " (title) } } }
 }
 
+/// Whoever looks, and what they may look at.
+type Looking<'v> = (&'v Visitor, &'v Rights);
+
 /// The whole document.
-pub(crate) fn document(visitor: Option<&Visitor>, path: &str, page: &Page) -> Response {
+pub(crate) fn document(visitor: Option<Looking<'_>>, path: &str, page: &Page) -> Response {
     let document = html! {
         (DOCTYPE)
         html lang="en" {
@@ -63,16 +76,16 @@ pub(crate) fn document(visitor: Option<&Visitor>, path: &str, page: &Page) -> Re
     (page.status, Html(document.into_string())).into_response()
 }
 
-fn banner(visitor: Option<&Visitor>, path: &str) -> Markup {
-    let user = visitor.and_then(|visitor| visitor.user.as_ref());
+fn banner(visitor: Option<Looking<'_>>, path: &str) -> Markup {
+    let user = visitor.and_then(|(visitor, _)| visitor.user.as_ref());
     html! {
         header.banner {
             div.inner {
                 a.brand href="/" {
                     img src=(*assets::MARK_PATH) alt="" width="22" height="22"; "Mandate"
                 }
-                @if let Some(visitor) = visitor {
-                    nav aria-label="Pages" { (links(&places(visitor), path)) }
+                @if let Some((visitor, rights)) = visitor {
+                    nav aria-label="Pages" { (links(&places(visitor, rights), path)) }
                     div.who {
                         @if let Some(user) = user {
                             a.soft href="/password" title="Change your password" { (user.email) }
@@ -85,11 +98,11 @@ fn banner(visitor: Option<&Visitor>, path: &str) -> Markup {
                 }
             }
         }
-        @if let Some(account) = visited(visitor, path) {
+        @if let Some((account, rights)) = visited(visitor, path) {
             section.visited aria-label="A customer’s account" {
                 div.inner {
                     span { "A customer’s account" }
-                    nav aria-label="The account's pages" { (links(&account_places(account), path)) }
+                    nav aria-label="The account's pages" { (links(&account_places(account, rights, &Resource::Platform), path)) }
                 }
             }
         }
@@ -111,42 +124,58 @@ fn links(places: &[Place], path: &str) -> Markup {
     }
 }
 
-/// Only what the person is: a customer, somebody who runs the platform, or a visitor.
-fn places(visitor: &Visitor) -> Vec<Place> {
-    let catalogue = || ("/catalogue".to_owned(), "Catalogue");
+/// Only what the person is (a customer, somebody who runs the platform, or a visitor), and of that
+/// what they may look at.
+fn places(visitor: &Visitor, rights: &Rights) -> Vec<Place> {
+    let catalogue = ("/catalogue".to_owned(), "Catalogue");
     match visitor.user.as_ref().map(|user| user.account) {
-        None => vec![catalogue()],
+        None => vec![catalogue],
         Some(Some(account)) => {
-            let mut places = account_places(account);
-            places.insert(1, catalogue());
+            let on = Resource::Account(account);
+            let mut places = account_places(account, rights, &on);
+            if !rights.may(ListInstances::PERMISSION, &on) {
+                places.insert(0, ("/mine".to_owned(), "What you may do"));
+            }
+            places.insert(1, catalogue);
             places
         }
-        Some(None) => [
-            ("services", "Services"),
-            ("nodes", "Nodes"),
-            ("queues", "Queues"),
-            ("work", "Jobs"),
-            ("accounts", "Accounts"),
-            ("grants", "Operators"),
-        ]
-        .map(|(page, title)| (format!("/operate/{page}"), title))
-        .to_vec(),
+        Some(None) => {
+            let may = |permission| rights.may(permission, &Resource::Platform);
+            let pages = OPERATORS.iter().filter(|(_, _, permission)| may(permission));
+            pages.map(|(page, title, _)| (format!("/operate/{page}"), *title)).collect()
+        }
     }
 }
 
-fn account_places(account: AccountId) -> Vec<Place> {
-    let pages = [
-        ("instances", "Instances"),
-        ("orders", "Orders"),
-        ("bill", "Bill"),
-        ("users", "Users"),
-        ("audit", "Audit"),
-    ];
-    pages.map(|(page, title)| (paths::of(account, page), title)).to_vec()
+/// The pages of who runs the platform, and what each asks for.
+const OPERATORS: [(&str, &str, &str); 6] = [
+    ("services", "Services", ListServices::PERMISSION),
+    ("nodes", "Nodes", ListNodes::PERMISSION),
+    ("queues", "Queues", ListQueues::PERMISSION),
+    ("work", "Jobs", ListJobs::PERMISSION),
+    ("accounts", "Accounts", ListAccounts::PERMISSION),
+    ("grants", "Operators", ListPlatformGrants::PERMISSION),
+];
+
+/// The pages of an account, and what each asks for.
+const ACCOUNTS: [(&str, &str, &str); 5] = [
+    ("instances", "Instances", ListInstances::PERMISSION),
+    ("orders", "Orders", ListOrders::PERMISSION),
+    ("bill", "Bill", GetBill::PERMISSION),
+    ("users", "Users", ListUsers::PERMISSION),
+    ("audit", "Audit", ListAudit::PERMISSION),
+];
+
+/// Those that what was granted `on` the account, or the platform, is enough for.
+fn account_places(account: AccountId, rights: &Rights, on: &Resource) -> Vec<Place> {
+    let pages = ACCOUNTS.iter().filter(|(_, _, permission)| rights.may(permission, on));
+    pages.map(|(page, title, _)| (paths::of(account, page), *title)).collect()
 }
 
 /// The account that an operator is looking at.
-fn visited(visitor: Option<&Visitor>, path: &str) -> Option<AccountId> {
-    visitor?.user.as_ref().filter(|user| user.account.is_none())?;
-    path.strip_prefix("/accounts/")?.split('/').next()?.parse().ok()
+fn visited<'v>(visitor: Option<Looking<'v>>, path: &str) -> Option<(AccountId, &'v Rights)> {
+    let (visitor, rights) = visitor?;
+    visitor.user.as_ref().filter(|user| user.account.is_none())?;
+    let account = path.strip_prefix("/accounts/")?.split('/').next()?.parse().ok()?;
+    Some((account, rights))
 }

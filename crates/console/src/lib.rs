@@ -18,11 +18,14 @@ mod headers;
 mod layout;
 mod names;
 mod pages;
+mod paging;
 mod paths;
 mod prices;
 mod progress;
+mod rights;
 mod session;
 mod states;
+mod titles;
 mod visitor;
 mod words;
 
@@ -30,7 +33,7 @@ use std::sync::Arc;
 
 use api::Client;
 use axum::{Router, middleware};
-use types::Site;
+use types::{Clock, Site};
 
 /// What the console needs to know.
 #[derive(Debug, Clone)]
@@ -41,6 +44,8 @@ pub struct Config {
     pub domain: String,
     /// How people's browsers reach instances.
     pub site: Site,
+    /// Says when what is scheduled comes next.
+    pub clock: Arc<dyn Clock>,
 }
 
 type Console = Arc<Config>;

@@ -3,46 +3,93 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::{
-    configurator::{GetInstance, Instance, ListInstances},
-    identity::{GetUser, ListUsers, User},
-    releases::Node,
+    configurator::GetHosts,
+    identity::{GetNames, User},
 };
-use futures_util::future::join_all;
 use maud::{Markup, html};
 use types::{AccountId, InstanceId, Name, NodeId, Principal, Resource, UserId};
 
-use crate::{pages::ALL, paths, visitor::Person};
+use crate::{paths, visitor::Person};
+
+/// So many names are asked for at once: two kinds of them together.
+const EACH_MAX: usize = 250;
+/// So many hosts are asked for at once.
+const HOSTS_MAX: usize = 500;
+
+/// What is to be called by its name.
+#[derive(Debug, Default)]
+pub(crate) struct Ids {
+    pub(crate) users: BTreeSet<UserId>,
+    pub(crate) nodes: BTreeSet<NodeId>,
+    pub(crate) instances: BTreeSet<InstanceId>,
+}
+
+impl Ids {
+    pub(crate) fn principal(&mut self, principal: &Principal) {
+        match principal {
+            Principal::User(user) => drop(self.users.insert(*user)),
+            Principal::Node(node) => drop(self.nodes.insert(*node)),
+            Principal::Instance(_, instance) => drop(self.instances.insert(*instance)),
+            Principal::Visitor | Principal::Service(_) => {}
+        }
+    }
+
+    pub(crate) fn resource(&mut self, resource: &Resource) {
+        match resource {
+            Resource::Instance(_, instance) => drop(self.instances.insert(*instance)),
+            Resource::Node(node) => drop(self.nodes.insert(*node)),
+            Resource::Platform | Resource::Account(_) | Resource::Service(_) => {}
+        }
+    }
+
+    /// Whoever and whatever a sentence of the platform's names.
+    pub(crate) fn text(&mut self, text: &str) {
+        for word in text.split(|letter| !is_of_id(letter)) {
+            if let Ok(user) = word.parse() {
+                self.users.insert(user);
+            } else if let Ok(node) = word.parse() {
+                self.nodes.insert(node);
+            } else if let Ok(instance) = word.parse() {
+                self.instances.insert(instance);
+            }
+        }
+    }
+}
+
+const fn is_of_id(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || letter == '_'
+}
 
 /// Names by ids. What is not known here is shown by its id, in small print.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Names(BTreeMap<String, String>);
 
 impl Names {
-    /// Those of the account's users and instances, as far as the person may see them.
-    pub(crate) async fn of_account(person: &Person, account: AccountId) -> Self {
-        let (users, instances) = tokio::join!(
-            person.client.call(ListUsers { account, after: None, limit: ALL }),
-            person.client.call(ListInstances { account, after: None, limit: ALL }),
-        );
-        let users = users.map(|page| page.items).unwrap_or_default();
-        let instances = instances.map(|page| page.items).unwrap_or_default();
-        Self::default().and_users(&users).and_users([&person.user]).and_instances(&instances)
+    /// The names of all these, as far as the person may know them. One that cannot be found out is
+    /// no reason to show nothing.
+    pub(crate) async fn of(person: &Person, ids: Ids) -> Self {
+        let mut names = Self::default().and_users([&person.user]);
+        let longest = ids.users.len().max(ids.nodes.len());
+        for from in (0..longest).step_by(EACH_MAX) {
+            let (users, nodes) = (part(&ids.users, from), part(&ids.nodes, from));
+            let question = GetNames { users, nodes, ..GetNames::default() };
+            if let Ok(told) = person.client.call(question).await {
+                names.and(told.users);
+                names.and(told.nodes);
+            }
+        }
+        let instances: Vec<_> = ids.instances.into_iter().collect();
+        for instances in instances.chunks(HOSTS_MAX) {
+            let instances = instances.iter().copied().collect();
+            if let Ok(told) = person.client.call(GetHosts { instances }).await {
+                names.and(told.hosts);
+            }
+        }
+        names
     }
 
-    /// Those of people and instances of any account, for who runs the platform.
-    pub(crate) async fn of(
-        person: &Person,
-        users: BTreeSet<UserId>,
-        instances: BTreeSet<(AccountId, InstanceId)>,
-    ) -> Self {
-        let client = &person.client;
-        let users = users.into_iter().map(|user| client.call(GetUser { user }));
-        let ask = |(account, instance)| client.call(GetInstance { account, instance });
-        let (users, instances) =
-            tokio::join!(join_all(users), join_all(instances.into_iter().map(ask)));
-        let (users, instances): (Vec<_>, Vec<_>) =
-            (users.into_iter().flatten().collect(), instances.into_iter().flatten().collect());
-        Self::default().and_users(&users).and_instances(&instances)
+    fn and<I: ToString, N: ToString>(&mut self, told: BTreeMap<I, N>) {
+        self.0.extend(told.into_iter().map(|(id, name)| (id.to_string(), name.to_string())));
     }
 
     pub(crate) fn and_users<'u>(mut self, users: impl IntoIterator<Item = &'u User>) -> Self {
@@ -50,18 +97,9 @@ impl Names {
         self
     }
 
-    pub(crate) fn and_instances<'i>(
-        mut self,
-        instances: impl IntoIterator<Item = &'i Instance>,
-    ) -> Self {
-        let pairs = instances.into_iter().map(|it| (it.instance.to_string(), it.host.to_string()));
-        self.0.extend(pairs);
-        self
-    }
-
-    pub(crate) fn and_nodes<'n>(mut self, nodes: impl IntoIterator<Item = &'n Node>) -> Self {
-        self.0.extend(nodes.into_iter().map(|it| (it.node.to_string(), it.name.to_string())));
-        self
+    /// An instance by its host, where nobody says whose it is.
+    pub(crate) fn host(&self, id: InstanceId) -> Markup {
+        self.named(&id.to_string())
     }
 
     /// A machine.
@@ -107,7 +145,6 @@ impl Names {
 
     /// A text of the platform's with names in place of ids.
     pub(crate) fn in_text(&self, text: &str) -> String {
-        let is_of_id = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
         let mut named = String::with_capacity(text.len());
         let mut rest = text;
         while !rest.is_empty() {
@@ -128,6 +165,10 @@ impl Names {
         }
         named
     }
+}
+
+fn part<T: Copy + Ord>(all: &BTreeSet<T>, from: usize) -> BTreeSet<T> {
+    all.iter().skip(from).take(EACH_MAX).copied().collect()
 }
 
 fn service(name: &Name) -> Markup {

@@ -19,7 +19,7 @@ use axum::{
     middleware::Next,
     response::{Html, IntoResponse, Redirect, Response},
 };
-use types::{Digest, Secret};
+use types::{Digest, Secret, Timestamp};
 
 use crate::{
     Console,
@@ -29,6 +29,7 @@ use crate::{
     layout,
     names::Names,
     paths,
+    rights::Rights,
     visitor::Visitor,
 };
 
@@ -55,7 +56,7 @@ pub(crate) async fn frame(
         visits.push(random_hex());
     }
     let client = console.client.with_address(request.headers().get(FORWARDED_FOR));
-    let visitor = match recognise(&client, &tokens, &visits).await {
+    let visitor = match recognise(&client, &tokens, &visits, console.clock.now()).await {
         Ok(visitor) => visitor,
         Err(problem) => {
             return layout::document(None, "/", &failure::page(&problem)).into_response();
@@ -63,7 +64,7 @@ pub(crate) async fn frame(
     };
     let place = Place::of(&request);
     request.extensions_mut().insert(visitor.clone());
-    let mut response = drawn(&visitor, &place, next.run(request).await);
+    let mut response = drawn(&visitor, &place, next.run(request).await).await;
     let turn = response.extensions_mut().remove::<Turn>();
     let turn = turn.or_else(|| visitor.is_expired.then_some(Turn::End));
     let lax = |value: &str, rest: &str| cookie(SESSION, value, &format!("Lax{rest}"), secure);
@@ -108,6 +109,7 @@ async fn recognise(
     client: &Client,
     tokens: &[String],
     visits: &[String],
+    now: Timestamp,
 ) -> Result<Visitor, Problem> {
     let mut found: Option<Visitor> = None;
     for token in tokens {
@@ -118,7 +120,8 @@ async fn recognise(
                 let (user, session, form_token) = (me.user, me.session, form_token(token));
                 let form_tokens = vec![form_token.clone()];
                 let is_expired = false;
-                let one = Visitor { client, form_token, form_tokens, user, is_expired, session };
+                let one =
+                    Visitor { client, form_token, form_tokens, user, is_expired, session, now };
                 if found.as_ref().is_none_or(|other| other.session < session) {
                     found = Some(one);
                 }
@@ -134,6 +137,7 @@ async fn recognise(
         user: None,
         is_expired: !tokens.is_empty(),
         session: None,
+        now,
     }))
 }
 
@@ -142,13 +146,13 @@ fn form_token(cookie: &str) -> String {
     Digest::of(format!("mandate console form v1\n{cookie}").as_bytes()).hex().to_owned()
 }
 
-fn drawn(visitor: &Visitor, place: &Place, mut response: Response) -> Response {
+async fn drawn(visitor: &Visitor, place: &Place, mut response: Response) -> Response {
     let page =
         match (response.extensions_mut().remove::<Page>(), response.extensions_mut().remove()) {
             (Some(page), _) => page,
-            (None, Some(Failure(problem))) => match leads_away(place, &problem) {
+            (None, Some(failure)) => match leads_away(place, &failure) {
                 Some(away) => return away,
-                None => failure::page(&named(visitor, problem)),
+                None => failure::page(&named(visitor, failure.problem)),
             },
             (None, None) => match response.status() {
                 status if status.is_client_error() => {
@@ -160,7 +164,8 @@ fn drawn(visitor: &Visitor, place: &Place, mut response: Response) -> Response {
     if place.is_fragment {
         return (page.status, Html(page.body.into_string())).into_response();
     }
-    let document = layout::document(Some(visitor), &place.path, &page).into_response();
+    let rights = Rights::of(visitor).await;
+    let document = layout::document(Some((visitor, &rights)), &place.path, &page).into_response();
     let (mut parts, _) = response.into_parts();
     let (drawn, body) = document.into_parts();
     parts.status = drawn.status;
@@ -176,14 +181,15 @@ fn named(visitor: &Visitor, problem: Problem) -> Problem {
 }
 
 /// Whoever is not signed in (any more) is led to the sign-in, and from there back.
-fn leads_away(place: &Place, problem: &Problem) -> Option<Response> {
-    if problem.kind != Kind::Unauthenticated {
+fn leads_away(place: &Place, failure: &Failure) -> Option<Response> {
+    if failure.problem.kind != Kind::Unauthenticated {
         return None;
     }
     if place.is_fragment {
         return Some(StatusCode::UNAUTHORIZED.into_response());
     }
-    let back = if place.method == Method::GET { place.target.as_str() } else { "/" };
+    let here = if place.method == Method::GET { place.target.as_str() } else { "/" };
+    let back = failure.back.as_deref().unwrap_or(here);
     let mut response = Redirect::to(&paths::sign_in(back)).into_response();
     end(&mut response);
     Some(response)

@@ -2,7 +2,7 @@
 
 use api::{
     configurator::{Instance, InstanceState},
-    jobs::JobState,
+    jobs::{DrainState, Gate, JobState},
     provider::OrderPhase,
     releases::{ReleasePhase, ReleaseState, ReplicaState},
 };
@@ -31,6 +31,11 @@ impl Tone {
 /// A state, with a word for it.
 pub(crate) trait Said {
     fn said(&self) -> (&'static str, Tone);
+}
+
+/// The word for a state.
+pub(crate) fn word(state: &impl Said) -> &'static str {
+    state.said().0
 }
 
 /// A state as a chip.
@@ -76,7 +81,9 @@ impl Said for OrderPhase {
 impl Said for JobState {
     fn said(&self) -> (&'static str, Tone) {
         match self {
-            Self::Blocked | Self::Delayed | Self::Ready => ("waits", Tone::Quiet),
+            Self::Blocked => ("waits for another", Tone::Quiet),
+            Self::Delayed => ("not due yet", Tone::Quiet),
+            Self::Ready => ("waits", Tone::Quiet),
             Self::Held => ("held", Tone::Quiet),
             Self::Stranded => ("stranded", Tone::Bad),
             Self::Running => ("runs", Tone::Busy),
@@ -84,6 +91,42 @@ impl Said for JobState {
             Self::Dropped => ("dropped", Tone::Quiet),
             Self::Succeeded => ("done", Tone::Good),
             Self::Failed => ("failed", Tone::Bad),
+        }
+    }
+}
+
+/// A state of jobs as addresses have it.
+pub(crate) const fn key(state: JobState) -> &'static str {
+    match state {
+        JobState::Blocked => "blocked",
+        JobState::Held => "held",
+        JobState::Delayed => "delayed",
+        JobState::Ready => "ready",
+        JobState::Stranded => "stranded",
+        JobState::Running => "running",
+        JobState::Succeeded => "succeeded",
+        JobState::Failed => "failed",
+        JobState::Cancelled => "cancelled",
+        JobState::Dropped => "dropped",
+    }
+}
+
+impl Said for Gate {
+    fn said(&self) -> (&'static str, Tone) {
+        match self {
+            Self::Open => ("open", Tone::Good),
+            Self::Hold => ("keeps new jobs", Tone::Busy),
+            Self::Refuse => ("refuses new jobs", Tone::Bad),
+        }
+    }
+}
+
+impl Said for DrainState {
+    fn said(&self) -> (&'static str, Tone) {
+        match self {
+            Self::Draining => ("draining", Tone::Busy),
+            Self::Empty => ("drained", Tone::Good),
+            Self::Overdue => ("not drained in time", Tone::Bad),
         }
     }
 }

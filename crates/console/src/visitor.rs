@@ -2,7 +2,7 @@
 
 use api::{Client, Kind, Problem, identity::User};
 use axum::{extract::FromRequestParts, http::request::Parts};
-use types::{AccountId, SessionId};
+use types::{AccountId, SessionId, Timestamp};
 
 use crate::answer::Failure;
 
@@ -20,13 +20,15 @@ pub(crate) struct Visitor {
     /// Whether they were signed in, and the session has ended.
     pub(crate) is_expired: bool,
     pub(crate) session: Option<SessionId>,
+    /// When the page is asked for.
+    pub(crate) now: Timestamp,
 }
 
 impl Visitor {
     /// The person, if they are signed in.
     pub(crate) fn person(&self) -> Option<Person> {
-        let Self { client, form_token, session, .. } = self.clone();
-        Some(Person { client, form_token, user: self.user.clone()?, session })
+        let Self { client, form_token, session, now, .. } = self.clone();
+        Some(Person { client, form_token, user: self.user.clone()?, session, now })
     }
 }
 
@@ -37,6 +39,8 @@ pub(crate) struct Person {
     pub(crate) form_token: String,
     pub(crate) user: User,
     pub(crate) session: Option<SessionId>,
+    /// When the page is asked for.
+    pub(crate) now: Timestamp,
 }
 
 impl Person {

@@ -192,6 +192,13 @@ pub(crate) fn month_of(key: &str) -> Option<Timestamp> {
     (key.len() == 7).then(|| format!("{key}-01T00:00:00Z").parse().ok()).flatten()
 }
 
+/// A stretch of time in its largest unit that is no lie, `10 minutes`.
+pub(crate) fn time(seconds: u64) -> String {
+    let units = [(86_400, "day"), (3_600, "hour"), (60, "minute")];
+    let fits = units.iter().find(|(unit, _)| seconds >= *unit && seconds.is_multiple_of(*unit));
+    fits.map_or_else(|| counted(seconds, "second"), |(unit, one)| counted(seconds / unit, one))
+}
+
 /// Memory, `256 MiB`.
 pub(crate) fn memory(bytes: u64) -> String {
     let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];

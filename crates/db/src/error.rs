@@ -21,7 +21,7 @@ pub enum Error {
     #[error("a number is larger than the database can hold")]
     Range,
     /// A migration that was applied reads differently now.
-    #[error("the migration `{0}` was changed after it was applied: put it back, and add a new one")]
+    #[error("the migration `{0}` was changed after it was applied: restore it, and add a new one")]
     Changed(String),
     /// The address of a server, or what its databases are to be called, is not one.
     #[error("{0}")]

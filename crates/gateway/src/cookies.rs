@@ -22,6 +22,8 @@ pub(crate) enum Ours {
     Session,
     /// Binds the way through the console to the browser in which it began.
     Way,
+    /// The set-up key, for the application's own set-up page.
+    Setup,
 }
 
 impl Ours {
@@ -31,6 +33,8 @@ impl Ours {
             (Self::Session, true) => "__Host-mandate_session",
             (Self::Way, false) => "mandate_way",
             (Self::Way, true) => "__Host-mandate_way",
+            (Self::Setup, false) => "mandate_setup",
+            (Self::Setup, true) => "__Host-mandate_setup",
         }
     }
 

@@ -164,6 +164,7 @@ impl Fleet {
                 );
                 continue;
             };
+            replica.set_silent(address.silent);
             let whom = match address.instance {
                 Some(instance) => Whom::Instance(instance),
                 None => Whom::Service(address.service),

@@ -72,7 +72,7 @@ impl Front {
     /// A place to ask a component from: strangers can call our own pages as often as they like,
     /// and must not bring the components down with them.
     pub(crate) fn desk(&self) -> Result<SemaphorePermit<'_>, Problem> {
-        let busy = |_| Problem::unavailable("too many people are asking; try again in a moment", 1);
+        let busy = |_| Problem::unavailable("too many requests at the moment; try again", 1);
         self.desks.try_acquire().map_err(busy)
     }
 

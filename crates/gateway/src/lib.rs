@@ -1,4 +1,4 @@
-//! Leads a public request to the right instance, and bolts on sign-in, permission and metering.
+//! Routes each public request to the right instance, and adds sign-in, permissions and metering.
 //!
 //! A request passes six phases, one file each in `phases`, with one `Visit` that goes along:
 //! `resolve` says whose host it is, `hold` whether the instance is open, `authenticate` who asks,

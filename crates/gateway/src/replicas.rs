@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -42,6 +42,8 @@ pub(crate) struct Replica {
     in_flight: AtomicUsize,
     /// Until when it comes last, in milliseconds since this process began.
     shunned: AtomicI64,
+    /// Nobody has heard of its node for a while: it is asked if no other can be.
+    silent: AtomicBool,
 }
 
 impl Replica {
@@ -50,7 +52,13 @@ impl Replica {
         address.parse::<SocketAddr>().ok()?;
         let authority = address.parse().ok()?;
         let (in_flight, shunned) = (AtomicUsize::default(), AtomicI64::default());
-        Some(Self { key: key.to_owned(), authority, in_flight, shunned })
+        let silent = AtomicBool::default();
+        Some(Self { key: key.to_owned(), authority, in_flight, shunned, silent })
+    }
+
+    /// Says whether its node is silent.
+    pub(crate) fn set_silent(&self, silent: bool) {
+        self.silent.store(silent, Ordering::Relaxed);
     }
 
     /// Whether it listens there.
@@ -118,8 +126,8 @@ impl Replicas {
         i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// The one with the least to do among those that could be reached lately; among equals they
-    /// take turns. If none could be reached lately, all are tried all the same.
+    /// The one with the least to do among those that could be reached lately and whose nodes are
+    /// heard of; among equals they take turns. If there is none, all are tried all the same.
     pub(crate) fn choose<'a>(
         &self,
         all: &'a [Arc<Replica>],
@@ -132,7 +140,8 @@ impl Replicas {
         in_turn.filter(|replica| !tried.iter().any(|tried| Arc::ptr_eq(tried, replica))).min_by_key(
             |replica| {
                 let shunned = replica.shunned.load(Ordering::Relaxed) > now;
-                (shunned, replica.in_flight.load(Ordering::Relaxed))
+                let silent = replica.silent.load(Ordering::Relaxed);
+                (shunned, silent, replica.in_flight.load(Ordering::Relaxed))
             },
         )
     }
@@ -178,6 +187,10 @@ mod tests {
         for _ in 0..5 {
             assert_eq!(replicas.choose(&all, &[]).unwrap().key, "127.0.0.1:3");
         }
+        all[2].set_silent(true);
+        assert_eq!(replicas.choose(&all, &[]).unwrap().key, "127.0.0.1:2");
+        assert_eq!(replicas.choose(&all, &[&all[0], &all[1]]).unwrap().key, "127.0.0.1:3");
+        all[2].set_silent(false);
         replicas.shun(&all[2]);
         assert_eq!(replicas.choose(&all, &[]).unwrap().key, "127.0.0.1:2");
         assert_eq!(replicas.choose(&all, &[&all[0], &all[1]]).unwrap().key, "127.0.0.1:3");

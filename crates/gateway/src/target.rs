@@ -32,7 +32,7 @@ pub(crate) fn host(head: &mut Parts) -> Result<Asked, Problem> {
         let web = matches!(head.uri.scheme_str(), Some("http" | "https"));
         if !web || !authority.as_str().eq_ignore_ascii_case(text) {
             let detail =
-                "the request's target and its `Host` header name different hosts: send one";
+                "the request's target and its `Host` header name different hosts: name only one";
             return Err(ambiguous("host_mismatch", detail));
         }
     }
@@ -95,8 +95,8 @@ pub(crate) fn framing(headers: &HeaderMap, doubtful: bool) -> Result<(), Problem
     if plain && !doubtful {
         return Ok(());
     }
-    let detail = "the body's length is said in more than one way: send either `Content-Length` or \
-                  `Transfer-Encoding: chunked`";
+    let detail = "the body's length is given in more than one way: send either `Content-Length` \
+                  or `Transfer-Encoding: chunked`";
     Err(ambiguous("framing_ambiguous", detail))
 }
 
@@ -108,8 +108,7 @@ pub(crate) fn method(method: &Method) -> Result<(), Problem> {
     if plain && name.len() <= METHOD_BYTES_MAX && !matches!(name, "CONNECT" | "TRACE" | "TRACK") {
         return Ok(());
     }
-    let detail = "a method is written in capital letters, and CONNECT and TRACE are not answered \
-                  here";
+    let detail = "methods are written in capital letters, and CONNECT and TRACE are not supported";
     Err(problem(Kind::Invalid, StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail))
 }
 

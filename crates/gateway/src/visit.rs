@@ -17,6 +17,8 @@ pub(crate) struct Visit {
     pub(crate) began: Instant,
     /// When its head had been read, for people and bills.
     pub(crate) at: Timestamp,
+    /// Whether whoever asks may set the instance up at the application's own page.
+    pub(crate) sets_up: bool,
     /// Whether a person looks at the answer.
     pub(crate) wants_page: bool,
     /// Its head; the headers are gone once they were sent on.
@@ -27,7 +29,8 @@ impl Visit {
     /// A request that has just been read.
     pub(crate) fn new(peer: IpAddr, is_https: bool, at: Timestamp, head: Parts) -> Self {
         let (id, began) = (RequestId::new(at), Instant::now());
-        Self { id, peer, is_https, began, at, wants_page: wants_page(&head.headers), head }
+        let (sets_up, wants_page) = (false, wants_page(&head.headers));
+        Self { id, peer, is_https, began, at, sets_up, wants_page, head }
     }
 
     /// Whether the method says that nothing is changed.

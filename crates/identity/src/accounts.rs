@@ -4,8 +4,8 @@ use api::{
     Problem,
     access::PutGrant,
     identity::{
-        Account, CreateUser, GetAccount, GetUser, ListAccounts, ListUsers, RegisterAccount,
-        Registered, User,
+        Account, CreateUser, FindUser, GetAccount, GetUser, ListAccounts, ListUsers,
+        RegisterAccount, Registered, User,
     },
 };
 use chassis::{Call, Next, Room};
@@ -89,6 +89,12 @@ pub(crate) async fn list_accounts(
 
 pub(crate) async fn get_user(cx: Call<State>, op: GetUser) -> Result<User, Error> {
     store::user(cx.db(), op.user).await?.ok_or(Error::Missing("user"))
+}
+
+pub(crate) async fn find_user(cx: Call<State>, op: FindUser) -> Result<User, Error> {
+    let found = store::person(cx.db(), &op.email.trim().to_lowercase()).await?;
+    let user = found.map(|person| person.user).filter(|user| user.account == Some(op.account));
+    user.ok_or(Error::Missing("user"))
 }
 
 pub(crate) async fn list_users(cx: Call<State>, op: ListUsers) -> Result<Page<User>, Error> {

@@ -3,18 +3,20 @@
 //! Whoever is signed in at the console gets a code and is led to the host with it; the gateway there
 //! redeems it. A code is good once, for a minute, at one host, in the browser in which the way began,
 //! and what it begins is a session that nobody but the gateway takes, at that host only. So neither
-//! a code nor a session that an application gets hold of is worth anything elsewhere.
+//! a code nor a session that an application gets hold of is worth anything elsewhere. The host must be
+//! an instance's: a link to the console must not lead anybody to a site of somebody else's.
 
 use std::time::Duration;
 
 use api::{
-    Empty,
+    Empty, Kind,
+    configurator::FindInstance,
     http::token::Claims,
     identity::{
         CreateSignInCode, EndSession, RedeemSignInCode, SignInCode, SignedIn, host_audience,
     },
 };
-use chassis::{Next, Room, Write, random_secret};
+use chassis::{Call, Next, Room, Write, random_secret};
 use types::{Digest, Principal, Secret, SessionId, Timestamp};
 
 use crate::{
@@ -27,9 +29,20 @@ use crate::{
 const CODE: Duration = Duration::from_mins(1);
 
 pub(crate) async fn create_sign_in_code(
-    cx: &mut Write<State>,
+    cx: Call<State>,
     op: CreateSignInCode,
 ) -> Result<SignInCode, Error> {
+    let found = cx.peers().call(FindInstance { name: op.host.to_string() }).await;
+    if found.as_ref().is_err_and(|problem| problem.kind == Kind::NotFound) {
+        return Err(Error::NoHost(op.host));
+    }
+    found?;
+    let mut write = cx.begin().await?;
+    let made = make_code(&mut write, &op).await;
+    cx.settle(write, made).await
+}
+
+async fn make_code(cx: &mut Write<State>, op: &CreateSignInCode) -> Result<SignInCode, Error> {
     let (Principal::User(user), Some(session)) = (&cx.caller.principal, cx.caller.session) else {
         return Err(Error::Missing("session"));
     };

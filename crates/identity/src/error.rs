@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use api::{Kind, Problem};
+use types::Host;
 
 /// Why identity refuses.
 #[derive(Debug, thiserror::Error)]
@@ -13,20 +14,22 @@ pub(crate) enum Error {
     EmailTaken(String),
     #[error("a password must have 10 to 200 characters")]
     Password,
-    #[error("the password until now is another one")]
+    #[error("the current password is wrong")]
     OldPassword,
     #[error("the link for a new password was used or has expired; ask for another one")]
     ResetToken,
-    #[error("`operator.txt` has no line `password: …`: remove it, and start again")]
+    #[error("`operator.txt` has no line `password: …`: remove the file, and start again")]
     OperatorFile,
-    #[error("this account has {0} users, as many as it may have; ask those who run the platform")]
+    #[error("this account has reached its limit of {0} users; ask the operator for more")]
     Quota(u64),
     #[error("a title must have 1 to 100 characters")]
     Title,
     #[error("the e-mail address or the password is wrong")]
     SignIn,
-    #[error("the sign-in was not finished in time or in another browser; sign in again")]
+    #[error("the sign-in took too long or began in another browser; sign in again")]
     SignInCode,
+    #[error("no instance has the host `{0}`; go back to the page that led you here")]
+    NoHost(Host),
     #[error("too many wrong passwords; wait {} s", seconds(*.0))]
     TooOften(Duration),
     #[error("too many people are signing in at this moment; try again")]
@@ -35,9 +38,14 @@ pub(crate) enum Error {
     JoinToken,
     #[error("a public key must be 64 hexadecimal digits")]
     PublicKey,
-    #[error("`{0}` is a part of the platform and gets no token here")]
+    #[error("`{0}` is a component of the platform and gets no token here")]
     Reserved(String),
-    #[error("at most 500 names are told at once: ask for the others by themselves")]
+    #[error(
+        "{0} instances are placed on this node: move them away with `mandate node drain`, or use \
+         `--force`, which closes those whose data is there"
+    )]
+    NotEmpty(usize),
+    #[error("at most 500 names can be looked up at once: split the request")]
     TooManyNames,
     #[error("there is no such {0}")]
     Missing(&'static str),
@@ -46,7 +54,7 @@ pub(crate) enum Error {
     /// A peer refused, or the chassis did.
     #[error(transparent)]
     Refused(#[from] Problem),
-    #[error("identity cannot work now; the log says why")]
+    #[error("identity does not work at the moment; the log says why")]
     Hashing,
 }
 
@@ -63,6 +71,7 @@ impl From<Error> for Problem {
                 Self::internal()
             }
             Error::Quota(_) => Self::conflict("users_used_up", detail),
+            Error::NotEmpty(_) => Self::conflict("node_not_empty", detail),
             Error::TooManyNames => Self::invalid("too_many_names", detail),
             Error::Title => Self::invalid("title", detail),
             Error::PublicKey => Self::invalid("public_key", detail),
@@ -70,6 +79,7 @@ impl From<Error> for Problem {
             Error::EmailTaken(_) => Self::conflict("email_taken", detail),
             Error::SignIn => Self::new(Kind::Unauthenticated, "sign_in_refused", detail),
             Error::SignInCode => Self::new(Kind::Unauthenticated, "sign_in_code_refused", detail),
+            Error::NoHost(_) => Self::new(Kind::NotFound, "unknown_host", detail),
             Error::JoinToken => Self::new(Kind::Unauthenticated, "join_token_refused", detail),
             Error::TooOften(pause) => Self {
                 retry_after: Some(seconds(pause)),

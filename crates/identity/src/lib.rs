@@ -24,12 +24,12 @@ mod store;
 use std::{path::PathBuf, sync::Arc};
 
 use api::identity::{
-    ChangePassword, Changes, CreateJoinToken, CreateSignInCode, CreateUser, EndSession, GetAccount,
-    GetNames, GetUser, IssueInstanceToken, IssueServiceToken, JoinNode, ListAccounts, ListUsers,
-    RedeemSignInCode, RegisterAccount, RemoveNode, RequestPasswordReset, ResetPassword, SignIn,
-    SignOut, WhoAmI,
+    ChangePassword, Changes, CreateJoinToken, CreateSignInCode, CreateUser, EndSession, FindUser,
+    GetAccount, GetNames, GetUser, IssueInstanceToken, IssueServiceToken, JoinNode, ListAccounts,
+    ListUsers, RedeemSignInCode, RegisterAccount, RemoveNode, RequestPasswordReset, ResetPassword,
+    SignIn, SignOut, WhoAmI,
 };
-use chassis::{Component, Signer};
+use chassis::{Component, Placements, Signer};
 
 pub(crate) use error::Error;
 use limits::Limits;
@@ -62,6 +62,8 @@ pub(crate) struct State {
     signer: Signer,
     passwords: Passwords,
     limits: Limits,
+    /// What runs on which node.
+    placements: Placements,
 }
 
 /// The component; `signer` is its own key, which speaks for people.
@@ -85,20 +87,22 @@ pub fn component(config: Config, signer: Signer) -> Component<impl Send + Sync +
         },
     ];
     let sending = Arc::new(Semaphore::new(LETTERS_MAX));
-    let state =
-        State { config, sending, signer, passwords: Passwords::new(), limits: Limits::default() };
+    let (passwords, limits) = (Passwords::new(), Limits::default());
+    let placements = Placements::default();
+    let state = State { config, sending, signer, passwords, limits, placements };
     Component::new("identity", MIGRATIONS, state)
         .opens(bootstrap::open)
         .acts::<RegisterAccount>(accounts::register_account)
         .reads::<GetAccount>(accounts::get_account)
         .reads::<ListAccounts>(accounts::list_accounts)
         .acts::<CreateUser>(accounts::create_user)
+        .reads::<FindUser>(accounts::find_user)
         .reads::<GetUser>(accounts::get_user)
         .reads::<ListUsers>(accounts::list_users)
         .reads::<GetNames>(names::get_names)
         .acts::<SignIn>(sessions::sign_in)
         .acts::<SignOut>(sessions::sign_out)
-        .writes::<CreateSignInCode>(codes::create_sign_in_code)
+        .acts::<CreateSignInCode>(codes::create_sign_in_code)
         .writes::<RedeemSignInCode>(codes::redeem_sign_in_code)
         .writes::<EndSession>(codes::end_session)
         .acts::<ChangePassword>(resets::change_password)
@@ -111,6 +115,7 @@ pub fn component(config: Config, signer: Signer) -> Component<impl Send + Sync +
         .acts::<IssueServiceToken>(nodes::issue_service_token)
         .acts::<IssueInstanceToken>(nodes::issue_instance_token)
         .feeds::<Changes>()
+        .follows::<api::releases::Changes>(|room, update| room.state().placements.apply(&update))
         .keeps("grants of owners and operators", accounts::grant_roles)
         .keeps("codes to sign in with", codes::forget_codes)
         .keeps("the local join token", nodes::renew_local_token)

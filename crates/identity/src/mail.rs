@@ -40,16 +40,16 @@ pub enum MailError {
     )]
     Server(#[source] lettre::transport::smtp::Error),
     /// An address is none.
-    #[error("`{0}` is no address that a letter can come from or go to")]
+    #[error("`{0}` is not a valid e-mail address for a sender or recipient")]
     Address(String),
     /// The letter could not be written.
-    #[error("the letter cannot be written")]
+    #[error("the mail cannot be composed")]
     Letter(#[source] lettre::error::Error),
     /// The server did not take it.
-    #[error("the mail server did not take the letter")]
+    #[error("the mail server did not accept the mail")]
     Sending(#[source] lettre::transport::smtp::Error),
     /// The folder did not take it.
-    #[error("the letter cannot be put into the folder for mail")]
+    #[error("the mail cannot be written to the mail folder")]
     Folder(#[source] chassis::SealError),
 }
 

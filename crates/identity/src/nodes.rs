@@ -56,7 +56,15 @@ pub(crate) async fn join_node(cx: &mut Write<State>, op: JoinNode) -> Result<Joi
     Ok(Joined { node: node.node })
 }
 
+/// The instances that are placed there are looked for first: where they are, they can only be found
+/// as long as it is a node.
 pub(crate) async fn remove_node(cx: Call<State>, op: RemoveNode) -> Result<Empty, Error> {
+    if !op.force {
+        let left = cx.state().placements.on(op.node)?.len();
+        if left > 0 {
+            return Err(Error::NotEmpty(left));
+        }
+    }
     let mut write = cx.begin().await?;
     let removed = forget_node(&mut write, op.node).await;
     cx.settle(write, removed).await
@@ -95,6 +103,7 @@ pub(crate) async fn issue_service_token(
     if api::is_reserved(op.service.as_str()) {
         return Err(Error::Reserved(op.service.to_string()));
     }
+    cx.state().placements.check_service(op.node, &op.service)?;
     let audience = match op.purpose {
         Purpose::Tenancy => "configurator",
         Purpose::Jobs => "jobs",
@@ -106,6 +115,7 @@ pub(crate) async fn issue_instance_token(
     cx: Call<State>,
     op: IssueInstanceToken,
 ) -> Result<IssuedToken, Error> {
+    cx.state().placements.check_of(op.node, op.account, op.instance)?;
     let processes = Principal::Instance(op.account, op.instance);
     Ok(issue(&cx, op.node, processes, "jobs", INSTANCE_TOKEN))
 }

@@ -97,9 +97,10 @@ async fn send_link(room: &Room<State>, email: &str) -> Result<(), Error> {
 fn letter<'a>(room: &Room<State>, user: &'a User, token: &Secret) -> Letter<'a> {
     let console = &room.state().config.console_url;
     let text = format!(
-        "Somebody, we hope you, asked for a new password for {}.\n\n\
-         Choose one here, once, within {} minutes:\n\n{console}/reset-password?token={}\n\n\
-         If it was not you, do nothing: your password stays as it is.\n",
+        "Somebody, hopefully you, asked for a new password for {}.\n\n\
+         Choose one here within {} minutes. The link works once:\n\n\
+         {console}/reset-password?token={}\n\n\
+         If it was not you, ignore this mail: your password stays the same.\n",
         user.email,
         RESET.as_secs() / 60,
         token.reveal(),

@@ -3,7 +3,9 @@
 //! Instances take turns. A claim looks at those with work that the node's releases accept, the one
 //! that was served longest ago first, and shares the free slots out among them; of an instance's
 //! jobs those with the highest priority come first. Neither what waits behind a limit, a pause or a
-//! date nor how much an instance has queued makes a claim look at more.
+//! date nor how much an instance has queued makes a claim look at more. Jobs of an instance with
+//! processes of its own are done where those are, since its files are there; others on any node that
+//! runs their service.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,8 +13,12 @@ use std::{
     time::Duration,
 };
 
-use api::jobs::{BATCH_MAX, JobDefinition, Lease, LeaseJobs, Leases, SETUP_CLASS, Upgrade};
-use chassis::{Call, Room, Write};
+use api::{
+    Problem,
+    jobs::{BATCH_MAX, JobDefinition, Lease, LeaseJobs, Leases, SETUP_CLASS, Upgrade},
+};
+use chassis::{Call, Room, Share, Write};
+use serde_json::Value;
 use types::{Digest, InstanceId, JobId, Name, NodeId};
 
 use crate::{
@@ -96,14 +102,20 @@ async fn take(
     releases: &[Digest],
     slots: u32,
 ) -> Result<Vec<Lease>, Error> {
-    if slots == 0 {
+    let placements = &cx.state().placements;
+    if slots == 0 || placements.drains(node)? {
         return Ok(Vec::new());
     }
     let offers = offers(cx.room(), releases).await?;
-    let services: BTreeSet<Name> = offers.iter().map(|offer| offer.known.0.clone()).collect();
+    let services = offers.iter().map(|offer| offer.known.0.clone());
+    let shares = services.map(|service| Ok((service.clone(), placements.share(node, &service)?)));
+    let mut shares: BTreeMap<Name, Share> = shares.collect::<Result<_, Problem>>()?;
+    shares.retain(|_, share| !matches!(share, Share::These(these) if these.is_empty()));
+    let services: BTreeSet<Name> = shares.keys().cloned().collect();
     let kinds = store::kinds_with_work(cx.db(), &services).await?;
     let able = |kind: Kind| offer_for(&offers, &kind).map(|(offer, job)| (kind, offer, job));
-    let able: Vec<_> = kinds.into_iter().filter_map(able).collect();
+    let mut able: Vec<_> = kinds.into_iter().filter_map(able).collect();
+    keep_own(cx.room(), &mut able, &shares).await?;
     // Who finds nothing does not hold up those who write.
     if able.is_empty() {
         return Ok(Vec::new());
@@ -118,7 +130,7 @@ async fn take(
         if free == 0 {
             continue;
         }
-        for lane in store::lanes(write.tx(), kind.id(), free).await? {
+        for lane in lanes(write.tx(), kind, &shares, free).await? {
             let room = lane.room.min(limits.free_for(kind, lane.instance)).min(free);
             open.push((place, Lane { room, ..lane }));
         }
@@ -144,6 +156,39 @@ async fn take(
     serve(&mut write, &claimed).await?;
     let leases = claimed.into_iter().filter_map(|claimed| lease(claimed, &offers)).collect();
     Ok(write.finish(leases).await?)
+}
+
+/// The lanes of a kind that have work for whoever has this share of its service.
+async fn lanes(
+    on: impl db::On,
+    kind: &Kind,
+    shares: &BTreeMap<Name, Share>,
+    limit: u32,
+) -> Result<Vec<Lane>, Error> {
+    Ok(match shares.get(&kind.service) {
+        Some(Share::All) => store::lanes(on, kind.id(), limit).await?,
+        Some(Share::These(instances)) => {
+            store::lanes_of_these(on, kind.id(), instances, limit).await?
+        }
+        None => Vec::new(),
+    })
+}
+
+/// What only other nodes can do is not looked at again.
+async fn keep_own<T, U>(
+    room: &Room<Memory>,
+    able: &mut Vec<(Kind, T, U)>,
+    shares: &BTreeMap<Name, Share>,
+) -> Result<(), Error> {
+    let mut own = BTreeSet::new();
+    for (kind, ..) in &*able {
+        let is_shared = matches!(shares.get(&kind.service), Some(Share::All));
+        if is_shared || !lanes(room.db(), kind, shares, 1).await?.is_empty() {
+            own.insert(kind.clone());
+        }
+    }
+    able.retain(|(kind, ..)| own.contains(kind));
+    Ok(())
 }
 
 /// What the releases say of the kinds that they do.
@@ -234,6 +279,11 @@ fn lease(claimed: Claimed, offers: &[Offer]) -> Option<Lease> {
     let definition = offer.known.1.get(&claimed.name)?;
     let (from, to) = (claimed.version, definition.version);
     let upgrade = definition.upgrade.clone().filter(|_| from < to);
+    let (command, payload) = if definition.programs.is_empty() {
+        (definition.command.clone(), claimed.payload)
+    } else {
+        (serde_json::from_value(claimed.payload).unwrap_or_default(), Value::Null)
+    };
     Some(Lease {
         job: claimed.job,
         account: claimed.account,
@@ -244,9 +294,9 @@ fn lease(claimed: Claimed, offers: &[Offer]) -> Option<Lease> {
         version: claimed.version,
         attempt: claimed.attempts,
         token: claimed.token,
-        payload: claimed.payload,
+        payload,
         upgrade: upgrade.map(|command| Upgrade { command, from, to }),
-        command: definition.command.clone(),
+        command,
         timeout_seconds: claimed.timeout_seconds.unwrap_or(definition.timeout_seconds),
         lease_seconds: LEASE_SECONDS,
     })

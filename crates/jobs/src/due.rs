@@ -10,9 +10,14 @@ use crate::{
 
 const AT_ONCE: u32 = 1_000;
 
-/// Makes ready what is due.
+/// Makes ready what is due. Who returns from here finds all of it: what somebody else is just making
+/// ready is waited for.
 pub(crate) async fn make_due(room: &Room<Memory>) -> Result<(), Error> {
-    while store::next_due(room.db()).await?.is_some_and(|next| next <= room.now()) {
+    while is_any_due(room).await? {
+        let _turn = room.state().making_due.lock().await;
+        if !is_any_due(room).await? {
+            break;
+        }
         let mut write = room.begin().await?;
         let now = write.now();
         let mut moves = Moves::default();
@@ -23,11 +28,15 @@ pub(crate) async fn make_due(room: &Room<Memory>) -> Result<(), Error> {
         store::count(write.tx(), moves).await?;
         write.commit().await?;
         if none {
-            // Somebody else is at it.
+            // What is due is being taken back at this moment.
             break;
         }
     }
     Ok(())
+}
+
+async fn is_any_due(room: &Room<Memory>) -> Result<bool, Error> {
+    Ok(store::next_due(room.db()).await?.is_some_and(|next| next <= room.now()))
 }
 
 /// Wakes those who wait for a job when one is due.

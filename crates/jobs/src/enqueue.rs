@@ -6,7 +6,8 @@ use std::{
 };
 
 use api::jobs::{
-    BATCH_MAX, EnqueueJobs, Enqueued, Gate, Job, JobDefinition, NewJob, PutJob, SETUP_CLASS, Until,
+    BATCH_MAX, COMMAND_CLASS, EnqueueJobs, Enqueued, Gate, Job, JobDefinition, NewJob, PutJob,
+    SETUP_CLASS, Until,
 };
 use chassis::Write;
 use types::{AccountId, InstanceId, JobId, Name, Timestamp};
@@ -43,12 +44,7 @@ pub(crate) async fn enqueue(
     instance: InstanceId,
     jobs: Vec<(JobId, NewJob)>,
 ) -> Result<Vec<JobId>, Error> {
-    let known = store::instance(cx.tx(), instance).await?;
-    let known = known.filter(|known| known.account == account).ok_or(Error::NoInstance)?;
-    if has_ended(&known.state) {
-        return Err(Error::Ended);
-    }
-    let to = Target { account, instance, service: known.service, closed: known.state != "open" };
+    let to = target(cx, account, instance).await?;
     let definitions = current(cx, &to.service).await?;
     let planned = plan(cx, &to, &definitions, jobs).await?;
     let ids: Vec<JobId> = planned.iter().map(|planned| planned.row.entry.job).collect();
@@ -60,16 +56,30 @@ pub(crate) async fn enqueue(
 }
 
 /// Whose jobs they are.
-struct Target {
+pub(crate) struct Target {
     account: AccountId,
     instance: InstanceId,
-    service: Name,
+    pub(crate) service: Name,
     /// Whether they may not run now.
     closed: bool,
 }
 
+/// Whose jobs are to be queued, if anything is still done for it.
+pub(crate) async fn target(
+    cx: &mut Write<Memory>,
+    account: AccountId,
+    instance: InstanceId,
+) -> Result<Target, Error> {
+    let known = store::instance(cx.tx(), instance).await?;
+    let known = known.filter(|known| known.account == account).ok_or(Error::NoInstance)?;
+    if has_ended(&known.state) {
+        return Err(Error::Ended);
+    }
+    Ok(Target { account, instance, service: known.service, closed: known.state != "open" })
+}
+
 /// A job that is to be queued.
-struct Planned {
+pub(crate) struct Planned {
     row: NewRow,
     most: Option<u32>,
     key: Option<(String, Option<Timestamp>)>,
@@ -77,7 +87,7 @@ struct Planned {
     place: usize,
 }
 
-async fn current(cx: &mut Write<Memory>, service: &Name) -> Result<Known, Error> {
+pub(crate) async fn current(cx: &mut Write<Memory>, service: &Name) -> Result<Known, Error> {
     let none = || Error::NoRelease(service.clone());
     current_here(cx, service).await?.ok_or_else(none)
 }
@@ -114,9 +124,10 @@ fn definition<'k>(
 ) -> Result<&'k JobDefinition, Error> {
     let service = || to.service.clone();
     let name = || job.name.clone();
-    let definition = known.1.get(&job.name).filter(|known| known.class != SETUP_CLASS);
+    let own = [SETUP_CLASS, COMMAND_CLASS];
+    let definition = known.1.get(&job.name).filter(|known| !own.contains(&known.class.as_str()));
     let Some(definition) = definition else {
-        let others = known.1.iter().filter(|(_, known)| known.class != SETUP_CLASS);
+        let others = known.1.iter().filter(|(_, known)| !own.contains(&known.class.as_str()));
         let others: Vec<String> = others.map(|(name, _)| format!("`{name}`")).collect();
         let known = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
         return Err(Error::NoSuchJob { place, name: name(), service: service(), known });
@@ -128,7 +139,7 @@ fn definition<'k>(
     Ok(definition)
 }
 
-fn planned(
+pub(crate) fn planned(
     to: &Target,
     definition: &JobDefinition,
     (id, job): (JobId, NewJob),
@@ -232,7 +243,11 @@ async fn take_keys(
 }
 
 /// Queues them, each behind the jobs that it comes after.
-async fn insert(cx: &mut Write<Memory>, to: &Target, planned: Vec<Planned>) -> Result<(), Error> {
+pub(crate) async fn insert(
+    cx: &mut Write<Memory>,
+    to: &Target,
+    planned: Vec<Planned>,
+) -> Result<(), Error> {
     if planned.is_empty() {
         return Ok(());
     }

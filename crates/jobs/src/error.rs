@@ -6,7 +6,7 @@ use types::{JobId, Name};
 /// Why jobs refuses.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("a request must hold 1 to 1,000 jobs, and this one holds {0}: send them in parts")]
+    #[error("a request must contain 1 to 1,000 jobs, and this one contains {0}: split it")]
     Batch(usize),
     #[error("job {place} of the request cannot be queued: {problem}")]
     NewJob { place: usize, problem: String },
@@ -20,43 +20,54 @@ pub(crate) enum Error {
          no such job; it has {known}"
     )]
     NoSuchJob { place: usize, name: String, service: Name, known: String },
-    #[error("job {place} of the request comes after `{earlier}`, which is no job of this instance")]
+    #[error("a command must have 1 to 100 words of at most 4,000 characters each")]
+    Command,
+    #[error(
+        "the current release of `{service}` allows no commands to be run: its publisher can list \
+         them, as in `commands = [\"./manage.py\"]` under `[run]`"
+    )]
+    NoCommands { service: Name },
+    #[error("`{program}` may not be run: the current release of `{service}` allows {known}")]
+    NoSuchCommand { service: Name, program: String, known: String },
+    #[error(
+        "job {place} of the request depends on `{earlier}`, which is not a job of this \
+             instance"
+    )]
     NoneBefore { place: usize, earlier: JobId },
     #[error(
-        "the queue `{class}` of `{service}` takes no jobs now, since its gate is closed: send them \
-         again later"
+        "the gate of the queue `{class}` of `{service}` is closed, so it accepts no jobs at the \
+         moment: send them again later"
     )]
     Gate { service: Name, class: String },
-    #[error("the instance has ended, and nothing more is done for it")]
+    #[error("the instance has ended and runs no more jobs")]
     Ended,
     #[error(
-        "job `{0}` was put before and was something else, or for another instance; a job's id is \
-         used once"
+        "a different job `{0}` already exists, perhaps of another instance; use each job id once"
     )]
     Different(JobId),
-    #[error("the job that is to come before is not there: put it first")]
+    #[error("the job that this one depends on does not exist: queue that one first")]
     NotPut,
     #[error("the current release of `{service}` has no `{name}`")]
     NoSetupJob { service: Name, name: String },
     #[error("no release of `{0}` is known here yet; try again")]
     NoRelease(Name),
-    #[error("a release says of `{name}` what cannot be: {problem}")]
+    #[error("the release's definition of `{name}` is not valid: {problem}")]
     Definition { name: String, problem: String },
-    #[error("the job has {0} already, so it cannot be taken back")]
+    #[error("the job has {0} already, so it cannot be cancelled")]
     CannotCancel(&'static str),
-    #[error("only a job that failed, was cancelled or was dropped can be tried again")]
+    #[error("only a job that failed, was cancelled or was dropped can be run again")]
     CannotReplay,
     #[error(
-        "there is no queue `{class}` of `{service}`: a queue comes with the first release that \
-         names its class"
+        "`{service}` has no queue `{class}`: a queue is created by the first release that names \
+         its class"
     )]
     NoQueue { service: Name, class: String },
     #[error(
-        "a queue whose gate is open is never empty for long: close it with `gate` \"refuse\" or \
-         \"hold\" to drain it"
+        "a queue cannot be drained while its gate is open: close it with `gate` \"refuse\" or \
+         \"hold\""
     )]
     OpenDrain,
-    #[error("a drain may take 1 second to a day")]
+    #[error("the deadline of a drain must be 1 second to one day")]
     DrainSeconds,
     #[error("there is no such job")]
     Missing,
@@ -80,6 +91,9 @@ impl From<Error> for Problem {
             Error::NewJob { .. } => Self::invalid("job", detail),
             Error::Version { .. } => Self::invalid("version", detail),
             Error::NoSuchJob { .. } | Error::NoSetupJob { .. } => Self::invalid("name", detail),
+            Error::Command | Error::NoCommands { .. } | Error::NoSuchCommand { .. } => {
+                Self::invalid("command", detail)
+            }
             Error::NoneBefore { .. } | Error::NotPut => Self::invalid("after", detail),
             Error::Gate { .. } => Self {
                 retry_after: Some(GATE_SECONDS),

@@ -6,11 +6,12 @@
 //! lease runs out, and a report under an older token changes nothing, so a worker that was thought
 //! dead cannot overwrite what its successor did. A job may therefore be begun more than once and
 //! must bear that; it ends once. The command that is run comes from a release's manifest and never
-//! from whoever queues a job. The time that each took, by this component's own clock, is told to
+//! from whoever queues a job; where the manifest says so, its arguments do. The time that each took, by this component's own clock, is told to
 //! billing.
 
 mod again;
 mod claim;
+mod commands;
 mod due;
 mod ends;
 mod enqueue;
@@ -36,9 +37,9 @@ use api::jobs::{
     BeginUsage, CancelJob, CancelServiceJob, DropJobs, EnqueueJobs, EnqueueServiceJobs,
     GetInstanceJob, GetJob, GetQueue, GetServiceJob, LeaseJobs, ListInstanceJobs, ListJobs,
     ListQueues, PromoteJobs, PutInstance, PutJob, PutJobs, ReplayJob, ReplayJobs, ReportJobs,
-    SetQueue,
+    RunCommand, SetQueue,
 };
-use chassis::{Component, Room};
+use chassis::{Component, Placements, Room};
 
 pub(crate) use error::Error;
 
@@ -47,8 +48,12 @@ pub(crate) use error::Error;
 pub(crate) struct State {
     releases: releases::Remembered,
     workers: workers::Workers,
+    /// What runs on which node.
+    placements: Placements,
     /// Held by whoever hands out jobs.
     claiming: tokio::sync::Mutex<()>,
+    /// Held by whoever makes ready what is due.
+    making_due: tokio::sync::Mutex<()>,
     /// The latest turn that an instance has had.
     turn: AtomicI64,
 }
@@ -70,6 +75,7 @@ pub fn component() -> Component<impl Send + Sync + 'static> {
     Component::new("jobs", MIGRATIONS, State::default())
         .opens(remember_turns)
         .writes::<EnqueueJobs>(enqueue::enqueue_jobs)
+        .writes::<RunCommand>(commands::run_command)
         .writes::<EnqueueServiceJobs>(services::enqueue)
         .reads::<GetServiceJob>(services::get)
         .writes::<CancelServiceJob>(services::cancel)
@@ -91,6 +97,7 @@ pub fn component() -> Component<impl Send + Sync + 'static> {
         .writes::<DropJobs>(releases::drop_jobs)
         .writes::<PutInstance>(instances::put_instance)
         .writes::<BeginUsage>(usage::begin_usage)
+        .follows::<api::releases::Changes>(|room, update| room.state().placements.apply(&update))
         .keeps("leases", reports::expire)
         .keeps("jobs that are due", due::wait_for_due)
         .keeps("jobs that recur", ticks::queue_due)

@@ -1,11 +1,9 @@
-//! Composes the rooms into one program and one command line.
+//! Composes all crates into one program and one command line.
 //!
 //! `mandate up` and `mandate agent` are in [`serve`]; every other command, in [`cli`], is one
-//! operation of a component and one printed table, or the reply as JSON. [`publish`] makes a
-//! service's folder into a signed package.
+//! operation of a component and one printed table, or the reply as JSON.
 
 mod cli;
-mod publish;
 mod serve;
 
 use std::process::ExitCode;

@@ -37,29 +37,32 @@ const CLOCK_PLACE: &str = "crates/types/src/time.rs";
 const CLOCKS: [&str; 4] = ["SystemTime::now", "Utc::now", "Timestamp::now", "Zoned::now"];
 /// Files of a crate that name one another in a circle, as far as they do today: the list may only
 /// become shorter.
-const CIRCLES: [(&str, &[&[&str]]); 2] = [
-    (
-        "crates/gateway",
-        &[&[
-            "answer",
-            "bodies",
-            "copies",
-            "front",
-            "own",
-            "pages",
-            "phases",
-            "phases::authenticate",
-            "phases::authorize",
-            "phases::meter",
-            "replicas",
-            "target",
-        ]],
-    ),
-    (
-        "crates/mandate",
-        &[&["cli::context", "cli::output"], &["cli::instance", "cli::order", "cli::setup"]],
-    ),
-];
+const CIRCLES: [(&str, &[&[&str]]); 1] = [(
+    "crates/gateway",
+    &[&[
+        "answer",
+        "bodies",
+        "copies",
+        "front",
+        "own",
+        "own::job",
+        "own::setup",
+        "own::sign_in",
+        "pages",
+        "pages::job",
+        "pages::setup",
+        "phases",
+        "phases::authenticate",
+        "phases::authorize",
+        "phases::forward",
+        "phases::hold",
+        "phases::meter",
+        "phases::queue",
+        "phases::resolve",
+        "replicas",
+        "target",
+    ]],
+)];
 /// Names that say nothing.
 const EMPTY_WORDS: &str = "\
     manager managers helper helpers util utils utilities common misc";
@@ -351,22 +354,45 @@ fn tests_in(text: &str) -> Vec<String> {
     found
 }
 
-/// Files of a crate that name one another in a circle, by `crate::…` or `super::…`, wherever in
-/// the code. What stands at the crate's root is everybody's; a folder and what is in it are one
-/// another's.
+/// Files of a crate that name one another in a circle, wherever in the code: by `crate::…`,
+/// `super::…` or `self::…`, or by what is in their folder. What stands at the crate's root is
+/// everybody's; a folder and what is in it are one another's, until somebody outside is between.
 fn circles(files: &[(String, &str)]) -> BTreeSet<BTreeSet<String>> {
-    let modules: BTreeMap<&str, BTreeSet<String>> =
-        files.iter().map(|(module, code)| (module.as_str(), named_in(module, code))).collect();
+    let outside = rings(files, true).into_iter().filter(|ring| !is_one_folder(ring));
+    let mut found: BTreeSet<BTreeSet<String>> = outside.collect();
+    let among_equals = rings(files, false);
+    let fresh = among_equals.into_iter().filter(|ring| !found.iter().any(|it| ring.is_subset(it)));
+    let fresh: Vec<_> = fresh.collect();
+    found.extend(fresh);
+    found
+}
+
+/// Whether one of the files is the folder that the others are in.
+fn is_one_folder(ring: &BTreeSet<String>) -> bool {
+    let is_above = |top: &str| ring.iter().all(|file| file == top || is_inside(file, top));
+    ring.iter().any(|file| is_above(file))
+}
+
+fn is_inside(file: &str, folder: &str) -> bool {
+    file.strip_prefix(folder).is_some_and(|rest| rest.starts_with("::"))
+}
+
+/// Files that reach one another. With `down`, a folder's file reaches what it names of the folder.
+fn rings(files: &[(String, &str)], down: bool) -> BTreeSet<BTreeSet<String>> {
+    let modules: Vec<&str> = files.iter().map(|(module, _)| module.as_str()).collect();
+    let named = files.iter().map(|(module, code)| {
+        let below = modules.iter().filter_map(|other| other.strip_prefix(module.as_str()));
+        let below = below.filter_map(|rest| rest.strip_prefix("::"));
+        let below = below.filter(|rest| !rest.contains("::")).collect();
+        (module.as_str(), named_in(module, code, &below))
+    });
+    let named: BTreeMap<&str, BTreeSet<String>> = named.collect();
     let edges = |from: &str| -> BTreeSet<&str> {
-        let named = modules.get(from).into_iter().flatten();
-        let files = named.filter_map(|path| {
-            let prefixes = modules.keys().filter(|module| {
-                path.strip_prefix(**module)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-            });
-            prefixes.max_by_key(|module| module.len()).copied()
+        let files = named.get(from).into_iter().flatten().filter_map(|path| {
+            let above = modules.iter().filter(|it| path == **it || is_inside(path, it));
+            above.max_by_key(|module| module.len()).copied()
         });
-        files.filter(|to| *to != from).collect()
+        files.filter(|to| *to != from && (down || !is_inside(to, from))).collect()
     };
     let reached = |from: &str| {
         let mut reached = BTreeSet::new();
@@ -379,55 +405,75 @@ fn circles(files: &[(String, &str)]) -> BTreeSet<BTreeSet<String>> {
         reached
     };
     let reach: BTreeMap<&str, BTreeSet<&str>> =
-        modules.keys().map(|module| (*module, reached(module))).collect();
-    let circle = |module: &str| {
+        modules.iter().map(|module| (*module, reached(module))).collect();
+    let ring = |module: &str| {
         let both = reach[module].iter().filter(|other| reach[**other].contains(module));
         both.map(ToString::to_string).collect::<BTreeSet<String>>()
     };
-    modules.keys().map(|module| circle(module)).filter(|circle| circle.len() > 1).collect()
+    modules.iter().map(|module| ring(module)).filter(|ring| ring.len() > 1).collect()
 }
 
-/// The paths from the crate's root that the code of a module names.
-fn named_in(module: &str, code: &str) -> BTreeSet<String> {
+/// The paths from the crate's root that the code of a module names; `below` are the modules in its
+/// folder.
+fn named_in(module: &str, code: &str, below: &BTreeSet<&str>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    let roots = code.match_indices("crate::").chain(code.match_indices("super::"));
-    for (at, root) in roots {
-        if code[..at].ends_with(|before: char| is_word(before) || before == ':') {
+    let mut read = 0;
+    for (at, _) in code.match_indices("::") {
+        let begins = code[..at].trim_end_matches(is_word).len();
+        // Within a tree that was read, behind a type's brackets, or in the middle of a path.
+        if begins < read || begins == at || code[..begins].ends_with(':') {
             continue;
         }
-        let mut rest = &code[at..];
-        let mut folder = Some(module);
-        while let Some(below) = rest.strip_prefix("super::") {
-            folder = folder.and_then(|module| Some(module.rsplit_once("::")?.0));
-            rest = below;
-        }
-        let folder = folder.filter(|_| root == "super::").map(|folder| format!("{folder}::"));
-        let rest = rest.trim_start_matches("crate::");
-        let tree = rest.split(';').next().unwrap_or_default();
-        let mut above = vec![folder.unwrap_or_default()];
-        let mut word = String::new();
-        for letter in tree.chars() {
-            match letter {
-                '{' if word.is_empty() || word.ends_with("::") => {
-                    let path = format!("{}{word}", above.last().unwrap());
-                    above.push(path);
-                    word.clear();
-                }
-                ',' | '}' if above.len() > 1 => {
-                    found.insert(format!("{}{word}", above.last().unwrap()));
-                    word.clear();
-                    if letter == '}' {
-                        above.pop();
-                    }
-                }
-                letter if is_word(letter) || letter == ':' => word.push(letter),
-                _ if above.len() > 1 => {}
-                _ => break,
-            }
-        }
-        found.insert(format!("{}{word}", above.last().unwrap()));
+        let (paths, length) = tree(&code[begins..]);
+        read = begins + length;
+        found.extend(paths.iter().filter_map(|path| from_root(module, path, below)));
     }
     found
+}
+
+/// The paths of the tree that a text begins with, such as `a::{b, c::d}`, and how long it is.
+fn tree(text: &str) -> (Vec<String>, usize) {
+    let (mut paths, mut above, mut word) = (Vec::new(), vec![String::new()], String::new());
+    for (at, letter) in text.char_indices() {
+        let whole = format!("{}{word}", above.last().unwrap());
+        match letter {
+            letter if is_word(letter) || letter == ':' => word.push(letter),
+            '{' if word.is_empty() || word.ends_with("::") => {
+                above.push(whole);
+                word.clear();
+            }
+            _ => {
+                if !word.is_empty() {
+                    paths.push(whole);
+                    word.clear();
+                }
+                if letter == '}' {
+                    above.pop();
+                }
+                if above.len() < 2 {
+                    return (paths, at);
+                }
+            }
+        }
+    }
+    (paths, text.len())
+}
+
+/// A path as it is from the crate's root, if it is one of this crate's.
+fn from_root(module: &str, path: &str, below: &BTreeSet<&str>) -> Option<String> {
+    let (root, rest) = path.split_once("::")?;
+    let (mut folder, mut rest) = match root {
+        "crate" => ("", rest),
+        "self" => (module, rest),
+        "super" => (module, path),
+        root if below.contains(root) => (module, path),
+        _ => return None,
+    };
+    while let Some(further) = rest.strip_prefix("super::") {
+        folder = folder.rsplit_once("::").map_or("", |(folder, _)| folder);
+        rest = further;
+    }
+    Some(if folder.is_empty() { rest.to_owned() } else { format!("{folder}::{rest}") })
 }
 
 /// A circle that is new, and one of the list that is not there any more.
@@ -925,11 +971,20 @@ mod failing {
             ("c::g".to_owned(), "fn i(c: &crate::c::f::I) -> super::super::e::E {}"),
             ("h".to_owned(), "fn j() -> Option<super::i::K> {}"),
             ("i".to_owned(), "fn k() -> Result<crate::h::L, ()> {}"),
+            ("m".to_owned(), "use api::{m::P, n::Q}; fn r() { n::s(); self::o::t() }"),
+            ("m::n".to_owned(), "fn s() { use super::o as u; crate::v::W }"),
+            ("m::o".to_owned(), "use super::{X, n as y};"),
+            ("v".to_owned(), "use crate::{\n    e::F,\n    m::{X, o::t},\n};"),
+            ("w".to_owned(), "mod z; pub(crate) use z::A;"),
+            ("w::z".to_owned(), "use super::B;"),
         ];
         let found = circles(&files);
-        let circle = ["a", "b", "c::d"].map(str::to_owned).into();
-        let others = [["c::f", "c::g"], ["h", "i"]].map(|pair| pair.map(str::to_owned).into());
-        assert_eq!(found, others.into_iter().chain([circle]).collect());
+        let known = [&["a", "b", "c::d"][..], &["c::f", "c::g"], &["h", "i"]];
+        let known = known.into_iter().chain([&["m", "m::n", "m::o", "v"][..]]);
+        let circle = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        assert_eq!(found, known.map(circle).collect());
+        let found = circles(&files[9..12]);
+        assert_eq!(found, [["m::n", "m::o"].map(str::to_owned).into()].into(), "one folder's");
         let found = circles(&files[..5]);
         assert!(other_circles("x", &found, &[&["a", "b", "c::d"]]).is_empty());
         assert_eq!(other_circles("x", &found, &[]).len(), 1);

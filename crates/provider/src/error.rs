@@ -8,46 +8,55 @@ use types::{Host, Name};
 pub(crate) enum Error {
     #[error("there is no service `{0}` on offer; list what there is with `mandate offer list`")]
     NoOffer(Name),
-    #[error("`{service}` has no plan `{plan}`; take one of {plans}")]
+    #[error("`{service}` has no plan `{plan}`; choose one of {plans}")]
     Plan { service: Name, plan: String, plans: String },
-    #[error("`{service}` has several plans; say which: one of {plans}")]
+    #[error("`{service}` has several plans; choose one of {plans}")]
     WhichPlan { service: Name, plans: String },
-    #[error("`{service}` has no size `{size}`; take one of {sizes}")]
+    #[error("`{service}` has no size `{size}`; choose one of {sizes}")]
     Size { service: Name, size: String, sizes: String },
     #[error("{0}")]
     Modules(String),
     #[error("the host `{0}` is taken already; choose another one")]
     HostTaken(Host),
-    #[error("the host `{0}` belongs to the platform; choose another one, such as `my-shop.{1}`")]
+    #[error(
+        "the host `{0}` is reserved for the platform; choose another one, such as \
+             `my-shop.{1}`"
+    )]
     HostReserved(Host, String),
     #[error(
-        "`{0}` is not a name that the world can find; choose one below `{1}`, such as \
-         `my-shop.{1}`, or one of a public domain, such as `my-shop.example.com`"
+        "`{0}` cannot be reached from the internet; choose a subdomain of `{1}`, such as \
+         `my-shop.{1}`, or of a public domain, such as `my-shop.example.com`"
     )]
     HostNotPublic(Host, String),
     #[error(
-        "`{0}` lies below or above a host of another account, and browsers share cookies between \
-         such hosts; choose another one"
+        "`{0}` is a subdomain or a parent domain of another account's host, and browsers share \
+         cookies between such hosts; choose another one"
     )]
     HostCrosses(Host),
     #[error(
-        "this account may have {0} instances, and has them; ask the operator for more, who allows \
-         it with `mandate order quota --instances`"
+        "this account has reached its limit of {0} instances; an operator can raise it with \
+         `mandate order quota --instances`"
     )]
     Instances(u32),
-    #[error("this account may place {0} orders and changes an hour, and has; try again later")]
+    #[error(
+        "this account has reached its limit of {0} orders and changes an hour; try again \
+             later"
+    )]
     Orders(u32),
     #[error(
         "`{0}` is an address and not a host name; choose a name, such as `my-shop.example.com`"
     )]
     HostIsAddress(Host),
-    #[error("`{0}` cannot be taken now: none of its prices holds yet")]
+    #[error("`{0}` cannot be ordered yet: its prices begin later")]
     NotYet(Name),
-    #[error("the instance is still being made; try again in a moment")]
+    #[error("the instance is still being created; try again in a moment")]
     Pending,
-    #[error("say what shall change: the modules, the size, or both")]
+    #[error("the change is empty: name the modules, the size, or both")]
     Nothing,
-    #[error("the instance was changed in the meantime; look at what it is now, and change that")]
+    #[error(
+        "the instance was changed in the meantime; look at its present state, then change it \
+             again"
+    )]
     Stale,
     #[error("there is no such {0}")]
     Missing(&'static str),

@@ -12,19 +12,25 @@ pub(crate) enum Error {
     NoPackage(Digest),
     #[error("the package cannot be read: {0}")]
     Package(String),
-    #[error("`{0}` in the package is not what was sent beside it; publish both from one folder")]
+    #[error(
+        "`{0}` in the package differs from the one that was sent with it; publish both from \
+             one folder"
+    )]
     NotThePackages(&'static str),
     #[error("{0}")]
     Faults(String),
-    #[error("the manifest is of `{found}` and not of `{named}`")]
+    #[error("the manifest is for `{found}` and not for `{named}`")]
     OtherService { named: Name, found: Name },
     #[error(
-        "the signature or the public key is not one: sign the service and the digest with Ed25519"
+        "the signature or the public key is not valid: sign the service and the digest with Ed25519"
     )]
     Signature,
-    #[error("`{0}` was first published with another key; sign with that one, or take another name")]
+    #[error(
+        "`{0}` was first published with another key; sign with that key, or choose another \
+             name"
+    )]
     OtherPublisher(Name),
-    #[error("what runs is not known yet; try again in a moment")]
+    #[error("the platform has just started and does not know yet what runs; try again in a moment")]
     Starting,
     #[error("the report is too long: at most 200 releases and 2,000 replicas")]
     Report,
@@ -41,9 +47,15 @@ pub(crate) enum Error {
     Lines,
     #[error("`after` is not what an answer gave as `next`")]
     After,
+    #[error("{0}")]
+    Machine(String),
+    #[error("a node is to be empty in 1 to 86,400 seconds")]
+    Deadline,
+    #[error("there is no such node, or nobody has heard of it yet")]
+    NoNode,
     #[error("there is no such instance")]
     NoInstance,
-    #[error("that report is not known here: send it in full")]
+    #[error("the report is unknown here: send it in full")]
     UnknownReport,
     #[error("there is no such service")]
     NoService,
@@ -75,6 +87,9 @@ impl From<Error> for Problem {
             Error::TooManyReaders => Self::new(Kind::Exhausted, "too_many_readers", detail),
             Error::Lines => Self::invalid("lines", detail),
             Error::After => Self::invalid("after", detail),
+            Error::Machine(_) => Self::invalid("machine", detail),
+            Error::Deadline => Self::invalid("deadline", detail),
+            Error::NoNode => Self::not_found("node"),
             Error::NoInstance => Self::not_found("instance"),
             Error::UnknownReport => Self::new(Kind::Conflict, "unknown_report", detail),
             Error::NoService => Self::not_found("service"),

@@ -1,6 +1,6 @@
 //! What is left of nodes and instances that are gone, and what is left of nodes after a restart.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use api::releases::ReplicaAddress;
 use chassis::{Next, Room};
@@ -8,22 +8,30 @@ use types::NodeId;
 
 use crate::{
     Error, State,
-    known::{Talk, Talking},
+    known::{Talk, Talking, Told},
+    nodes::tell_gateways,
+    placing::Standing,
     planning, store,
 };
 
 /// Reads at the start what is held in memory from then on.
 pub(crate) async fn remember(room: Room<State>) -> Result<(), Error> {
-    room.state().nodes.remember(store::nodes(room.db()).await?);
-    room.state().health.extend(store::healthy(room.db()).await?);
+    let (state, db) = (room.state(), room.db());
+    let told = store::nodes_told(db).await?;
+    let introduced: Vec<NodeId> = told.keys().copied().collect();
+    state.nodes.remember(store::nodes(db).await?, &introduced, room.now());
+    state.health.extend(store::healthy(db).await?);
+    let found = store::nodes_of_replicas(db).await?;
+    state.placing.remember(store::placements(db).await?, told, found);
     Ok(())
 }
 
 /// Writes down who was heard of, forgets who is gone, and makes the plan that follows.
 pub(crate) async fn step(room: Room<State>) -> Result<Next, Error> {
     write_down_the_heard(&room).await?;
-    for (node, talking, is_node) in room.state().nodes.silent(room.now()) {
-        forget(&room, node, &talking, is_node).await?;
+    let (nodes, move_after) = (&room.state().nodes, room.state().move_after);
+    for (node, talking, standing) in nodes.silent(room.now(), move_after) {
+        forget(&room, node, &talking, standing).await?;
     }
     // Whoever waits for another plan hears of it.
     match planning::look(&room).await {
@@ -41,46 +49,58 @@ async fn write_down_the_heard(room: &Room<State>) -> Result<(), Error> {
         return Ok(());
     }
     let mut write = room.begin().await?;
-    for (node, name, seen) in &heard {
-        store::put_node(write.tx(), *node, name, *seen).await?;
+    for (node, report, seen) in &heard {
+        store::put_node(write.tx(), *node, report, *seen).await?;
     }
     write.commit().await?;
     room.state().nodes.written(&heard);
     Ok(())
 }
 
-/// The replicas of a node that is silent are used by nobody, and others take over. One that is no
-/// node any more is forgotten.
+/// The replicas of a node that is silent are asked if no other can be: its agent may be away for a
+/// moment, and they are not. Once others take over, nobody uses them. A node that is none any more
+/// is forgotten.
 async fn forget(
     room: &Room<State>,
     node: NodeId,
     talking: &Talking,
-    is_node: bool,
+    standing: Standing,
 ) -> Result<(), Error> {
     let mut talk = talking.lock().await;
-    let nothing_to_do = is_node && talk.told.as_ref().is_some_and(BTreeMap::is_empty);
-    if nothing_to_do || !room.state().nodes.is_silent(node, room.now()) {
+    let (is_node, is_lost) = (standing != Standing::Removed, standing != Standing::Silent);
+    if !room.state().nodes.is_silent(node, room.now()) {
         return Ok(());
     }
-    *talk = Talk::default();
-    let told = store::replicas(room.db(), node).await?;
-    if !is_node || !told.is_empty() {
-        let mut write = room.begin().await?;
-        for replica in told.keys() {
-            store::delete_replica(write.tx(), *replica).await?;
-            write.remove::<ReplicaAddress>(&replica.to_string()).await?;
-        }
-        if !is_node {
-            store::delete_node(write.tx(), node).await?;
-        }
-        write.commit().await?;
+    let told = match talk.told.take() {
+        Some(told) => told,
+        None => store::replicas(room.db(), node).await?,
+    };
+    let is_silent = |address: &Option<ReplicaAddress>| address.as_ref().is_some_and(|it| it.silent);
+    let is_done = if is_lost { told.is_empty() } else { told.values().all(is_silent) };
+    if is_node && is_done {
+        talk.told = Some(told);
+        return Ok(());
     }
-    talk.told = Some(BTreeMap::new());
+    // Whoever is back says all again.
+    *talk = Talk::default();
+    let left = if is_lost { Told::new() } else { silent(&told) };
+    let mut write = room.begin().await?;
+    tell_gateways(&mut write, &told, &left).await?;
+    if !is_node {
+        store::delete_node(write.tx(), node).await?;
+    }
+    write.commit().await?;
+    talk.told = Some(left);
     if !is_node {
         room.state().nodes.forget(node);
         room.state().planning.something_ended();
     }
     Ok(())
+}
+
+fn silent(told: &Told) -> Told {
+    let known = told.iter().filter_map(|(id, address)| Some((*id, address.clone()?)));
+    known.map(|(id, address)| (id, Some(ReplicaAddress { silent: true, ..address }))).collect()
 }
 
 /// What was healthy last is of no use once its instance or its node is gone.

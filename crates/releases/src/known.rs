@@ -9,14 +9,20 @@ use std::{
 
 use api::{
     identity::NodeKey,
-    releases::{Desired, DesiredReplica, Isolation, Node, ReleaseReport, ReplicaReport},
+    releases::{
+        Desired, DesiredReplica, Isolation, Machine, Node, Promised, ReleaseReport, ReplicaAddress,
+        ReplicaReport, ReplicaState,
+    },
 };
 use chassis::Update;
-use types::{Cursor, Name, NodeId, ReplicaId, Timestamp};
+use types::{Cursor, Digest, InstanceId, Name, NodeId, ReplicaId, Timestamp};
 
-use crate::planning::Current;
+use crate::{
+    placing::{Host, Standing},
+    planning::Current,
+};
 
-/// A node that was not heard of for longer is gone.
+/// A node that was not heard of for longer is silent.
 pub(crate) const ALIVE: Duration = Duration::from_secs(15);
 /// When a node was heard of is written down as rarely.
 const WRITTEN_AGAIN: Duration = Duration::from_secs(5);
@@ -30,12 +36,21 @@ pub(crate) struct Report {
     pub(crate) releases: Vec<ReleaseReport>,
     pub(crate) replicas: Vec<ReplicaReport>,
     pub(crate) isolation: Option<Isolation>,
+    /// What the machine is; nothing if its agent is from before that was told.
+    pub(crate) machine: Machine,
 }
 
-impl Report {
-    pub(crate) fn nothing(name: Name) -> Self {
-        Self { name, releases: Vec::new(), replicas: Vec::new(), isolation: None }
-    }
+/// Since when a node is emptied, and when it is to be empty.
+pub(crate) type Draining = (Timestamp, Timestamp);
+
+/// A node as it is written down.
+#[derive(Debug, Clone)]
+pub(crate) struct Written {
+    pub(crate) node: NodeId,
+    pub(crate) name: Name,
+    pub(crate) seen: Timestamp,
+    pub(crate) machine: Machine,
+    pub(crate) draining: Option<Draining>,
 }
 
 /// What a node's reports have come to. Held by whoever takes one, so that they are taken in turn.
@@ -45,11 +60,15 @@ pub(crate) struct Talk {
     pub(crate) taken: Option<(Arc<Report>, Arc<[DesiredReplica]>)>,
     /// The number of that report.
     pub(crate) number: u64,
-    /// The addresses that the gateways were told of; if absent, they stand in the database.
-    pub(crate) told: Option<BTreeMap<ReplicaId, String>>,
+    /// What the gateways were told; if absent, it stands in the database.
+    pub(crate) told: Option<Told>,
     /// What the node is told, of that share and these releases.
     pub(crate) answer: Option<(Arc<[DesiredReplica]>, Current, Arc<Desired>)>,
 }
+
+/// The replicas of a node that the gateways were told of; without what that was, where it was told
+/// before that was written down.
+pub(crate) type Told = BTreeMap<ReplicaId, Option<ReplicaAddress>>;
 
 /// A node's [`Talk`].
 pub(crate) type Talking = Arc<tokio::sync::Mutex<Talk>>;
@@ -62,8 +81,10 @@ struct Heard {
     nodes: BTreeMap<NodeId, Known>,
     /// Who has a key; `None` before the first snapshot.
     keys: Option<BTreeSet<NodeId>>,
+    /// Since when anybody can be heard: nobody was silent before.
+    opened: Timestamp,
     /// Who lives, as long as it is not `until`.
-    alive: Arc<[NodeId]>,
+    alive: Arc<[Host]>,
     until: Timestamp,
 }
 
@@ -71,19 +92,67 @@ struct Known {
     report: Arc<Report>,
     seen: Timestamp,
     written: Timestamp,
+    draining: Option<Draining>,
+    /// It is emptied, and what it runs for all instances is healthy elsewhere.
+    yields: bool,
+    /// Whoever gives nodes what they need has heard what this one runs for all instances.
+    introduced: bool,
     talking: Talking,
 }
 
 impl Default for Heard {
     fn default() -> Self {
-        Self { nodes: BTreeMap::new(), keys: None, alive: [].into(), until: LONG_AGO }
+        Self {
+            nodes: BTreeMap::new(),
+            keys: None,
+            opened: LONG_AGO,
+            alive: [].into(),
+            until: LONG_AGO,
+        }
+    }
+}
+
+impl Heard {
+    fn is_node(&self, node: NodeId) -> bool {
+        self.keys.as_ref().is_none_or(|keys| keys.contains(&node))
+    }
+
+    /// For how long nothing was heard of a node that could have been.
+    fn silence(&self, known: &Known, now: Timestamp) -> Duration {
+        if known.is_removed() { Duration::MAX } else { now.since(known.seen.max(self.opened)) }
+    }
+
+    fn host(&self, node: NodeId, now: Timestamp, move_after: Option<Duration>) -> Option<Host> {
+        let known = self.nodes.get(&node)?;
+        let silence = self.silence(known, now);
+        let standing = if known.is_removed() || !self.is_node(node) {
+            Standing::Removed
+        } else if known.lives(now) {
+            Standing::Alive
+        } else if move_after.is_some_and(|after| silence >= after) {
+            Standing::Lost
+        } else {
+            Standing::Silent
+        };
+        let Report { name, machine, .. } = &*known.report;
+        Some(Host {
+            node,
+            name: name.clone(),
+            machine: machine.clone(),
+            standing,
+            drains: known.draining.is_some(),
+            yields: known.yields,
+        })
     }
 }
 
 impl Known {
-    fn new(name: Name, seen: Timestamp, written: Timestamp) -> Self {
-        let report = Arc::new(Report::nothing(name));
-        Self { report, seen, written, talking: Talking::default() }
+    fn new(name: Name, machine: Machine, seen: Timestamp, written: Timestamp) -> Self {
+        let (releases, replicas) = (Vec::new(), Vec::new());
+        let report = Report { name, releases, replicas, isolation: None, machine };
+        let report = Arc::new(report);
+        let (draining, yields, introduced) = (None, false, false);
+        Self { report, seen, written, draining, yields, introduced, talking: Talking::default() }
     }
 
     /// Nothing is expected of it any more.
@@ -96,9 +165,19 @@ impl Known {
     }
 
     fn shown(&self, node: NodeId, now: Timestamp) -> Node {
-        let Report { name, releases, replicas, isolation } = Report::clone(&self.report);
-        let alive = self.lives(now);
-        Node { node, name, seen: self.seen, alive, releases, replicas, isolation }
+        let Report { name, releases, replicas, isolation, machine } = Report::clone(&self.report);
+        Node {
+            node,
+            name,
+            seen: self.seen,
+            alive: self.lives(now),
+            releases,
+            replicas,
+            isolation,
+            machine,
+            promised: Promised::default(),
+            drain: None,
+        }
     }
 }
 
@@ -108,37 +187,117 @@ impl Nodes {
     }
 
     /// Takes over what is written down.
-    pub(crate) fn remember(&self, nodes: Vec<(NodeId, Name, Timestamp)>) {
-        let known = |(node, name, seen)| (node, Known::new(name, seen, seen));
-        self.lock().nodes.extend(nodes.into_iter().map(known));
+    pub(crate) fn remember(&self, nodes: Vec<Written>, introduced: &[NodeId], now: Timestamp) {
+        let mut heard = self.lock();
+        heard.opened = now;
+        heard.nodes.extend(nodes.into_iter().map(|written| {
+            let Written { node, name, seen, machine, draining } = written;
+            let introduced = introduced.contains(&node);
+            (node, Known { draining, introduced, ..Known::new(name, machine, seen, seen) })
+        }));
     }
 
-    /// The node has been heard of.
-    pub(crate) fn heard(&self, node: NodeId, name: &Name, now: Timestamp) -> Talking {
+    /// The node has been heard of. Says also whether it was not, for a while or ever.
+    pub(crate) fn heard(&self, node: NodeId, name: &Name, now: Timestamp) -> (Talking, bool) {
         let mut heard = self.lock();
-        let anew = heard.alive.binary_search(&node).is_err();
+        let anew = heard.alive.binary_search_by_key(&node, |host| host.node).is_err();
         heard.until = if anew { LONG_AGO } else { heard.until.min(now.plus(ALIVE)) };
         let known = heard.nodes.entry(node);
-        let known = known.or_insert_with(|| Known::new(name.clone(), now, LONG_AGO));
+        let machine = Machine::default();
+        let known = known.or_insert_with(|| Known::new(name.clone(), machine, now, LONG_AGO));
         known.seen = now;
-        Arc::clone(&known.talking)
+        (Arc::clone(&known.talking), anew)
     }
 
     /// The node's report was taken; `written` says when the node was heard of if that was written.
     pub(crate) fn reported(&self, node: NodeId, report: &Arc<Report>, written: Option<Timestamp>) {
-        if let Some(known) = self.lock().nodes.get_mut(&node) {
-            known.report = Arc::clone(report);
-            known.written = written.unwrap_or(known.written);
+        let mut heard = self.lock();
+        let Some(known) = heard.nodes.get_mut(&node) else { return };
+        let is_other = known.report.machine != report.machine || known.report.name != report.name;
+        known.report = Arc::clone(report);
+        known.written = written.unwrap_or(known.written);
+        if is_other {
+            heard.until = LONG_AGO;
         }
     }
 
-    /// Who lives: the same list for as long as they are the same.
-    pub(crate) fn alive(&self, now: Timestamp) -> Arc<[NodeId]> {
+    /// The node is emptied, or not any more. Answers whether there is such a node.
+    pub(crate) fn set_draining(&self, node: NodeId, draining: Option<Draining>) -> bool {
+        let mut heard = self.lock();
+        let known = heard.nodes.get_mut(&node).filter(|known| !known.is_removed());
+        let Some(known) = known else { return false };
+        (known.draining, known.yields) = (draining, false);
+        heard.until = LONG_AGO;
+        true
+    }
+
+    pub(crate) fn draining(&self, node: NodeId) -> Option<Draining> {
+        self.lock().nodes.get(&node).and_then(|known| known.draining)
+    }
+
+    /// What the node runs for all instances is healthy elsewhere.
+    pub(crate) fn yields(&self, node: NodeId) {
+        let mut heard = self.lock();
+        if let Some(known) = heard.nodes.get_mut(&node) {
+            known.yields = known.draining.is_some();
+            heard.until = LONG_AGO;
+        }
+    }
+
+    /// Whoever gives nodes what they need knows of these.
+    pub(crate) fn introduced(&self, nodes: &[NodeId]) {
+        let mut heard = self.lock();
+        for node in nodes {
+            if let Some(known) = heard.nodes.get_mut(node) {
+                known.introduced = true;
+            }
+        }
+        heard.until = LONG_AGO;
+    }
+
+    /// All nodes, also those that are gone and not yet forgotten.
+    pub(crate) fn hosts(&self, now: Timestamp, move_after: Option<Duration>) -> Vec<Host> {
+        let heard = self.lock();
+        heard.nodes.keys().filter_map(|node| heard.host(*node, now, move_after)).collect()
+    }
+
+    /// What a node said last, and when.
+    pub(crate) fn report(&self, node: NodeId) -> Option<(Arc<Report>, Timestamp)> {
+        self.lock().nodes.get(&node).map(|known| (Arc::clone(&known.report), known.seen))
+    }
+
+    /// Whether a node says that it runs a release for all instances, and that this is healthy.
+    pub(crate) fn serves(&self, node: NodeId, service: &Name, digest: &Digest) -> bool {
+        let heard = self.lock();
+        heard.nodes.get(&node).is_some_and(|known| {
+            known.report.replicas.iter().any(|replica| {
+                replica.instance.is_none()
+                    && (&replica.service, &replica.digest) == (service, digest)
+                    && replica.state == ReplicaState::Healthy
+            })
+        })
+    }
+
+    /// Whether a node says that what an instance has there is healthy.
+    pub(crate) fn is_healthy(&self, node: NodeId, instance: InstanceId) -> bool {
+        let heard = self.lock();
+        let known = heard.nodes.get(&node);
+        known.is_some_and(|known| {
+            known.report.replicas.iter().any(|replica| {
+                replica.instance == Some(instance) && replica.state == ReplicaState::Healthy
+            })
+        })
+    }
+
+    /// Who lives and is introduced: the same list for as long as they are the same.
+    pub(crate) fn alive(&self, now: Timestamp) -> Arc<[Host]> {
         let mut heard = self.lock();
         if now >= heard.until {
             let alive = heard.nodes.iter().filter(|(_, known)| known.lives(now));
             let first = alive.clone().map(|(_, known)| known.seen.plus(ALIVE)).min();
-            let alive: Vec<NodeId> = alive.map(|(node, _)| *node).collect();
+            let alive = alive.filter(|(_, known)| known.introduced);
+            let alive: Vec<Host> =
+                alive.filter_map(|(node, _)| heard.host(*node, now, None)).collect();
             heard.until = first.unwrap_or(NEVER);
             if *heard.alive != *alive {
                 heard.alive = alive.into();
@@ -175,20 +334,25 @@ impl Nodes {
         rows.map(|(node, known)| known.shown(*node, now)).collect()
     }
 
+    /// A node as people are shown it.
+    pub(crate) fn shown(&self, node: NodeId, now: Timestamp) -> Option<Node> {
+        self.lock().nodes.get(&node).map(|known| known.shown(node, now))
+    }
+
     pub(crate) fn knows(&self, node: NodeId) -> bool {
         self.lock().nodes.contains_key(&node)
     }
 
     /// Whose being heard of is to be written down.
-    pub(crate) fn unwritten(&self) -> Vec<(NodeId, Name, Timestamp)> {
+    pub(crate) fn unwritten(&self) -> Vec<(NodeId, Arc<Report>, Timestamp)> {
         let heard = self.lock();
         let late = heard.nodes.iter().filter(|(_, known)| {
             !known.is_removed() && known.seen.since(known.written) >= WRITTEN_AGAIN
         });
-        late.map(|(node, known)| (*node, known.report.name.clone(), known.seen)).collect()
+        late.map(|(node, known)| (*node, Arc::clone(&known.report), known.seen)).collect()
     }
 
-    pub(crate) fn written(&self, nodes: &[(NodeId, Name, Timestamp)]) {
+    pub(crate) fn written(&self, nodes: &[(NodeId, Arc<Report>, Timestamp)]) {
         let mut heard = self.lock();
         for (node, _, seen) in nodes {
             if let Some(known) = heard.nodes.get_mut(node) {
@@ -197,16 +361,24 @@ impl Nodes {
         }
     }
 
-    /// Who does not live, and whether they are nodes at all any more.
-    pub(crate) fn silent(&self, now: Timestamp) -> Vec<(NodeId, Talking, bool)> {
+    /// Who has been silent for a while, and how each stands.
+    pub(crate) fn silent(
+        &self,
+        now: Timestamp,
+        move_after: Option<Duration>,
+    ) -> Vec<(NodeId, Talking, Standing)> {
         let heard = self.lock();
-        let silent = heard.nodes.iter().filter(|(_, known)| !known.lives(now));
-        let is_node = |node| heard.keys.as_ref().is_none_or(|keys| keys.contains(node));
-        silent.map(|(node, known)| (*node, Arc::clone(&known.talking), is_node(node))).collect()
+        let silent = heard.nodes.iter().filter(|(_, known)| heard.silence(known, now) >= ALIVE);
+        let told = silent.filter_map(|(node, known)| {
+            let standing = heard.host(*node, now, move_after)?.standing;
+            Some((*node, Arc::clone(&known.talking), standing))
+        });
+        told.collect()
     }
 
     pub(crate) fn is_silent(&self, node: NodeId, now: Timestamp) -> bool {
-        self.lock().nodes.get(&node).is_some_and(|known| !known.lives(now))
+        let heard = self.lock();
+        heard.nodes.get(&node).is_some_and(|known| heard.silence(known, now) >= ALIVE)
     }
 
     pub(crate) fn forget(&self, node: NodeId) {

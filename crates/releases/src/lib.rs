@@ -14,19 +14,22 @@ mod known;
 mod logs;
 mod nodes;
 mod packages;
+mod places;
+mod placing;
 mod plan;
 mod planning;
 mod publish;
 mod readiness;
 mod store;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use api::{
     configurator, identity,
     releases::{
-        Changes, GetPackage, GetReadiness, Heartbeat, ListNodes, ListReleases, ListServices,
-        PACKAGE_BYTES_MAX, PublishRelease, PutLogs, PutPackage, ReadInstanceLogs, ReadServiceLogs,
+        Changes, DrainNode, GetPackage, GetReadiness, Heartbeat, ListNodes, ListReleases,
+        ListServices, PACKAGE_BYTES_MAX, PublishRelease, PutLogs, PutPackage, ReadInstanceLogs,
+        ReadServiceLogs, RefillNode,
     },
 };
 use chassis::Component;
@@ -41,11 +44,18 @@ pub struct Config {
     pub packages: PathBuf,
     /// The engine of the instances' databases, which build hooks are told.
     pub engine: EngineKind,
+    /// How long instances wait for a node that is silent before they move; for ever if absent.
+    pub move_after: Option<Duration>,
 }
+
+/// How long instances wait for a node that is silent, unless said otherwise.
+pub const MOVE_AFTER: Duration = Duration::from_mins(5);
 
 pub(crate) struct State {
     packages: PathBuf,
     engine: EngineKind,
+    move_after: Option<Duration>,
+    placing: places::Placing,
     planning: planning::Planning,
     nodes: known::Nodes,
     health: health::Health,
@@ -71,10 +81,16 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
             sql: include_str!("../migrations/0004_reports.sql"),
         },
         db::Migration { name: "releases_jobs", sql: include_str!("../migrations/0004_jobs.sql") },
+        db::Migration {
+            name: "releases_placements",
+            sql: include_str!("../migrations/0010_placements.sql"),
+        },
     ];
     let state = State {
         packages: config.packages,
         engine: config.engine,
+        move_after: config.move_after,
+        placing: places::Placing::default(),
         planning: planning::Planning::new(),
         nodes: known::Nodes::default(),
         health: health::Health::default(),
@@ -89,6 +105,8 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .reads::<ListReleases>(publish::list_releases)
         .reads::<ListServices>(publish::list_services)
         .reads::<ListNodes>(nodes::list_nodes)
+        .acts::<DrainNode>(nodes::drain_node)
+        .acts::<RefillNode>(nodes::refill_node)
         .reads::<GetReadiness>(readiness::get_readiness)
         .reads::<ReadInstanceLogs>(logs::read_instance_logs)
         .reads::<ReadServiceLogs>(logs::read_service_logs)
@@ -99,4 +117,5 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .follows::<identity::Changes>(|room, update| room.state().nodes.apply(&update))
         .keeps("announcements", announce::step)
         .keeps("what is known of nodes", gone::step)
+        .keeps("where instances are", places::step)
 }

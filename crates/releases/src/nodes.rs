@@ -7,15 +7,17 @@ use std::{
 };
 
 use api::releases::{
-    Desired, DesiredRelease, DesiredReplica, Heartbeat, ListNodes, Node, ReplicaAddress,
-    ReplicaReport, ReplicaState,
+    Desired, DesiredRelease, DesiredReplica, Drain, DrainNode, Heartbeat, ListNodes, Machine, Node,
+    RefillNode, ReplicaAddress, ReplicaReport, ReplicaState,
 };
 use chassis::{Call, Room, Write};
 use types::{Digest, Name, NodeId, Page, ReplicaId};
 
 use crate::{
     Error, State,
-    known::{Report, Talk, Talking},
+    known::{Draining, Report, Talk, Talking, Told},
+    places,
+    placing::Emptying,
     plan,
     planning::{self, Plan},
     store,
@@ -27,11 +29,19 @@ pub(crate) async fn heartbeat(cx: Call<State>, op: Heartbeat) -> Result<Desired,
     if op.releases.len() > 200 || op.replicas.len() > 2_000 {
         return Err(Error::Report);
     }
+    if let Some(fault) = op.machine.as_ref().and_then(Machine::fault) {
+        return Err(Error::Machine(fault));
+    }
     let (node, known, is_brief) = (op.node, op.known, op.as_before.is_some());
     let patience = Duration::from_millis(op.wait_millis.min(WAIT_MILLIS_MAX).into());
     let mut changes = cx.state().planning.watch();
-    let talking = cx.state().nodes.heard(node, &op.name, cx.now());
-    take_report(&cx, &talking, op).await?;
+    let (talking, anew) = cx.state().nodes.heard(node, &op.name, cx.now());
+    let taken = take_report(&cx, &talking, op).await;
+    if anew {
+        // What waits for a node may be placed.
+        cx.nudge();
+    }
+    taken?;
     let waiting = tokio::time::sleep(patience);
     tokio::pin!(waiting);
     loop {
@@ -155,7 +165,10 @@ async fn take_report(cx: &Call<State>, talking: &Talking, op: Heartbeat) -> Resu
     let planned = planned(cx, &share, &report.replicas, node).await?;
     let healthy = newly_healthy(cx, &report, &share, node);
     let serving = serving(&report, &planned);
-    let addresses = serving.iter().map(|(id, (_, address))| (*id, address.clone())).collect();
+    let addresses: Told = serving
+        .into_iter()
+        .map(|(id, (planned, address))| (id, Some(told_of(planned, address, node, &plan))))
+        .collect();
     let told = match talk.told.take() {
         Some(told) => told,
         None => store::replicas(cx.db(), node).await?,
@@ -164,11 +177,11 @@ async fn take_report(cx: &Call<State>, talking: &Talking, op: Heartbeat) -> Resu
     let is_news = told != addresses || !healthy.is_empty();
     if is_news {
         let mut write = cx.begin().await?;
-        store::put_node(write.tx(), node, &report.name, now).await?;
+        store::put_node(write.tx(), node, &report, now).await?;
         for (unit, digest) in &healthy {
             store::put_healthy(write.tx(), unit, digest).await?;
         }
-        tell_gateways(&mut write, node, (&told, &serving), &plan).await?;
+        tell_gateways(&mut write, &told, &addresses).await?;
         write.commit().await?;
         cx.state().health.extend(healthy);
     }
@@ -180,9 +193,10 @@ async fn take_report(cx: &Call<State>, talking: &Talking, op: Heartbeat) -> Resu
 
 /// What is reported, or what was reported last if that is said to hold still.
 fn report_of(op: Heartbeat, talk: &Talk) -> Result<Arc<Report>, Error> {
-    let Heartbeat { name, releases, replicas, isolation, as_before, .. } = op;
+    let Heartbeat { name, releases, replicas, isolation, as_before, machine, .. } = op;
     let Some(number) = as_before else {
-        return Ok(Arc::new(Report { name, releases, replicas, isolation }));
+        let machine = machine.unwrap_or_default();
+        return Ok(Arc::new(Report { name, releases, replicas, isolation, machine }));
     };
     let last = talk.taken.as_ref().filter(|_| talk.number == number);
     last.map(|(report, _)| Arc::clone(report)).ok_or(Error::UnknownReport)
@@ -218,31 +232,34 @@ fn serving<'p>(report: &Report, planned: &'p [DesiredReplica]) -> Serving<'p> {
 
 type Serving<'p> = BTreeMap<ReplicaId, (&'p DesiredReplica, String)>;
 
-async fn tell_gateways(
+fn told_of(planned: &DesiredReplica, address: String, node: NodeId, plan: &Plan) -> ReplicaAddress {
+    ReplicaAddress {
+        replica: planned.replica,
+        service: planned.service.clone(),
+        instance: planned.instance,
+        process: planned.process.clone(),
+        account: planned.instance.and_then(|instance| plan.owners.get(&instance).copied()),
+        node,
+        address,
+        silent: false,
+    }
+}
+
+/// Tells of what serves now in place of what was told.
+pub(crate) async fn tell_gateways(
     write: &mut Write<State>,
-    node: NodeId,
-    (told, serving): (&BTreeMap<ReplicaId, String>, &Serving<'_>),
-    plan: &Plan,
+    told: &Told,
+    serving: &Told,
 ) -> Result<(), Error> {
     for replica in told.keys().filter(|replica| !serving.contains_key(replica)) {
         store::delete_replica(write.tx(), *replica).await?;
         write.remove::<ReplicaAddress>(&replica.to_string()).await?;
     }
-    for (id, (planned, address)) in serving {
-        if told.get(id) == Some(address) {
-            continue;
+    for (id, address) in serving {
+        if let Some(address) = address.as_ref().filter(|_| told.get(id) != Some(address)) {
+            store::put_replica(write.tx(), address).await?;
+            write.put(address).await?;
         }
-        store::put_replica(write.tx(), *id, node, address).await?;
-        let address = ReplicaAddress {
-            replica: *id,
-            service: planned.service.clone(),
-            instance: planned.instance,
-            process: planned.process.clone(),
-            account: planned.instance.and_then(|instance| plan.owners.get(&instance).copied()),
-            node,
-            address: address.clone(),
-        };
-        write.put(&address).await?;
     }
     Ok(())
 }
@@ -250,5 +267,54 @@ async fn tell_gateways(
 pub(crate) async fn list_nodes(cx: Call<State>, op: ListNodes) -> Result<Page<Node>, Error> {
     let cursor = op.cursor();
     let nodes = cx.state().nodes.list(&cursor, cx.now());
-    Ok(Page::cut(nodes, &cursor, |node| node.node.to_string()))
+    let mut page = Page::cut(nodes, &cursor, |node| node.node.to_string());
+    page.items.iter_mut().for_each(|node| add_placed(&cx, node));
+    Ok(page)
+}
+
+/// What follows from what is placed there.
+fn add_placed(room: &Room<State>, node: &mut Node) {
+    let state = room.state();
+    node.promised = state.placing.promised(node.node);
+    node.drain = state.nodes.draining(node.node).map(|(since, until)| {
+        let Emptying { left, stays, waits_for } = state.placing.emptying(node.node);
+        Drain { since, until, left, waits_for, stays }
+    });
+}
+
+pub(crate) async fn drain_node(cx: Call<State>, op: DrainNode) -> Result<Node, Error> {
+    if !(1..=86_400).contains(&op.deadline_seconds) {
+        return Err(Error::Deadline);
+    }
+    let now = cx.now();
+    let until = now.plus(Duration::from_secs(op.deadline_seconds.into()));
+    // Asked again, it only gets another deadline.
+    let since = cx.state().nodes.draining(op.node).map_or(now, |(since, _)| since);
+    set_draining(&cx, op.node, Some((since, until))).await
+}
+
+pub(crate) async fn refill_node(cx: Call<State>, op: RefillNode) -> Result<Node, Error> {
+    set_draining(&cx, op.node, None).await
+}
+
+/// Answers when it has been looked at what follows.
+async fn set_draining(
+    cx: &Call<State>,
+    node: NodeId,
+    draining: Option<Draining>,
+) -> Result<Node, Error> {
+    if !cx.state().nodes.knows(node) {
+        return Err(Error::NoNode);
+    }
+    let mut write = cx.begin().await?;
+    store::set_draining(write.tx(), node, draining).await?;
+    write.commit().await?;
+    if !cx.state().nodes.set_draining(node, draining) {
+        return Err(Error::NoNode);
+    }
+    places::step(cx.room().clone()).await?;
+    cx.nudge();
+    let mut node = cx.state().nodes.shown(node, cx.now()).ok_or(Error::NoNode)?;
+    add_placed(cx, &mut node);
+    Ok(node)
 }

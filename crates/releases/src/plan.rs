@@ -1,8 +1,4 @@
-//! Which replicas run where. Pure.
-//!
-//! A dedicated instance's replica is on the node that wins the highest hash of node and instance
-//! (rendezvous hashing, Thaler and Ravishankar 1998): when a node comes or goes only its share
-//! moves.
+//! Which replicas run where, after what is placed where. Pure.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -12,11 +8,14 @@ use std::{
 use api::{
     configurator::{InstanceState, Route},
     manifest::{Manifest, Tenancy, WEB},
-    releases::{DesiredReplica, ReplicaReport, ReplicaState},
+    releases::{DesiredReplica, Labels, ReplicaReport, ReplicaState},
 };
 use types::{Digest, InstanceId, Name, NodeId, ReplicaId};
 
-use crate::store::Stored;
+use crate::{
+    placing::{Host, Places},
+    store::Stored,
+};
 
 /// Something that is to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +27,8 @@ pub(crate) struct Unit {
     /// Changes with whatever the process gets by its environment.
     pub(crate) generation: u64,
     pub(crate) processes: Processes,
+    /// What its nodes must have.
+    pub(crate) labels: Labels,
 }
 
 /// The processes of a release, and how many replicas each has.
@@ -52,12 +53,11 @@ pub(crate) fn units<'r>(
             by_name.insert(&stored.release.service, (stored, processes));
             continue;
         }
+        let labels = stored.manifest.placement.labels.clone();
         let (instance, size, generation) = (None, None, 0);
-        units.push(Unit { service, digest, instance, size, generation, processes });
+        units.push(Unit { service, digest, instance, size, generation, processes, labels });
     }
-    for route in
-        routes.filter(|route| route.state == InstanceState::Open && route.suspended.is_none())
-    {
+    for route in routes.filter(|route| runs(route)) {
         let Some((stored, processes)) = by_name.get(&route.service) else { continue };
         let modules: Vec<&str> = route.modules.iter().map(String::as_str).collect();
         units.push(Unit {
@@ -65,50 +65,53 @@ pub(crate) fn units<'r>(
             digest: stored.release.digest.clone(),
             instance: Some(route.instance),
             size: Some(route.size.clone()),
-            generation: number(&[&modules.join(","), &route.size]),
+            generation: generation(route, &modules),
             processes: Arc::clone(processes),
+            labels: stored.manifest.placement.labels.clone(),
         });
     }
     units.sort_by(|a, b| (&a.service, a.instance).cmp(&(&b.service, b.instance)));
     units
 }
 
-/// The node of each dedicated instance.
-pub(crate) type Places = HashMap<InstanceId, NodeId>;
-
-/// Where each dedicated instance is among the living. `before` are places among the same nodes.
-pub(crate) fn places(units: &[Unit], alive: &[NodeId], before: Option<&Places>) -> Places {
-    let names: Vec<(NodeId, String)> = alive.iter().map(|node| (*node, node.to_string())).collect();
-    let place = |instance: InstanceId| {
-        if let Some(place) = before.and_then(|before| before.get(&instance)) {
-            return Some(*place);
-        }
-        let instance = instance.to_string();
-        let rank = |(node, name): &&(NodeId, String)| (number(&[name, &instance]), *node);
-        names.iter().max_by_key(rank).map(|(node, _)| *node)
-    };
-    let instances = units.iter().filter_map(|unit| unit.instance);
-    instances.filter_map(|instance| Some((instance, place(instance)?))).collect()
+/// Whether an instance has processes: it is open, or its application asks for its set-up itself.
+fn runs(route: &Route) -> bool {
+    let asks = route.state == InstanceState::AwaitingSetup && route.setup_key.is_some();
+    (route.state == InstanceState::Open || asks) && route.suspended.is_none()
 }
 
-/// The replicas that each of the living is to run.
+/// Another number means that what a process got by its environment is not what it would get now.
+fn generation(route: &Route, modules: &[&str]) -> u64 {
+    let (modules, rotations) = (modules.join(","), route.rotations.to_string());
+    match route.rotations {
+        0 => number(&[&modules, &route.size]),
+        _ => number(&[&modules, &route.size, &rotations]),
+    }
+}
+
+/// The replicas that each of the living is to run: those of services with processes for all
+/// instances are on each that has the labels. What moves runs at both places for a while.
 pub(crate) fn shares(
     units: &[Unit],
-    alive: &[NodeId],
+    alive: &[Host],
     places: &Places,
 ) -> BTreeMap<NodeId, Vec<DesiredReplica>> {
     let mut shares: BTreeMap<NodeId, Vec<DesiredReplica>> =
-        alive.iter().map(|node| (*node, Vec::new())).collect();
+        alive.iter().map(|host| (host.node, Vec::new())).collect();
     for unit in units {
-        match unit.instance {
-            None => shares.iter_mut().for_each(|(node, share)| share.extend(replicas(unit, *node))),
+        let nodes: Vec<NodeId> = match unit.instance {
+            None => {
+                let hosts = alive.iter().filter(|host| host.machine.has(&unit.labels));
+                hosts.filter(|host| !host.yields).map(|host| host.node).collect()
+            }
             Some(instance) => {
-                let place = places.get(&instance);
-                if let Some((node, share)) =
-                    place.and_then(|node| Some((*node, shares.get_mut(node)?)))
-                {
-                    share.extend(replicas(unit, node));
-                }
+                let placed = places.get(&instance).copied().unwrap_or_default();
+                [placed.node, placed.former].into_iter().flatten().collect()
+            }
+        };
+        for node in nodes {
+            if let Some(share) = shares.get_mut(&node) {
+                share.extend(replicas(unit, node));
             }
         }
     }
@@ -134,7 +137,7 @@ fn replicas(unit: &Unit, node: NodeId) -> impl Iterator<Item = DesiredReplica> {
 }
 
 /// The first one of `web` is named as it was when there was no other.
-fn replica_id(
+pub(crate) fn replica_id(
     node: NodeId,
     (service, instance): (&Name, Option<InstanceId>),
     digest: &Digest,
@@ -206,22 +209,26 @@ pub(crate) fn kept(
     let unit = |(new, digest): &Former<'_>| {
         let processes = Arc::clone(processes.get(digest)?);
         let DesiredReplica { service, instance, size, generation, .. } = (*new).clone();
-        Some(Unit { service, digest: digest.clone(), instance, size, generation, processes })
+        let (digest, labels) = (digest.clone(), Labels::new());
+        Some(Unit { service, digest, instance, size, generation, processes, labels })
     };
     let units: Vec<Unit> = former.iter().filter_map(unit).collect();
     units.iter().flat_map(|unit| replicas(unit, node)).collect()
 }
 
-fn number(parts: &[&str]) -> u64 {
+/// A number that looks like chance, and is always the same.
+pub(crate) fn number(parts: &[&str]) -> u64 {
     let digest = Digest::of(parts.join("\n").as_bytes());
     u64::from_str_radix(&digest.hex()[..15], 16).unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use proptest::prelude::*;
+    use api::releases::Machine;
     use types::Timestamp;
+
+    use super::*;
+    use crate::placing::{Placed, Standing};
 
     fn unit(instance: Option<InstanceId>, release: &str) -> Unit {
         let service = "store".parse().unwrap();
@@ -232,6 +239,7 @@ mod tests {
             size: None,
             generation: 1,
             processes: one_web(),
+            labels: Labels::new(),
         }
     }
 
@@ -241,10 +249,6 @@ mod tests {
 
     fn replica(unit: &Unit, node: NodeId) -> DesiredReplica {
         replicas(unit, node).next().unwrap()
-    }
-
-    fn ids<K: types::Kind>(count: u64) -> Vec<types::Id<K>> {
-        (0..count).map(|n| types::Id::named(&[&n.to_string()])).collect()
     }
 
     fn report(replica: &DesiredReplica, state: ReplicaState) -> ReplicaReport {
@@ -262,41 +266,40 @@ mod tests {
         }
     }
 
-    proptest! {
-        #[test]
-        fn each_instance_runs_on_exactly_one_node(instances in 0u64..40, nodes in 1u64..6) {
-            let units: Vec<Unit> = ids(instances).into_iter().map(|id| unit(Some(id), "a")).collect();
-            let alive: Vec<NodeId> = ids(nodes);
-            let shares = shares(&units, &alive, &places(&units, &alive, None));
-            prop_assert_eq!(shares.values().map(Vec::len).sum::<usize>() as u64, instances);
-        }
-
-        #[test]
-        fn a_node_that_goes_moves_only_its_share(instances in 0u64..40, nodes in 2u64..6) {
-            let units: Vec<Unit> = ids(instances).into_iter().map(|id| unit(Some(id), "a")).collect();
-            let alive: Vec<NodeId> = ids(nodes);
-            let among = |alive: &[NodeId]| shares(&units, alive, &places(&units, alive, None));
-            let (before, after) = (among(&alive), among(&alive[1..]));
-            for node in &alive[1..] {
-                prop_assert!(before[node].iter().all(|replica| after[node].contains(replica)));
-            }
+    fn host(at: i64) -> Host {
+        Host {
+            node: NodeId::new(Timestamp::from_micros(at)),
+            name: "one".parse().unwrap(),
+            machine: Machine::default(),
+            standing: Standing::Alive,
+            drains: false,
+            yields: false,
         }
     }
 
     #[test]
-    fn what_is_placed_is_not_placed_again_among_the_same_nodes() {
-        let alive: Vec<NodeId> = ids(3);
-        let units: Vec<Unit> = ids(8).into_iter().map(|id| unit(Some(id), "a")).collect();
-        let all = places(&units, &alive, None);
-        let elsewhere: Places =
-            units[..4].iter().filter_map(|unit| Some((unit.instance?, alive[0]))).collect();
-        let places = places(&units, &alive, Some(&elsewhere));
-        for unit in &units[..4] {
-            assert_eq!(places[&unit.instance.unwrap()], alive[0]);
-        }
-        for unit in &units[4..] {
-            assert_eq!(places[&unit.instance.unwrap()], all[&unit.instance.unwrap()]);
-        }
+    fn what_serves_all_runs_where_the_labels_are_and_what_moves_at_both_places() {
+        let mut hosts = [host(1), host(2), host(3)];
+        let [one, two, three] = [hosts[0].node, hosts[1].node, hosts[2].node];
+        let ssd: Labels = [("disk".to_owned(), "ssd".to_owned())].into();
+        hosts[0].machine.labels = ssd.clone();
+        hosts[1].machine.labels = ssd.clone();
+        let instance = InstanceId::named(&["a"]);
+        let units = [Unit { labels: ssd, ..unit(None, "a") }, unit(Some(instance), "a")];
+        let moves: Places = [(instance, Placed { node: Some(three), former: Some(two) })].into();
+        let counts = |hosts: &[Host], places: &Places| {
+            let shares = shares(&units, hosts, places);
+            [one, two, three].map(|node| shares.get(&node).map_or(0, Vec::len))
+        };
+        assert_eq!(counts(&hosts, &moves), [1, 2, 1]);
+        assert_eq!(
+            counts(&hosts, &Places::new()),
+            [1, 1, 0],
+            "what is placed nowhere runs nowhere"
+        );
+        assert_eq!(counts(&hosts[..2], &moves), [1, 2, 0], "nobody runs what is placed elsewhere");
+        hosts[1].yields = true;
+        assert_eq!(counts(&hosts, &moves), [1, 1, 1]);
     }
 
     #[test]

@@ -15,7 +15,8 @@ use types::{AccountId, Digest, InstanceId, Name, NodeId};
 
 use crate::{
     Error, State,
-    plan::{self, Places},
+    placing::{Host, Places},
+    plan,
     store::{self, Stored},
 };
 
@@ -37,11 +38,10 @@ pub(crate) struct Planning {
 /// What is to run, and where.
 pub(crate) struct Plan {
     inputs: u64,
-    alive: Arc<[NodeId]>,
+    alive: Arc<[Host]>,
     pub(crate) current: Current,
     /// Whose each instance is.
     pub(crate) owners: HashMap<InstanceId, AccountId>,
-    places: Places,
     shares: BTreeMap<NodeId, Arc<[DesiredReplica]>>,
     counts: HashMap<Digest, usize>,
 }
@@ -86,6 +86,19 @@ impl Planning {
         self.changed.send_replace(());
     }
 
+    /// What lives or what it may be asked has changed.
+    pub(crate) fn nodes_changed(&self) {
+        self.changed.send_replace(());
+    }
+
+    /// Every instance as the configurator tells of it, in no order.
+    pub(crate) fn each_route(&self, mut see: impl FnMut(&Route)) -> Result<(), Error> {
+        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        let routes = routes.as_ref().ok_or(Error::Starting)?;
+        routes.values().for_each(|route| see(route));
+        Ok(())
+    }
+
     /// An instance or a node is gone.
     pub(crate) fn something_ended(&self) {
         self.ended.store(true, Ordering::Release);
@@ -111,6 +124,11 @@ impl Planning {
 }
 
 impl Plan {
+    /// The number of what it follows from.
+    pub(crate) fn inputs(&self) -> u64 {
+        self.inputs
+    }
+
     /// What a node is to run; nothing if it does not live.
     pub(crate) fn share(&self, node: NodeId) -> Arc<[DesiredReplica]> {
         self.shares.get(&node).map_or_else(|| [].into(), Arc::clone)
@@ -123,15 +141,14 @@ impl Plan {
 
     /// What has not changed since `before` is taken from there.
     fn new(
-        (inputs, current, alive): (u64, Current, Arc<[NodeId]>),
+        (inputs, current, alive): (u64, Current, Arc<[Host]>),
         routes: &Copy<Route>,
+        places: &Places,
         before: Option<&Self>,
     ) -> Self {
         let units = plan::units(&current, routes.values().map(Arc::as_ref));
-        let before_there = before.filter(|before| Arc::ptr_eq(&before.alive, &alive));
-        let places = plan::places(&units, &alive, before_there.map(|before| &before.places));
         let mut counts = HashMap::new();
-        let shares = plan::shares(&units, &alive, &places).into_iter().map(|(node, share)| {
+        let shares = plan::shares(&units, &alive, places).into_iter().map(|(node, share)| {
             for new in &share {
                 *counts.entry(new.digest.clone()).or_default() += 1;
             }
@@ -141,12 +158,20 @@ impl Plan {
         });
         let shares = shares.collect();
         let owners = routes.values().map(|route| (route.instance, route.account)).collect();
-        Self { inputs, alive, current, owners, places, shares, counts }
+        Self { inputs, alive, current, owners, shares, counts }
     }
 }
 
 /// The plan for this moment. As long as it is the one of before, nothing is asked or made.
 pub(crate) async fn plan(room: &Room<State>) -> Result<Arc<Plan>, Error> {
+    if !room.state().placing.is_known() {
+        return Err(Error::Starting);
+    }
+    prepared(room).await
+}
+
+/// The same, also before it is known where everything is: nodes are told nothing of it.
+pub(crate) async fn prepared(room: &Room<State>) -> Result<Arc<Plan>, Error> {
     let planning = &room.state().planning;
     let mut made = planning.plan.lock().await;
     let alive = room.state().nodes.alive(room.now());
@@ -164,7 +189,8 @@ pub(crate) async fn plan(room: &Room<State>) -> Result<Arc<Plan>, Error> {
     let plan = {
         let routes = planning.routes.read().unwrap_or_else(PoisonError::into_inner);
         let routes = routes.as_ref().ok_or(Error::Starting)?;
-        Arc::new(Plan::new((inputs, current, alive), routes, before))
+        let places = room.state().placing.read();
+        Arc::new(Plan::new((inputs, current, alive), routes, &places, before))
     };
     *made = Some(Arc::clone(&plan));
     planning.changed.send_replace(());

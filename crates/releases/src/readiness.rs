@@ -39,6 +39,9 @@ pub(crate) async fn get_readiness(cx: Call<State>, op: GetReadiness) -> Result<R
         .collect();
     // A node is believed about what it was asked to run: that is what the gateways were told of.
     if !store::any_told(cx.db(), &healthy).await? {
+        if let Some(what) = cx.state().placing.waits_for(op.instance) {
+            return Ok(waiting(what));
+        }
         return Ok(waiting(until_healthy(&route, current, &reports)));
     }
     cx.copies_have_all().await?;

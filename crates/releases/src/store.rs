@@ -1,6 +1,8 @@
 //! The tables.
 
-use std::collections::{BTreeMap, HashMap};
+mod nodes;
+
+use std::collections::HashMap;
 
 use api::{
     manifest::Manifest,
@@ -8,7 +10,9 @@ use api::{
     releases::{OnNodes, Release, ReleasePhase},
 };
 use db::On;
-use types::{Cursor, Digest, Name, NodeId, ReplicaId, Timestamp};
+use types::{Cursor, Digest, Name};
+
+pub(crate) use nodes::*;
 
 type Result<T> = std::result::Result<T, db::Error>;
 
@@ -205,76 +209,4 @@ pub(crate) async fn put_healthy(tx: &mut db::Tx, unit: &str, digest: &Digest) ->
     .run(tx)
     .await
     .map(drop)
-}
-
-/// A node, and when it was heard of.
-pub(crate) async fn put_node(
-    tx: &mut db::Tx,
-    node: NodeId,
-    name: &Name,
-    seen: Timestamp,
-) -> Result<()> {
-    db::query(
-        "insert into node (id, name, seen) values (?, ?, ?)
-         on conflict (id) do update set name = excluded.name, seen = excluded.seen",
-    )
-    .bind(node)
-    .bind(name)
-    .bind(seen)
-    .run(tx)
-    .await
-    .map(drop)
-}
-
-pub(crate) async fn nodes(on: impl On) -> Result<Vec<(NodeId, Name, Timestamp)>> {
-    db::query("select id, name, seen from node order by id")
-        .all(on, |row| Ok((row.get("id")?, row.get("name")?, row.get("seen")?)))
-        .await
-}
-
-pub(crate) async fn delete_node(tx: &mut db::Tx, node: NodeId) -> Result<()> {
-    db::query("delete from node where id = ?").bind(node).run(tx).await.map(drop)
-}
-
-/// The replicas of a node that the gateways were told of, with their addresses.
-pub(crate) async fn replicas(on: impl On, node: NodeId) -> Result<BTreeMap<ReplicaId, String>> {
-    let query = db::query("select id, address from replica where node = ?").bind(node);
-    let rows = query.all(on, |row| Ok((row.get("id")?, row.get("address")?))).await?;
-    Ok(rows.into_iter().collect())
-}
-
-/// Whether the gateways were told of any of them.
-pub(crate) async fn any_told(on: &db::Db, replicas: &[ReplicaId]) -> Result<bool> {
-    for replicas in replicas.chunks(100) {
-        let places = vec!["?"; replicas.len()].join(", ");
-        let text = format!("select id from replica where id in ({places}) limit 1");
-        let query = replicas.iter().fold(db::query(&text), |query, id| query.bind(*id));
-        if query.optional(on, |_| Ok(())).await?.is_some() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Answers whether it is that node's; another node's stays as it is.
-pub(crate) async fn put_replica(
-    tx: &mut db::Tx,
-    id: ReplicaId,
-    node: NodeId,
-    address: &str,
-) -> Result<()> {
-    db::query(
-        "insert into replica (id, node, address) values (?, ?, ?)
-         on conflict (id) do update set address = excluded.address",
-    )
-    .bind(id)
-    .bind(node)
-    .bind(address)
-    .run(tx)
-    .await
-    .map(drop)
-}
-
-pub(crate) async fn delete_replica(tx: &mut db::Tx, id: ReplicaId) -> Result<()> {
-    db::query("delete from replica where id = ?").bind(id).run(tx).await.map(drop)
 }

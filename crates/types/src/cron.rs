@@ -8,10 +8,9 @@
 use std::{fmt, str::FromStr};
 
 use jiff::{civil, tz};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::Timestamp;
+use crate::{Timestamp, as_text};
 
 /// Each day of February falls on each day of the week within so many years.
 const YEARS_MAX: i32 = 48;
@@ -238,31 +237,8 @@ impl fmt::Display for Cron {
     }
 }
 
-macro_rules! as_text {
-    ($type:ident) => {
-        impl TryFrom<String> for $type {
-            type Error = CronError;
-            fn try_from(text: String) -> Result<Self, CronError> {
-                text.parse()
-            }
-        }
-        impl From<$type> for String {
-            fn from(value: $type) -> Self {
-                value.to_string()
-            }
-        }
-        impl JsonSchema for $type {
-            fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($type).into()
-            }
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({ "type": "string" })
-            }
-        }
-    };
-}
-as_text!(Cron);
-as_text!(TimeZone);
+as_text!(Cron, CronError);
+as_text!(TimeZone, CronError);
 
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ mod name;
 mod page;
 mod secret;
 mod site;
+mod text;
 mod time;
 mod who;
 

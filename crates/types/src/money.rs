@@ -4,8 +4,10 @@ use std::{fmt, str::FromStr};
 
 use num_rational::Ratio;
 use num_traits::{CheckedAdd, CheckedDiv, CheckedMul, CheckedSub, Signed, ToPrimitive, Zero};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::as_text;
 
 /// Why an amount cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,13 +41,6 @@ impl Currency {
     }
 }
 
-impl TryFrom<String> for Currency {
-    type Error = MoneyError;
-    fn try_from(code: String) -> Result<Self, MoneyError> {
-        code.parse()
-    }
-}
-
 impl FromStr for Currency {
     type Err = MoneyError;
     fn from_str(code: &str) -> Result<Self, MoneyError> {
@@ -56,26 +51,13 @@ impl FromStr for Currency {
     }
 }
 
-impl From<Currency> for String {
-    fn from(currency: Currency) -> Self {
-        currency.iso.code().to_owned()
-    }
-}
-
 impl fmt::Display for Currency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.iso.code())
     }
 }
 
-impl JsonSchema for Currency {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Currency".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^[A-Z]{3}$" })
-    }
-}
+as_text!(Currency, MoneyError, "^[A-Z]{3}$");
 
 /// An amount of a currency in whole minor units (cents for USD): what is on a bill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -250,27 +232,7 @@ impl FromStr for Amount {
     }
 }
 
-impl TryFrom<String> for Amount {
-    type Error = MoneyError;
-    fn try_from(text: String) -> Result<Self, MoneyError> {
-        text.parse()
-    }
-}
-
-impl From<Amount> for String {
-    fn from(amount: Amount) -> Self {
-        amount.to_string()
-    }
-}
-
-impl JsonSchema for Amount {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Amount".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^-?[0-9]+(\\.[0-9]+|/[0-9]+)?$" })
-    }
-}
+as_text!(Amount, MoneyError, "^-?[0-9]+(\\.[0-9]+|/[0-9]+)?$");
 
 #[cfg(test)]
 mod tests {

@@ -2,10 +2,9 @@
 
 use std::{fmt, str::FromStr};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, InstanceId, Name, NodeId, UserId};
+use crate::{AccountId, InstanceId, Name, NodeId, UserId, as_text};
 
 /// Why a text does not name a principal, a permission or a resource.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,30 +19,6 @@ impl WhoError {
     fn new(text: &str, what: &'static str, example: &'static str) -> Self {
         Self { text: text.chars().take(120).collect(), what, example }
     }
-}
-
-macro_rules! as_text {
-    ($type:ident) => {
-        impl TryFrom<String> for $type {
-            type Error = WhoError;
-            fn try_from(text: String) -> Result<Self, WhoError> {
-                text.parse()
-            }
-        }
-        impl From<$type> for String {
-            fn from(value: $type) -> Self {
-                value.to_string()
-            }
-        }
-        impl JsonSchema for $type {
-            fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($type).into()
-            }
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({ "type": "string" })
-            }
-        }
-    };
 }
 
 /// Who acts.
@@ -91,7 +66,7 @@ impl FromStr for Principal {
         }
     }
 }
-as_text!(Principal);
+as_text!(Principal, WhoError);
 
 /// On what somebody acts. A resource carries what it is in, so that nobody has to look it up.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -140,7 +115,7 @@ impl FromStr for Resource {
         }
     }
 }
-as_text!(Resource);
+as_text!(Resource, WhoError);
 
 /// Something that can be allowed: `forum.addUsers`, a service's name and a verb of its own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -188,7 +163,7 @@ impl fmt::Display for Permission {
         f.write_str(&self.text)
     }
 }
-as_text!(Permission);
+as_text!(Permission, WhoError);
 
 /// What a grant gives: one permission, all of one service, or a role.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -228,7 +203,7 @@ impl FromStr for Grantable {
         }
     }
 }
-as_text!(Grantable);
+as_text!(Grantable, WhoError);
 
 #[cfg(test)]
 mod tests {

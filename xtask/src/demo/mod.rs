@@ -3,6 +3,7 @@
 
 mod bills;
 pub(crate) mod browser;
+mod jobs;
 mod orders;
 mod permissions;
 pub(crate) mod person;
@@ -19,7 +20,7 @@ use anyhow::{Context as _, ensure};
 use crate::{machine, programs};
 use browser::Browser;
 use person::Person;
-use platform::Platform;
+use platform::{Agent, Platform, WITHOUT_AGENT};
 use story::Story;
 
 /// The bakery's forum, with polls and search.
@@ -28,6 +29,8 @@ const BAKERY: &str = "bakery-forum.localhost";
 const CLUB: &str = "club-forum.localhost";
 /// The chess club's store.
 const CLUB_STORE: &str = "club-store.localhost";
+/// The mill's print shop.
+const PRESS: &str = "mill-press.localhost";
 /// Everybody's, except the operator's: it opens nothing but a demonstration on this machine.
 const PASSWORD: &str = "flour-and-water";
 
@@ -64,6 +67,8 @@ struct Demo {
     ben: Person,
     /// Runs the chess club.
     eva: Person,
+    /// Runs the mill.
+    mia: Person,
 }
 
 impl Demo {
@@ -76,6 +81,7 @@ impl Demo {
             ada: person("ada", "ada@bakery.example", PASSWORD),
             ben: person("ben", "ben@bakery.example", PASSWORD),
             eva: person("eva", "eva@club.example", PASSWORD),
+            mia: person("mia", "mia@mill.example", PASSWORD),
             story: Story::begin(),
             data,
             port,
@@ -96,16 +102,20 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     programs::build(&["build", "--package", "mandate"]).await?;
     story.done("built `mandate` and the forum");
     story::chapter("1  The platform starts");
-    let mut platform = Platform::start(&options.data, options.port).await?;
+    // The agent is stopped and started again in a chapter of its own.
+    let without_agent = ["--only", WITHOUT_AGENT];
+    let mut platform = Platform::start(&options.data, options.port, &without_agent).await?;
     story.done(format!("`mandate up` is ready at http://127.0.0.1:{}", platform.port));
     let demo = Demo::new(options.data.clone(), platform.port)?;
-    if let Err(error) = chapters(&demo).await {
+    let shown = chapters(&demo).await;
+    let shown = shown.inspect_err(|_| {
         eprintln!("\nThe end of {}:\n{}", platform.log.display(), platform.last_words());
-        return Err(error.context("the demo ends at the first step that fails"));
-    }
+    });
+    let mut agent = shown.context("the demo ends at the first step that fails")?;
     println!("\nEverything was shown in {:.1} s.", story.total().as_secs_f64());
     if options.exit {
         let story = Story::begin();
+        agent.stop()?;
         let status = platform.stop().context("`mandate up` cannot be waited for")?;
         ensure!(status.success(), "`mandate up` did not stop as it should ({status})");
         story.done(format!("`mandate up` stopped ({status})"));
@@ -115,9 +125,13 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     platform.ended().await
 }
 
-async fn chapters(demo: &Demo) -> anyhow::Result<()> {
+/// Every chapter; the agent goes on, for who wants to look around.
+async fn chapters(demo: &Demo) -> anyhow::Result<Agent> {
     platform::first_start(demo).await?;
+    let mut agent = Agent::start(demo).await?;
+    demo.story.done("`mandate agent` joins this machine as a node");
     story::chapter("2  Services are published");
+    jobs::open_the_press(demo).await?;
     services::publish(demo).await?;
     story::chapter("3, 4, 5  A customer takes a forum and sets it up");
     orders::bakery(demo).await?;
@@ -133,7 +147,11 @@ async fn chapters(demo: &Demo) -> anyhow::Result<()> {
     story::chapter("9  What is refused, and how");
     refusals::hosts(demo).await?;
     refusals::orders(demo).await?;
-    refusals::manifests(demo).await
+    refusals::manifests(demo).await?;
+    story::chapter("10  Jobs, and a machine without its agent");
+    jobs::show(demo).await?;
+    jobs::without_the_agent(demo, &mut agent).await?;
+    Ok(agent)
 }
 
 /// What to try by hand.
@@ -146,6 +164,7 @@ fn invite(demo: &Demo, platform: &Platform) {
         ("the club's store", at(CLUB_STORE), String::new()),
         ("the club's owner", at("console.localhost"), demo.eva.sign_in()),
         ("the operator", at("console.localhost"), demo.operator.sign_in()),
+        ("the mill's print shop", at(PRESS), demo.mia.sign_in()),
         ("API", format!("{}billing/v1/openapi.json", at("api.localhost")), String::new()),
     ];
     println!("\nIt stays up; try it by hand, and end it with Ctrl-C.\n");

@@ -46,7 +46,7 @@ pub(crate) async fn club(demo: &Demo) -> anyhow::Result<()> {
 }
 
 /// Registers, or finds the account of an earlier run, and signs in.
-async fn join(demo: &Demo, person: &Person, title: &str) -> anyhow::Result<()> {
+pub(crate) async fn join(demo: &Demo, person: &Person, title: &str) -> anyhow::Result<()> {
     let output = person.run(&format!("register '{title}' --email {}", person.email)).await?;
     let how = match output.status.code() {
         Some(0) => "registered",
@@ -61,7 +61,12 @@ async fn join(demo: &Demo, person: &Person, title: &str) -> anyhow::Result<()> {
 }
 
 /// Places the order, or finds the one of an earlier run, and waits until it is complete.
-async fn take(demo: &Demo, person: &Person, order: &str, host: &str) -> anyhow::Result<()> {
+pub(crate) async fn take(
+    demo: &Demo,
+    person: &Person,
+    order: &str,
+    host: &str,
+) -> anyhow::Result<()> {
     let orders = person.ask("order list").await?;
     let known =
         items(&orders)?.iter().find(|order| order["host"] == host && order["phase"] != "failed");

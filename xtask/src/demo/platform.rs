@@ -16,13 +16,22 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Demo, person::PROGRAM};
-use crate::{machine, process::Group};
+use super::{
+    Demo,
+    person::{PROGRAM, text},
+};
+use crate::{
+    machine,
+    process::{Group, Remains},
+};
 
 /// How long the platform may take to begin.
 const START_LONGEST: Duration = Duration::from_mins(1);
 /// How long it may take to end.
 const STOP_LONGEST: Duration = Duration::from_secs(40);
+/// All parts but the agent.
+pub(crate) const WITHOUT_AGENT: &str =
+    "identity,access,provider,configurator,billing,jobs,releases,gateway,console";
 /// How many lines of the log are shown when something fails.
 const LAST_LINES: usize = 30;
 
@@ -38,14 +47,18 @@ pub(crate) struct Platform {
 }
 
 impl Platform {
-    /// Starts it on a folder, and waits until it is ready.
-    pub(crate) async fn start(data: &Path, port: Option<u16>) -> anyhow::Result<Self> {
+    /// Starts it on a folder, with further options, and waits until it is ready.
+    pub(crate) async fn start(
+        data: &Path,
+        port: Option<u16>,
+        options: &[&str],
+    ) -> anyhow::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(data)?;
         let port = free_port(port)?;
         let log = data.join("mandate.log");
         let mut command = Command::new(PROGRAM);
         command.arg("up").arg("--data").arg(data).args(["--port", &port.to_string()]);
-        command.env("NO_COLOR", "1");
+        command.args(options).env("NO_COLOR", "1");
         machine::tell_pip(&mut command)?;
         command.stdout(Stdio::piped()).stderr(File::create(&log)?);
         let mut group = Group::start(command, Signal::TERM, STOP_LONGEST)?;
@@ -98,6 +111,54 @@ fn free_port(wanted: Option<u16>) -> anyhow::Result<u16> {
             Ok(port)
         }
         None => (8080..8180).find(free).context("no port from 8080 to 8179 is free"),
+    }
+}
+
+/// The machine's agent: fetches releases, runs replicas and jobs.
+pub(crate) struct Agent {
+    /// Where it keeps what it has, and is found again.
+    data: PathBuf,
+    group: Option<Group>,
+    /// What it leaves when it is stopped, which is ended with the demonstration.
+    _remains: Remains,
+}
+
+impl Agent {
+    /// Starts it for the first time, or on what an earlier run has left.
+    pub(super) async fn start(demo: &Demo) -> anyhow::Result<Self> {
+        let data = demo.data.join("agent");
+        DirBuilder::new().recursive(true).mode(0o700).create(&data)?;
+        let token = demo.operator.ask("node token").await?;
+        let mut agent = Self { _remains: Remains(data.clone()), data, group: None };
+        agent.run(demo.port, Some(text(&token, "/token")?))?;
+        Ok(agent)
+    }
+
+    /// Stops it; what it has started goes on.
+    pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
+        let status = self.group.take().and_then(Group::stop);
+        let ended = status.is_some_and(|status| status.success());
+        ensure!(ended, "`mandate agent` did not stop as it should ({status:?})");
+        Ok(())
+    }
+
+    /// Starts it on what the one before has left.
+    pub(crate) fn start_again(&mut self, port: u16) -> anyhow::Result<()> {
+        self.run(port, None)
+    }
+
+    fn run(&mut self, port: u16, token: Option<&str>) -> anyhow::Result<()> {
+        let mut command = Command::new(PROGRAM);
+        let platform = format!("http://127.0.0.1:{port}");
+        command.args(["agent", "--join", &platform, "--name", "here"]);
+        command.arg("--data").arg(&self.data);
+        command.envs(token.map(|token| ("MANDATE_JOIN_TOKEN", token)));
+        command.env("NO_COLOR", "1");
+        machine::tell_pip(&mut command)?;
+        let log = File::options().create(true).append(true).open(self.data.join("agent.log"))?;
+        command.stdout(Stdio::null()).stderr(log);
+        self.group = Some(Group::start(command, Signal::TERM, STOP_LONGEST)?);
+        Ok(())
     }
 }
 

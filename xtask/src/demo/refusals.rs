@@ -65,7 +65,7 @@ pub(crate) async fn orders(demo: &Demo) -> anyhow::Result<()> {
         (format!("{place} --host {BAKERY}"), "taken"),
         (format!("{place} --host knitting.localhost --modules pols"), "no module `pols`"),
         (format!("{place} --host knitting.localhost --modules badges"), "needs `polls`"),
-        (format!("{place} --host console.localhost"), "belongs to the platform"),
+        (format!("{place} --host console.localhost"), "is reserved for the platform"),
     ];
     for (line, words) in refusals {
         let sentence = demo.eva.refused(&line, 5, words).await?;

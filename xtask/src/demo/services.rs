@@ -17,8 +17,8 @@ const READY_LONGEST: Duration = Duration::from_mins(3);
 /// Publishes both.
 pub(crate) async fn publish(demo: &Demo) -> anyhow::Result<()> {
     // The forum is one process for all instances, which runs at once; a store has its own.
-    published(demo, "forum", 1).await?;
-    published(demo, "store", 0).await?;
+    published(demo, "services", "forum", 1).await?;
+    published(demo, "services", "store", 0).await?;
     let permissions = demo.operator.ask("permissions --service forum").await?;
     let known = items(&permissions)?.iter().any(|entry| entry["permission"] == "forum.addUsers");
     ensure!(known, "access does not know `forum.addUsers`: {permissions}");
@@ -67,8 +67,14 @@ pub(crate) fn changed(
     Ok(())
 }
 
-async fn published(demo: &Demo, service: &str, replicas: i64) -> anyhow::Result<()> {
-    let release = demo.operator.ask(&format!("service publish services/{service}")).await?;
+/// Publishes the service of a folder, and waits until a node has it and enough replicas.
+pub(crate) async fn published(
+    demo: &Demo,
+    folder: &str,
+    service: &str,
+    replicas: i64,
+) -> anyhow::Result<()> {
+    let release = demo.operator.ask(&format!("service publish {folder}/{service}")).await?;
     let digest = text(&release, "/digest")?;
     let short: String = digest.chars().take(19).collect();
     let key: String = text(&release, "/public_key")?.chars().take(8).collect();

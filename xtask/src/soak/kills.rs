@@ -51,7 +51,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     programs::build(&["build", "--package", "mandate"]).await?;
     let data = std::env::temp_dir().join(format!("mandate-soak-{}", std::process::id()));
     let _remains = Remains(data.clone());
-    let platform = Platform::start(&data, None).await?;
+    let platform = Platform::start(&data, None, &[]).await?;
     println!("killed {} times at http://127.0.0.1:{}", options.kills, platform.port);
     let done = killed(options, &data, platform).await;
     match &done {
@@ -120,7 +120,7 @@ async fn kill_again_and_again(
         sleep(Duration::from_millis(life)).await;
         let killed = Instant::now();
         platform.kill().context("it cannot be waited for")?;
-        platform = Platform::start(data, Some(port)).await?;
+        platform = Platform::start(data, Some(port), &[]).await?;
         println!("kill {kill}: ready again after {:.1} s", killed.elapsed().as_secs_f64());
     }
     serves(seen).await.with_context(|| platform.last_words())?;

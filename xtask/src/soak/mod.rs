@@ -1,6 +1,7 @@
 //! `./x soak NAME`: what strains the platform for longer than a test may. Bounded in time and in
 //! count; not part of `./x test`.
 
+mod applications;
 mod jobs;
 mod kills;
 mod ledger;
@@ -22,6 +23,9 @@ enum What {
     /// Does 50,000 jobs with workers that are killed and stopped; none may be lost, done twice, or
     /// done by a release that does not accept it
     Jobs(jobs::Options),
+    /// Publishes applications that nobody here wrote, as they come from npm and PyPI, and has their
+    /// own clients use them
+    Applications,
 }
 
 /// Runs it.
@@ -29,5 +33,6 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     match &options.what {
         What::Kills(options) => kills::run(options).await,
         What::Jobs(options) => jobs::run(options).await,
+        What::Applications => applications::run().await,
     }
 }

@@ -39,17 +39,36 @@ impl fmt::Display for Tally {
     }
 }
 
+/// So many lines are kept of why a test failed.
+const WHY_LINES_MAX: usize = 12;
+
 /// Reads what `cargo test` prints on standard output.
 #[derive(Default)]
 pub(crate) struct Cargo {
     sum: Tally,
     /// A test program has begun, and has not said how it went.
     open: bool,
+    /// What each test that failed is called, and why it did.
+    failures: Vec<Vec<String>>,
+    reading: Reading,
+}
+
+/// Which part of a failed test's output is read.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// None.
+    #[default]
+    Nothing,
+    /// What it printed before it panicked.
+    Output,
+    /// Why it panicked.
+    Why,
 }
 
 impl Cargo {
     /// Takes note of a line.
     pub(crate) fn read(&mut self, line: &str) {
+        self.read_failure(line);
         if is_beginning(line) {
             self.close();
             self.open = true;
@@ -62,6 +81,28 @@ impl Cargo {
                 ignored: number("ignored"),
             });
         }
+    }
+
+    /// Keeps `---- NAME stdout ----`, and what follows a `panicked at`.
+    fn read_failure(&mut self, line: &str) {
+        let name = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----"));
+        if let Some(name) = name {
+            self.failures.push(vec![name.to_owned()]);
+            self.reading = Reading::Output;
+        } else if line == "failures:" || line.starts_with("test result: ") {
+            self.reading = Reading::Nothing;
+        } else if self.reading == Reading::Output && line.contains(" panicked at ") {
+            self.reading = Reading::Why;
+        }
+        let failure = self.failures.last_mut().filter(|_| self.reading == Reading::Why);
+        if let Some(failure) = failure.filter(|lines| lines.len() <= WHY_LINES_MAX) {
+            failure.push(format!("  {line}"));
+        }
+    }
+
+    /// Which tests failed, and why: to be read at the end, where it is looked for.
+    pub(crate) fn failures(&self) -> impl Iterator<Item = &str> {
+        self.failures.iter().flatten().map(String::as_str).filter(|line| !line.trim().is_empty())
     }
 
     /// A program that never said how it went has crashed.
@@ -159,6 +200,20 @@ mod tests {
     fn what_does_not_compile_has_failed() {
         assert_eq!(cargo("", false), Tally { passed: 0, failed: 1, ignored: 0 });
         assert_eq!(cargo(GOOD, false), Tally { passed: 12, failed: 1, ignored: 1 });
+    }
+
+    #[test]
+    fn why_a_test_failed_is_kept() {
+        let mut cargo = Cargo::default();
+        let printed = "running 2 tests\ntest a ... FAILED\n\nfailures:\n\n---- a stdout ----\n\
+            chatter\n\nthread 'a' (7) panicked at src/lib.rs:3:9:\nleft: 1\n right: 2\n\n\
+            failures:\n    a\n\ntest result: FAILED. 1 passed; 1 failed; 0 ignored\n";
+        printed.lines().for_each(|line| cargo.read(line));
+        let kept: Vec<&str> = cargo.failures().collect();
+        assert_eq!(
+            kept,
+            ["a", "  thread 'a' (7) panicked at src/lib.rs:3:9:", "  left: 1", "   right: 2"]
+        );
     }
 
     #[test]

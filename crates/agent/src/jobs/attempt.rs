@@ -5,9 +5,9 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use api::{
     Kind, Problem,
-    jobs::{Lease, Outcome, Progress, Report, Verdict},
+    jobs::{COMMAND_JOB, Lease, Outcome, Progress, Report, Verdict},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use types::JobId;
 
@@ -218,6 +218,10 @@ impl Attempt {
         stopping: &mut watch::Receiver<bool>,
     ) {
         let (job, name) = (self.job(), &self.lease.name);
+        let status = match &end {
+            End::Exit(exit) if name == COMMAND_JOB && exit.why.is_none() => exit.status,
+            _ => None,
+        };
         let (outcome, why) = match end {
             End::Left => return,
             End::Exit(exit) if exit.is_lease_lost() => (None, exit.in_words()),
@@ -231,7 +235,10 @@ impl Attempt {
         match outcome {
             None => tracing::warn!(%job, name, "the job's lease is lost; it was stopped"),
             Some(outcome) => {
-                let done = done(outcome, &why, folder, output);
+                let done = match status {
+                    Some(status) => ran(status, output),
+                    None => done(outcome, &why, folder, output),
+                };
                 tracing::info!(%job, name, outcome = ?done.outcome, "a job has ended");
                 if !self.tell_end(done, stopping).await {
                     return;
@@ -322,6 +329,13 @@ impl Attempt {
             () = tokio::time::sleep(Duration::from_millis(self.third() * 3)) => true,
         }
     }
+}
+
+/// What is told of a command that was to be run once and has ended by itself: it was run, and what it
+/// came to is its status.
+fn ran(status: i32, output: &Output) -> Done {
+    let result = Some(json!({ "status": status }));
+    Done { outcome: Outcome::Succeeded, problem: None, result, output: output.tail() }
 }
 
 /// What is told of a command that ended, with what it came to.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use api::{
-    jobs::{Lease, Outcome, PAYLOAD_BYTES_MAX, Upgrade},
+    jobs::{COMMAND_JOB, Lease, Outcome, PAYLOAD_BYTES_MAX, Upgrade},
     manifest::Manifest,
 };
 use serde_json::Value;
@@ -74,8 +74,10 @@ pub(super) async fn prepare(
     write_payload(scratch.path(), &lease.payload).map_err(unstorable)?;
     write_for(user, &place::result(scratch.path()), "").map_err(unstorable)?;
     variables.extend(environment::basis(scratch.path(), user).map_err(unstorable)?);
-    variables.extend(environment::home_of(node, lease.instance, user).map_err(unstorable)?);
+    let home = environment::home_of(node, (lease.instance, user), &ready.manifest);
+    variables.extend(home.map_err(unstorable)?);
     variables.extend(of_job(lease, scratch.path()));
+    ready.manifest.complete(&mut variables, &ready.folder);
     let limit = Duration::from_secs(lease.timeout_seconds.into());
     let limit = Limit::after(limit, format!("was stopped after its limit of {limit:?}"));
     Ok(Prepared { scratch, variables, secrets, user, ready, limit })
@@ -158,7 +160,7 @@ impl Prepared {
             variables,
             user,
             bounds: Bounds::new(node, None),
-            input: Some(folder.join(PAYLOAD)),
+            input: (lease.name != COMMAND_JOB).then(|| folder.join(PAYLOAD)),
             progress: true,
             lasting: true,
             limit: Some(limit),
@@ -191,7 +193,8 @@ fn unstartable(cause: io::Error) -> Refusal {
     (Outcome::Lost, format!("the command cannot be started: {cause}"))
 }
 
-/// Whether all that a lease says to run stands in the manifest.
+/// Whether all that a lease says to run stands in the manifest: of a command that is run once, the
+/// program.
 fn is_of(manifest: &Manifest, lease: &Lease) -> bool {
     let database = manifest.database.iter();
     let of_database = database.flat_map(|database| database.migrate.iter().chain(&database.seed));
@@ -200,6 +203,9 @@ fn is_of(manifest: &Manifest, lease: &Lease) -> bool {
         let mut known = manifest.jobs.values().filter_map(|job| job.upgrade.as_ref());
         known.any(|known| *known == upgrade.command)
     };
+    if lease.name == COMMAND_JOB {
+        return lease.command.first().is_some_and(|word| manifest.run.commands.contains(word));
+    }
     of_database.chain(of_jobs).any(|known| *known == lease.command)
         && lease.upgrade.as_ref().is_none_or(is_upgrade)
 }

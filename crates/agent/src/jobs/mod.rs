@@ -110,8 +110,10 @@ impl Worker {
                 // It has waited, or should have.
                 Ok(Ok(_)) => tokio::time::sleep(BREATH).await,
                 failed => {
-                    let problem = failed.map(Result::err).ok().flatten();
-                    tracing::warn!(?problem, "no jobs can be had; will ask again");
+                    let problem = failed.ok().and_then(Result::err);
+                    let why =
+                        problem.map_or_else(|| "no answer in time".into(), |why| why.to_string());
+                    tracing::warn!(%why, "cannot ask for jobs; will try again");
                     tokio::time::sleep(node.pace.again).await;
                 }
             }

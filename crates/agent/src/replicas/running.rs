@@ -131,6 +131,7 @@ pub(super) async fn prepare(
     process: &Process,
     ready: &Ready,
 ) -> Result<Prepared, String> {
+    let manifest = &ready.manifest;
     let replica = node.folder.replica((want.replica, want.generation));
     let number = starts::of(&replica).last().map_or(1, |last| last.number.saturating_add(1));
     let scratch = Scratch::new(replica.join(number.to_string())).map_err(unstorable)?;
@@ -140,10 +141,12 @@ pub(super) async fn prepare(
     let Own { mut variables, secrets, user } = own;
     variables.extend(environment::basis(scratch.path(), user).map_err(unstorable)?);
     if let Some(instance) = want.instance {
-        variables.extend(environment::home_of(node, instance, user).map_err(unstorable)?);
+        let home = environment::home_of(node, (instance, user), manifest);
+        variables.extend(home.map_err(unstorable)?);
     }
     let address = port.as_ref().map(Port::address);
     variables.extend(address.map(environment::of_address).unwrap_or_default());
+    manifest.complete(&mut variables, &ready.folder);
     let site = environment::site(&variables).to_string();
     let asks = |check: &Option<Check>| matches!(check, Some(Check::Command { .. }));
     let is_asked = asks(&process.health) || asks(&process.live);

@@ -296,6 +296,7 @@ async fn simulated_node(platform: &Arc<Platform>, path: &std::path::Path, place:
         clock: config.clock,
         folder,
         platform_url: config.platform_url,
+        machine: config.machine,
         program: config.program,
         ends_all: config.ends_all,
         ports: Ports::open(config.listen_ip, config.ports, ports, PACE.rest).unwrap(),

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use api::jobs::{Lease, Outcome, Upgrade};
+use api::jobs::{COMMAND_JOB, Lease, Outcome, Upgrade};
 use serde_json::{Value, json};
 use types::{AccountId, InstanceId, JobId, Secret};
 
@@ -19,7 +19,12 @@ use super::{
 
 /// A job of a release whose `job.sh` is this.
 pub(super) fn queue(platform: &Arc<Platform>, script: &'static str) -> Lease {
-    let release = Package { job: script, ..Package::new("serve") }.publish(platform);
+    queue_packed(platform, &Package { job: script, ..Package::new("serve") })
+}
+
+/// A job of what is packed.
+pub(super) fn queue_packed(platform: &Arc<Platform>, package: &Package) -> Lease {
+    let release = package.publish(platform);
     let lease = Lease {
         job: JobId::named(&["job"]),
         account: AccountId::named(&["account"]),
@@ -370,5 +375,37 @@ async fn a_job_without_an_agent_ends_before_its_lease_does() {
     let agent = Agent::leaving(&platform, folder.path());
     eventually("its folder to be removed", || !job.exists()).await;
     assert!(platform.change(|state| state.reports.is_empty()), "it is another node's to tell");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_command_is_run_once_with_its_arguments_and_its_status_is_told() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    let script = "echo \"$@\"; cat; exit 3";
+    let package =
+        Package { job: script, run: "commands = [\"./job.sh\"]", ..Package::new("serve") };
+    let mut lease = queue_packed(&platform, &package);
+    let words = ["./job.sh", "create", "a b"].map(str::to_owned);
+    (lease.name, lease.command) = (COMMAND_JOB.to_owned(), words.into());
+    platform.change(|state| state.jobs = [lease].into());
+    let agent = Agent::start(&platform, folder.path());
+    let end = platform.end_of_job().await;
+    assert_eq!((end.outcome, end.problem), (Outcome::Succeeded, None));
+    assert_eq!((end.output.trim_end(), end.result), ("create a b", Some(json!({ "status": 3 }))));
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_program_that_the_manifest_does_not_name_is_not_run_once() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    let run = "commands = [\"./other.sh\"]";
+    let package = Package { job: "true", run, ..Package::new("serve") };
+    let mut lease = queue_packed(&platform, &package);
+    (lease.name, lease.command) = (COMMAND_JOB.to_owned(), vec!["./job.sh".to_owned()]);
+    platform.change(|state| state.jobs = [lease].into());
+    let agent = Agent::start(&platform, folder.path());
+    let end = platform.end_of_job().await;
+    assert_eq!(end.outcome, Outcome::Refused);
+    assert!(end.problem.unwrap().contains("no such command"));
     agent.stop().await;
 }

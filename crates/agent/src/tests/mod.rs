@@ -1,5 +1,6 @@
 //! The agent against a platform of the tests' own, with real processes and with simulated nodes.
 
+mod environment;
 mod files;
 mod fleet;
 mod folders;
@@ -28,6 +29,7 @@ use std::{
     time::Duration,
 };
 
+use api::releases::Machine;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{sync::oneshot, task::JoinHandle};
 use types::{Clock, Secret, SystemClock};
@@ -153,6 +155,7 @@ fn config(platform: &Arc<Platform>, data: &Path, clock: Arc<dyn Clock>) -> Confi
         platform_url: "http://127.0.0.1:1".to_owned(),
         listen_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
         ports: 20_000..=29_999,
+        machine: Machine::default(),
         program: program(),
         ends_all: true,
         processes_max: 64,

@@ -76,7 +76,9 @@ pub(super) struct Package {
     pub(super) job: &'static str,
     /// What is said of its health.
     pub(super) health: &'static str,
-    /// More of the manifest.
+    /// What stands under `[run]` beside that.
+    pub(super) run: &'static str,
+    /// What stands at the end of the manifest.
     pub(super) more: &'static str,
 }
 
@@ -86,11 +88,11 @@ const HEALTH: &str = "health = \"/healthz\"";
 impl Package {
     pub(super) fn new(mode: &'static str) -> Self {
         let (name, tenancy, job) = ("echo", "dedicated", "true");
-        Self { name, tenancy, mode, build: None, job, health: HEALTH, more: "" }
+        Self { name, tenancy, mode, build: None, job, health: HEALTH, run: "", more: "" }
     }
 
     pub(super) fn manifest(&self) -> String {
-        let Self { name, tenancy, mode, health, more, .. } = self;
+        let Self { name, tenancy, mode, health, run, more, .. } = self;
         let build = if self.build.is_some() { "build = [\"./build.sh\"]" } else { "" };
         format!(
             r#"
@@ -102,6 +104,7 @@ tenancy = "{tenancy}"
 command = ["./serve", "{mode}"]
 {health}
 {build}
+{run}
 [setup.secret_word]
 label = "Word"
 type = "password"

@@ -35,6 +35,7 @@ pub(super) struct State {
     pub(super) nodes: BTreeMap<NodeId, Heartbeat>,
     pub(super) packages: HashMap<Digest, Bytes>,
     pub(super) variables: BTreeMap<String, Secret>,
+    pub(super) secrets: BTreeMap<String, Secret>,
     pub(super) jobs: VecDeque<Lease>,
     pub(super) reports: Vec<Report>,
     /// The jobs that the node that asked last said it had.
@@ -81,6 +82,7 @@ impl Platform {
             nodes: BTreeMap::new(),
             packages: HashMap::new(),
             variables: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             jobs: VecDeque::new(),
             reports: Vec::new(),
             holding: Vec::new(),
@@ -208,8 +210,11 @@ impl Platform {
             ["configurator", "v1", "nodes", node, "instances", instance, "environment"] => {
                 let fields = [("node", *node), ("instance", *instance)];
                 let _: GetEnvironment = decode(&fields, None, body)?;
-                let variables = self.state.lock().unwrap().variables.clone();
-                json(&Environment { account: types::Id::named(&["account"]), variables })
+                let (variables, secrets) = {
+                    let state = self.state.lock().unwrap();
+                    (state.variables.clone(), state.secrets.clone())
+                };
+                json(&Environment { account: types::Id::named(&["account"]), variables, secrets })
             }
             ["jobs", "v1", "nodes", node, "leases"] => {
                 json(&self.lease(decode(&[("node", node)], None, body)?).await)

@@ -95,7 +95,7 @@ pub fn decode<O: Operation>(
     let mut fields: Map<String, Value> = match body {
         [] => Map::new(),
         body => serde_json::from_slice(body)
-            .map_err(|cause| wrong(&format!("the body is not a JSON object: {cause}")))?,
+            .map_err(|cause| wrong(&format!("the body must be a JSON object: {cause}")))?,
     };
     for (name, value) in path {
         fields.insert((*name).to_owned(), Value::String((*value).to_owned()));

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{AccountId, Cron, Digest, InstanceId, Name, TimeZone};
 
-use super::{DEFAULT_CLASS, SETUP_CLASS};
+use super::{COMMAND_CLASS, COMMAND_JOB, DEFAULT_CLASS, SETUP_CLASS};
 use crate::manifest::{JobCommand, Manifest, Missed};
 
 /// Keeps what a release says of its jobs.
@@ -25,6 +25,10 @@ pub struct PutJobs {
 pub struct JobDefinition {
     /// The program and its arguments.
     pub command: Vec<String>,
+    /// If not empty, the programs one of which each job names with arguments of its own; then these
+    /// are run, and not the command.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub programs: Vec<String>,
     /// The version of the payloads that the command reads.
     pub version: u32,
     /// The oldest version that it accepts.
@@ -85,9 +89,11 @@ impl PutJobs {
         let setup = database.flat_map(|database| {
             [of_setup("migrate", &database.migrate), of_setup("seed", &database.seed)]
         });
+        let commands = JobDefinition::of_commands(&manifest.run.commands);
+        let commands = commands.map(|definition| (COMMAND_JOB.to_owned(), definition));
         let jobs = manifest.jobs.iter();
         let jobs = jobs.map(|(name, job)| (name.clone(), JobDefinition::of_manifest(job)));
-        Self { service, release, jobs: setup.flatten().chain(jobs).collect() }
+        Self { service, release, jobs: setup.flatten().chain(commands).chain(jobs).collect() }
     }
 }
 
@@ -96,6 +102,7 @@ impl JobDefinition {
     pub fn of(command: Vec<String>) -> Self {
         Self {
             command,
+            programs: Vec::new(),
             version: 1,
             oldest: 1,
             newest: 1,
@@ -123,6 +130,7 @@ impl JobDefinition {
         });
         Self {
             command: job.command.clone(),
+            programs: Vec::new(),
             version: job.version,
             oldest,
             newest,
@@ -137,6 +145,14 @@ impl JobDefinition {
             keep_seconds: job.keep_seconds,
             schedule,
         }
+    }
+
+    /// Commands that are run once.
+    fn of_commands(programs: &[String]) -> Option<Self> {
+        let class = COMMAND_CLASS.to_owned();
+        let (attempts, timeout_seconds) = (1, 900);
+        let definition = Self::of(vec![programs.first()?.clone()]);
+        Some(Self { programs: programs.to_vec(), class, attempts, timeout_seconds, ..definition })
     }
 
     /// Whether a job of that version can be done.

@@ -19,12 +19,17 @@ pub use queues::{
     Counts, Drain, DrainState, Gate, GetQueue, ListQueues, Queue, QueueDetail, QueuedKind, SetQueue,
 };
 
+pub use crate::manifest::{COMMAND_CLASS, COMMAND_JOB, DEFAULT_CLASS, SETUP_CLASS};
+
 use crate::Empty;
 
 operations! { "jobs":
     /// Queues jobs of an instance, all of them or none. Each runs a command that the service's
     /// manifest names.
     EnqueueJobs POST "/v1/accounts/{account}/instances/{instance}/jobs" on instance by [customer, operator, instance, gateway] -> Enqueued;
+    /// Queues a command of an instance, run once: a program that the service's manifest names, with
+    /// arguments of one's own.
+    RunCommand POST "/v1/accounts/{account}/instances/{instance}/commands" on instance by [customer, operator] -> Enqueued;
     /// Queues jobs of an instance of a service, for the processes that serve all of them.
     EnqueueServiceJobs POST "/v1/services/{service}/instances/{instance}/jobs" on service by [service] -> Enqueued;
     /// Shows a job of an instance of a service, to the same.
@@ -78,11 +83,18 @@ pub const BATCH_MAX: usize = 1_000;
 pub const PAYLOAD_BYTES_MAX: usize = 256 << 10;
 /// How long a result may be, as JSON.
 pub const RESULT_BYTES_MAX: usize = 64 << 10;
-/// The class of jobs whose manifest names none.
-pub const DEFAULT_CLASS: &str = "default";
-/// The class of the jobs of set-ups, which run the current release's `migrate` and `seed` before an
-/// instance is open.
-pub const SETUP_CLASS: &str = "setup";
+
+/// Queues a command of an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RunCommand {
+    /// Whose instance it is.
+    pub account: AccountId,
+    /// Which instance.
+    pub instance: InstanceId,
+    /// A program that the manifest names, and its arguments: 1 to 100 words, each at most 4,000
+    /// characters long.
+    pub command: Vec<String>,
+}
 
 /// Queues jobs of an instance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

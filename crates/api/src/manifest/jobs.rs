@@ -7,11 +7,9 @@ use std::{
     time::Duration,
 };
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use types::{Cron, TimeZone};
-
-use crate::jobs::{DEFAULT_CLASS, SETUP_CLASS};
+use types::{Cron, TimeZone, as_text};
 
 use super::{
     faults::suggestion,
@@ -19,6 +17,16 @@ use super::{
     values,
 };
 
+/// The class of jobs whose manifest names none.
+pub const DEFAULT_CLASS: &str = "default";
+/// The class of the jobs of set-ups, which run the current release's `migrate` and `seed` before an
+/// instance is open.
+pub const SETUP_CLASS: &str = "setup";
+/// The job that runs a command once, and the class of such jobs. Its result says how the command
+/// ended, `{"status":1}`.
+pub const COMMAND_JOB: &str = "command";
+/// The class of commands that are run once.
+pub const COMMAND_CLASS: &str = "commands";
 const VERSION_MAX: u32 = 1_000_000;
 const PRIORITY_MAX: i32 = 1_000;
 const DAY: Duration = Duration::from_hours(24);
@@ -146,27 +154,7 @@ impl fmt::Display for Versions {
     }
 }
 
-impl TryFrom<String> for Versions {
-    type Error = VersionsError;
-    fn try_from(text: String) -> Result<Self, VersionsError> {
-        text.parse()
-    }
-}
-
-impl From<Versions> for String {
-    fn from(versions: Versions) -> Self {
-        versions.to_string()
-    }
-}
-
-impl JsonSchema for Versions {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Versions".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string" })
-    }
-}
+as_text!(Versions, VersionsError);
 
 /// How many of a job run at the same time; as many as there is room for if absent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -211,7 +199,7 @@ pub(super) fn job(name: &str, table: &Table<'_>) -> Option<JobCommand> {
         "spread",
     ]);
     if is_reserved(name) {
-        table.fault(format!("`{name}` is a job of the database"), "choose another name");
+        table.fault(format!("`{name}` is a job of the platform's own"), "choose another name");
     }
     let command = table.need("command", "command = [\"./app\", \"…\"]").and_then(|n| n.command());
     let version = number(table, "version", 1..=VERSION_MAX, 1);
@@ -259,7 +247,7 @@ pub(super) fn job(name: &str, table: &Table<'_>) -> Option<JobCommand> {
 
 /// Whether a job's name is one of those that the platform gives.
 pub(super) fn is_reserved(name: &str) -> bool {
-    matches!(name, "migrate" | "seed")
+    matches!(name, "migrate" | "seed" | COMMAND_JOB)
 }
 
 fn number<T>(table: &Table<'_>, key: &str, range: RangeInclusive<T>, otherwise: T) -> Option<T>
@@ -311,8 +299,9 @@ fn upgrade(
 
 fn class(node: &Node<'_>) -> Option<String> {
     let text = node.text()?;
-    if text == SETUP_CLASS {
-        return node.fail(format!("`{text}` is the queue of set-ups"), "choose another name");
+    if [SETUP_CLASS, COMMAND_CLASS].contains(&text) {
+        let problem = format!("`{text}` is a queue of the platform's own");
+        return node.fail(problem, "choose another name");
     }
     if (NAMES.holds)(text) { Some(text.to_owned()) } else { node.fail("is not a name", NAMES.mend) }
 }

@@ -5,15 +5,20 @@
 
 mod access;
 mod check;
+mod environment;
 mod faults;
 mod files;
+mod fillings;
 mod jobs;
 mod parse;
 mod path;
 mod pattern;
 mod processes;
 pub(crate) mod reader;
+mod secrets;
+mod template;
 mod values;
+mod volumes;
 
 use std::collections::BTreeMap;
 
@@ -21,15 +26,23 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{Name, Permission};
 
+use crate::releases::Labels;
+
 pub use check::JOB_MILLISECONDS;
 pub(crate) use check::is_reserved_meter;
+pub use environment::Variable;
 pub(crate) use faults::suggestion;
 pub use faults::{Fault, Faults};
 pub use files::VOLUMES;
-pub use jobs::{Concurrency, JobCommand, Missed, Versions, VersionsError};
+pub use jobs::{
+    COMMAND_CLASS, COMMAND_JOB, Concurrency, DEFAULT_CLASS, JobCommand, Missed, SETUP_CLASS,
+    Versions, VersionsError,
+};
 pub use path::normalise;
 pub use pattern::{Pattern, PatternError, Status};
 pub use processes::{Check, FILES, Process, WEB};
+pub use secrets::{Alphabet, SecretForm, SecretFormError};
+pub use template::{Template, TemplateError, Values};
 pub use values::duration;
 pub(crate) use values::title_of;
 
@@ -55,6 +68,9 @@ pub struct Manifest {
     pub database: Option<Database>,
     /// The fields of the set-up page, in the file's order.
     pub setup: Vec<(String, Field)>,
+    /// Where the application asks for its set-up itself; then there are no fields.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup_path: Option<String>,
     /// What customers may take or leave.
     pub modules: BTreeMap<String, Module>,
     /// What may be allowed, by the verb without the service's name.
@@ -67,6 +83,29 @@ pub struct Manifest {
     pub sizes: BTreeMap<String, Size>,
     /// What workers can run, beside the database's `migrate` and `seed`.
     pub jobs: BTreeMap<String, JobCommand>,
+    /// What its processes and jobs find in their environment beside what the platform says.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, Variable>,
+    /// What is made by chance for each instance, and stays until it is rotated.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, SecretForm>,
+    /// On which nodes it runs.
+    #[serde(default, skip_serializing_if = "Placement::is_anywhere")]
+    pub placement: Placement,
+}
+
+/// On which nodes a service runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Placement {
+    /// The labels that a node must have.
+    #[serde(default)]
+    pub labels: Labels,
+}
+
+impl Placement {
+    fn is_anywhere(&self) -> bool {
+        self.labels.is_empty()
+    }
 }
 
 /// What a service is called.
@@ -112,10 +151,18 @@ pub struct Run {
     /// Run once after unpacking.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<Vec<String>>,
+    /// Folders of an instance that outlive its processes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<String>,
+    /// Programs that may be run once with arguments of whoever asks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<String>,
 }
 
 /// A database product.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Engine {
     /// `PostgreSQL`.
@@ -294,6 +341,15 @@ impl Manifest {
         modules.filter(move |(_, module)| module.routes.iter().any(owns))
     }
 
+    /// Whether a path is the application's own set-up page, or below it.
+    pub fn is_setup(&self, path: &str) -> bool {
+        let below = |own: &str| {
+            let rest = path.strip_prefix(own.trim_end_matches('/'));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.setup_path.as_deref().is_some_and(below)
+    }
+
     /// The meters that count an answered request, however it is spelled.
     pub fn meters_of(
         &self,
@@ -319,6 +375,7 @@ impl Manifest {
     pub fn has_jobs(&self) -> bool {
         let of_database =
             |database: &Database| database.migrate.is_some() || database.seed.is_some();
-        !self.jobs.is_empty() || self.database.as_ref().is_some_and(of_database)
+        let has_own = !self.jobs.is_empty() || !self.run.commands.is_empty();
+        has_own || self.database.as_ref().is_some_and(of_database)
     }
 }

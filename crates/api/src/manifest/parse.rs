@@ -5,17 +5,18 @@ use std::collections::BTreeMap;
 use types::Name;
 
 use super::{
-    Count, Database, Engine, Field, FieldKind, Manifest, Meter, Module, Package, Pattern, Service,
-    Size, Tenancy,
+    Count, Database, Engine, Field, FieldKind, Manifest, Meter, Module, Package, Pattern,
+    Placement, Service, Size, Tenancy,
     access::{permission, request, routes},
-    check,
+    check, environment,
     faults::{choice, quoted, shown},
     files,
     jobs::job,
     processes,
-    reader::{FIELD_NAMES, NAMES, NameRule, Node, Table, VERBS},
-    title_of, values,
+    reader::{FIELD_NAMES, LABELS, NAMES, NameRule, Node, Table, VERBS},
+    secrets, title_of, values,
 };
+use crate::releases::{LABELS_MAX, is_label};
 
 pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
     root.only(&[
@@ -32,20 +33,28 @@ pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
         "meters",
         "sizes",
         "jobs",
+        "env",
+        "secrets",
+        "placement",
     ]);
     let service = root.need("service", "[service]").and_then(|node| service(&node.table()?));
     let package = root.table("package").and_then(|table| package(&table));
-    let run = processes::run(root);
-    let files = files::files(root, service.as_ref().map(|service| service.tenancy));
+    let tenancy = service.as_ref().map(|service| service.tenancy);
+    let run = processes::run(root, tenancy);
+    let files = files::files(root, tenancy);
     let database = root.table("database").and_then(|table| database(&table));
-    let setup = named(root, "setup", &FIELD_NAMES, |_, table| field(table));
+    let setup_path = setup_path(root);
+    let setup = setup(root, setup_path.is_some());
     let modules = modules(root);
     let permissions: BTreeMap<_, _> =
         named(root, "permissions", &VERBS, |_, table| permission(table)).into_iter().collect();
     let routes = routes(root, service.as_ref().map(|service| &service.name));
     let meters = named(root, "meters", &NAMES, meter).into_iter().collect();
     let jobs = named(root, "jobs", &NAMES, job).into_iter().collect();
+    let env = environment::variables(root);
+    let secrets = secrets::secrets(root, tenancy);
     let sizes: BTreeMap<_, _> = named(root, "sizes", &NAMES, size).into_iter().collect();
+    let placement = root.table("placement").map(|table| placement(&table)).unwrap_or_default();
     let any = root.need("sizes", "[sizes.small]").and_then(|node| node.table());
     if let Some(table) = any.filter(Table::is_empty) {
         table.fault("has no size", "write `[sizes.small]`");
@@ -59,13 +68,34 @@ pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
         files,
         database,
         setup,
+        setup_path,
         modules,
         permissions,
         routes: routes?,
         meters,
         sizes,
         jobs,
+        env,
+        secrets,
+        placement,
     })
+}
+
+fn placement(table: &Table<'_>) -> Placement {
+    table.only(&["labels"]);
+    let labels = table.table("labels").map(|labels| labels.named(&LABELS)).unwrap_or_default();
+    if labels.len() > LABELS_MAX {
+        table.fault("asks for too many labels", format!("write at most {LABELS_MAX}"));
+    }
+    let mend = "write letters, digits, `-`, `_`, `.` or `/`, at most 60 of them";
+    let labels = labels.into_iter().filter_map(|(name, node)| {
+        let value = node.text()?;
+        if !is_label(value) {
+            return node.fail(format!("`{}` cannot stand in a label", shown(value)), mend);
+        }
+        Some((name, value.to_owned()))
+    });
+    Placement { labels: labels.collect() }
 }
 
 /// The tables `[section.<name>]` that could be read, in the order of the file.
@@ -154,6 +184,30 @@ fn database(table: &Table<'_>) -> Option<Database> {
     let migrate = optional_command(table, "migrate");
     let seed = optional_command(table, "seed");
     Some(Database { engines: engines?, migrate, seed })
+}
+
+/// The fields of the set-up page, in the file's order.
+fn setup(root: &Table<'_>, has_page: bool) -> Vec<(String, Field)> {
+    let entries = root.table("setup").map(|table| table.named(&FIELD_NAMES)).unwrap_or_default();
+    let fields = entries.into_iter().filter(|(name, node)| name != "path" || node.is_table());
+    let fields = fields.filter_map(|(name, node)| {
+        if has_page {
+            return node.fail("is asked for by nobody: the set-up page is `path`", "remove one");
+        }
+        let field = field(&node.table()?)?;
+        Some((name, field))
+    });
+    fields.collect()
+}
+
+/// The application's own set-up page; a field may be called `path` too, and is a table.
+fn setup_path(root: &Table<'_>) -> Option<String> {
+    let node = root.table("setup")?.get("path").filter(|node| !node.is_table())?;
+    let text = node.text()?;
+    if super::normalise(text).as_deref() == Some(text) {
+        return Some(text.to_owned());
+    }
+    node.fail(format!("`{}` is not a path", shown(text)), "write a plain path such as `/install`")
 }
 
 fn field(table: &Table<'_>) -> Option<Field> {

@@ -3,8 +3,8 @@
 use std::{fmt, str::FromStr};
 
 use percent_encoding::percent_decode_str;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use types::as_text;
 
 use super::{faults::shown, path::normalise};
 
@@ -232,31 +232,8 @@ impl fmt::Display for Status {
     }
 }
 
-macro_rules! as_text {
-    ($type:ident, $pattern:literal) => {
-        impl TryFrom<String> for $type {
-            type Error = PatternError;
-            fn try_from(text: String) -> Result<Self, PatternError> {
-                text.parse()
-            }
-        }
-        impl From<$type> for String {
-            fn from(value: $type) -> Self {
-                value.to_string()
-            }
-        }
-        impl JsonSchema for $type {
-            fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($type).into()
-            }
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({ "type": "string", "pattern": $pattern })
-            }
-        }
-    };
-}
-as_text!(Pattern, "^([A-Z]+(-[A-Z]+)? )?/[^ ?#]*$");
-as_text!(Status, "^[1-5](xx|[0-9]{2})$");
+as_text!(Pattern, PatternError, "^([A-Z]+(-[A-Z]+)? )?/[^ ?#]*$");
+as_text!(Status, PatternError, "^[1-5](xx|[0-9]{2})$");
 
 #[cfg(test)]
 mod tests {

@@ -6,9 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Manifest, Run,
+    Manifest, Run, Tenancy,
     faults::shown,
     reader::{NAMES, Node, Table},
+    volumes,
 };
 
 /// The process that answers requests.
@@ -122,7 +123,10 @@ const fn is_one(count: &u32) -> bool {
 }
 
 /// How it is run, and what runs beside `web`.
-pub(super) fn run(root: &Table<'_>) -> Option<(Run, BTreeMap<String, Process>)> {
+pub(super) fn run(
+    root: &Table<'_>,
+    tenancy: Option<Tenancy>,
+) -> Option<(Run, BTreeMap<String, Process>)> {
     let apart = root.table("processes");
     let mut processes = apart.as_ref().map(named).unwrap_or_default();
     let has_web = apart.is_some_and(|table| table.get(WEB).is_some());
@@ -131,10 +135,12 @@ pub(super) fn run(root: &Table<'_>) -> Option<(Run, BTreeMap<String, Process>)> 
         Some(node) => Some(node.table()?),
         None => None,
     };
-    let mut build = None;
+    let (mut build, mut volumes, mut commands) = (None, Vec::new(), Vec::new());
     if let Some(table) = &run {
-        table.only(&[&KEYS[..], &["build"]].concat());
+        table.only(&[&KEYS[..], &["build", "volumes", "commands"]].concat());
         build = table.get("build").and_then(|node| node.command());
+        volumes = volumes::volumes(table, tenancy);
+        commands = programs(table);
     }
     let web = match &run {
         Some(table) if !has_web => process(WEB, table),
@@ -143,7 +149,23 @@ pub(super) fn run(root: &Table<'_>) -> Option<(Run, BTreeMap<String, Process>)> 
             processes.remove(WEB)
         }
     };
-    Some((Run { web: web?, build }, processes))
+    Some((Run { web: web?, build, volumes, commands }, processes))
+}
+
+/// The programs that may be run once.
+fn programs(table: &Table<'_>) -> Vec<String> {
+    let mend = "write a list of programs such as `[\"./manage.py\"]`";
+    let mut programs: Vec<String> = Vec::new();
+    for node in table.get("commands").and_then(|node| node.list(mend)).unwrap_or_default() {
+        match node.words() {
+            Some(program) if programs.contains(&program) => {
+                node.fault(format!("`{}` is named twice", shown(&program)), "remove one");
+            }
+            Some(program) => programs.push(program),
+            None => {}
+        }
+    }
+    programs
 }
 
 /// The tables `[processes.<name>]` that could be read.

@@ -220,6 +220,31 @@ pub(crate) const VERBS: NameRule = NameRule {
     mend: "write a verb in camel case such as `addUsers`, of at most 40 letters and digits",
 };
 
+/// Names of variables of the environment.
+pub(crate) const VARIABLE_NAMES: NameRule = NameRule {
+    holds: |name| is_variable(name, u8::is_ascii_alphabetic),
+    mend: "use 1 to 64 of A-Z, a-z, 0-9 and `_`, not beginning with a digit",
+};
+
+/// Names of secrets: those of variables, in capitals.
+pub(crate) const SECRET_NAMES: NameRule = NameRule {
+    holds: |name| is_variable(name, u8::is_ascii_uppercase),
+    mend: "use 1 to 64 of A-Z, 0-9 and `_`, not beginning with a digit",
+};
+
+fn is_variable(name: &str, is_letter: fn(&u8) -> bool) -> bool {
+    let plain = |byte: u8| is_letter(&byte) || byte.is_ascii_digit() || byte == b'_';
+    (1..=64).contains(&name.len())
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.bytes().all(plain)
+}
+
+/// Names of labels.
+pub(crate) const LABELS: NameRule = NameRule {
+    holds: crate::releases::is_label,
+    mend: "use 1 to 60 letters, digits, `-`, `_`, `.` and `/`",
+};
+
 fn is_name(name: &str, joints: &[u8]) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || joints.contains(&b);
     name.len() <= 40
@@ -373,6 +398,11 @@ impl<'t> Node<'t> {
         let Some(moment) = self.value.as_datetime() else { return self.wrong(mend) };
         let wrong = || self.fail(format!("`{moment}` is not a moment"), mend);
         moment.to_string().parse().ok().or_else(wrong)
+    }
+
+    /// Whether it is a table.
+    pub(crate) fn is_table(&self) -> bool {
+        self.value.is_table()
     }
 
     /// A table.

@@ -63,7 +63,7 @@ async fn prices_do_not_change_what_was_used_before_they_were_published() {
         world.subscribe(world.ada.terms("small", &[], "2026-12-01T00:00:00Z")).await.unwrap();
         world.clock.advance(std::time::Duration::from_mins(40 * 60 + 30));
         for earlier in ["2026-12-01T00:00:00Z", "2026-12-02T15:00:00Z"] {
-            let words = "let `effective` be 2026-12-02T16:00:00Z or later";
+            let words = "set `effective` to 2026-12-02T16:00:00Z or later";
             refused(world.publish(&from(earlier)).await, Kind::Conflict, words);
         }
         world.publish(&from("2026-12-02T16:00:00Z")).await.unwrap();

@@ -214,7 +214,11 @@ async fn usage_counts_once() {
         assert_eq!(next(world.record(9, events[2..8].to_vec()).await), Ok(15));
         assert_eq!(next(world.record(8, events[1..3].to_vec()).await), Ok(15));
         assert_eq!(next(world.record(15, Vec::new()).await), Ok(15));
-        refused(world.record(16, events[9..].to_vec()).await, Kind::Conflict, "send from 15 on");
+        refused(
+            world.record(16, events[9..].to_vec()).await,
+            Kind::Conflict,
+            "from number 15 on are missing",
+        );
         refused(world.record(6, events[..1].to_vec()).await, Kind::Conflict, "new epoch");
         let mut other = events[..4].to_vec();
         other[3].quantity = 1;
@@ -304,7 +308,7 @@ async fn a_batch_that_cannot_be_meant_is_refused_whole() {
         for source in ["jobs", "gateways", "", "gateway/\0"] {
             let answer =
                 world.client("gateway").call(batch(source, 1, 0, vec![good.clone()])).await;
-            refused(answer, Kind::Invalid, "named after who counts");
+            refused(answer, Kind::Invalid, "the name of a usage source must begin");
         }
         refused(
             ada.client.call(batch("gateway", 1, 0, vec![good.clone()])).await,
@@ -361,7 +365,7 @@ async fn usage_is_listed_by_pages() {
                 after: Some(after.to_owned()),
                 limit: None,
             };
-            refused(ada.client.call(list).await, Kind::Invalid, "where a page begins");
+            refused(ada.client.call(list).await, Kind::Invalid, "not the start of a page");
         }
         world.close().await;
     }
@@ -445,7 +449,7 @@ async fn a_price_book_that_does_not_fit_is_refused() {
             (
                 later.replace("12-20", "11-20"),
                 Kind::Conflict,
-                "let `effective` be 2026-12-01T00:00:00Z or later",
+                "set `effective` to 2026-12-01T00:00:00Z or later",
             ),
             (
                 format!("{later}[plans.pro]\nmonthly = \"1\""),
@@ -560,9 +564,9 @@ async fn what_is_taken_again_changes_nothing_and_what_changes_is_cut_there() {
         let again = ada.terms("small", &["search"], "2026-12-02T00:20:00Z");
         world.subscribe(again).await.unwrap();
         let other = ada.terms("large", &[], "2026-12-02T00:00:00Z");
-        refused(world.subscribe(other).await, Kind::Conflict, "took something else at");
+        refused(world.subscribe(other).await, Kind::Conflict, "already has different terms from");
         let ahead = ada.terms("large", &[], "2027-12-02T00:00:00Z");
-        refused(world.subscribe(ahead).await, Kind::Invalid, "more than a day ahead");
+        refused(world.subscribe(ahead).await, Kind::Invalid, "more than a day in the future");
         let mut service = first.clone();
         service.service = "store".parse().unwrap();
         refused(world.subscribe(service).await, Kind::Conflict, "`store` has no prices");
@@ -597,7 +601,7 @@ async fn a_line_keeps_its_name_and_no_other_instance_gets_it() {
         moved.host = "moved.localhost".parse().unwrap();
         world.subscribe(moved).await.unwrap();
         let second = PutSubscription { instance: InstanceId::named(&["second"]), ..first };
-        let refusal = "`ada.localhost` names the lines of another instance";
+        let refusal = "`ada.localhost` is already the name of another instance";
         refused(world.subscribe(second.clone()).await, Kind::Conflict, refusal);
         world
             .subscribe(PutSubscription { host: "ada.test".parse().unwrap(), ..second })

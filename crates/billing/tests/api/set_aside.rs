@@ -92,7 +92,11 @@ async fn a_source_goes_on_after_a_gap_that_was_accepted() {
         assert!(gaps(&world).await.is_empty());
         // An earlier database was restored: the source is far ahead, and waits.
         for _ in 0..2 {
-            refused(world.record(20, events(20, 25)).await, Kind::Conflict, "send from 10 on");
+            refused(
+                world.record(20, events(20, 25)).await,
+                Kind::Conflict,
+                "from number 10 on are missing",
+            );
         }
         let waiting = gaps(&world).await;
         let [gap] = waiting.as_slice() else { panic!("{waiting:?}") };
@@ -117,7 +121,11 @@ async fn a_source_goes_on_after_a_gap_that_was_accepted() {
         assert_eq!(line(&bill(ada).await, "meter.requests").quantity, Amount::whole(23));
         assert!(verify(ada).await.agrees);
         // A gap that closes by itself is none any more.
-        refused(world.record(30, events(30, 31)).await, Kind::Conflict, "send from 25 on");
+        refused(
+            world.record(30, events(30, 31)).await,
+            Kind::Conflict,
+            "from number 25 on are missing",
+        );
         world.record(25, events(25, 31)).await.unwrap();
         assert_eq!(gaps(&world).await.len(), 1);
         world.close().await;

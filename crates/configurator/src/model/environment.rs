@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use api::manifest::{FieldKind, Manifest};
 use types::Secret;
 
+use crate::Mail;
+
 /// What was filled in, and the defaults of fields that there were not when it was.
 pub(crate) fn settings(
     manifest: &Manifest,
@@ -27,19 +29,33 @@ pub(crate) fn without_passwords(
     settings
 }
 
+/// What the variables are made of.
+pub(crate) struct Told<'a> {
+    pub(crate) public_url: String,
+    pub(crate) modules: &'a BTreeSet<String>,
+    pub(crate) size: String,
+    pub(crate) database_url: Option<Secret>,
+    pub(crate) mail: Option<&'a Mail>,
+    pub(crate) settings: BTreeMap<String, String>,
+}
+
 /// The variables of an instance's processes and jobs.
-pub(crate) fn variables(
-    public_url: String,
-    modules: &BTreeSet<String>,
-    database_url: Option<Secret>,
-    settings: BTreeMap<String, String>,
-) -> BTreeMap<String, Secret> {
-    let modules: Vec<&str> = modules.iter().map(String::as_str).collect();
-    let set_up =
-        settings.into_iter().map(|(name, value)| (format!("SETUP_{}", name.to_uppercase()), value));
-    let plain = [("PUBLIC_URL".to_owned(), public_url), ("MODULES".to_owned(), modules.join(","))];
+pub(crate) fn variables(told: Told<'_>) -> BTreeMap<String, Secret> {
+    let modules: Vec<&str> = told.modules.iter().map(String::as_str).collect();
+    let set_up = told.settings.into_iter();
+    let set_up = set_up.map(|(name, value)| (format!("SETUP_{}", name.to_uppercase()), value));
+    let plain = [
+        ("PUBLIC_URL".to_owned(), told.public_url),
+        ("MODULES".to_owned(), modules.join(",")),
+        ("MANDATE_SIZE".to_owned(), told.size),
+    ];
     let plain = plain.into_iter().chain(set_up).map(|(name, value)| (name, Secret::new(value)));
-    plain.chain(database_url.map(|url| ("DATABASE_URL".to_owned(), url))).collect()
+    let mail = told.mail.map(|mail| {
+        let from = Secret::new(mail.from.clone());
+        [("MAIL_URL".to_owned(), mail.url.clone()), ("MAIL_FROM".to_owned(), from)]
+    });
+    let database = told.database_url.map(|url| ("DATABASE_URL".to_owned(), url));
+    plain.chain(mail.into_iter().flatten()).chain(database).collect()
 }
 
 #[cfg(test)]
@@ -86,9 +102,17 @@ mod tests {
             settings in prop::collection::btree_map("[a-z_]{1,8}|public_url|modules", "[a-z]{0,4}", 0..5),
             modules in prop::collection::btree_set("[a-z]{1,3}", 0..3),
         ) {
-            let database = Some(Secret::new("postgres://here"));
-            let told = variables("http://a".into(), &modules, database, settings.clone());
-            prop_assert_eq!(told.len(), 3 + settings.len());
+            let mail = Mail { url: Secret::new("smtp://mail"), from: "us@here".into() };
+            let told = variables(Told {
+                public_url: "http://a".into(),
+                modules: &modules,
+                size: "small".into(),
+                database_url: Some(Secret::new("postgres://here")),
+                mail: Some(&mail),
+                settings: settings.clone(),
+            });
+            prop_assert_eq!(told.len(), 6 + settings.len());
+            prop_assert_eq!(told["MAIL_URL"].reveal(), "smtp://mail");
             prop_assert_eq!(told["PUBLIC_URL"].reveal(), "http://a");
             prop_assert_eq!(told["DATABASE_URL"].reveal(), "postgres://here");
             let list: Vec<String> = modules.into_iter().collect();

@@ -35,6 +35,12 @@ pub(crate) const fn takes_setup(state: InstanceState) -> Result<bool, Error> {
     }
 }
 
+/// Whether the application asks for its set-up itself now: its jobs are done, and nobody has said
+/// yet that the rest is.
+pub(crate) fn asks_itself(stored: &Stored) -> bool {
+    stored.state == InstanceState::AwaitingSetup && stored.settings.is_some()
+}
+
 /// What a gateway must know.
 pub(crate) fn route(stored: &Stored) -> Route {
     Route {
@@ -47,5 +53,7 @@ pub(crate) fn route(stored: &Stored) -> Route {
         state: stored.state,
         suspended: stored.suspended.clone(),
         maintenance: stored.maintenance.clone(),
+        setup_key: stored.setup_digest.clone().filter(|_| asks_itself(stored)),
+        rotations: stored.rotations,
     }
 }

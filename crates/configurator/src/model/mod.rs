@@ -2,4 +2,5 @@
 
 pub(crate) mod environment;
 pub(crate) mod instance;
+pub(crate) mod secret;
 pub(crate) mod setup;

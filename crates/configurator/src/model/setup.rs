@@ -49,28 +49,33 @@ pub(crate) fn queued(stored: &Stored, waiting: &Waiting, jobs: &[SetupJob]) -> P
     }
 }
 
-/// With which state a set-up begins: what has no jobs is open.
-pub(crate) const fn begun(jobs: &[SetupJob]) -> InstanceState {
-    if jobs.is_empty() { InstanceState::Open } else { InstanceState::SettingUp }
+/// With which state a set-up begins: what has no jobs has done them.
+pub(crate) const fn begun(jobs: &[SetupJob], manifest: &Manifest) -> InstanceState {
+    if jobs.is_empty() { done(manifest) } else { InstanceState::SettingUp }
+}
+
+/// What an instance is whose jobs are done: open, unless the application asks for the rest itself.
+const fn done(manifest: &Manifest) -> InstanceState {
+    if manifest.setup_path.is_some() { InstanceState::AwaitingSetup } else { InstanceState::Open }
 }
 
 /// What an instance that is being set up becomes when its jobs are so far: with the last one that
-/// succeeds it is open, with the first one that fails the set-up has failed.
-pub(crate) fn after(jobs: &[SetupJob]) -> Option<InstanceState> {
+/// succeeds they are done, with the first one that fails the set-up has failed.
+pub(crate) fn after(jobs: &[SetupJob], manifest: &Manifest) -> Option<InstanceState> {
     if jobs.iter().any(|job| job.state.has_ended() && job.state != JobState::Succeeded) {
         return Some(InstanceState::Failed);
     }
     let all = jobs.iter().all(|job| job.state == JobState::Succeeded);
-    all.then_some(InstanceState::Open)
+    all.then(|| done(manifest))
 }
 
 /// Says who can do what.
 pub(crate) fn failure(service: &Name, job: &str, why: Option<&str>) -> String {
     let why = why.unwrap_or("nobody knows why");
     format!(
-        "`{job}` failed: {why}. If a value that was filled in is the cause, fill in another one and \
-         send the set-up again. Otherwise only the publisher of `{service}` can mend it: show them \
-         what it printed, and send the set-up again when they have. Attempts that failed cost nothing"
+        "`{job}` failed: {why}. If one of the values is the cause, correct it and send the set-up \
+         again. Otherwise only the publisher of `{service}` can solve this: show them the output, \
+         and send the set-up again afterwards. Failed attempts are not billed"
     )
 }
 
@@ -129,7 +134,7 @@ small = { title = "Small", cpu = 0.5, memory = "256MiB" }
     proptest! {
         #[test]
         fn a_set_up_ends_as_its_jobs_do(states in states()) {
-            let after = after(&jobs(&states));
+            let after = after(&jobs(&states), &manifest(""));
             let has_failed = |state: &JobState| {
                 matches!(state, JobState::Failed | JobState::Cancelled)
             };
@@ -144,10 +149,12 @@ small = { title = "Small", cpu = 0.5, memory = "256MiB" }
     #[test]
     fn what_has_no_jobs_is_open() {
         let now = Timestamp::from_micros(0);
-        assert_eq!(begun(&planned(now, &manifest(""))), InstanceState::Open);
+        assert_eq!(begun(&planned(now, &manifest("")), &manifest("")), InstanceState::Open);
+        let own = manifest("[setup]\npath = \"/install\"\n");
+        assert_eq!(begun(&planned(now, &own), &own), InstanceState::AwaitingSetup);
         let both = manifest(&format!("{DATABASE}seed = [\"./seed\"]\n"));
         let jobs = planned(now, &both);
-        assert_eq!(begun(&jobs), InstanceState::SettingUp);
+        assert_eq!(begun(&jobs, &both), InstanceState::SettingUp);
         let names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
         assert_eq!((names, jobs[0].job < jobs[1].job), (vec!["migrate", "seed"], true));
     }

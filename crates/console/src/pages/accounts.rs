@@ -7,7 +7,7 @@ use maud::html;
 use crate::{
     answer::{Page, Shown},
     layout,
-    pages::{Paging, ROWS},
+    paging::{Paging, ROWS},
     paths,
     visitor::Person,
     words,

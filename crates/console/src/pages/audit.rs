@@ -8,8 +8,8 @@ use types::{AccountId, Permission};
 use crate::{
     answer::{Page, Shown},
     layout,
-    names::Names,
-    pages::{Paging, ROWS},
+    names::{Ids, Names},
+    paging::{Paging, ROWS},
     paths,
     visitor::Person,
     words,
@@ -20,11 +20,14 @@ pub(crate) async fn list(
     Path(account): Path<AccountId>,
     Query(Paging { after }): Query<Paging>,
 ) -> Shown {
-    let (page, names) = tokio::join!(
-        person.client.call(ListAudit { account, after, limit: ROWS }),
-        Names::of_account(&person, account),
-    );
-    let page = page?;
+    let page = person.client.call(ListAudit { account, after, limit: ROWS }).await?;
+    let mut ids = Ids::default();
+    for entry in &page.items {
+        ids.principal(&entry.by);
+        ids.resource(&entry.on);
+        ids.text(&entry.detail);
+    }
+    let names = Names::of(&person, ids).await;
     let body = html! {
         header.title { h1 { "Audit" } p.lead { "Who granted and revoked what, the newest first." } }
         @if page.items.is_empty() {

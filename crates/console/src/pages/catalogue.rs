@@ -1,11 +1,6 @@
 //! What is on offer, and what it costs at least.
 
-use api::{
-    Client,
-    billing::GetPriceBook,
-    prices::PriceBook,
-    provider::{ListOffers, Offer},
-};
+use api::provider::ListOffers;
 use axum::extract::Query;
 use futures_util::future::join_all;
 use maud::{Markup, html};
@@ -13,13 +8,11 @@ use maud::{Markup, html};
 use crate::{
     answer::{Page, Shown},
     layout,
-    pages::Paging,
+    paging::Paging,
     prices::Prices,
+    titles::{Priced, priced},
     visitor::Visitor,
 };
-
-/// An offer with its prices, if billing can tell them.
-pub(super) type Priced = (Offer, Option<PriceBook>);
 
 pub(crate) async fn list(visitor: Visitor, Query(paging): Query<Paging>) -> Shown {
     let operation = ListOffers { after: paging.after, limit: Some(20) };
@@ -35,11 +28,6 @@ pub(crate) async fn list(visitor: Visitor, Query(paging): Query<Paging>) -> Show
         (layout::more("/catalogue", page.next.as_deref()))
     };
     Ok(Page::new("Catalogue", body))
-}
-
-pub(super) async fn priced(client: &Client, offer: Offer) -> Priced {
-    let book = client.call(GetPriceBook { service: offer.service.clone() }).await;
-    (offer, book.ok())
 }
 
 fn card((offer, book): &Priced) -> Markup {

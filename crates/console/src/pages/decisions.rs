@@ -9,9 +9,9 @@ use serde::Deserialize;
 use types::{AccountId, Resource};
 
 use crate::{
-    access::{Access, permission_options, user_options},
+    access::{Access, permission_options, who_field, whom},
     failure,
-    names::Names,
+    names::{Ids, Names},
     visitor::Person,
     words,
 };
@@ -25,33 +25,54 @@ pub(crate) struct Question {
     permission: String,
 }
 
+/// What was answered, with the names of whom it names.
+pub(crate) struct Answered {
+    decision: Result<Decision, Problem>,
+    names: Names,
+}
+
 /// The answer, if anything was asked.
 pub(crate) async fn ask(
     person: &Person,
     account: AccountId,
     on: &Resource,
     question: &Question,
-) -> Option<Result<Decision, Problem>> {
+) -> Option<Answered> {
     if question.principal.is_empty() && question.permission.is_empty() {
         return None;
     }
-    let wrong = |cause: types::WhoError| Problem::invalid("question", cause.to_string());
-    let operation = || {
-        let principal = question.principal.parse().map_err(wrong)?;
-        let permission = question.permission.parse().map_err(wrong)?;
-        Ok(CheckPermission { account, principal, permission, on: on.clone() })
-    };
-    match operation() {
-        Ok(operation) => Some(person.client.call(operation).await),
-        Err(problem) => Some(Err(problem)),
+    let decision = decided(person, account, on, question).await;
+    let mut ids = Ids::default();
+    for text in decision.iter().flat_map(texts) {
+        ids.text(text);
     }
+    Some(Answered { decision, names: Names::of(person, ids).await })
+}
+
+async fn decided(
+    person: &Person,
+    account: AccountId,
+    on: &Resource,
+    question: &Question,
+) -> Result<Decision, Problem> {
+    let wrong = |cause: types::WhoError| Problem::invalid("question", cause.to_string());
+    let principal = whom(person, account, question.principal.trim()).await?;
+    let permission = question.permission.parse().map_err(wrong)?;
+    let operation = CheckPermission { account, principal, permission, on: on.clone() };
+    person.client.call(operation).await
+}
+
+/// All that is said in an answer.
+fn texts(decision: &Decision) -> impl Iterator<Item = &String> {
+    let notes = decision.rules.iter().map(|rule| &rule.note);
+    notes.chain([&decision.sentence]).chain(&decision.missing)
 }
 
 pub(crate) fn question_form(access: &Access, path: &str, question: &Question) -> Markup {
     html! {
         form method="get" action={ (path) "#may" } {
             div.line {
-                label.field { span { "Who" } (user_options(access, &question.principal)) }
+                (who_field(&question.principal))
                 label.field { span { "To do" }
                     select name="permission" required {
                         (permission_options(access, &question.permission, false))
@@ -63,22 +84,23 @@ pub(crate) fn question_form(access: &Access, path: &str, question: &Question) ->
     }
 }
 
-pub(crate) fn answer(names: &Names, decision: Option<&Result<Decision, Problem>>) -> Markup {
+pub(crate) fn answer(answered: Option<&Answered>) -> Markup {
+    let Some(Answered { decision, names }) = answered else { return html! {} };
+    let said = |text: &str| words::sentence(&names.in_text(text));
     html! {
         @match decision {
-            None => {}
-            Some(Err(problem)) => (failure::notice(problem)),
-            Some(Ok(decision)) => {
+            Err(problem) => (failure::notice(problem)),
+            Ok(decision) => {
                 div.notice.good[decision.allowed].bad[!decision.allowed] role="status" {
                     p { strong { @if decision.allowed { "Yes. " } @else { "No. " } }
-                        (words::sentence(&names.in_text(&decision.sentence))) }
+                        (said(&decision.sentence)) }
                     @if !decision.rules.is_empty() {
                         ul { @for rule in &decision.rules {
-                            li { (words::sentence(&names.in_text(&rule.note))) " " code.small { (rule.rule) } }
+                            li { (said(&rule.note)) " " code.small { (rule.rule) } }
                         } }
                     }
                     @if let Some(missing) = &decision.missing {
-                        p { "Missing: " (words::sentence(&names.in_text(missing))) }
+                        p { "Missing: " (said(missing)) }
                     }
                 }
             }

@@ -11,6 +11,7 @@ use axum::{
 use types::{AccountId, GrantId, Resource};
 
 use crate::{
+    access::whom,
     answer::Answer,
     form::Fields,
     pages::{instance, users},
@@ -24,18 +25,22 @@ pub(crate) async fn create(
     fields: Fields,
 ) -> Answer {
     let page = page_of(account, &fields)?;
-    let asked = match wanted(account, &fields) {
+    let asked = match wanted(&person, account, &fields).await {
         Ok((operation, once)) => person.client.call_once(operation, once).await.map(drop),
         Err(problem) => Err(problem),
     };
     settled(&person, page, fields, asked).await
 }
 
-fn wanted(account: AccountId, fields: &Fields) -> Result<(CreateGrant, &str), Problem> {
+async fn wanted<'f>(
+    person: &Person,
+    account: AccountId,
+    fields: &'f Fields,
+) -> Result<(CreateGrant, &'f str), Problem> {
     let wrong = |cause: types::WhoError| Problem::invalid("grant", cause.to_string());
     let operation = CreateGrant {
         account,
-        principal: fields.get("principal").parse().map_err(wrong)?,
+        principal: whom(person, account, fields.get("principal")).await?,
         given: fields.get("given").parse().map_err(wrong)?,
         on: fields.get("on").parse().map_err(wrong)?,
     };

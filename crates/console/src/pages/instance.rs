@@ -14,7 +14,7 @@ use axum::{
     response::{IntoResponse, Redirect},
 };
 use maud::{Markup, html};
-use types::{AccountId, InstanceId, Resource};
+use types::{AccountId, InstanceId, Resource, Timestamp};
 
 use crate::{
     access::{self, Access},
@@ -25,10 +25,10 @@ use crate::{
     form::{Draft, Fields, form},
     layout,
     pages::{
-        ALL,
         decisions::{self, Question},
-        jobs,
+        instance_jobs,
     },
+    paging::ALL,
     paths,
     prices::Prices,
     progress::host_link,
@@ -80,7 +80,8 @@ pub(crate) async fn draw(
                 section.card #change {
                     h2 { "Size and modules" } (change_form(person, &whole, draft))
                 }
-                section.card #jobs { (whole.jobs) }
+                section.card #jobs { h2 { "Jobs" } (whole.jobs) }
+                (by_itself(&whole, person.now))
             }
             div {
                 section.card #access {
@@ -90,7 +91,7 @@ pub(crate) async fn draw(
                 section.card #may {
                     h2 { "May they?" }
                     (decisions::question_form(&whole.access, &path, question))
-                    (decisions::answer(&whole.access.names, decision.as_ref()))
+                    (decisions::answer(decision.as_ref()))
                 }
                 section.card #maintenance {
                     h2 { "Maintenance" } (maintenance_form(person, &whole, draft))
@@ -111,19 +112,18 @@ async fn load(person: &Person, (account, instance): Which) -> Result<Whole, Prob
     let client = &person.client;
     let instance = client.call(GetInstance { account, instance }).await?;
     let service = instance.service.clone();
-    let (offer, book, orders, mut access, jobs) = tokio::join!(
+    let (offer, book, orders, access, jobs) = tokio::join!(
         client.call(GetOffer { service: service.clone() }),
         client.call(GetPriceBook { service }),
         client.call(ListOrders { account, after: None, limit: ALL }),
         Access::load(person, account, Some(&instance.service)),
-        jobs::section(person, account, instance.instance),
+        instance_jobs::section(person, account, instance.instance),
     );
-    access.names = access.names.and_instances([&instance]);
     let orders = orders.map(|orders| orders.items).unwrap_or_default();
     let order = orders
         .into_iter()
         .find(|order| order.instance == instance.instance && order.phase != OrderPhase::Failed);
-    let jobs = jobs.map_or_else(|problem| failure::missing_part(&problem), |(jobs, _)| jobs);
+    let jobs = jobs.unwrap_or_else(|problem| failure::missing_part(&problem));
     Ok(Whole { offer, book: book.ok(), order, access, jobs, instance })
 }
 
@@ -139,6 +139,19 @@ fn heading(whole: &Whole) -> Markup {
                 (title) " · " (host_link(instance)) " · since " (words::moment(instance.created))
                 " · " code.small { (instance.instance) }
             }
+        }
+    }
+}
+
+/// What it does without being asked.
+fn by_itself(whole: &Whole, now: Timestamp) -> Markup {
+    let Instance { state, suspended, .. } = &whole.instance;
+    let runs = *state == InstanceState::Open && suspended.is_none();
+    let manifest = whole.offer.as_ref().ok().map(|offer| &offer.manifest);
+    let schedules = manifest.and_then(|it| instance_jobs::schedules(it, runs.then_some(now)));
+    html! {
+        @if let Some(schedules) = schedules {
+            section.card #schedules { h2 { "By itself" } (schedules) }
         }
     }
 }

@@ -8,10 +8,11 @@ use types::AccountId;
 use crate::{
     answer::{Page, Shown},
     layout,
-    pages::{Paging, ROWS},
+    paging::{Paging, ROWS},
     paths,
     progress::host_link,
     states,
+    titles::Titles,
     visitor::Person,
     words,
 };
@@ -22,6 +23,8 @@ pub(crate) async fn list(
     Query(Paging { after }): Query<Paging>,
 ) -> Shown {
     let page = person.client.call(ListInstances { account, after, limit: ROWS }).await?;
+    let services = page.items.iter().map(|instance| instance.service.clone()).collect();
+    let titles = Titles::of(&person.client, services).await;
     let body = html! {
         header.title.row {
             h1 { "Instances" }
@@ -30,23 +33,24 @@ pub(crate) async fn list(
         @if page.items.is_empty() {
             (layout::nothing("No instance yet. The catalogue shows what there is to take."))
         }
-        div.offers { @for instance in &page.items { (card(instance)) } }
+        div.offers { @for instance in &page.items { (card(instance, &titles)) } }
         (layout::more(&paths::of(account, "instances"), page.next.as_deref()))
     };
     Ok(Page::new("Instances", body))
 }
 
-fn card(instance: &Instance) -> Markup {
+fn card(instance: &Instance, titles: &Titles) -> Markup {
+    let Instance { service, size, .. } = instance;
     let path = paths::instance(instance.account, instance.instance);
     html! {
         article.card.offer {
             div.heading { h2 { a href=(path) { (instance.host) } } (states::chip(instance)) }
             p.soft {
-                (instance.service) ", " (instance.size) " · since "
+                (titles.service(service)) " · " (titles.size(service, size)) " · since "
                 (words::moment(instance.created))
             }
             @if !instance.modules.is_empty() {
-                p.tags { @for module in &instance.modules { span.tag { (module) } } }
+                p.tags { @for module in &instance.modules { span.tag { (titles.module(service, module)) } } }
             }
             div.end { span { (host_link(instance)) } a.button.quiet href=(path) { "Manage" } }
         }

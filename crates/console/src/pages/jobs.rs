@@ -1,132 +1,147 @@
-//! Jobs: those of an instance for its customer, and all of them for who runs the platform.
+//! All jobs, for who runs the platform; and what lists of jobs have in common.
 
-use std::collections::BTreeSet;
-
-use api::{
-    Problem,
-    jobs::{GetJob, Job, ListInstanceJobs, ListJobs},
-    releases::ListNodes,
-};
-use axum::extract::{Path, Query};
+use api::jobs::{Job, JobState, ListJobs};
+use axum::extract::Query;
 use maud::{Markup, html};
 use serde::Deserialize;
-use types::{AccountId, InstanceId, JobId};
 
 use crate::{
     answer::{Failure, Page, Shown},
     layout,
-    names::Names,
-    pages::{ALL, ROWS},
+    names::{Ids, Names},
+    paging::ROWS,
     paths, states,
     visitor::Person,
     words,
 };
 
-pub(crate) async fn of_instance(
-    person: Person,
-    Path((account, instance)): Path<(AccountId, InstanceId)>,
-) -> Shown {
-    let (body, is_going) = section(&person, account, instance).await?;
-    Ok(Page::new("Jobs", body).going(is_going))
-}
+const PATH: &str = "/operate/work";
+/// What one looks for.
+const STATES: [JobState; 10] = [
+    JobState::Running,
+    JobState::Failed,
+    JobState::Stranded,
+    JobState::Ready,
+    JobState::Delayed,
+    JobState::Blocked,
+    JobState::Held,
+    JobState::Succeeded,
+    JobState::Cancelled,
+    JobState::Dropped,
+];
 
-/// The newest jobs of an instance, and whether one of them is under way.
-pub(crate) async fn section(
-    person: &Person,
-    account: AccountId,
-    instance: InstanceId,
-) -> Result<(Markup, bool), Problem> {
-    let operation = ListInstanceJobs {
-        account,
-        instance,
-        state: None,
-        name: None,
-        after: None,
-        limit: Some(20),
-    };
-    let jobs = person.client.call(operation).await?.items;
-    let is_going = jobs.iter().any(is_going);
-    let content = html! {
-        h2 { "Jobs" }
-        @if jobs.is_empty() { (layout::nothing("Nothing has been run for it yet.")) }
-        div.jobs { @for job in &jobs { (unfolding(job)) } }
-    };
-    let path = format!("{}/jobs", paths::instance(account, instance));
-    Ok((layout::live(&path, is_going, content), is_going))
-}
-
-fn is_going(job: &Job) -> bool {
-    !job.state.has_ended()
-}
-
-fn unfolding(job: &Job) -> Markup {
-    html! {
-        details id=(job.job) {
-            summary {
-                code { (job.name) } (states::chip(&job.state))
-                span.soft.small.end {
-                    (words::moment(job.started.unwrap_or(job.created))) (took(job))
-                }
-            }
-            (words::printed(&job.output, None))
-        }
-    }
-}
-
-fn took(job: &Job) -> Markup {
-    let tries = (job.attempts > 1).then(|| format!(", tried {} times", job.attempts));
-    let took = job.started.zip(job.ended).map(|(started, ended)| ended.since(started));
-    html! {
-        @if let Some(took) = took {
-            ", took " (took.as_millis() / 1_000) "."
-            (format!("{:02}", took.as_millis() % 1_000 / 10)) " s"
-        }
-        @if let Some(tries) = tries { (tries) }
-    }
-}
-
+/// Which jobs are to be seen.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Filter {
     #[serde(default)]
-    service: String,
-    after: Option<String>,
+    pub(crate) service: String,
+    #[serde(default)]
+    pub(crate) state: String,
+    #[serde(default)]
+    pub(crate) name: String,
+    pub(crate) after: Option<String>,
+}
+
+impl Filter {
+    /// The state that is asked for, if one is.
+    pub(crate) fn state(&self) -> Result<Option<JobState>, Failure> {
+        let known = || STATES.into_iter().find(|state| states::key(*state) == self.state);
+        match self.state.as_str() {
+            "" => Ok(None),
+            _ => known().map(Some).ok_or_else(|| Failure::not_found("state of jobs")),
+        }
+    }
+
+    /// The name that is asked for, if one is.
+    pub(crate) fn name(&self) -> Option<String> {
+        Some(self.name.trim()).filter(|name| !name.is_empty()).map(str::to_owned)
+    }
+
+    /// The same with another beginning, as an address below `path`.
+    pub(crate) fn address(&self, path: &str, after: Option<&str>) -> String {
+        let all = [
+            ("service", self.service.as_str()),
+            ("state", self.state.as_str()),
+            ("name", self.name.as_str()),
+            ("after", after.unwrap_or_default()),
+        ];
+        let said: Vec<_> = all.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        paths::with_query(path, &said)
+    }
+
+    /// Asks for a state and a name, and with `service` for a service, too.
+    pub(crate) fn form(&self, path: &str, with_service: bool) -> Markup {
+        html! {
+            form.filter method="get" action=(path) {
+                @if with_service {
+                    label.field { span { "Service" }
+                        input name="service" value=(self.service) maxlength="63"
+                            autocapitalize="none" spellcheck="false";
+                    }
+                }
+                label.field { span { "Name" }
+                    input name="name" value=(self.name) maxlength="100" autocapitalize="none"
+                        spellcheck="false";
+                }
+                label.field { span { "State" }
+                    select name="state" {
+                        option value="" { "all" }
+                        @for state in STATES {
+                            @let key = states::key(state);
+                            option value=(key) selected[key == self.state] {
+                                (states::word(&state))
+                            }
+                        }
+                    }
+                }
+                button.quiet { "Show" }
+            }
+        }
+    }
 }
 
 pub(crate) async fn list(person: Person, Query(filter): Query<Filter>) -> Shown {
-    let service = match filter.service.as_str() {
+    let service = match filter.service.trim() {
         "" => None,
         name => Some(name.parse().map_err(|_| Failure::not_found("service"))?),
     };
-    let operation = ListJobs { service, after: filter.after, limit: ROWS, ..ListJobs::default() };
+    let (state, name) = (filter.state()?, filter.name());
+    let operation = ListJobs { service, state, name, after: filter.after.clone(), limit: ROWS };
     let page = person.client.call(operation).await?;
-    let instances = page.items.iter().map(|job| (job.account, job.instance)).collect();
-    let names = Names::of(&person, BTreeSet::new(), instances).await;
-    let path = match filter.service.as_str() {
-        "" => "/operate/work".to_owned(),
-        service => paths::with_query("/operate/work", &[("service", service)]),
+    let names = names(&person, &page.items).await;
+    let is_going = page.items.iter().any(is_going);
+    let content = html! {
+        @if page.items.is_empty() { (layout::nothing("No such job.")) }
+        @else { (table(&page.items, &names)) }
     };
+    let here = filter.address(PATH, filter.after.as_deref());
     let body = html! {
-        header.title {
-            h1 { "Jobs" } @if !filter.service.is_empty() { p.lead { "of " (filter.service) } }
-        }
-        @if page.items.is_empty() {
-            (layout::nothing("No job was ever queued here."))
-        } @else {
-            (table(&page.items, &names))
-        }
+        header.title { h1 { "Jobs" } p.lead { "The newest first." } }
+        (filter.form(PATH, true))
+        (layout::live(&here, is_going, content))
         @if let Some(next) = &page.next {
-            p.more { a.button.quiet href=(next_page(&path, next)) { "Show more" } }
+            p.more { a.button.quiet href=(filter.address(PATH, Some(next))) { "Show more" } }
         }
     };
-    Ok(Page::new("Jobs", body))
+    Ok(Page::new("Jobs", body).going(is_going))
 }
 
-fn next_page(path: &str, next: &str) -> String {
-    let after = paths::with_query("", &[("after", next)]);
-    if path.contains('?') { format!("{path}&{}", &after[1..]) } else { format!("{path}{after}") }
+/// What people call what jobs name.
+pub(crate) async fn names(person: &Person, jobs: &[Job]) -> Names {
+    let mut ids = Ids::default();
+    for job in jobs {
+        ids.instances.insert(job.instance);
+        ids.nodes.extend(job.node);
+    }
+    Names::of(person, ids).await
 }
 
-fn table(jobs: &[Job], names: &Names) -> Markup {
+pub(crate) fn is_going(job: &Job) -> bool {
+    !job.state.has_ended()
+}
+
+/// Jobs of whatever instances, each with a link to its page.
+pub(crate) fn table(jobs: &[Job], names: &Names) -> Markup {
     html! {
         div.wide tabindex="0" { table {
             thead {
@@ -137,47 +152,39 @@ fn table(jobs: &[Job], names: &Names) -> Markup {
             }
             tbody { @for job in jobs { tr {
                 td { (words::moment(job.created)) }
-                td { a href={ "/operate/work/" (job.job) } { (job.name) } }
+                td { a href={ (PATH) "/" (job.job) } { (job.name) } }
                 td { (job.service) }
                 td { (names.instance(job.account, job.instance)) }
-                td { (states::chip(&job.state)) }
+                td { (states::chip(&job.state)) " " (how_far(job)) }
                 td.number { (job.attempts) }
             } } }
         } }
     }
 }
 
-pub(crate) async fn show(person: Person, Path(job): Path<JobId>) -> Shown {
-    let job = person.client.call(GetJob { job }).await?;
-    let instances = BTreeSet::from([(job.account, job.instance)]);
-    let (names, nodes) = tokio::join!(
-        Names::of(&person, BTreeSet::new(), instances),
-        person.client.call(ListNodes { after: None, limit: ALL }),
-    );
-    let names = names.and_nodes(nodes.iter().flat_map(|page| &page.items));
-    let content = html! {
-        (layout::back("/operate/work", "Jobs"))
-        header.title {
-            div.heading { h1 { (job.name) } (states::chip(&job.state)) }
-            p.lead {
-                (job.service)
-                @if let Some(release) = &job.release { ", release " code { (release.short()) } }
+/// How far a job that runs says it is.
+pub(crate) fn how_far(job: &Job) -> Markup {
+    let progress = job.progress.as_ref().filter(|_| job.state == JobState::Running);
+    html! {
+        @if let Some(progress) = progress { span.far {
+            @if let Some(percent) = progress.percent {
+                progress max="100" value=(percent) aria-label={ "How far " (job.name) " is" } {}
+                span.small { (percent) " % " }
             }
+            @if let Some(note) = &progress.note { span.soft.small { (note) } }
+        } }
+    }
+}
+
+/// How long its last attempt took, and how often it was tried.
+pub(crate) fn took(job: &Job) -> Markup {
+    let tries = (job.attempts > 1).then(|| format!(", tried {} times", job.attempts));
+    let took = job.started.zip(job.ended).map(|(started, ended)| ended.since(started));
+    html! {
+        @if let Some(took) = took {
+            ", took " (took.as_millis() / 1_000) "."
+            (format!("{:02}", took.as_millis() % 1_000 / 10)) " s"
         }
-        dl.facts {
-            dt { "Queued" } dd { (words::moment(job.created)) }
-            @if let Some(started) = job.started {
-                dt { "Begun" } dd { (words::moment(started)) (took(&job)) }
-            }
-            @if let Some(ended) = job.ended { dt { "Ended" } dd { (words::moment(ended)) } }
-            @if let Some(node) = job.node { dt { "Node" } dd { (names.node(node)) } }
-            dt { "Instance" }
-            dd { (names.instance(job.account, job.instance)) }
-            dt { "Id" } dd { code.small { (job.job) } }
-        }
-        section.card { h2 { "What it printed" } (words::printed(&job.output, None)) }
-    };
-    let path = format!("/operate/work/{}", job.job);
-    let body = layout::live(&path, is_going(&job), content);
-    Ok(Page::new(format!("Job {}", job.name), body).going(is_going(&job)))
+        @if let Some(tries) = tries { (tries) }
+    }
 }

@@ -15,7 +15,7 @@ use crate::{
     Config, Console,
     answer::{Page, Shown},
     layout,
-    pages::{ALL, Paging, ROWS},
+    paging::{ALL, Paging, ROWS},
     paths,
     visitor::Person,
     words,

@@ -10,7 +10,9 @@ mod entry;
 mod explanation;
 mod grants;
 mod instance;
+mod instance_jobs;
 mod instances;
+mod job;
 mod jobs;
 mod mine;
 mod nodes;
@@ -19,6 +21,7 @@ mod operators;
 mod orders;
 mod password;
 mod problems;
+mod queue;
 mod queues;
 mod releases;
 mod users;
@@ -27,7 +30,6 @@ use axum::{
     Router,
     routing::{get, post},
 };
-use serde::Deserialize;
 
 use crate::{Console, answer::Failure};
 
@@ -55,9 +57,12 @@ pub(crate) fn router() -> Router<Console> {
         .route("/operate/grants", get(operators::list))
         .route("/operate/grants/{grant}/revocation", post(operators::revoke))
         .route("/operate/queues", get(queues::list))
-        .route("/operate/queues/{service}/{class}", post(queues::set))
+        .route("/operate/queues/{service}/{class}", get(queue::show).post(queue::set))
+        .route("/operate/queues/{service}/{class}/replays", post(queue::replay))
         .route("/operate/work", get(jobs::list))
-        .route("/operate/work/{job}", get(jobs::show))
+        .route("/operate/work/{job}", get(job::show))
+        .route("/operate/work/{job}/cancellation", post(job::cancel))
+        .route("/operate/work/{job}/replay", post(job::replay))
         .route("/operate/accounts", get(accounts::list))
         .fallback(lost)
 }
@@ -67,7 +72,11 @@ fn of_accounts() -> Router<Console> {
     let pages = Router::new()
         .route("/instances", get(instances::list))
         .route("/instances/{instance}", get(instance::show))
-        .route("/instances/{instance}/jobs", get(jobs::of_instance))
+        .route("/instances/{instance}/jobs", get(instance_jobs::list))
+        .route("/instances/{instance}/jobs/newest", get(instance_jobs::newest))
+        .route("/instances/{instance}/jobs/{job}", get(job::of_instance))
+        .route("/instances/{instance}/jobs/{job}/cancellation", post(job::cancel_of_instance))
+        .route("/instances/{instance}/jobs/{job}/replay", post(job::replay_of_instance))
         .route("/instances/{instance}/subscription", post(instance::change))
         .route("/instances/{instance}/maintenance", post(instance::maintain))
         .route("/instances/{instance}/suspension", post(instance::suspend))
@@ -86,14 +95,3 @@ fn of_accounts() -> Router<Console> {
 async fn lost() -> Failure {
     Failure::not_found("page")
 }
-
-/// Which part of a list is asked for.
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct Paging {
-    after: Option<String>,
-}
-
-/// How many rows a page of a list shows.
-const ROWS: Option<u32> = Some(50);
-/// As many as can be asked for at once: for lists to choose from.
-pub(crate) const ALL: Option<u32> = Some(500);

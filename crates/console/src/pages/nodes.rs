@@ -2,7 +2,7 @@
 
 use api::{
     identity::RemoveNode,
-    releases::{ListNodes, Node, ReplicaReport, ReplicaState},
+    releases::{Drain, ListNodes, Node, ReplicaReport, ReplicaState},
 };
 use axum::{
     extract::{Path, Query},
@@ -15,7 +15,9 @@ use crate::{
     answer::{Answer, Page, Shown},
     form::form,
     layout,
-    pages::{Paging, ROWS, releases},
+    names::{Ids, Names},
+    pages::releases,
+    paging::{Paging, ROWS},
     states,
     states::Said as _,
     visitor::Person,
@@ -25,12 +27,15 @@ use crate::{
 pub(crate) async fn list(person: Person, Query(Paging { after }): Query<Paging>) -> Shown {
     let page = person.client.call(ListNodes { after, limit: ROWS }).await?;
     let is_going = page.items.iter().any(is_going);
+    let replicas = page.items.iter().flat_map(|node| &node.replicas);
+    let instances = replicas.filter_map(|replica| replica.instance).collect();
+    let names = Names::of(&person, Ids { instances, ..Ids::default() }).await;
     let content = html! {
         header.title { h1 { "Nodes" } }
         @if page.items.is_empty() {
             (layout::nothing("No machine has joined yet. `mandate agent --join` does it."))
         }
-        @for node in &page.items { (card(&person, node)) }
+        @for node in &page.items { (card(&person, node, &names)) }
         (layout::more("/operate/nodes", page.next.as_deref()))
     };
     Ok(Page::new("Nodes", layout::live("/operate/nodes", is_going, content)).going(is_going))
@@ -44,23 +49,26 @@ fn is_going(node: &Node) -> bool {
 
 /// The node is gone from there on, wherever its key was known.
 pub(crate) async fn remove(person: Person, Path(node): Path<NodeId>) -> Answer {
-    person.client.call(RemoveNode { node }).await?;
+    person.client.call(RemoveNode { node, force: false }).await?;
     Ok(Redirect::to("/operate/nodes").into_response())
 }
 
-fn card(person: &Person, node: &Node) -> Markup {
+fn card(person: &Person, node: &Node, names: &Names) -> Markup {
     let removal = format!("/operate/nodes/{}/removal", node.node);
     html! {
         section.card {
             h2.heading {
                 span { (node.name) }
                 @if node.alive { span.chip.good { "alive" } } @else { span.chip.bad { "silent" } }
+                @if node.drain.is_some() { span.chip.busy { "being emptied" } }
             }
-            p.soft.small { "last heard of " (words::moment(node.seen)) " · " code { (node.node) } }
+            p.small { (promised(node)) }
+            @if let Some(drain) = &node.drain { p.small { (emptying(drain)) } }
+            p.soft.small title=(node.node) { "last heard of " (words::moment(node.seen)) }
             @if let Some(isolation) = &node.isolation { p.small { (isolation.in_words()) } }
             h3 { "Replicas" }
             @if node.replicas.is_empty() { p.soft { "It runs nothing." } }
-            div.jobs { @for replica in &node.replicas { (replica_row(replica)) } }
+            div.jobs { @for replica in &node.replicas { (replica_row(replica, names)) } }
             h3 { "Releases" }
             @if node.releases.is_empty() { p.soft { "It has nothing." } }
             div.jobs { @for report in &node.releases {
@@ -74,7 +82,29 @@ fn card(person: &Person, node: &Node) -> Markup {
     }
 }
 
-fn replica_row(replica: &ReplicaReport) -> Markup {
+/// What it is, and what instances are promised there.
+fn promised(node: &Node) -> String {
+    let Node { machine, promised, .. } = node;
+    let labels = machine.labels.iter().map(|(name, value)| format!("{name}={value} · "));
+    let of = machine.memory.map_or_else(String::new, |bytes| format!(" of {}", bytes >> 20));
+    format!(
+        "{}{} promised {}{of} MiB of memory",
+        labels.collect::<String>(),
+        words::counted(promised.instances.into(), "instance"),
+        promised.memory >> 20
+    )
+}
+
+/// How far it is emptied, in a sentence.
+fn emptying(drain: &Drain) -> String {
+    let left = words::counted(drain.left.into(), "instance");
+    let stays = words::counted(drain.stays.len() as u64, "instance");
+    let waits_for = drain.waits_for.as_ref();
+    let waits_for = waits_for.map_or_else(String::new, |what| format!(", waiting for {what}"));
+    format!("{left} to move{waits_for}; {stays} to stay, with data on this node.")
+}
+
+fn replica_row(replica: &ReplicaReport, names: &Names) -> Markup {
     html! {
         details id=(replica.replica) open[replica.state.has_failed()] {
             summary {
@@ -86,9 +116,9 @@ fn replica_row(replica: &ReplicaReport) -> Markup {
                 (states::chip(&replica.state))
                 span.soft.small.end { (words::counted(u64::from(replica.starts), "start")) }
             }
-            p.soft.small {
-                code { (replica.replica) } ", release " code { (replica.digest.short()) }
-                @if let Some(instance) = replica.instance { ", only for " code { (instance) } }
+            p.soft.small title=(replica.replica) {
+                "release " code { (replica.digest.short()) }
+                @if let Some(instance) = replica.instance { ", only for " (names.host(instance)) }
                 @else { ", for all instances" }
             }
             @if let Some(fate) = replica.fate(SystemClock.now()) { p { (fate) } }

@@ -22,16 +22,15 @@ use crate::{
     choices,
     choices::Choices,
     failure,
-    form::{Draft, Fields, form},
-    layout,
-    pages::catalogue::{Priced, priced},
-    paths, prices,
+    form::{Draft, Fields, KEPT_FIELD, form},
+    layout, paths, prices,
     prices::Prices,
+    titles::{Priced, priced},
     visitor::{Person, Visitor},
 };
 
 /// What is chosen: the fields that the page's address can carry.
-const CHOICES: [&str; 4] = ["plan", "size", "modules", "host"];
+const CHOICES: &str = "plan size modules host";
 /// The field that says where else than to an order the form leads.
 const THEN: &str = "then";
 
@@ -54,7 +53,8 @@ pub(crate) async fn order(
     Path(service): Path<Name>,
     fields: Fields,
 ) -> Answer {
-    let chosen = chosen(&service, &fields);
+    let path = format!("/catalogue/{service}");
+    let chosen = fields.address(&path).unwrap_or(path);
     match fields.get(THEN) {
         "register" => return Ok(leads_to("/register", &chosen)),
         "sign-in" => return Ok(leads_to("/sign-in", &chosen)),
@@ -73,13 +73,6 @@ pub(crate) async fn order(
             Ok(whole.page().into_response())
         }
     }
-}
-
-/// The address of the page with these choices.
-fn chosen(service: &Name, fields: &Fields) -> String {
-    let pairs = CHOICES.iter().flat_map(|name| fields.all(name).map(move |value| (*name, value)));
-    let pairs: Vec<_> = pairs.filter(|(_, value)| !value.is_empty()).collect();
-    paths::with_query(&format!("/catalogue/{service}"), &pairs)
 }
 
 fn leads_to(path: &str, next: &str) -> axum::response::Response {
@@ -158,14 +151,14 @@ impl Whole<'_> {
         let action = format!("/catalogue/{}", self.priced.0.service);
         let content = html! {
             (self.draft.once())
+            input type="hidden" name=(KEPT_FIELD) value=(CHOICES);
             (self.plans())
             (choices.fieldsets())
             (self.address())
             (choices.total())
             (self.buttons())
         };
-        let names = CHOICES.join(" ");
-        html! { div data-choices=(names) { (form(&self.visitor.form_token, &action, content)) } }
+        html! { div data-choices=(CHOICES) { (form(&self.visitor.form_token, &action, content)) } }
     }
 
     fn plans(&self) -> Markup {

@@ -1,21 +1,19 @@
 //! What is granted on the platform itself: who runs it.
 
-use std::collections::BTreeSet;
-
 use api::access::{Grant, ListPlatformGrants, RevokePlatformGrant};
 use axum::{
     extract::{Path, Query},
     response::{IntoResponse as _, Redirect},
 };
 use maud::{Markup, html};
-use types::{GrantId, Grantable, Principal};
+use types::{GrantId, Grantable};
 
 use crate::{
     answer::{Answer, Page, Shown},
     form::form,
     layout,
-    names::Names,
-    pages::{Paging, ROWS},
+    names::{Ids, Names},
+    paging::{Paging, ROWS},
     visitor::Person,
     words,
 };
@@ -24,12 +22,13 @@ const PATH: &str = "/operate/grants";
 
 pub(crate) async fn list(person: Person, Query(Paging { after }): Query<Paging>) -> Shown {
     let page = person.client.call(ListPlatformGrants { after, limit: ROWS }).await?;
-    let principals = page.items.iter().flat_map(|grant| [&grant.principal, &grant.granted_by]);
-    let users = principals.filter_map(|who| match who {
-        Principal::User(user) => Some(*user),
-        _ => None,
-    });
-    let known = Names::of(&person, users.collect(), BTreeSet::new()).await;
+    let mut ids = Ids::default();
+    for grant in &page.items {
+        ids.principal(&grant.principal);
+        ids.principal(&grant.granted_by);
+        ids.resource(&grant.on);
+    }
+    let known = Names::of(&person, ids).await;
     let body = html! {
         header.title {
             h1 { "Operators" }

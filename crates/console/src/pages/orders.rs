@@ -11,10 +11,11 @@ use types::{AccountId, OrderId};
 use crate::{
     answer::{Page, Shown},
     layout,
-    pages::{Paging, ROWS},
+    paging::{Paging, ROWS},
     paths,
     progress::Progress,
     states,
+    titles::Titles,
     visitor::Person,
     words,
 };
@@ -25,6 +26,8 @@ pub(crate) async fn list(
     Query(Paging { after }): Query<Paging>,
 ) -> Shown {
     let page = person.client.call(ListOrders { account, after, limit: ROWS }).await?;
+    let services = page.items.iter().map(|order| order.service.clone()).collect();
+    let titles = Titles::of(&person.client, services).await;
     let body = html! {
         header.title { h1 { "Orders" } }
         @if page.items.is_empty() { (layout::nothing("Nothing has been ordered yet.")) } @else {
@@ -35,7 +38,7 @@ pub(crate) async fn list(
                         th { "State" }
                     }
                 }
-                tbody { @for order in &page.items { (row(order)) } }
+                tbody { @for order in &page.items { (row(order, &titles)) } }
             } }
         }
         (layout::more(&paths::of(account, "orders"), page.next.as_deref()))
@@ -43,23 +46,18 @@ pub(crate) async fn list(
     Ok(Page::new("Orders", body))
 }
 
-fn row(order: &Order) -> Markup {
+fn row(order: &Order, titles: &Titles) -> Markup {
     html! {
         tr {
             td {
                 a href=(paths::order(order.account, order.order)) { (words::moment(order.created)) }
             }
-            td { (order.service) }
+            td { (titles.service(&order.service)) }
             td { (order.host) }
-            td { (taken(order)) }
+            td { (titles.taken(order)) }
             td { (states::chip(&order.phase)) }
         }
     }
-}
-
-fn taken(order: &Order) -> String {
-    let parts = [order.plan.as_str(), order.size.as_str()].into_iter();
-    parts.chain(order.modules.iter().map(String::as_str)).collect::<Vec<_>>().join(", ")
 }
 
 pub(crate) async fn show(
@@ -68,9 +66,10 @@ pub(crate) async fn show(
 ) -> Shown {
     let order = person.client.call(GetOrder { account, order }).await?;
     let instance = order.instance;
-    let (made, setup) = tokio::join!(
+    let (made, setup, titles) = tokio::join!(
         person.client.call(GetInstance { account, instance }),
         person.client.call(GetSetup { account, instance }),
+        Titles::of(&person.client, [order.service.clone()].into()),
     );
     // The instance is not there at first, and an operator does not see its set-up.
     let (made, setup) = (made.ok(), setup.ok());
@@ -83,7 +82,7 @@ pub(crate) async fn show(
         (layout::back(&paths::of(account, "orders"), "Orders"))
         header.title {
             h1 { (order.host) }
-            p.lead { (order.service) " · " (taken(&order)) }
+            p.lead { (titles.service(&order.service)) " · " (titles.taken(&order)) }
         }
         @if let Some(problem) = problem {
             div.notice.bad role="alert" { p { strong { (words::sentence(problem)) } } }

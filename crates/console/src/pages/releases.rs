@@ -14,7 +14,7 @@ use types::Name;
 use crate::{
     answer::{Page, Shown},
     failure, layout,
-    pages::{ALL, Paging, ROWS},
+    paging::{ALL, Paging, ROWS},
     states,
     visitor::Person,
     words,

@@ -2,10 +2,10 @@
 
 use api::{
     Kind, Problem,
-    identity::{CreateUser, User},
+    identity::{CreateUser, ListUsers, User},
 };
 use axum::{
-    extract::Path,
+    extract::{Path, Query},
     response::{IntoResponse, Redirect},
 };
 use maud::{Markup, html};
@@ -16,18 +16,32 @@ use crate::{
     answer::{Answer, Page, Shown},
     failure,
     form::{Draft, Fields, form},
+    layout,
+    paging::{Paging, ROWS},
     paths,
     visitor::Person,
     words,
 };
 
-pub(crate) async fn list(person: Person, Path(account): Path<AccountId>) -> Shown {
-    draw(&person, account, &Draft::default()).await
+pub(crate) async fn list(
+    person: Person,
+    Path(account): Path<AccountId>,
+    Query(paging): Query<Paging>,
+) -> Shown {
+    draw(&person, account, paging, &Draft::default()).await
 }
 
-async fn draw(person: &Person, account: AccountId, draft: &Draft) -> Shown {
-    let access = Access::load(person, account, None).await;
-    let users = access.users.as_ref().map_err(Clone::clone)?;
+async fn draw(
+    person: &Person,
+    account: AccountId,
+    Paging { after }: Paging,
+    draft: &Draft,
+) -> Shown {
+    let (users, access) = tokio::join!(
+        person.client.call(ListUsers { account, after, limit: ROWS }),
+        Access::load(person, account, None),
+    );
+    let users = users?;
     let on = Resource::Account(account);
     let body = html! {
         header.title {
@@ -37,7 +51,8 @@ async fn draw(person: &Person, account: AccountId, draft: &Draft) -> Shown {
         @if let Some(problem) = &draft.problem { (failure::notice(problem)) }
         div.beside {
             div {
-                section.card { (table(users, person)) }
+                section.card { (table(&users.items, person)) }
+                (layout::more(&paths::of(account, "users"), users.next.as_deref()))
                 @if !person.is_operator() {
                     section.card { h2 { "Add a user" } (add_form(person, account, draft)) }
                 }
@@ -60,7 +75,7 @@ fn table(users: &[User], person: &Person) -> Markup {
                     strong { (user.email) }
                     @if user.user == person.user.user { " " span.chip { "you" } }
                 }
-                div.soft.small { "since " (words::moment(user.created)) " · " code { (user.user) } }
+                div.soft.small { "since " (words::moment(user.created)) }
             }
         } } }
     }
@@ -110,5 +125,6 @@ pub(crate) async fn refused(
     if problem.kind == Kind::Unauthenticated {
         return Err(problem.into());
     }
-    Ok(draw(person, account, &Draft::refused(fields, problem)).await?.into_response())
+    let draft = Draft::refused(fields, problem);
+    Ok(draw(person, account, Paging::default(), &draft).await?.into_response())
 }

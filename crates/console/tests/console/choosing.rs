@@ -60,6 +60,32 @@ async fn what_was_chosen_is_kept_through_registration_and_sign_in() {
 }
 
 #[tokio::test]
+async fn what_was_chosen_outlives_a_session_that_ends_meanwhile() {
+    let chosen =
+        [("plan", "business"), ("size", "medium"), ("modules", "coupons"), ("host", "bread")];
+    // Whether the order is what is told that it has ended, or another page was.
+    for is_told_before in [false, true] {
+        let world = World::new();
+        let mut ada = Browser::with_token(world.console(), TOKEN);
+        let page = ada.get("/catalogue/store").await.to_owned();
+        world.end_sessions();
+        if is_told_before {
+            ada.get("/mine").await;
+            assert_eq!(ada.cookie("mandate_session"), None);
+        }
+        ada.body = page;
+        ada.submit("/catalogue/store", &chosen).await;
+        let next = ada.location().to_owned();
+        assert!(next.starts_with("/sign-in?next=%2Fcatalogue%2Fstore%3F"), "{next}: {}", ada.body);
+        ada.get(&next).await;
+        let typed = [("email", "ada@bakery.example"), ("password", data::PASSWORD)];
+        ada.submit("/sign-in", &typed).await;
+        assert_eq!((ada.status, ada.location()), (StatusCode::SEE_OTHER, CHOSEN));
+        assert!(world.orders() == 3, "nothing was ordered unseen");
+    }
+}
+
+#[tokio::test]
 async fn a_page_that_waits_for_a_person_does_not_ask_again_and_again() {
     let mut ada = Browser::with_token(World::new().console(), TOKEN);
     let order = |name| format!("/accounts/{}/orders/{}", data::account(), data::order_id(name));

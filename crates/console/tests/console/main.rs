@@ -4,6 +4,7 @@
 
 mod browser;
 mod choosing;
+mod jobs;
 mod names;
 mod pages;
 mod stories;

@@ -25,7 +25,9 @@ async fn no_page_calls_people_or_instances_by_ids() {
         assert!(!page.contains("user_") && !page.contains("inst_"), "{path}: {page}");
     }
     let job = format!("/operate/work/{}", data::jobs()[0].job);
-    for path in ["/operate/work", "/operate/grants", job.as_str()] {
+    let of_operators = ["work", "grants", "nodes", "queues/forum/default"];
+    let of_operators = of_operators.map(|page| format!("/operate/{page}"));
+    for path in of_operators.iter().chain([&job]) {
         let page = text_of(operator.get(path).await);
         let ids = ["user_", "inst_", "node_"];
         assert!(!ids.iter().any(|id| page.contains(id)), "{path}: {page}");
@@ -50,10 +52,16 @@ async fn who_may_not_see_the_account_lands_on_what_they_may() {
     let mut ben = Browser::with_token(world.console(), TOKEN);
     let denied = Problem::new(Kind::Denied, "denied", "no rule permits it");
     world.refuse("configurator.listInstances", denied);
+    world.grant_only(data::bens_grants());
     ben.get("/").await;
     assert_eq!(ben.location(), "/mine");
     ben.get("/mine").await;
     for said in ["bakery-forum.localhost", "Add members", "http://bakery-forum.localhost:8080/"] {
         assert!(ben.body.contains(said), "{said}: {}", ben.body);
+    }
+    let nav = ben.body.split_once("</nav>").unwrap().0;
+    assert!(nav.contains("href=\"/mine\"") && nav.contains("Catalogue"), "{nav}");
+    for closed in ["Instances", "Orders", "Bill", "Users", "Audit"] {
+        assert!(!nav.contains(closed), "{closed} leads to a refusal: {nav}");
     }
 }

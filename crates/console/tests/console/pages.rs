@@ -12,12 +12,14 @@ const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/console/pages.txt
 fn customers_pages() -> Vec<String> {
     let account = format!("/accounts/{}", data::account());
     let forum = format!("{account}/instances/{}", data::instance_id("forum"));
-    let ben = &data::users()[1].user;
+    let ben = &data::users()[1].email;
     vec![
         "/catalogue".into(),
         "/catalogue/store?plan=business".into(),
         format!("{account}/instances"),
-        format!("{forum}?principal=user/{ben}&permission=forum.moderate"),
+        format!("{forum}?principal={ben}&permission=forum.moderate"),
+        format!("{forum}/jobs"),
+        format!("{forum}/jobs/{}", data::jobs()[0].job),
         format!("{account}/orders"),
         format!("{account}/orders/{}", data::order_id("store")),
         format!("{account}/orders/{}", data::order_id("news")),
@@ -39,8 +41,10 @@ fn operators_pages() -> Vec<String> {
         "/operate/services/store".into(),
         "/operate/nodes".into(),
         "/operate/queues".into(),
+        "/operate/queues/forum/default".into(),
+        "/operate/queues/forum/mail".into(),
         "/operate/work".into(),
-        format!("/operate/work/{}", data::jobs()[0].job),
+        format!("/operate/work/{}", data::jobs()[2].job),
         "/operate/accounts".into(),
         "/operate/grants".into(),
         format!("{account}/instances/{}", data::instance_id("forum")),

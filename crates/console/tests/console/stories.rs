@@ -58,7 +58,7 @@ async fn a_customer_signs_in_orders_and_sees_how_far_it_is() {
     ada.get(&order).await;
     assert!(
         ada.body.contains("bakery-two.localhost")
-            && ada.body.contains("basic, small, polls, search")
+            && ada.body.contains("Basic · Small: a club or a class · Polls, Search")
     );
     assert!(
         ada.body.contains(&format!("data-live=\"{order}\"")) && ada.body.contains("data-going")
@@ -409,7 +409,7 @@ async fn grants_are_given_and_taken_on_the_page_of_the_instance() {
     let world = World::new();
     let mut ada = customer(&world);
     let (grants, page) = (of_account("grants"), format!("{}#access", forum()));
-    let ben = format!("user/{}", data::users()[1].user);
+    let ben = data::users()[1].email.clone();
     let on = format!("account/{}/instance/{}", data::account(), data::instance_id("forum"));
     ada.get(&forum()).await;
     assert!(!ada.body.contains("identity.joinNode"), "what no customer can give is not offered");
@@ -432,6 +432,12 @@ async fn grants_are_given_and_taken_on_the_page_of_the_instance() {
     ada.submit(&grants, &[("principal", "nobody"), ("given", "forum.moderate"), ("on", &on)]).await;
     assert_eq!(ada.status, StatusCode::BAD_REQUEST);
     assert!(ada.body.contains("<code>nobody</code> is not a principal"));
+    ada.get(&forum()).await;
+    assert!(!ada.body.contains("<select name=\"principal\""), "one is asked for, not all listed");
+    let eve = [("principal", "eve@evil.example"), ("given", "forum.moderate"), ("on", &on)];
+    ada.submit(&grants, &eve).await;
+    assert_eq!(ada.status, StatusCode::NOT_FOUND);
+    assert!(ada.body.contains("The account has no user <code>eve@evil.example</code>"));
 }
 
 #[tokio::test]
@@ -456,9 +462,10 @@ async fn an_instance_is_changed_closed_and_suspended_by_whom_it_concerns() {
         .submit(&format!("{}/suspension", forum()), &[("suspension_reason", "the bill is open")])
         .await;
     assert_eq!(operator.location(), forum());
-    operator.get("/operate/queues").await;
-    operator.submit("/operate/queues/forum/default", &[("paused", "yes")]).await;
-    assert_eq!(operator.location(), "/operate/queues");
+    let queue = "/operate/queues/forum/default";
+    operator.get(queue).await;
+    operator.submit(queue, &[("paused", "yes")]).await;
+    assert_eq!(operator.location(), queue);
     let asked: Vec<_> = world.changes().into_iter().map(|(asked, _)| asked).collect();
     let expected = [
         "configurator.setMaintenance",

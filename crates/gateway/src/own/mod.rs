@@ -22,6 +22,7 @@ use crate::{
     visit::Visit,
 };
 pub(crate) use job::job_address;
+pub(crate) use setup::sets_up;
 pub(crate) use sign_in::sign_in_address;
 
 /// The longest form that is read, in bytes.
@@ -73,7 +74,7 @@ pub(crate) async fn answer(
         (Page::Job(job), &Method::GET | &Method::HEAD) => job::show(front, visit, route, job).await,
         (Page::Unknown, _) => Err(Problem::not_found("page").into()),
         _ => {
-            let detail = "this page is looked at with GET, and a form on it is sent with POST";
+            let detail = "use GET for this page and POST for its form";
             let status = StatusCode::METHOD_NOT_ALLOWED;
             Err(problem(Kind::Invalid, status, "method_not_allowed", detail).into())
         }

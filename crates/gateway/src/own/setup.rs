@@ -8,11 +8,12 @@ use api::{
 };
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
-use types::Secret;
+use types::{Digest, Secret};
 
 use super::{form, query_field};
 use crate::{
     answer::{Body, Stop, see},
+    cookies::Ours,
     front::Front,
     headers::is_same_origin,
     pages::{self, SetupForm},
@@ -22,6 +23,8 @@ use crate::{
 
 /// The field of the address that carries the set-up key.
 const KEY: &str = "key";
+/// For how long a browser keeps it.
+const KEY_SECONDS: u64 = 86_400;
 
 pub(super) async fn show(
     front: &Front,
@@ -36,7 +39,26 @@ pub(super) async fn show(
     let setup = front.client.call(question).await?;
     drop(desk);
     let key = query_field(visit, KEY);
-    Ok(page(&setup, key.as_deref(), &BTreeMap::new(), StatusCode::OK))
+    let mut response = page(&setup, key.as_deref(), &BTreeMap::new(), StatusCode::OK);
+    if let Some(key) = key.filter(|key| is_key(route, key)) {
+        Ours::Setup.set(response.headers_mut(), &key, KEY_SECONDS, visit.is_https);
+    }
+    Ok(response)
+}
+
+/// Whether whoever asks for a path has shown the key that lets them through to the application's
+/// own set-up page.
+pub(crate) fn sets_up(front: &Front, visit: &Visit, route: &Route, path: &str) -> bool {
+    if route.setup_key.is_none() || route.state != InstanceState::AwaitingSetup {
+        return false;
+    }
+    let manifest = front.fleet.manifest(&route.service);
+    let mut keys = Ours::Setup.values(&visit.head.headers, visit.is_https);
+    manifest.is_some_and(|manifest| manifest.is_setup(path)) && keys.any(|key| is_key(route, key))
+}
+
+fn is_key(route: &Route, key: &str) -> bool {
+    route.setup_key.as_ref() == Some(&Digest::of(key.as_bytes()))
 }
 
 pub(super) async fn submit(

@@ -110,7 +110,7 @@ fn digest(nonce: &str) -> Digest {
 }
 
 fn astray() -> Problem {
-    let detail = "the sign-in was not finished in time, or it began in another browser; begin anew";
+    let detail = "the sign-in took too long or began in another browser; sign in again";
     Problem {
         title: "Not signed in".into(),
         ..Problem::new(Kind::Unauthenticated, "sign_in", detail)

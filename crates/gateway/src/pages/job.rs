@@ -40,11 +40,14 @@ const fn heading(state: JobState) -> &'static str {
 
 const fn lead(state: JobState) -> &'static str {
     match state {
-        JobState::Succeeded => "What you asked for is done.",
+        JobState::Succeeded => "Your request has been completed.",
         JobState::Failed => {
-            "What you asked for could not be done. Whoever runs this site sees why."
+            "Your request could not be completed. The people who run this site can see why."
         }
-        JobState::Cancelled | JobState::Dropped => "What you asked for will not be done.",
-        _ => "What you asked for is taken on. This page follows along; you need not wait for it.",
+        JobState::Cancelled | JobState::Dropped => "Your request was cancelled.",
+        _ => {
+            "Your request has been accepted. This page shows its progress; you need not wait for \
+              it."
+        }
     }
 }

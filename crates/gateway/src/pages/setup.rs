@@ -26,20 +26,25 @@ pub(crate) fn setup_form(form: &SetupForm<'_>) -> Markup {
     let failed = form.setup.state == InstanceState::Failed;
     let content = html! {
         section.narrow {
-            h1 { @if failed { "The set-up did not succeed" } @else { "Set up your instance" } }
+            h1 { @if failed { "The set-up failed" } @else { "Set up your instance" } }
             @if let Some(problem) = &form.setup.problem {
                 p.notice.bad role="alert" { (sentence(problem)) }
             }
             @if failed { div.card { (steps(form.setup)) } }
             @match &form.action {
                 None => p.soft.centred {
-                    "Open the set-up link that the order showed; it carries the key."
+                    "Open the set-up link that was shown with the order; it contains the key."
                 },
                 Some(action) => form.card method="post" action=(action) {
+                    @if let Some(path) = &form.setup.path {
+                        p { "The application asks for what it needs on a page of its own." }
+                        p { a href=(path) target="_blank" { "Open that page" } }
+                        p { "When you have done what it asks for, let everybody else in." }
+                    }
                     @for field in &form.setup.fields {
                         (input(field, form.values.get(&field.name).map(String::as_str)))
                     }
-                    button { "Set up" }
+                    button { @if form.setup.path.is_some() { "It is set up" } @else { "Set up" } }
                 }
             }
         }
@@ -85,7 +90,8 @@ pub(crate) fn progress(setup: &Setup) -> Markup {
     let content = html! {
         section.narrow {
             h1 { "Setting up" }
-            p.soft.centred { "This page follows along, and leads to your instance when it is open." }
+            p.soft.centred { "This page shows the progress, and takes you to your instance when \
+                              it is open." }
             div.card { (steps(setup)) }
         }
     };

@@ -70,14 +70,15 @@ pub(crate) fn by_cookie(front: &Front, visit: &Visit, host: &Host) -> Option<Ask
 }
 
 fn unknown() -> Problem {
-    let detail = "whether the session goes on cannot be known at this moment; try again";
+    let detail = "this gateway cannot be sure at the moment that the session is still valid; try \
+                  again";
     Problem::unavailable(detail, 1)
 }
 
 /// A browser adds its cookie to what any page makes it send.
 pub(crate) fn foreign() -> Problem {
     let detail = "the request does not come from a page of this instance: send it from one, or \
-                  with a token instead of the cookie";
+                  use a token instead of the cookie";
     problem(Kind::Denied, StatusCode::FORBIDDEN, "foreign_origin", detail)
 }
 

@@ -53,7 +53,7 @@ pub(super) fn check(
     asker: &Asker,
 ) -> Result<(Arc<Manifest>, usize), Problem> {
     let Some(manifest) = front.fleet.manifest(&route.service) else {
-        let detail = "what this instance runs is not known here yet; try again";
+        let detail = "this gateway does not know the instance's release yet; try again";
         return Err(Problem::unavailable(detail, 2));
     };
     check_module(&manifest, route, path)?;

@@ -223,20 +223,20 @@ fn refuse_upgrade(visit: &Visit) -> Result<(), Problem> {
         .flat_map(|value| value.split(','))
         .any(|protocol| protocol.trim().to_ascii_lowercase().starts_with("websocket"));
     if tunnel {
-        let detail =
-            "`WebSocket` connections are not passed on here: use requests or a stream of events";
+        let detail = "`WebSocket` connections are not supported: use ordinary requests or \
+                      server-sent events";
         return Err(problem(Kind::Invalid, StatusCode::NOT_IMPLEMENTED, "no_upgrade", detail));
     }
     Ok(())
 }
 
 fn nobody(service: &Name) -> Problem {
-    let detail = format!("no replica of `{service}` is there to answer at the moment; try again");
+    let detail = format!("no replica of `{service}` can answer at the moment; try again");
     Problem { title: "Back in a moment".into(), ..Problem::unavailable(detail, 2) }
 }
 
 fn bad_answer() -> Problem {
-    let detail = "the application broke off or gave an answer that cannot be passed on";
+    let detail = "the application broke off, or its response is not valid HTTP";
     problem(Kind::Unavailable, StatusCode::BAD_GATEWAY, "bad_answer", detail)
 }
 
@@ -252,11 +252,11 @@ pub(super) fn broken_body(fault: Fault) -> Problem {
             problem(Kind::Invalid, StatusCode::PAYLOAD_TOO_LARGE, "body_too_long", detail)
         }
         Fault::TooSlow => {
-            let detail = "the body did not go on in time; send it again";
+            let detail = "the body arrived too slowly; send it again";
             problem(Kind::Invalid, StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail)
         }
         Fault::BrokenOff => {
-            Problem::invalid("body_broken_off", "the body broke off or is not framed as it says")
+            Problem::invalid("body_broken_off", "the body broke off, or does not match its headers")
         }
     }
 }

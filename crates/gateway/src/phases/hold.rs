@@ -38,7 +38,7 @@ pub(crate) fn hold(front: &Front, route: &Route) -> Result<(), Problem> {
         return Err(wait("Maintenance", "maintenance", detail, MAINTENANCE_SECONDS));
     }
     if route.state == InstanceState::Creating {
-        let detail = "this instance is being made; its set-up page will be here in a moment";
+        let detail = "this instance is being created; its set-up page will be here in a moment";
         return Err(wait("Being made", "creating", detail, SOON_SECONDS));
     }
     Ok(())
@@ -46,7 +46,7 @@ pub(crate) fn hold(front: &Front, route: &Route) -> Result<(), Problem> {
 
 /// Holds back what is asked of an application that has not been set up.
 pub(crate) fn until_open(front: &Front, visit: &Visit, route: &Route) -> Result<(), Stop> {
-    check_open(route).map_err(|problem| {
+    check_open(route, visit).map_err(|problem| {
         if visit.is_look() {
             return own::waiting(front, &problem, visit).into();
         }
@@ -54,22 +54,24 @@ pub(crate) fn until_open(front: &Front, visit: &Visit, route: &Route) -> Result<
     })
 }
 
-pub(super) fn check_open(route: &Route) -> Result<(), Problem> {
+pub(super) fn check_open(route: &Route, visit: &Visit) -> Result<(), Problem> {
     let (title, code, detail) = match route.state {
         InstanceState::Open => return Ok(()),
-        InstanceState::SettingUp | InstanceState::Creating => {
-            ("Being set up", "setting_up", "this instance is being set up and opens in a moment")
-        }
+        InstanceState::AwaitingSetup if visit.sets_up => return Ok(()),
+        InstanceState::SettingUp | InstanceState::Creating => (
+            "Being set up",
+            "setting_up",
+            "this instance is being set up and will open in a moment",
+        ),
         InstanceState::AwaitingSetup => (
             "Waiting to be set up",
             "setup_needed",
-            "this instance waits to be set up: open the set-up link that its owner has",
+            "this instance is not set up yet: its owner has the set-up link",
         ),
         InstanceState::Failed => (
             "Not set up yet",
             "setup_failed",
-            "the set-up of this instance did not succeed: its owner can send it again from the \
-             set-up link",
+            "the set-up of this instance failed: its owner can send it again from the set-up link",
         ),
     };
     Err(wait(title, code, detail, SOON_SECONDS))

@@ -62,6 +62,7 @@ async fn lead(
             if let Some(page) = own::page(&path) {
                 return own::answer(front, visit, &route, page, body).await;
             }
+            visit.sets_up = own::sets_up(front, visit, &route, &path);
             hold::until_open(front, visit, &route)?;
             let asker = authenticate::authenticate(front, visit, &route.host)?;
             let meant = authorize::authorize(front, visit, route, path, &asker)?;
@@ -85,7 +86,7 @@ pub(crate) fn look_again(
     let same = now.filter(|route| route.instance == meant.route.instance);
     let route = same.ok_or_else(resolve::lost_contact)?;
     hold::hold(front, &route)?;
-    hold::check_open(&route)?;
+    hold::check_open(&route, visit)?;
     asker.check_again(front)?;
     let method = visit.head.method.as_str();
     authorize::check(front, method, &route, &meant.path, asker).map(drop)

@@ -123,8 +123,8 @@ async fn read(
 
 fn too_long() -> Problem {
     let detail = format!(
-        "the body is longer than the {} KiB that a job's payload may have: store it elsewhere and \
-         send where it is",
+        "the body is longer than {} KiB, the limit of a job's payload: store it elsewhere and \
+         send a reference to it",
         PAYLOAD_BYTES_MAX >> 10
     );
     problem(Kind::Invalid, StatusCode::PAYLOAD_TOO_LARGE, "payload_too_long", detail)
@@ -135,14 +135,14 @@ fn refused(problem: Problem) -> Problem {
     match problem.kind {
         Kind::Invalid => problem,
         Kind::Conflict if problem.code == "idempotency_key_reused" => {
-            let detail = "this `Idempotency-Key` was sent with another body: take a new one";
+            let detail = "this `Idempotency-Key` was sent with another body: use a new one";
             Problem { detail: detail.into(), ..problem }
         }
         // Also one that is under way already, or whose instance is not known there yet.
         _ => {
             tracing::warn!(%problem, "a request could not become a job");
             let seconds = problem.retry_after.unwrap_or(1);
-            Problem::unavailable("this cannot be taken on now; send it again in a moment", seconds)
+            Problem::unavailable("the request cannot be accepted now; send it again", seconds)
         }
     }
 }

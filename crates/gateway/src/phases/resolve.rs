@@ -50,14 +50,14 @@ fn is_platform(domain: &Host, host: &Host) -> bool {
 }
 
 fn unknown(host: &Host) -> Problem {
-    let detail = format!("there is nothing at `{host}`: check how the address is written");
+    let detail = format!("there is no instance at `{host}`: check the spelling of the address");
     let problem = problem(Kind::NotFound, StatusCode::NOT_FOUND, "unknown_host", detail);
     Problem { title: "Nothing lives here".into(), ..problem }
 }
 
 /// The answer of a gateway whose copy may be out of date.
 pub(crate) fn lost_contact() -> Problem {
-    let detail = "this gateway cannot tell at the moment whether the instance is open; try again";
+    let detail = "this gateway cannot be sure at the moment that the instance is open; try again";
     Problem { title: "Just a moment".into(), ..Problem::unavailable(detail, 1) }
 }
 

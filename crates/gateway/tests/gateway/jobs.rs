@@ -79,7 +79,9 @@ async fn a_request_becomes_a_job_and_the_application_does_not_see_it() {
     assert!(page.body.contains("http-equiv=\"refresh\""));
     world.peers.jobs.lock().unwrap().state = Some((JobState::Succeeded, Progress::default()));
     let page = world.ask(&look, HOST, &[PAGE], "").await;
-    assert!(page.body.contains("is done") && !page.body.contains("http-equiv=\"refresh\""));
+    assert!(
+        page.body.contains("has been completed") && !page.body.contains("http-equiv=\"refresh\"")
+    );
 
     world.peers.ledger.has("requests", 1).await;
     assert_eq!(world.peers.ledger.sum("requests"), 1, "looking at it is not counted");

@@ -2,7 +2,7 @@
 
 use crate::world::{Answer, FORUM, World};
 use api::configurator::InstanceState;
-use types::{Clock as _, Principal, SessionId, SystemClock, UserId};
+use types::{Clock as _, Digest, Principal, SessionId, SystemClock, UserId};
 
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 const SETUP: &str = "/.mandate/setup?key=right";
@@ -261,4 +261,50 @@ async fn a_session_that_was_ended_is_none() {
     let revision = world.peers.identity.put(&api::identity::EndedSession { session, expires });
     world.peers.identity.acknowledged("test.guard", revision).await;
     assert_eq!(world.ask("GET /admin", "forum.localhost", &headers, "").await.status, 401);
+}
+
+/// The application's own set-up page is let through to whoever has shown the key, and nothing else.
+#[tokio::test]
+async fn an_application_serves_its_set_up_page_itself() {
+    let (world, upstream) = World::with_forum().await;
+    let (before, rest) = FORUM.split_once("[setup.name]").unwrap();
+    let (_, after) = rest.split_once("[modules.polls]").unwrap();
+    let own = "[setup]\npath = \"/topics\"\n\n[modules.polls]";
+    world.publish(&format!("{before}{own}{after}")).await;
+    let mut route = world.instance("forum.localhost");
+    route.state = InstanceState::AwaitingSetup;
+    route.setup_key = Some(Digest::of(b"right"));
+    world.put(&route).await;
+
+    let wrong = world.get("/.mandate/setup?key=wrong").await;
+    assert_eq!(wrong.header("set-cookie"), None);
+    let cookie = world.get(SETUP).await.header("set-cookie").unwrap().to_owned();
+    assert!(cookie.starts_with("mandate_setup=right; path=/; httponly"), "{cookie}");
+    let ask = async |line: &str, key: &str| {
+        let cookie = format!("mandate_setup={key}; own=1");
+        world.ask(line, "forum.localhost", &[("Cookie", &cookie)], "").await.status
+    };
+    assert_eq!(ask("GET /topics", "right").await, 200);
+    assert_eq!(ask("GET /topics/1", "right").await, 200);
+    assert_eq!(ask("POST /topics/1/posts", "right").await, 200);
+    let hits = upstream.hits();
+    for (line, key) in [
+        ("GET /topics", "wrong"),
+        ("GET /topics", ""),
+        ("GET /", "right"),
+        ("GET /topicsandmore", "right"),
+        ("GET /topics/../files", "right"),
+        ("POST /users", "right"),
+    ] {
+        assert_eq!(ask(line, key).await, 503, "{line} {key}");
+    }
+    assert_eq!(world.get("/topics").await.status, 503);
+    assert_eq!(upstream.hits(), hits, "nothing of it has come through");
+    route.maintenance = Some("new shelves".into());
+    world.put(&route).await;
+    assert_eq!(ask("GET /topics", "right").await, 503);
+    route = world.instance("forum.localhost");
+    route.state = InstanceState::AwaitingSetup;
+    world.put(&route).await;
+    assert_eq!(ask("GET /topics", "right").await, 503, "its key is not known");
 }

@@ -6,6 +6,6 @@ mod place;
 mod share;
 
 pub(crate) use attempt::{Attempt, Fate, after};
-pub(crate) use payload::{problem_of, shortened};
+pub(crate) use payload::{is_command, problem_of, shortened};
 pub(crate) use place::{State, place};
 pub(crate) use share::share;

@@ -5,6 +5,8 @@ use api::jobs::{NewJob, PAYLOAD_BYTES_MAX, Until};
 const YEAR_SECONDS: u32 = 366 * 86_400;
 const KEY_LENGTH_MAX: usize = 200;
 const AFTER_MAX: usize = 100;
+const WORDS_MAX: usize = 100;
+const WORD_BYTES_MAX: usize = 4_000;
 
 /// What is wrong with a job that is to be queued, whatever its command is; its payload as text.
 pub(crate) fn problem_of(job: &NewJob, payload: &str) -> Option<String> {
@@ -15,31 +17,37 @@ pub(crate) fn problem_of(job: &NewJob, payload: &str) -> Option<String> {
     let problem = if payload.len() > PAYLOAD_BYTES_MAX {
         let length = payload.len();
         return Some(format!(
-            "its payload has {length} bytes as JSON, and {PAYLOAD_BYTES_MAX} are allowed: keep \
-             what is larger elsewhere and send its name"
+            "its payload has {length} bytes as JSON, and the limit is {PAYLOAD_BYTES_MAX}: store \
+             larger data elsewhere and send a reference to it"
         ));
     } else if job.version == Some(0) {
         "its version is 0: versions begin with 1"
     } else if job.priority.is_some_and(|priority| !(-1_000..=1_000).contains(&priority)) {
         "its priority is not between -1,000 and 1,000"
     } else if job.delay_seconds.is_some() && job.not_before.is_some() {
-        "it has a delay and a moment: send one of `delay_seconds` and `not_before`"
+        "it has both `delay_seconds` and `not_before`: send one of them"
     } else if job.delay_seconds.is_some_and(|seconds| seconds > YEAR_SECONDS) {
         "its delay is longer than a year"
     } else if job.unique.as_ref().is_some_and(|unique| !is_key(&unique.key)) {
-        "its key has not 1 to 200 characters"
+        "its key does not have 1 to 200 characters"
     } else if job.unique.as_ref().is_some_and(|u| !(1..=YEAR_SECONDS).contains(&seconds(u))) {
-        "its key is not kept for 1 second to a year"
+        "its key must be kept for 1 second to a year"
     } else if job.after.len() > AFTER_MAX {
-        "it comes after more than 100 jobs"
+        "it depends on more than 100 jobs"
     } else if job.attempts.is_some_and(|attempts| !(1..=100).contains(&attempts)) {
-        "it is not to be tried 1 to 100 times"
+        "it must be tried 1 to 100 times"
     } else if job.timeout_seconds.is_some_and(|seconds| !(1..=86_400).contains(&seconds)) {
         "it may not run for 1 second to a day"
     } else {
         return None;
     };
     Some(problem.to_owned())
+}
+
+/// Whether words can be a command.
+pub(crate) fn is_command(words: &[String]) -> bool {
+    let fits = |word: &String| word.len() <= WORD_BYTES_MAX && !word.contains('\0');
+    (1..=WORDS_MAX).contains(&words.len()) && words.iter().all(fits)
 }
 
 fn is_key(key: &str) -> bool {

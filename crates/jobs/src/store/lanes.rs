@@ -201,19 +201,41 @@ pub(crate) async fn kinds_with_work(on: impl On, services: &BTreeSet<Name>) -> R
 pub(crate) const LANES: &str = "select id, instance, turn, ready, running, most from lane
     where kind = ? and ready > 0 and running < most and not closed order by turn, id limit ?";
 
+fn read_lane(row: &db::Row) -> Result<Lane> {
+    let free = row.get::<i64>("most")? - row.get::<i64>("running")?;
+    let room = free.min(row.get("ready")?).clamp(0, i64::from(u32::MAX));
+    Ok(Lane {
+        id: row.get("id")?,
+        instance: row.get("instance")?,
+        turn: row.get("turn")?,
+        room: u32::try_from(room).map_err(|_| db::Error::Range)?,
+    })
+}
+
 /// The lanes of a kind that have work, the one that was served longest ago first.
 pub(crate) async fn lanes(on: impl On, kind: i64, limit: u32) -> Result<Vec<Lane>> {
-    let read = |row: &db::Row| {
-        let free = row.get::<i64>("most")? - row.get::<i64>("running")?;
-        let room = free.min(row.get("ready")?).clamp(0, i64::from(u32::MAX));
-        Ok(Lane {
-            id: row.get("id")?,
-            instance: row.get("instance")?,
-            turn: row.get("turn")?,
-            room: u32::try_from(room).map_err(|_| db::Error::Range)?,
-        })
-    };
-    db::query(LANES).bind(kind).bind(limit).all(on, read).await
+    db::query(LANES).bind(kind).bind(limit).all(on, read_lane).await
+}
+
+/// The same, of these instances. Found by the instances: how many others have work is of no
+/// account.
+pub(crate) async fn lanes_of_these(
+    on: impl On,
+    kind: i64,
+    instances: &[InstanceId],
+    limit: u32,
+) -> Result<Vec<Lane>> {
+    let instances = Rows::of(&["instance"], instances.iter().copied());
+    db::query(
+        "select lane.* from {rows} as r join lane on lane.instance = r.instance
+         where lane.kind = ? and lane.ready > 0 and lane.running < lane.most and not lane.closed
+         order by lane.turn, lane.id limit ?",
+    )
+    .bind(instances)
+    .bind(kind)
+    .bind(limit)
+    .all(on, read_lane)
+    .await
 }
 
 /// What runs of the services' jobs: of which kind, for which instance, how many.

@@ -247,6 +247,7 @@ const fn report(node: NodeId, name: types::Name) -> Heartbeat {
         wait_millis: 0,
         isolation: None,
         as_before: None,
+        machine: None,
     }
 }
 
@@ -262,6 +263,8 @@ fn route(number: usize) -> anyhow::Result<Route> {
         state: InstanceState::Open,
         suspended: None,
         maintenance: None,
+        setup_key: None,
+        rotations: 0,
     })
 }
 

@@ -76,10 +76,14 @@ impl Platform {
         house.mount(provider::component(provider::Config { domain: "localhost".into() })).await?;
         house.mount(billing::component()).await?;
         house.mount(jobs::component()).await?;
-        let config = configurator::Config { engine: engine.clone(), site: types::Site::http(8080) };
+        let config = configurator::Config {
+            engine: engine.clone(),
+            site: types::Site::http(8080),
+            mail: None,
+        };
         let instances = house.mount(configurator::component(config)).await?;
         let packages = data.join("packages");
-        let config = releases::Config { packages, engine: engine.kind() };
+        let config = releases::Config { packages, engine: engine.kind(), move_after: None };
         let fleet = house.mount(releases::component(config)).await?;
         let loops = house.start("gateway")?;
         let customer = customer(&house).await?;
@@ -190,6 +194,8 @@ fn route(customer: &Customer) -> anyhow::Result<Route> {
         state: InstanceState::Open,
         suspended: None,
         maintenance: None,
+        setup_key: None,
+        rotations: 0,
     })
 }
 
@@ -202,6 +208,7 @@ fn replica(application: SocketAddr) -> anyhow::Result<ReplicaAddress> {
         account: None,
         node: NodeId::named(&["node"]),
         address: application.to_string(),
+        silent: false,
     })
 }
 

@@ -1,6 +1,9 @@
 //! What the queue does: jobs a second from enqueue to done, through the HTTP interface of the real
-//! program, with nothing and with a million waiting; how soon a job is had; what idle workers cost;
+//! program, with nothing and with many waiting; how soon a job is had; what workers cost that wait;
 //! and what PostgreSQL does by itself with a table and `skip locked`.
+//!
+//! `jobs bare|postgres|sqlite JOBS WAITING ROUNDS` prints a line of JSON for each figure. What is
+//! told with `WAITING` jobs in the queue is measured in the same process without them before.
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot go on should stop there")]
 
 mod bare;
@@ -10,34 +13,53 @@ mod platform;
 #[path = "../../tests/crash/shop.rs"]
 mod shop;
 
-use std::{sync::Mutex, time::Instant};
+use std::{
+    sync::Mutex,
+    time::{Duration, Instant},
+};
 
 use api::jobs::{BATCH_MAX, NewJob, Outcome};
 use platform::Platform;
 use shop::{Shop, Worker};
 
-/// How many jobs are done in a measurement.
-const JOBS: usize = 50_000;
 /// Who queues, and who works.
 const AT_ONCE: usize = 4;
+/// So many workers wait for so long while it is looked what that costs.
+const IDLE: u32 = 50;
+const IDLE_FOR: Duration = Duration::from_secs(10);
 
 #[tokio::main]
 async fn main() {
-    let waiting = std::env::var("JOBS_WAITING").ok().and_then(|text| text.parse().ok());
-    let waiting = waiting.unwrap_or(1_000_000);
-    let server = std::env::var("MANDATE_TEST_POSTGRES").expect("set MANDATE_TEST_POSTGRES");
-    say("bare `skip locked`", "claim and complete", bare::jobs_per_second(&server, JOBS).await);
-    for (name, database) in [("PostgreSQL", server.as_str()), ("SQLite", "sqlite")] {
-        measure(name, database, waiting).await;
+    // `cargo bench` adds an option of its own.
+    let told: Vec<String> =
+        std::env::args().skip(1).filter(|told| !told.starts_with('-')).collect();
+    let number = |place: usize| told.get(place).map_or(0, |text| text.parse().unwrap());
+    let (jobs, waiting, rounds) = (number(1), number(2), number(3).max(1));
+    let server = || std::env::var("MANDATE_TEST_POSTGRES").expect("set MANDATE_TEST_POSTGRES");
+    match told.first().map(String::as_str) {
+        Some("bare") => {
+            for _ in 0..rounds {
+                let rate = bare::jobs_per_second(&server(), jobs).await;
+                say("bare `skip locked`", BURN, rate, "jobs/s");
+            }
+        }
+        Some("postgres") => {
+            measure("Mandate on PostgreSQL", &server(), (jobs, waiting, rounds)).await;
+        }
+        Some("sqlite") => measure("Mandate on SQLite", "sqlite", (jobs, waiting, rounds)).await,
+        _ => panic!("say `bare`, `postgres` or `sqlite`, then JOBS, WAITING and ROUNDS"),
     }
 }
 
-fn say(who: &str, what: &str, rate: f64) {
-    println!("{who}: {what}: {rate:.0} jobs/s");
+const THROUGH: &str = "from enqueue to done";
+const BURN: &str = "claim and complete";
+
+fn say(who: &str, what: &str, value: f64, unit: &str) {
+    println!("{}", serde_json::json!({ "who": who, "what": what, "value": value, "unit": unit }));
 }
 
-async fn measure(name: &str, database: &str, waiting: usize) {
-    let mut platform = Platform::new(&format!("bench-{name}"), database).without_agent();
+async fn measure(who: &str, database: &str, (jobs, waiting, rounds): (usize, usize, usize)) {
+    let mut platform = Platform::new(&format!("bench-{}", who.len()), database).without_agent();
     platform.start().await;
     platform.publish();
     let (shop, first) = Shop::open(&platform).await;
@@ -46,16 +68,30 @@ async fn measure(name: &str, database: &str, waiting: usize) {
         let release = workers[0].release.clone();
         workers.push(Worker::join(&platform, &format!("worker-{number}"), release).await);
     }
-    idle(name, &platform, &shop, &mut workers).await;
-    through(name, "from enqueue to done", &platform, &shop, &mut workers).await;
-    burn(name, "claim and complete", &platform, &shop, &mut workers).await;
-    let begun = Instant::now();
-    queue(&platform, &shop, waiting, Some(-1_000)).await;
-    say(name, "queued", a_second(waiting, begun));
-    let with = format!("with {waiting} waiting");
-    idle(&format!("{name} {with}"), &platform, &shop, &mut workers).await;
-    through(name, &format!("from enqueue to done {with}"), &platform, &shop, &mut workers).await;
-    burn(name, &format!("claim and complete {with}"), &platform, &shop, &mut workers).await;
+    let mut round = async |with: &str| {
+        let (platform, shop) = (&platform, &shop);
+        latency((who, with), platform, shop, &mut workers[0]).await;
+        let begun = Instant::now();
+        tokio::join!(queue(platform, shop, jobs, None), work(platform, &mut workers, jobs));
+        say(who, &format!("{THROUGH}{with}"), a_second(jobs, begun), "jobs/s");
+        queue(platform, shop, jobs, None).await;
+        let begun = Instant::now();
+        work(platform, &mut workers, jobs).await;
+        say(who, &format!("{BURN}{with}"), a_second(jobs, begun), "jobs/s");
+    };
+    for _ in 0..rounds {
+        round("").await;
+    }
+    if waiting > 0 {
+        let begun = Instant::now();
+        queue(&platform, &shop, waiting, Some(-1_000)).await;
+        say(who, "enqueue alone", a_second(waiting, begun), "jobs/s");
+        for _ in 0..rounds {
+            round(&format!(", {waiting} waiting")).await;
+        }
+    } else {
+        idle(who, &platform, &workers[0]).await;
+    }
     platform.stop().await;
 }
 
@@ -112,25 +148,11 @@ fn a_second(jobs: usize, begun: Instant) -> f64 {
     f64::from(jobs) / begun.elapsed().as_secs_f64()
 }
 
-async fn through(name: &str, what: &str, platform: &Platform, shop: &Shop, workers: &mut [Worker]) {
-    let begun = Instant::now();
-    tokio::join!(queue(platform, shop, JOBS, None), work(platform, workers, JOBS));
-    say(name, what, a_second(JOBS, begun));
-}
-
-async fn burn(name: &str, what: &str, platform: &Platform, shop: &Shop, workers: &mut [Worker]) {
-    queue(platform, shop, JOBS, None).await;
-    let begun = Instant::now();
-    work(platform, workers, JOBS).await;
-    say(name, what, a_second(JOBS, begun));
-}
-
-/// How soon one job is had by a worker that waits, and what it costs to wait.
-async fn idle(name: &str, platform: &Platform, shop: &Shop, workers: &mut [Worker]) {
+/// How soon one job is had by a worker that waits.
+async fn latency((who, with): (&str, &str), platform: &Platform, shop: &Shop, worker: &mut Worker) {
     let mut took = Vec::new();
-    let worker = &mut workers[0];
-    for number in 0..300 {
-        let key = format!("idle-{name}-{number}");
+    for _ in 0..200 {
+        let key = format!("latency-{:?}", Instant::now());
         let job = || vec![NewJob { name: "work".into(), ..NewJob::default() }];
         let (had, begun) = tokio::join!(
             async {
@@ -153,5 +175,37 @@ async fn idle(name: &str, platform: &Platform, shop: &Shop, workers: &mut [Worke
     }
     took.sort();
     let at = |part: usize| took[(took.len() - 1) * part / 100].as_secs_f64() * 1_000.0;
-    println!("{name}: from enqueue to lease: p50 {:.1} ms, p99 {:.1} ms", at(50), at(99));
+    say(who, &format!("an idle queue's latency, p50{with}"), at(50), "ms");
+    say(who, &format!("an idle queue's latency, p99{with}"), at(99), "ms");
+}
+
+/// What the platform's process spends on workers that wait and get nothing.
+async fn idle(who: &str, platform: &Platform, worker: &Worker) {
+    let spent = async |workers: u32| {
+        let before = processor_time(platform);
+        let begun = Instant::now();
+        let waits =
+            std::iter::repeat_n(worker.clone(), workers as usize).map(|mut worker| async move {
+                worker.wait_millis = 5_000;
+                while begun.elapsed() < IDLE_FOR {
+                    assert!(worker.lease(platform, 1).await.unwrap().is_empty());
+                }
+            });
+        futures_util::future::join_all(waits).await;
+        tokio::time::sleep(IDLE_FOR.saturating_sub(begun.elapsed())).await;
+        processor_time(platform).saturating_sub(before).as_secs_f64() * 1e6
+    };
+    let (nobody, many) = (spent(0).await, spent(IDLE).await);
+    let share = (many - nobody) / f64::from(IDLE) / IDLE_FOR.as_secs_f64();
+    say(who, "an idle worker's cost", share.max(0.0), "µs of a processor a second");
+}
+
+/// What the platform's process has spent, in user and in kernel mode.
+fn processor_time(platform: &Platform) -> Duration {
+    let (child, _) = platform.running.as_ref().unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+    let (_, after_name) = stat.rsplit_once(") ").unwrap();
+    let ticks = after_name.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap());
+    // Hundredths of a second on every machine of today, see `proc(5)`.
+    Duration::from_millis(ticks.sum::<u64>() * 10)
 }

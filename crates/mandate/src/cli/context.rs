@@ -136,6 +136,20 @@ impl Context {
         )
     }
 
+    /// Prints a list: `empty` says what to do if there is nothing.
+    pub(crate) fn show_list<T: Serialize>(
+        &self,
+        page: &Page<T>,
+        empty: &str,
+        table: impl FnOnce(&[T]) -> String,
+    ) -> Outcome {
+        self.show(page, |page| match (page.items.as_slice(), &page.next) {
+            ([], _) => empty.to_owned(),
+            (items, None) => table(items),
+            (items, Some(_)) => format!("{}\n\nThere are more; raise `--limit`.", table(items)),
+        })
+    }
+
     /// Whoever asks, as the platform sees it.
     pub(crate) async fn me(&self) -> Result<Me, Failure> {
         self.ask(WhoAmI {}).await

@@ -1,22 +1,24 @@
 //! Instances.
 
 use api::{
-    configurator::{self, ListAllInstances, ListInstances, SetMaintenance},
+    configurator::{
+        self, InstanceState, ListAllInstances, ListInstances, RotateSecret, SetMaintenance,
+    },
     jobs::ListInstanceJobs,
     provider::{ChangeSubscription, SuspendInstance},
 };
 use clap::{Args, Subcommand};
 
 use super::{
-    Outcome,
+    Outcome, command,
     context::Context,
     job,
     names::Ids,
     order,
-    output::{Limit, Table, Whose, moment, names, record, word},
+    output::{Limit, Table, Whose, names, word},
     progress::Progress,
-    ready,
     setup::SetUp,
+    standing,
     target::Which,
 };
 
@@ -74,6 +76,20 @@ enum InstanceVerb {
         #[arg(long)]
         end: bool,
     },
+    /// Make a secret of an instance anew; its processes start anew with it
+    #[command(after_help = "Example:
+  mandate instance rotate bakery-store.localhost SECRET_KEY")]
+    Rotate {
+        #[command(flatten)]
+        which: Which,
+        /// Which secret: a name under `[secrets]` of the service's manifest
+        #[arg(value_name = "SECRET")]
+        secret: String,
+    },
+    /// Run a command of the application once, and end as it ends
+    #[command(after_help = "Example:
+  mandate instance run bakery-shop.localhost -- ./manage.py createsuperuser --noinput")]
+    Run(command::Command),
     /// List the jobs of an instance, newest first
     Jobs {
         #[command(flatten)]
@@ -105,8 +121,7 @@ impl Instance {
             InstanceVerb::List { whose, limit, .. } => list(cx, whose, limit).await,
             InstanceVerb::Show(Which { instance, account }) => {
                 let instance = cx.instance(account, &instance).await?;
-                let not_yet = ready::not_yet(cx, &instance).await;
-                cx.show(&instance, |instance| format!("{}{not_yet}", shown(instance)))
+                show(cx, &instance).await
             }
             InstanceVerb::Setup(setup) => setup.run(cx).await,
             InstanceVerb::Change(change) => change.run(cx).await,
@@ -115,6 +130,8 @@ impl Instance {
             InstanceVerb::Maintenance { which, reason, end } => {
                 maintain(cx, which, (!end).then_some(reason)).await
             }
+            InstanceVerb::Rotate { which, secret } => rotate(cx, which, secret).await,
+            InstanceVerb::Run(command) => command.run(cx).await,
             InstanceVerb::Jobs { which, limit } => jobs(cx, which, limit).await,
         }
     }
@@ -149,6 +166,20 @@ async fn list_all(cx: &Context, limit: Limit) -> Outcome {
     })
 }
 
+async fn show(cx: &Context, instance: &configurator::Instance) -> Outcome {
+    let configurator::Instance { account, instance: id, state, .. } = instance;
+    let not_yet = match state {
+        InstanceState::Open => standing::not_yet(cx, *account, *id).await,
+        _ => None,
+    };
+    cx.show(instance, |instance| match not_yet {
+        Some(what) => {
+            format!("{}\n\nNothing answers: it waits for {what}.", standing::shown(instance))
+        }
+        None => standing::shown(instance),
+    })
+}
+
 async fn suspend(cx: &Context, which: Which, reason: Option<String>) -> Outcome {
     let (account, instance) = cx.instance_id(which.account, &which.instance).await?;
     let done = if reason.is_some() { "is suspended" } else { "goes on" };
@@ -161,6 +192,16 @@ async fn maintain(cx: &Context, which: Which, reason: Option<String>) -> Outcome
     let done = if reason.is_some() { "is closed for maintenance" } else { "is open again" };
     let reply = cx.ask(SetMaintenance { account, instance, reason }).await?;
     cx.show(&reply, |_| format!("{} {done}, at every gateway.", which.instance))
+}
+
+async fn rotate(cx: &Context, which: Which, secret: String) -> Outcome {
+    let (account, instance) = cx.instance_id(which.account, &which.instance).await?;
+    let done = format!(
+        "`{secret}` of {} is another from now on; its processes start anew with it.",
+        which.instance
+    );
+    let reply = cx.ask(RotateSecret { account, instance, secret }).await?;
+    cx.show(&reply, |_| done.clone())
 }
 
 async fn jobs(cx: &Context, which: Which, limit: Limit) -> Outcome {
@@ -190,30 +231,6 @@ impl Change {
         }
         let gap = if self.wait { "\n" } else { "" };
         cx.show(&order, |order| format!("{gap}{}", order::shown(order)))
-    }
-}
-
-/// An instance for people.
-pub(super) fn shown(instance: &configurator::Instance) -> String {
-    let text = record(&[
-        ("instance", Some(instance.instance.to_string())),
-        ("service", Some(instance.service.to_string())),
-        ("url", Some(instance.url.clone())),
-        ("size", Some(instance.size.clone())),
-        ("modules", Some(names(&instance.modules))),
-        ("state", Some(word(&instance.state))),
-        ("suspended", instance.suspended.clone()),
-        ("maintenance", instance.maintenance.clone()),
-        ("problem", instance.problem.clone()),
-        ("since", Some(moment(instance.created))),
-    ]);
-    // The address must stay whole to be opened, so it does not stand in a table's cell.
-    match &instance.setup_url {
-        Some(url) => format!(
-            "{text}\n\nSet it up at:\n  {url}\nor with `mandate instance setup {}`.",
-            instance.host
-        ),
-        None => text,
     }
 }
 

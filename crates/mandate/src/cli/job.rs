@@ -208,7 +208,8 @@ impl Run {
         let look = GetInstanceJob { account, instance, job };
         if !self.wait {
             return cx.show(&cx.ask(look).await?, |job| {
-                format!("{} waits; `mandate job show {0} --of {instance}` shows it.", job.job)
+                let of = &self.which.instance;
+                format!("{} waits; `mandate job show {0} --of {of}` shows it.", job.job)
             });
         }
         let mut progress = Progress::begin(cx);

@@ -3,6 +3,7 @@
 mod access;
 mod account;
 mod bill;
+mod command;
 mod connection;
 mod context;
 mod failure;
@@ -17,13 +18,14 @@ mod order;
 mod output;
 mod password;
 mod progress;
+mod publish;
 mod queue;
-mod ready;
 mod reference;
 mod reset;
 mod service;
 mod session;
 mod setup;
+mod standing;
 mod target;
 
 use std::process::ExitCode;

@@ -1,22 +1,25 @@
 //! Nodes.
 
+mod drain;
+
 use api::{
     identity::{CreateJoinToken, JoinToken, RemoveNode},
     releases::{self, ListNodes, ReleaseState},
 };
 use clap::{Args, Subcommand};
-use types::{Clock as _, NodeId, SystemClock};
+use types::{Clock as _, SystemClock};
 
 use crate::serve::is_reached_from_elsewhere;
 
 use super::{
-    Outcome,
+    Failure, Outcome,
     context::Context,
     names::{Ids, Names},
     output::{Limit, Table, moment, word},
+    status,
 };
 
-/// The machines: list them, let one join, remove one
+/// The machines: list them, let one join, empty one, remove one
 #[derive(Debug, Args)]
 pub(crate) struct Node {
     #[command(subcommand)]
@@ -33,12 +36,25 @@ enum NodeVerb {
         #[command(flatten)]
         limit: Limit,
     },
+    /// Show a node with what it has and runs
+    Show {
+        /// Which node: its name or id
+        node: String,
+        /// Show also the end of each log
+        #[arg(long)]
+        logs: bool,
+    },
+    /// Empty a node: it gets nothing new, and what can move runs elsewhere before it ends there
+    Drain(drain::Drain),
     /// Make a token with which one machine may join
     Token,
     /// Take a machine's key from it; it can join again with a new token
     Remove {
-        /// Which node; `mandate node list` shows them
-        node: NodeId,
+        /// Which node: its name or id
+        node: String,
+        /// Also if instances are placed there; those whose data is there are closed then
+        #[arg(long)]
+        force: bool,
     },
 }
 
@@ -56,14 +72,47 @@ impl Node {
                     shown.collect::<Vec<_>>().join("\n\n")
                 })
             }
-            NodeVerb::Remove { node } => cx.show(&cx.ask(RemoveNode { node }).await?, |_| {
-                format!(
-                    "{node} is no node any more. Stop the agent there and remove its data folder."
-                )
-            }),
+            NodeVerb::Show { node, logs } => {
+                let node = cx.node(&node).await?;
+                let instances = node.replicas.iter().filter_map(|replica| replica.instance);
+                let stays = node.drain.iter().flat_map(|drain| &drain.stays).copied();
+                let instances = instances.chain(stays).collect();
+                let called = cx.names(Ids { instances, ..Ids::default() }).await;
+                cx.show(&node, |node| shown(node, &called, logs))
+            }
+            NodeVerb::Drain(drain) => drain.run(cx).await,
+            NodeVerb::Remove { node, force } => {
+                let releases::Node { node, name, .. } = cx.node(&node).await?;
+                cx.show(&cx.ask(RemoveNode { node, force }).await?, |_| {
+                    format!(
+                        "`{name}` is no node any more. Stop the agent there and remove its data \
+                         folder."
+                    )
+                })
+            }
             NodeVerb::Token => {
                 cx.show(&cx.ask(CreateJoinToken {}).await?, |join| how_to_join(cx.url(), join))
             }
+        }
+    }
+}
+
+impl Context {
+    /// The node of that name or id.
+    async fn node(&self, text: &str) -> Result<releases::Node, Failure> {
+        let nodes = self.list(None, |after, limit| ListNodes { after, limit }).await?.items;
+        let is_it =
+            |node: &releases::Node| node.name.as_str() == text || node.node.to_string() == text;
+        let mut found: Vec<releases::Node> = nodes.into_iter().filter(is_it).collect();
+        match (found.pop(), found.len()) {
+            (Some(node), 0) => Ok(node),
+            (Some(_), _) => {
+                let sentence = format!("more than one node is called `{text}`");
+                Err(Failure::new(status::UNFIT, sentence)
+                    .hint("name it by its id; `mandate node list` shows the ids"))
+            }
+            (None, _) => Err(Failure::new(status::NOT_FOUND, format!("there is no node `{text}`"))
+                .hint("`mandate node list` shows the nodes")),
         }
     }
 }
@@ -91,6 +140,10 @@ fn how_to_join(asked: &str, join: &JoinToken) -> String {
 fn shown(node: &releases::Node, called: &Names, logs: bool) -> String {
     let alive = if node.alive { "alive" } else { "AWAY" };
     let mut text = format!("{}  {}  {alive}, seen {}", node.name, node.node, moment(node.seen));
+    text = format!("{text}\n  {}", promised(node));
+    if let Some(drain) = &node.drain {
+        text = format!("{text}\n  {}", drain::sentence(drain, called));
+    }
     let headings = ["  WHAT", "SERVICE", "RELEASE", "STATE", "WHERE", "FOR"];
     let mut table = Table::new(&headings);
     for release in &node.releases {
@@ -125,6 +178,25 @@ fn shown(node: &releases::Node, called: &Names, logs: bool) -> String {
 /// What a replica is: of the process that answers requests, or of another one.
 fn process_of(replica: &releases::ReplicaReport) -> String {
     if replica.is_web() { "replica".to_owned() } else { replica.process.clone() }
+}
+
+/// What it is, and what instances are promised there.
+fn promised(node: &releases::Node) -> String {
+    let releases::Node { machine, promised, .. } = node;
+    let labels = machine.labels.iter().map(|(name, value)| format!("{name}={value}"));
+    let labels = labels.collect::<Vec<_>>().join(", ");
+    let labels = if labels.is_empty() { "no labels".to_owned() } else { labels };
+    let of = |whole: Option<String>| whole.map_or_else(String::new, |whole| format!(" of {whole}"));
+    let memory = of(machine.memory.map(|bytes| (bytes >> 20).to_string()));
+    let processors =
+        |thousandths: u64| format!("{}.{:03}", thousandths / 1_000, thousandths % 1_000);
+    let cpu = of(machine.cpu.map(|cpu| processors(cpu.into())));
+    format!(
+        "{labels}; {} promised: {}{memory} MiB of memory, {}{cpu} processors",
+        drain::counted(promised.instances),
+        promised.memory >> 20,
+        processors(promised.cpu),
+    )
 }
 
 /// The logs to show: all that say something, or only those of what failed.

@@ -13,10 +13,9 @@ use super::{
     Failure, Outcome,
     context::Context,
     failure::failed,
-    instance,
     output::{Limit, Table, Whose, moment, names, record, word},
     progress::Progress,
-    ready,
+    standing,
 };
 
 /// Take an instance of a service
@@ -163,9 +162,9 @@ async fn seen_through(cx: &Context, progress: &mut Progress, order: provider::Or
     let (account, instance) = (order.account, order.instance);
     let instance = made(cx, progress, account, instance).await?;
     if instance.state == InstanceState::Open {
-        ready::answers(cx, progress, account, instance.instance).await?;
+        standing::answers(cx, progress, account, instance.instance).await?;
     }
-    cx.show(&instance, |instance| format!("\n{}", instance::shown(instance)))
+    cx.show(&instance, |instance| format!("\n{}", standing::shown(instance)))
 }
 
 /// Waits until everybody has been told of an order.
@@ -203,7 +202,7 @@ async fn made(
     let done = |progress: &mut Progress, instance: Instance| {
         // That it is open is said when it answers.
         if instance.state != InstanceState::Open {
-            progress.say(ready::state_sentence(instance.state))?;
+            progress.say(standing::state_sentence(instance.state))?;
         }
         match instance.state {
             InstanceState::Creating | InstanceState::SettingUp => Ok(None),

@@ -4,9 +4,9 @@ use std::{fmt::Display, io, io::Write as _};
 
 use comfy_table::{CellAlignment, ContentArrangement, presets};
 use serde::Serialize;
-use types::{AccountId, Amount, Page, Timestamp};
+use types::{AccountId, Amount, Timestamp};
 
-use super::{Failure, Outcome, context::Context, status};
+use super::{Failure, Outcome, status};
 
 /// Options of every list.
 #[derive(Debug, clap::Args)]
@@ -137,22 +137,6 @@ fn plain(width: Option<u16>) -> comfy_table::Table {
 fn width() -> Option<u16> {
     let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
     (size.ws_col > 0).then_some(size.ws_col)
-}
-
-impl Context {
-    /// Prints a list: `empty` says what to do if there is nothing.
-    pub(crate) fn show_list<T: Serialize>(
-        &self,
-        page: &Page<T>,
-        empty: &str,
-        table: impl FnOnce(&[T]) -> String,
-    ) -> Outcome {
-        self.show(page, |page| match (page.items.as_slice(), &page.next) {
-            ([], _) => empty.to_owned(),
-            (items, None) => table(items),
-            (items, Some(_)) => format!("{}\n\nThere are more; raise `--limit`.", table(items)),
-        })
-    }
 }
 
 /// A moment for people, to the second.

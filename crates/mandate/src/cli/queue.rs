@@ -63,7 +63,7 @@ enum QueueVerb {
         /// Until when it should be empty, such as `90s` or `10m`
         #[arg(long, value_name = "TIME", default_value = "10m", value_parser = seconds)]
         within: u32,
-        /// Refuse new jobs; they are kept until the gate opens if absent
+        /// Refuse new jobs; without this they are kept until the gate opens
         #[arg(long)]
         refuse: bool,
         /// Wait until it is empty or the time is over

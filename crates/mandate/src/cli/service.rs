@@ -15,8 +15,8 @@ use super::{
     failure::failed,
     output::{Limit, Table, moment, record, word},
     progress::Progress,
+    publish::{self, Publisher},
 };
-use crate::publish::{self, Publisher};
 
 /// Services: publish one, list them
 #[derive(Debug, Args)]

@@ -16,11 +16,10 @@ use super::{
     Failure, Outcome,
     context::Context,
     failure::failed,
-    instance,
     output::{Table, word},
     password,
     progress::Progress,
-    ready, status,
+    standing, status,
     target::Which,
 };
 
@@ -35,6 +34,9 @@ pub(super) struct SetUp {
     /// Send the set-up although no value is given: every field has its default
     #[arg(long, conflicts_with = "values")]
     defaults: bool,
+    /// Say that the application has what it asked for at a page of its own: everybody may come in
+    #[arg(long, conflicts_with_all = ["values", "defaults"])]
+    done: bool,
     /// Show each step until the instance is open and answers
     #[arg(long)]
     wait: bool,
@@ -47,23 +49,28 @@ impl SetUp {
         let mut progress = Progress::begin(cx);
         let mut setup = cx.ask(GetSetup { account, instance }).await?;
         let is_done = matches!(setup.state, InstanceState::SettingUp | InstanceState::Open);
-        if !self.values.is_empty() || self.defaults && !is_done {
+        if !self.values.is_empty() || (self.defaults || self.done) && !is_done {
             let values = values(&self.values)?;
             may_be_sent(&setup)?;
             setup = cx.ask(SubmitSetup { account, instance, key: None, values }).await?;
             check(&setup)?;
         }
+        if let Some(path) = setup.path.as_ref().filter(|_| self.wait) {
+            return Err(asks_itself(&which.instance, path));
+        }
         if self.wait {
             setup = opened(cx, &mut progress, account, instance).await?;
-            ready::answers(cx, &mut progress, account, instance).await?;
+            standing::answers(cx, &mut progress, account, instance).await?;
         }
         if !self.wait || cx.json() {
-            return cx.show(&setup, shown);
+            let open = setup.state == InstanceState::Open;
+            let not_yet = if open { standing::not_yet(cx, account, instance).await } else { None };
+            return cx.show(&setup, |setup| shown(setup, not_yet));
         }
         // Each step has been told; what is new is where the instance is found.
         let instance = cx.ask(GetInstance { account, instance }).await?;
         cx.show(&instance, |instance| {
-            format!("\n{}{}", instance::shown(instance), said(&setup, &instance.service))
+            format!("\n{}{}", standing::shown(instance), said(&setup, &instance.service))
         })
     }
 }
@@ -123,6 +130,15 @@ fn check(setup: &Setup) -> Outcome {
         .output("it asks for", &fields(&setup.fields)))
 }
 
+/// Nobody but the application knows what it asks for, and nobody but a person when that is done.
+fn asks_itself(instance: &str, path: &str) -> Failure {
+    let sentence = format!("the application asks for its set-up itself, at its page `{path}`");
+    Failure::new(status::UNFIT, sentence).hint(format!(
+        "`mandate instance show {instance}` has the link; then say `mandate instance setup \
+         {instance} --done`"
+    ))
+}
+
 async fn opened(
     cx: &Context,
     progress: &mut Progress,
@@ -153,7 +169,7 @@ async fn opened(
             }
             state => {
                 if setup.steps.iter().all(|step| step.state.waits()) {
-                    progress.say(ready::state_sentence(state))?;
+                    progress.say(standing::state_sentence(state))?;
                 }
                 Ok(None)
             }
@@ -178,8 +194,12 @@ fn why(setup: &Setup) -> Failure {
     }
 }
 
-fn shown(setup: &Setup) -> String {
-    let mut text = ready::state_sentence(setup.state).to_owned();
+/// How far a set-up is; `not_yet` is what an instance that is open waits for before it answers.
+fn shown(setup: &Setup, not_yet: Option<String>) -> String {
+    let mut text = match not_yet {
+        Some(what) => format!("the instance is set up; nothing answers yet: it waits for {what}"),
+        None => standing::state_sentence(setup.state).to_owned(),
+    };
     if let Some(problem) = &setup.problem {
         text = format!("{text}: {problem}");
     }
@@ -191,6 +211,13 @@ fn shown(setup: &Setup) -> String {
         if let Some((step, what)) = waits(setup) {
             text = format!("{text}\n\n`{}` waits for {what}.", step.name);
         }
+    }
+    if let Some(path) = &setup.path {
+        return format!(
+            "{text}\n\nThe application asks for what it needs at its page `{path}`, to which the \
+             set-up link leads that `mandate instance show INSTANCE` has; when that is done, \
+             `mandate instance setup INSTANCE --done` lets everybody in."
+        );
     }
     if setup.steps.is_empty() || setup.state == InstanceState::Failed {
         text = format!("{text}\n\n{}", fields(&setup.fields));

@@ -2,7 +2,7 @@
 
 use api::{
     configurator::{FindInstance, Instance},
-    identity::ListUsers,
+    identity::FindUser,
 };
 use clap::Args;
 use types::{AccountId, InstanceId, Principal, Resource};
@@ -77,13 +77,14 @@ impl Context {
             };
             return text.parse().map_err(unfit);
         }
-        let page = |after, limit| ListUsers { account, after, limit };
-        let users = self.list(None, page).await?.items;
-        let user = users.into_iter().find(|user| user.email.eq_ignore_ascii_case(text));
-        user.map(|user| Principal::User(user.user)).ok_or_else(|| {
-            Failure::new(status::NOT_FOUND, format!("{account} has no user `{text}`"))
-                .hint("`mandate user list` shows the users, `mandate user add` adds one")
-        })
+        match self.ask(FindUser { account, email: text.to_owned() }).await {
+            Ok(user) => Ok(Principal::User(user.user)),
+            Err(failure) if failure.is_not_found() => {
+                Err(Failure::new(status::NOT_FOUND, format!("{account} has no user `{text}`"))
+                    .hint("`mandate user list` shows the users, `mandate user add` adds one"))
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
     /// What is meant, and the account it is in: `account`, an instance's id or host, or a resource

@@ -3,6 +3,7 @@
 use std::{future::Future, net::IpAddr, path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
+use api::releases::Machine;
 use types::{Name, Secret, SystemClock};
 
 use super::{AgentArgs, arguments::PortRange, ended, ending, lock, log, private};
@@ -26,6 +27,7 @@ pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
         join_token: Secret::new(args.token.unwrap_or_default()),
         platform_url: args.join,
         listen_ip: args.listen_ip,
+        machine: args.machine.machine(),
         ports: args.replica_ports,
         ends_all: args.end_replicas,
         processes_max: args.instance_processes,
@@ -66,6 +68,7 @@ pub(crate) struct Node {
     pub(crate) join_token: Secret,
     pub(crate) platform_url: String,
     pub(crate) listen_ip: IpAddr,
+    pub(crate) machine: Machine,
     pub(crate) ports: PortRange,
     pub(crate) ends_all: bool,
     pub(crate) processes_max: u32,
@@ -82,6 +85,7 @@ impl Node {
             platform_url: self.platform_url,
             listen_ip: self.listen_ip,
             ports: self.ports.0,
+            machine: self.machine,
             // The program that runs, also when its file was replaced meanwhile.
             program: vec!["/proc/self/exe".into()],
             ends_all: self.ends_all,

@@ -6,8 +6,11 @@ use std::{
     ops::RangeInclusive,
     path::PathBuf,
     str::FromStr,
+    time::Duration,
 };
 
+use anyhow::Context as _;
+use api::releases::{Machine, is_label};
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use types::{Host, Site};
@@ -64,6 +67,10 @@ pub(crate) struct UpArgs {
     /// `smtp://HOST:587?tls=required`; without one letters are written into the folder `mail`
     #[arg(long, value_name = "URL", env = "MANDATE_SMTP", hide_env_values = true)]
     pub(crate) smtp: Option<String>,
+    /// The mail server that instances may send by, written as for `--smtp`; their processes find it
+    /// in `MAIL_URL`. Without one they are told of none
+    #[arg(long, value_name = "URL", env = "MANDATE_INSTANCE_SMTP", hide_env_values = true)]
+    pub(crate) instance_smtp: Option<String>,
     /// Whom letters are from; by default `mandate@` and the domain
     #[arg(long, value_name = "ADDRESS", env = "MANDATE_MAIL_FROM")]
     pub(crate) mail_from: Option<String>,
@@ -76,6 +83,12 @@ pub(crate) struct UpArgs {
     /// The process's name among those of this installation; by default its parts' names
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
+    /// How long a node may be silent before its instances move to others, such as `5m`; `0` is for
+    /// ever. Those whose data is on the node wait for it in any case
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = patience)]
+    pub(crate) move_after: Patience,
+    #[command(flatten)]
+    pub(crate) machine: MachineArgs,
     /// The ports at which this machine's replicas listen, each at one of its own
     #[arg(long, value_name = "FIRST-LAST", default_value = REPLICA_PORTS)]
     pub(crate) replica_ports: PortRange,
@@ -108,6 +121,8 @@ pub(crate) struct AgentArgs {
     /// The address at which replicas listen: one that the gateways reach
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     pub(crate) listen_ip: IpAddr,
+    #[command(flatten)]
+    pub(crate) machine: MachineArgs,
     /// The ports at which replicas listen, each at one of its own
     #[arg(long, value_name = "FIRST-LAST", default_value = REPLICA_PORTS)]
     pub(crate) replica_ports: PortRange,
@@ -121,6 +136,87 @@ pub(crate) struct AgentArgs {
     #[arg(long)]
     pub(crate) end_replicas: bool,
 }
+
+/// What a machine is.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct MachineArgs {
+    /// What distinguishes this machine, such as `disk=ssd`: services can ask for it
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
+    labels: Vec<(String, String)>,
+    /// How much of this machine instances may be promised by their sizes, such as
+    /// `memory=8GiB,cpu=4`; by default its memory, and any number of processors
+    #[arg(long, value_name = "WHAT=HOW-MUCH,…", value_delimiter = ',', value_parser = capacity)]
+    capacity: Vec<Capacity>,
+}
+
+/// How much of something a machine has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Capacity {
+    /// In bytes.
+    Memory(u64),
+    /// In thousandths of a processor.
+    Cpu(u32),
+}
+
+impl MachineArgs {
+    /// What the platform is told.
+    pub(crate) fn machine(&self) -> Machine {
+        let labels = self.labels.iter().cloned().collect();
+        let mut machine = Machine { labels, ..Machine::default() };
+        for capacity in &self.capacity {
+            match capacity {
+                Capacity::Memory(bytes) => machine.memory = Some(*bytes),
+                Capacity::Cpu(thousandths) => machine.cpu = Some(*thousandths),
+            }
+        }
+        machine
+    }
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').unwrap_or_default();
+    if is_label(name) && is_label(value) {
+        return Ok((name.to_owned(), value.to_owned()));
+    }
+    Err("write a name and a value of letters, digits, `-`, `_`, `.` and `/`, as in `disk=ssd`"
+        .into())
+}
+
+fn capacity(text: &str) -> Result<Capacity, String> {
+    let wrong = || format!("`{text}` is not a capacity such as `memory=8GiB` or `cpu=4`");
+    match text.split_once('=') {
+        Some(("memory", amount)) => {
+            let units = [("MiB", 20), ("GiB", 30), ("TiB", 40)];
+            let bytes = units.iter().find_map(|(unit, shift)| {
+                let number: u64 = amount.strip_suffix(unit)?.parse().ok()?;
+                number.checked_mul(1 << shift)
+            });
+            bytes.map(Capacity::Memory).ok_or_else(wrong)
+        }
+        Some(("cpu", number)) => {
+            let number = number.parse::<types::Amount>().ok();
+            let thousandths = number.and_then(|it| it.times(types::Amount::whole(1_000)).ok());
+            let thousandths = thousandths.and_then(|it| it.to_string().parse().ok());
+            thousandths.map(Capacity::Cpu).ok_or_else(wrong)
+        }
+        _ => Err(wrong()),
+    }
+}
+
+/// How long something is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Patience(pub(crate) Option<Duration>);
+
+fn patience(text: &str) -> Result<Patience, String> {
+    match api::manifest::duration(text) {
+        _ if text == "0" => Ok(Patience(None)),
+        Some(time) if time >= SHORTEST => Ok(Patience(Some(time))),
+        _ => Err("write `20s` or longer, as in `5m` or `2h`, or `0` for ever".to_owned()),
+    }
+}
+
+/// A node may be silent for so long without anybody knowing of it.
+const SHORTEST: Duration = Duration::from_secs(20);
 
 fn address(text: &str) -> Result<String, String> {
     let uri = text.parse::<http::Uri>().ok();
@@ -336,13 +432,32 @@ impl UpArgs {
         here: SocketAddr,
         site: Site,
     ) -> anyhow::Result<identity::Config> {
-        let from = self.mail_from.clone().unwrap_or_else(|| format!("mandate@{}", self.domain()));
+        let from = self.mail_from();
         let mail = identity::Mail::new(self.data.join("mail"), &from, self.smtp.as_deref())?;
         let (scheme, port) = (site.scheme(), site.port_suffix());
         let console_url = format!("{scheme}://console.{}{port}", self.domain());
         let (data, users_max) = (self.data.clone(), self.users_per_account);
         let join_url = self.join_url(here, site);
         Ok(identity::Config { data, mail, users_max, console_url, join_url })
+    }
+
+    /// Where instances send mail.
+    pub(crate) fn instance_mail(&self) -> anyhow::Result<Option<configurator::Mail>> {
+        let Some(url) = self.instance_smtp.as_deref() else { return Ok(None) };
+        let uri = url.parse::<http::Uri>().ok().filter(|uri| {
+            matches!(uri.scheme_str(), Some("smtp" | "smtps"))
+                && uri.host().is_some_and(|host| !host.is_empty())
+        });
+        // What was written may hold a password, so it is not repeated.
+        uri.context(
+            "`--instance-smtp` is no address of a mail server: write it as \
+             `smtps://USER:PASSWORD@HOST:465` or `smtp://HOST:587?tls=required`",
+        )?;
+        Ok(Some(configurator::Mail { url: types::Secret::new(url), from: self.mail_from() }))
+    }
+
+    fn mail_from(&self) -> String {
+        self.mail_from.clone().unwrap_or_else(|| format!("mandate@{}", self.domain()))
     }
 
     /// Where a part is that is not in this process.
@@ -398,6 +513,20 @@ mod tests {
     }
 
     #[test]
+    fn a_mail_server_for_instances_is_one_and_its_password_is_not_repeated() {
+        let up = |url: &str| {
+            let words = ["up", "--domain", "example.com", "--instance-smtp", url];
+            <Program as clap::Parser>::try_parse_from(words).ok().unwrap().up
+        };
+        let mail = up("smtps://me:pass@mail.example:465").instance_mail().unwrap().unwrap();
+        assert_eq!(mail.from, "mandate@example.com");
+        for wrong in ["mail.example", "http://me:hunter2@mail.example", "smtp://"] {
+            let refused = up(wrong).instance_mail().unwrap_err().to_string();
+            assert!(refused.contains("smtps://") && !refused.contains("hunter2"), "{refused}");
+        }
+    }
+
+    #[test]
     fn one_port_is_said_once() {
         let up = |words: &[&str]| {
             let words = [&["up"], words].concat();
@@ -433,6 +562,38 @@ mod tests {
         let apart = ["--only", "identity", "--peer", "gateway=http://10.0.0.5:80"];
         assert_eq!(told("10.0.0.4:7000", &apart), at("http://10.0.0.5:80"));
         assert_eq!(told("10.0.0.4:7000", &apart[..2]), None);
+    }
+
+    #[test]
+    fn a_machine_says_what_it_is() {
+        let read = |words: &[&str]| {
+            <Program as clap::Parser>::try_parse_from([&["up"], words].concat()).map(|it| it.up)
+        };
+        let said =
+            ["--label", "disk=ssd", "--label", "site=a.b", "--capacity", "memory=2GiB,cpu=1.5"];
+        let machine = read(&said).ok().unwrap().machine.machine();
+        let labels = [("disk", "ssd"), ("site", "a.b")];
+        let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(
+            machine,
+            Machine { labels: labels.into(), memory: Some(2 << 30), cpu: Some(1_500) }
+        );
+        for wrong in [
+            ["--label", "ssd"],
+            ["--label", "disk="],
+            ["--label", "disk=a b"],
+            ["--capacity", "memory=2"],
+            ["--capacity", "disk=2GiB"],
+            ["--capacity", "cpu=many"],
+            ["--move-after", "3"],
+            ["--move-after", "1s"],
+        ] {
+            assert!(read(&wrong).is_err(), "{wrong:?}");
+        }
+        let after = |time| read(&["--move-after", time]).ok().unwrap().move_after.0;
+        assert_eq!(after("0"), None);
+        assert_eq!(after("2m"), Some(Duration::from_mins(2)));
+        assert_eq!(read(&[]).ok().unwrap().move_after.0, Some(releases::MOVE_AFTER));
     }
 
     #[test]

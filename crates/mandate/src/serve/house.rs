@@ -1,6 +1,6 @@
 //! The bill of materials: which rooms stand in this process, and where the others are.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use chassis::{House, HouseConfig};
@@ -41,7 +41,8 @@ pub(crate) async fn furnish(
     parts: &BTreeSet<Part>,
     settings: Settings<'_>,
 ) -> anyhow::Result<()> {
-    let Settings { data, domain, site, engine, identity, access } = settings;
+    let Settings { data, domain, site, engine, instance_mail, identity, access, move_after } =
+        settings;
     let has = |part| parts.contains(&part);
     let people = async {
         if has(Part::Identity) {
@@ -52,7 +53,7 @@ pub(crate) async fn furnish(
     let configurator = async {
         if has(Part::Configurator) {
             let engine = engine.clone().with_folders();
-            let config = configurator::Config { engine, site };
+            let config = configurator::Config { engine, site, mail: instance_mail };
             house.mount(configurator::component(config)).await?;
         }
         anyhow::Ok(())
@@ -60,7 +61,8 @@ pub(crate) async fn furnish(
     let releases = async {
         if has(Part::Releases) {
             let (packages, engine) = (data.join("packages"), engine.kind());
-            house.mount(releases::component(releases::Config { packages, engine })).await?;
+            let config = releases::Config { packages, engine, move_after };
+            house.mount(releases::component(config)).await?;
         }
         anyhow::Ok(())
     };
@@ -93,6 +95,9 @@ pub(crate) struct Settings<'a> {
     pub(crate) domain: &'a str,
     pub(crate) site: Site,
     pub(crate) engine: &'a db::Engine,
+    pub(crate) instance_mail: Option<configurator::Mail>,
     pub(crate) identity: identity::Config,
     pub(crate) access: access::Config,
+    /// How long instances wait for a node that is silent.
+    pub(crate) move_after: Option<Duration>,
 }

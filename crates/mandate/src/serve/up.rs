@@ -46,7 +46,16 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<()> {
     let identity = args.identity(here, site).context("letters cannot be sent")?;
     let access = access::Config { grants_max: args.grants_per_account };
     let data = &args.data;
-    let settings = Settings { data, domain, site, engine: &engine, identity, access };
+    let settings = Settings {
+        data,
+        domain,
+        site,
+        engine: &engine,
+        instance_mail: args.instance_mail()?,
+        identity,
+        access,
+        move_after: args.move_after.0,
+    };
     Box::pin(furnish(&house, &parts, settings)).await.context("a component cannot start")?;
     // Agents ask as themselves; the process's own copies are asked for as one of its parts.
     let speaker = parts.iter().copied().find(|part| *part != Part::Agent);
@@ -140,7 +149,8 @@ fn platform(args: &UpArgs, house: &Arc<House>, site: Site) -> Router {
         }
         None if args.parts().contains(&Part::Console) => {
             let domain = args.domain().to_owned();
-            console::router(console::Config { client: house.visitor(), domain, site })
+            let (client, clock) = (house.visitor(), house.clock());
+            console::router(console::Config { client, domain, site, clock })
         }
         None => Router::new(),
     };
@@ -210,6 +220,7 @@ fn node(args: &UpArgs, house: &House, here: SocketAddr) -> anyhow::Result<Node> 
         join_token: Secret::new(join_token.trim()),
         platform_url: gateway,
         listen_ip: Ipv4Addr::LOCALHOST.into(),
+        machine: args.machine.machine(),
         ports: args.replica_ports.clone(),
         ends_all: args.end_replicas || args.only.is_empty(),
         processes_max: args.instance_processes,

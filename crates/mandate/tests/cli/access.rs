@@ -66,17 +66,17 @@ fn bakery_forum() -> Instance {
 
 fn access(allowed: bool) -> impl Fn(&Asked) -> Response {
     move |asked| {
-        let users = vec![User {
+        let bobs = User {
             user: bob(),
             account: Some(account()),
             email: "bob@bakery.example".into(),
             created: noon(),
-        }];
+        };
         let line = asked.line.as_str();
         let (verb, path) = line.split_once(' ').unwrap();
         match (verb, path.rsplit('/').next().unwrap()) {
             ("GET", "me") => me(),
-            ("GET", "users") => reply(&Page { items: users, next: None }),
+            ("GET", "bob%40bakery.example") => reply(&bobs),
             ("GET", HOST) => reply(&bakery_forum()),
             ("POST", "names") => {
                 let asked: GetNames = asked.body();

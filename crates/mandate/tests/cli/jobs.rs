@@ -255,3 +255,36 @@ async fn a_queue_is_shown_closed_and_emptied() {
     let late = operator.runs(&["queue", "drain", "late", "--wait"]).await;
     assert!(late.status == 6 && late.err.contains("6 jobs are left"), "{late:?}");
 }
+
+#[tokio::test]
+async fn a_command_prints_what_it_prints_and_ends_as_it_ends() {
+    let platform = Platform::start(|asked| {
+        let job_id: JobId = id("job");
+        let with = |state, output: &str| Job { output: output.into(), ..job(state) };
+        let ended = Job {
+            result: Some(json!({ "status": 3 })),
+            ..with(JobState::Succeeded, "one\ntwo\nno")
+        };
+        let looks = [with(JobState::Ready, ""), with(JobState::Running, "one\ntw"), ended];
+        match asked.line.as_str() {
+            "GET /identity/v1/me" => me(),
+            line if line.starts_with("POST") && line.ends_with("/commands") => {
+                reply(&Enqueued { jobs: vec![job_id] })
+            }
+            line if line == format!("GET {}", of_instance(&format!("/{job_id}"))) => {
+                reply(&looks[asked.before.min(2)])
+            }
+            _ => not_found(),
+        }
+    })
+    .await;
+    let (name, of) = (instance().to_string(), account().to_string());
+    let words = ["./manage.py", "check", "--deploy"];
+    let run = ["instance", "run", &name, "--account", &of, "--"];
+    let done = Person::at(&platform).runs(&[&run[..], &words].concat()).await;
+    assert_eq!((done.status, done.out.as_str(), done.err.as_str()), (3, "one\ntwo\nno\n", ""));
+    let asked = platform.asked();
+    let sent = asked.iter().find(|asked| asked.line.starts_with("POST")).unwrap();
+    assert!(sent.headers.contains_key("idempotency-key"), "so that it is run once");
+    assert_eq!(sent.body::<Value>()["command"], json!(words));
+}

@@ -3,7 +3,7 @@
 use api::{
     configurator::Hosts,
     identity::JoinToken,
-    releases::{Node, ReplicaReport, ReplicaState},
+    releases::{Machine, Node, Promised, ReplicaReport, ReplicaState},
 };
 use types::{Digest, Page, Secret};
 
@@ -75,6 +75,9 @@ async fn a_node_says_for_which_host_it_runs_what() {
         releases: Vec::new(),
         isolation: None,
         replicas: vec![replica],
+        machine: Machine::default(),
+        promised: Promised::default(),
+        drain: None,
     };
     let platform = Platform::start(move |asked| match asked.line.as_str() {
         "GET /releases/v1/nodes" => reply(&Page { items: vec![node.clone()], next: None }),

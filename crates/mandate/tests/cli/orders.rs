@@ -198,6 +198,7 @@ fn setup(state: InstanceState, steps: [JobState; 2], output: &str) -> Setup {
         state,
         fields: manifest.setup.into_iter().map(field).collect(),
         steps: ["migrate", "seed"].into_iter().zip(steps).map(step).filter(|_| begun).collect(),
+        path: None,
         problem: (state == InstanceState::Failed).then(|| "`seed` failed".into()),
     }
 }
@@ -317,6 +318,7 @@ async fn an_operator_finds_an_instance_by_its_host() {
         }
         line if line.ends_with("/maintenance") => reply(&Maintenance { revision: 1 }),
         line if line.ends_with("/suspension") => reply(&api::Empty {}),
+        line if line.ends_with("/secrets/SECRET_KEY") => reply(&api::Empty {}),
         line if line.ends_with("/setup") => {
             reply(&setup(InstanceState::Open, [JobState::Succeeded; 2], ""))
         }
@@ -335,14 +337,16 @@ async fn an_operator_finds_an_instance_by_its_host() {
         &["instance", "jobs", host],
         &["instance", "suspend", host, "--reason", "unpaid"],
         &["instance", "maintenance", host],
+        &["instance", "rotate", host, "SECRET_KEY"],
     ] {
         operator.runs(words).await.good();
     }
     let lines = platform.lines().split_off(asked);
     let of_account = format!("/v1/accounts/{}", account());
     let alone = |line: &&String| line.contains("/instances/") && !line.contains(&of_account);
-    assert_eq!(lines.iter().filter(alone).count(), 5, "each is found with one question: {lines:?}");
-    assert_eq!(lines.len(), 5 + 5, "and nothing is listed: {lines:?}");
+    assert_eq!(lines.iter().filter(alone).count(), 6, "each is found with one question: {lines:?}");
+    // Two of them are shown, with what an instance that is open waits for.
+    assert_eq!(lines.len(), 6 + 6 + 1, "and nothing is listed: {lines:?}");
     let other: AccountId = id("other");
     let other = ["instance", "show", host, "--account", &other.to_string()];
     let none = operator.runs(&other).await;
@@ -382,6 +386,26 @@ async fn a_set_up_that_fails_shows_what_was_printed() {
     let done = Person::at(&platform).runs(&words).await;
     assert_eq!(done.status, 5);
     insta::assert_snapshot!("instance_setup_failed", done.err);
+}
+
+#[tokio::test]
+async fn what_is_set_up_is_called_open_when_something_answers() {
+    let platform = Platform::start(|asked| {
+        if asked.line.ends_with("/readiness") {
+            let waits_for = (asked.before == 0).then(|| "a healthy replica".to_owned());
+            return reply(&Readiness { ready: waits_for.is_none(), waits_for });
+        }
+        reply(&setup(InstanceState::Open, [JobState::Succeeded; 2], ""))
+    })
+    .await;
+    let ada = Person::at(&platform);
+    let (account, instance) = (account().to_string(), instance().to_string());
+    let words = ["instance", "setup", instance.as_str(), "--account", &account];
+    let early = ada.runs(&words).await.good();
+    assert!(early.contains("nothing answers yet: it waits for a healthy replica"), "{early}");
+    assert!(!early.contains("is open"), "{early}");
+    let then = ada.runs(&words).await.good();
+    assert!(then.contains("the instance is open"), "{then}");
 }
 
 #[tokio::test]

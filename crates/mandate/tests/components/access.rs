@@ -37,7 +37,7 @@ async fn grant(
 }
 
 /// An instance of the service `forum` that is the person's.
-async fn instance(world: &World, of: &Person, name: &str) -> Resource {
+pub(crate) async fn instance(world: &World, of: &Person, name: &str) -> Resource {
     let (account, instance) = (of.account, InstanceId::named(&[name]));
     let put = PutInstance {
         account,

@@ -30,6 +30,7 @@ fn beat(node: NodeId, replicas: Vec<ReplicaReport>) -> Heartbeat {
         wait_millis: 0,
         isolation: None,
         as_before: None,
+        machine: None,
     }
 }
 
@@ -168,7 +169,7 @@ stories! {
         let db = tables(world).await;
         let health = "select count(*) as rows from healthy_release";
         assert_eq!((replicas(world).await, rows(&db, health).await), (1, 1));
-        world.operator().await.call(RemoveNode { node }).await.unwrap();
+        world.operator().await.call(RemoveNode { node, force: false }).await.unwrap();
         until("it is not listed", async || nodes(world).await.is_empty()).await;
         until("nobody is sent there", async || replicas(world).await == 0).await;
         let left = async || {

@@ -7,13 +7,13 @@ use api::{
     configurator::ResolveHost,
     http::token::Claims,
     identity::{
-        ChangePassword, CreateJoinToken, CreateSignInCode, CreateUser, EndSession,
+        ChangePassword, CreateJoinToken, CreateSignInCode, CreateUser, EndSession, FindUser,
         IssueServiceToken, JoinNode, ListAccounts, ListUsers, RedeemSignInCode, RegisterAccount,
         RemoveNode, RequestPasswordReset, ResetPassword, SignIn, SignInCode, SignOut, WhoAmI,
         host_audience,
     },
 };
-use types::{Clock as _, Digest, Host, NodeId, Principal, Secret, Timestamp};
+use types::{Clock as _, Digest, Host, NodeId, Principal, Resource, Secret, Timestamp};
 
 use crate::world::{PASSWORD, USERS_MAX, World, eventually, until};
 
@@ -50,6 +50,11 @@ stories! {
             host: host.parse().unwrap(),
             browser: browser.clone(),
         };
+        let elsewhere = ada.client.call(create.clone()).await.unwrap_err();
+        assert_eq!(elsewhere.code, "unknown_host", "nobody is led to a site that is not ours");
+        world.publish("forum", "").await;
+        let instance = crate::access::instance(world, &ada, "forum").await;
+        assert!(matches!(instance, Resource::Instance(..)));
         let code = ada.client.call(create.clone()).await.unwrap();
         for wrong in [
             redeem(&code, "other.localhost", &browser),
@@ -110,6 +115,19 @@ stories! {
         assert_eq!(me.session, Some(ada.session));
         let users = ada.client.call(ListUsers { account: ada.account, after: None, limit: None }).await;
         assert_eq!(users.unwrap().items.len(), 1);
+    }
+
+    async fn a_user_is_found_by_the_address_in_their_own_account_only(world: &World) {
+        let (ada, eve) = (world.sign_up("ada").await, world.sign_up("eve").await);
+        let find = |account, email: &str| FindUser { account, email: email.into() };
+        let found = ada.client.call(find(ada.account, " ADA@Example.com")).await.unwrap();
+        assert_eq!(found.email, "ada@example.com");
+        let foreign = ada.client.call(find(ada.account, "eve@example.com")).await.unwrap_err();
+        let nobody = ada.client.call(find(ada.account, "nobody")).await.unwrap_err();
+        assert_eq!((foreign.kind, nobody.kind), (Kind::NotFound, Kind::NotFound));
+        assert_eq!(foreign.detail, nobody.detail);
+        let outside = eve.client.call(find(ada.account, "ada@example.com")).await.unwrap_err();
+        assert_eq!(outside.kind, Kind::Denied);
     }
 
     async fn who_registers_waits_for_nobody_elses_grant(world: &World) {
@@ -409,13 +427,13 @@ stories! {
         let resolve = ResolveHost { service: service_name, host };
         assert_eq!(service.call(resolve.clone()).await.unwrap_err().kind, Kind::NotFound);
         let operator = world.operator().await;
-        assert_eq!(other.call(RemoveNode { node }).await.unwrap_err().kind, Kind::Denied);
-        operator.call(RemoveNode { node }).await.unwrap();
+        assert_eq!(other.call(RemoveNode { node, force: false }).await.unwrap_err().kind, Kind::Denied);
+        operator.call(RemoveNode { node, force: false }).await.unwrap();
         assert_eq!(client.call(issue()).await.unwrap_err().kind, Kind::Unauthenticated);
         let refused = service.call(resolve).await.unwrap_err();
         assert_eq!((refused.kind, refused.code.as_str()), (Kind::Unauthenticated, "node_unknown"));
-        assert_eq!(operator.call(RemoveNode { node }).await.unwrap_err().kind, Kind::NotFound);
-        let unknown = RemoveNode { node: NodeId::new(Timestamp::from_micros(1)) };
+        assert_eq!(operator.call(RemoveNode { node, force: false }).await.unwrap_err().kind, Kind::NotFound);
+        let unknown = RemoveNode { node: NodeId::new(Timestamp::from_micros(1)), force: false };
         assert_eq!(operator.call(unknown).await.unwrap_err().kind, Kind::NotFound);
         other.call(WhoAmI {}).await.unwrap();
     }

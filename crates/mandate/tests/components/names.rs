@@ -177,6 +177,7 @@ stories! {
             wait_millis: 0,
             isolation: None,
             as_before: None,
+        machine: None,
         };
         let desired = client.call(beat.clone()).await.unwrap();
         assert!(waits(&ready().await).contains("to be fetched"), "{:?}", ready().await);

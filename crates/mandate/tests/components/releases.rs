@@ -290,6 +290,7 @@ stories! {
             wait_millis: 0,
             isolation: None,
             as_before: None,
+        machine: None,
         };
         let ask = || async { client.call(beat.clone()).await };
         let desired = crate::world::eventually("the node is told", ask, |answer| {
@@ -355,6 +356,7 @@ stories! {
             wait_millis: 0,
             isolation: None,
             as_before: None,
+        machine: None,
         };
         let runs = async |replicas: Vec<ReplicaReport>| {
             let desired = client.call(said(replicas)).await.unwrap();
@@ -428,6 +430,7 @@ stories! {
                 wait_millis: 0,
                 isolation: None,
                 as_before: None,
+                machine: None,
             };
             client.call(heartbeat).await.unwrap().replicas
         };
@@ -467,6 +470,7 @@ stories! {
             known,
             wait_millis,
             isolation: None,
+            machine: None,
             as_before: None,
         };
         let desired = client.call(beat(Vec::new(), 0, 0)).await.unwrap();
@@ -542,6 +546,7 @@ stories! {
             wait_millis: 0,
             isolation: None,
             as_before: None,
+        machine: None,
         };
         let old = client.call(beat(Vec::new(), Vec::new())).await.unwrap().replicas.remove(0);
         let second = world.publish("forum", "second").await;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use api::{
-    configurator::{GetEnvironment, GetInstance, GetSetup, InstanceState},
+    configurator::{GetEnvironment, GetInstance, GetSetup, InstanceState, SubmitSetup},
     jobs::{
         GetJob, JobState, LeaseJobs, ListInstanceJobs, Outcome, Report, ReportJobs, SETUP_CLASS,
         SetQueue,
     },
-    releases::{Release, ReleasePhase},
+    releases::{Heartbeat, Release, ReleasePhase},
 };
 use types::InstanceId;
 
@@ -17,7 +17,7 @@ use crate::{
     world::{MANIFEST, PRICES, Person, World, eventually},
 };
 
-async fn publish(world: &World, manifest: &str) -> Release {
+pub(crate) async fn publish(world: &World, manifest: &str) -> Release {
     publish_priced(world, manifest, "2026-01-01T00:00:00Z").await
 }
 
@@ -40,13 +40,13 @@ fn prices_of(manifest: &str) -> String {
 }
 
 /// The manifest without what stands from `start` to before `end`.
-fn without(manifest: &str, start: &str, end: &str) -> String {
+pub(crate) fn without(manifest: &str, start: &str, end: &str) -> String {
     let (before, rest) = manifest.split_once(start).unwrap();
     let (_, after) = rest.split_once(end).unwrap();
     format!("{before}{end}{after}")
 }
 
-async fn placed(person: &Person, host: &str) -> InstanceId {
+pub(crate) async fn placed(person: &Person, host: &str) -> InstanceId {
     let placed = person.client.call(order(person.account, host, &[])).await.unwrap();
     complete(person, placed).await.instance
 }
@@ -214,7 +214,7 @@ stories! {
         reaches(&ada, instance, InstanceState::Failed).await;
         let get = GetInstance { account: ada.account, instance };
         let problem = ada.client.call(get).await.unwrap().problem.unwrap();
-        for part in ["`migrate` failed", "tried 3 times", "publisher of `forum`", "cost nothing"] {
+        for part in ["`migrate` failed", "tried 3 times", "publisher of `forum`", "not billed"] {
             assert!(problem.contains(part), "{problem}");
         }
         let list = ListInstanceJobs { account: ada.account, instance, state: None, name: None, after: None, limit: None };
@@ -222,5 +222,38 @@ stories! {
         let seed = jobs.iter().find(|job| job.name == "seed").unwrap().job;
         let seed = world.component("configurator").call(GetJob { job: seed }).await.unwrap();
         assert_eq!(seed.state, JobState::Failed, "it does not wait for ever");
+    }
+
+    async fn an_application_that_asks_itself_runs_first_and_is_open_when_somebody_says_so(world: &World) {
+        let own = without(MANIFEST, "[setup.title]", "[modules.polls]");
+        let own = without(&own, "[database]", "[modules.polls]");
+        let own = own.replace("\"shared\"", "\"dedicated\"");
+        let own = own.replace("[modules.polls]", "[setup]\npath = \"/install\"\n\n[modules.polls]");
+        publish(world, &own).await;
+        let (ada, ben) = (world.sign_up("ada").await, world.sign_up("ben").await);
+        let instance = placed(&ada, "bakery.localhost").await;
+        reaches(&ada, instance, InstanceState::AwaitingSetup).await;
+        let get = GetSetup { account: ada.account, instance };
+        let setup = ada.client.call(get.clone()).await.unwrap();
+        assert_eq!((setup.path.as_deref(), setup.fields.len()), (Some("/install"), 0));
+        let (node, client) = world.node("worker").await;
+        let beat = Heartbeat {
+            isolation: None,
+            node,
+            name: "worker".parse().unwrap(),
+            releases: Vec::new(),
+            replicas: Vec::new(),
+            known: 0,
+            wait_millis: 0,
+            as_before: None,
+                machine: None,
+        };
+        let wanted = async || client.call(beat.clone()).await.unwrap().replicas;
+        let before = eventually("it is to run", wanted, |all| all.len() == 1).await;
+        let done = SubmitSetup { account: ada.account, instance, key: None, values: [].into() };
+        assert!(ben.client.call(done.clone()).await.is_err());
+        let opened = ada.client.call(done).await.unwrap();
+        assert_eq!((opened.state, opened.path), (InstanceState::Open, None));
+        assert_eq!(wanted().await, before, "what runs goes on");
     }
 }

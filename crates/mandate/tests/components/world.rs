@@ -1,13 +1,21 @@
 //! A platform without gateway and agent, and the people, machines and services around it.
 
-use std::{collections::BTreeMap, future::Future, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use api::{
     Client, Problem,
     configurator::Route,
     http::token::{self, Claims},
     identity::{JoinNode, RegisterAccount, SignIn},
-    releases::{PublishRelease, PutPackage, Release, ReleasePhase, signed_text},
+    releases::{
+        NodeServices, Placement, PublishRelease, PutPackage, Release, ReleasePhase, signed_text,
+    },
 };
 use chassis::{House, HouseConfig, Room};
 use db::{Engine, EngineKind};
@@ -67,10 +75,19 @@ pub(crate) struct World {
     pub(crate) billing: db::Db,
     /// Ends an instance as far as the configurator's feed tells of it.
     pub(crate) ends: Ends,
+    /// Says what runs where, as far as the feed of releases tells of it.
+    plans: Plans,
     loops: JoinSet<()>,
 }
 
 type Ends = Box<dyn Fn(InstanceId) -> BoxFuture<'static, ()>>;
+type Plans = Box<dyn Fn(Plan) -> BoxFuture<'static, ()>>;
+
+/// What is planned.
+enum Plan {
+    Node(NodeServices),
+    Instance(Placement),
+}
 
 /// Somebody who is signed in.
 pub(crate) struct Person {
@@ -99,13 +116,23 @@ impl World {
         moment: &str,
         before: impl AsyncFnOnce(&HouseConfig),
     ) -> Self {
-        let _ = tracing_subscriber::fmt().with_env_filter("warn").with_test_writer().try_init();
         let name = test.replace("::", "-");
         let data =
             std::env::temp_dir().join(format!("mandate-{}-{name}-{kind}", std::process::id()));
+        Self::start_in(data, kind, moment, before).await
+    }
+
+    /// A platform in the folder `data`, after which its databases are called.
+    pub(crate) async fn start_in(
+        data: PathBuf,
+        kind: EngineKind,
+        moment: &str,
+        before: impl AsyncFnOnce(&HouseConfig),
+    ) -> Self {
+        let _ = tracing_subscriber::fmt().with_env_filter("warn").with_test_writer().try_init();
         let engine = match kind {
             EngineKind::Sqlite => Engine::sqlite(data.join("databases")),
-            EngineKind::Postgres => postgres(&name),
+            EngineKind::Postgres => postgres(&data),
         };
         let clock = Arc::new(ManualClock::at(moment.parse().unwrap()));
         let config = HouseConfig {
@@ -127,12 +154,20 @@ impl World {
             join_url,
         };
         let access = access::Config { grants_max: GRANTS_MAX };
-        let configurator =
-            configurator::Config { engine: engine.clone(), site: types::Site::http(8080) };
-        let releases = releases::Config { packages: data.join("packages"), engine: kind };
+        let configurator = configurator::Config {
+            engine: engine.clone(),
+            site: types::Site::http(8080),
+            mail: None,
+        };
+        let releases = releases::Config {
+            packages: data.join("packages"),
+            engine: kind,
+            move_after: Some(releases::MOVE_AFTER),
+        };
         let provider = provider::Config { domain: "localhost".into() };
         let signer = house.signer("identity").unwrap();
         let (tables, ends) = (std::cell::Cell::new(None), std::cell::Cell::new(None));
+        let plans = std::cell::Cell::new(None);
         let (one, two, three, four, five, six, seven) = tokio::join!(
             async { house.mount(identity::component(identity, signer)).await.map(drop) },
             async { house.mount(access::component(access)).await.map(drop) },
@@ -150,23 +185,33 @@ impl World {
                 Ok(())
             },
             async { house.mount(jobs::component()).await.map(drop) },
-            async { house.mount(releases::component(releases)).await.map(drop) },
+            async {
+                let room = house.mount(releases::component(releases)).await?;
+                plans.set(Some(Box::new(move |new| plan(room.clone(), new).boxed()) as Plans));
+                Ok(())
+            },
         );
         for room in [one, two, three, four, five, six, seven] {
             room.unwrap();
         }
         let loops = house.start("gateway").unwrap();
         let (billing, ends) = (tables.take().unwrap(), ends.take().unwrap());
-        let world = Self { house, clock, engine, data, billing, ends, loops };
+        let plans = plans.take().unwrap();
+        let world = Self { house, clock, engine, data, billing, ends, plans, loops };
         until("the copies are fresh", async || world.house.guard().is_fresh()).await;
         world
     }
 
-    /// Leaves nothing behind.
-    pub(crate) async fn end(mut self) {
+    /// Ends, and leaves what another one can begin with.
+    pub(crate) async fn close(mut self) -> PathBuf {
         self.loops.shutdown().await;
         self.house.close().await;
-        std::fs::remove_dir_all(&self.data).unwrap();
+        self.data
+    }
+
+    /// Leaves nothing behind.
+    pub(crate) async fn end(self) {
+        std::fs::remove_dir_all(self.close().await).unwrap();
     }
 
     /// Another process on the same data, as far as one process can be two.
@@ -241,8 +286,36 @@ impl World {
         self.visitor().with_token(Some(signed_in.token.reveal()))
     }
 
-    /// A machine that has joined, and the platform as it sees it.
+    /// A machine that has joined and may run what the tests' services are, and the platform as it
+    /// sees it.
     pub(crate) async fn node(&self, name: &str) -> (NodeId, Client) {
+        let (node, client) = self.joined(name).await;
+        self.runs(node, name, &["forum", "store"]).await;
+        (node, client)
+    }
+
+    /// Says which services a node runs for all their instances. A node that is heard of runs what
+    /// releases says in place of this.
+    pub(crate) async fn runs(&self, node: NodeId, name: &str, services: &[&str]) {
+        let services = services.iter().map(|name| name.parse().unwrap()).collect();
+        let name = name.parse().unwrap();
+        (self.plans)(Plan::Node(NodeServices { node, name, services, drains: false })).await;
+    }
+
+    /// Says where an instance is; wherever its service runs if that is no node.
+    pub(crate) async fn place(
+        &self,
+        (account, instance): (AccountId, InstanceId),
+        service: &str,
+        node: Option<NodeId>,
+    ) {
+        let service = service.parse().unwrap();
+        let placement = Placement { instance, account, service, node, former: None };
+        (self.plans)(Plan::Instance(placement)).await;
+    }
+
+    /// A machine that has joined, and the platform as it sees it.
+    pub(crate) async fn joined(&self, name: &str) -> (NodeId, Client) {
         let join = async || {
             // The token in the file is for one machine, and soon there is another one.
             let join_token = std::fs::read_to_string(self.data.join("join-token")).unwrap();
@@ -307,6 +380,16 @@ impl World {
     }
 }
 
+async fn plan<S>(room: Room<S>, plan: Plan) {
+    let mut write = room.begin().await.unwrap();
+    match plan {
+        Plan::Node(services) => write.put(&services).await.unwrap(),
+        Plan::Instance(placement) => write.put(&placement).await.unwrap(),
+    };
+    write.wait_for_copies();
+    write.commit().await.unwrap();
+}
+
 async fn end<S>(room: Room<S>, instance: InstanceId) {
     let mut write = room.begin().await.unwrap();
     write.remove::<Route>(&instance.to_string()).await.unwrap();
@@ -362,12 +445,12 @@ fn seed(name: &str) -> [u8; 32] {
     chassis::unhex(digest.hex()).unwrap()
 }
 
-fn postgres(name: &str) -> Engine {
+fn postgres(data: &Path) -> Engine {
     let server = std::env::var("MANDATE_TEST_POSTGRES").expect(
         "set MANDATE_TEST_POSTGRES to a server for tests, such as \
          postgres://admin@127.0.0.1:5432/postgres, or run `./x test`",
     );
-    let digest = Digest::of(format!("{name}{}", std::process::id()).as_bytes());
+    let digest = Digest::of(data.as_os_str().as_encoded_bytes());
     Engine::postgres(&server).unwrap().with_prefix(&format!("t{}", digest.short())).unwrap()
 }
 

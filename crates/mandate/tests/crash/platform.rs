@@ -20,7 +20,8 @@ pub(crate) struct Platform {
     database: String,
     prefix: String,
     only: Option<&'static str>,
-    running: Option<(Child, String)>,
+    /// Its process, and its address.
+    pub(crate) running: Option<(Child, String)>,
 }
 
 impl Platform {

@@ -9,7 +9,7 @@ use api::{
     identity::{JoinNode, RegisterAccount, Registered, SignIn},
     jobs::{EnqueueJobs, Lease, LeaseJobs, NewJob, Outcome, Report, ReportJobs},
     provider::{GetOrder, PlaceOrder},
-    releases::ListServices,
+    releases::{Heartbeat, ListServices},
 };
 use ed25519_dalek::SigningKey;
 use types::{
@@ -60,11 +60,14 @@ pub(crate) struct Shop {
 }
 
 /// A machine that does jobs.
+#[derive(Clone)]
 pub(crate) struct Worker {
     node: NodeId,
     key: SigningKey,
     /// The release that is ready on it.
     pub(crate) release: Digest,
+    /// How long it waits for a job that is not there yet.
+    pub(crate) wait_millis: u32,
     holding: Vec<JobId>,
 }
 
@@ -152,7 +155,32 @@ impl Worker {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         };
-        Self { node, key, release, holding: Vec::new() }
+        let worker = Self { node, key, release, wait_millis: 200, holding: Vec::new() };
+        worker.is_heard_of(platform, name).await;
+        worker
+    }
+
+    /// What may run here is planned once the node was heard of.
+    async fn is_heard_of(&self, platform: &Platform, name: &str) {
+        let heartbeat = Heartbeat {
+            isolation: None,
+            node: self.node,
+            name: name.parse().unwrap(),
+            releases: Vec::new(),
+            replicas: Vec::new(),
+            known: 0,
+            wait_millis: 0,
+            as_before: None,
+            machine: None,
+        };
+        let client = self.client(platform);
+        while !client
+            .call(heartbeat.clone())
+            .await
+            .is_ok_and(|desired| desired.releases.iter().any(|it| it.digest == self.release))
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     fn client(&self, platform: &Platform) -> Client {
@@ -166,7 +194,8 @@ impl Worker {
         slots: u32,
     ) -> Result<Vec<Lease>, Problem> {
         let (releases, holding) = (vec![self.release.clone()], self.holding.clone());
-        let lease = LeaseJobs { node: self.node, releases, holding, slots, wait_millis: 200 };
+        let (node, wait_millis) = (self.node, self.wait_millis);
+        let lease = LeaseJobs { node, releases, holding, slots, wait_millis };
         let leases = self.client(platform).call(lease).await?.leases;
         self.holding.extend(leases.iter().map(|lease| lease.job));
         Ok(leases)

@@ -9,10 +9,11 @@ use api::{
     access::{CreateGrant, Grant},
     configurator::Instance,
     identity::{ListAccounts, ListUsers},
-    jobs::ListJobs,
+    jobs::{Job, JobState, ListJobs},
     provider::ListOrders,
 };
 use db::EngineKind::Sqlite;
+use fantoccini::Locator;
 use serde_json::{Value, json};
 use types::{Principal, Resource};
 
@@ -203,8 +204,29 @@ async fn instances_are_set_up(
     let _: Value = gil.does(&["user", "add", "--email", "hal@example.com"]).await;
 }
 
+/// One runs, one has failed for good, and one is not due yet.
+async fn jobs_of_the_diary(gil: &Person) -> Vec<Job> {
+    let run = async |name: &str, more: &[&str]| -> Job {
+        gil.does(&[&["job", "run", DIARY, name], more].concat()).await
+    };
+    let (bind, burn) = (run("bind", &[]).await, run("burn", &[]).await);
+    let jobs = vec![bind, burn, run("burn", &["--delay", "1h"]).await];
+    let state = async |job: &Job| -> JobState {
+        let shown: Job = gil.does(&["job", "show", &job.job.to_string(), "--of", DIARY]).await;
+        shown.state
+    };
+    until("the jobs have come so far", async || {
+        state(&jobs[0]).await == JobState::Running
+            && state(&jobs[1]).await == JobState::Failed
+            && state(&jobs[2]).await == JobState::Delayed
+    })
+    .await;
+    jobs
+}
+
 async fn the_customer_looks(reader: &mut Reader, gil: &Person, diary: &Instance) {
     reader.signs_in(&gil.email, PASSWORD).await;
+    let jobs = jobs_of_the_diary(gil).await;
     let (account, id) = (gil.account(), diary.instance);
     let list = ListOrders { account, after: None, limit: None };
     let orders = gil.asks(list).await.unwrap().items;
@@ -220,6 +242,9 @@ async fn the_customer_looks(reader: &mut Reader, gil: &Person, diary: &Instance)
     pages.extend(["instances", "orders", "users", "bill", "audit"].map(of_account));
     pages.extend(orders.iter().map(|order| of_account(&format!("orders/{}", order.order))));
     pages.push(of_account(&format!("bill/lines/{DIARY}.plan.basic")));
+    pages.push(of_account(&format!("instances/{id}/jobs")));
+    pages.push(of_account(&format!("instances/{id}/jobs?state=failed")));
+    pages.extend(jobs.iter().map(|job| of_account(&format!("instances/{id}/jobs/{}", job.job))));
     let pages: Vec<&str> = pages.iter().map(String::as_str).collect();
     reader.reads_all("gil", &pages).await;
     what_the_seed_printed_is_shown(reader, &orders, diary).await;
@@ -289,11 +314,30 @@ async fn the_operator_looks(reader: &mut Reader, world: &World, operator: &Perso
     let account = gil.account();
     pages.extend(["instances", "bill", "users"].map(|page| format!("/accounts/{account}/{page}")));
     pages.push("/catalogue/diary".into());
+    pages.push("/operate/queues/diary/default".into());
+    pages.push("/operate/work?state=failed".into());
     let pages: Vec<&str> = pages.iter().map(String::as_str).collect();
     reader.reads_all("the operator", &pages).await;
+    a_queue_is_followed_and_looked_after(reader).await;
     reader.chromium.opens(&format!("{}/operate/work", reader.console)).await;
     let work = reader.chromium.reads("main").await;
     assert!(work.contains(DIARY) && !work.contains("inst_"), "{work}");
+}
+
+/// What runs and what has failed is dealt with on the pages.
+async fn a_queue_is_followed_and_looked_after(reader: &Reader) {
+    let chromium = &reader.chromium;
+    chromium.opens(&format!("{}/operate/queues/diary/default", reader.console)).await;
+    let queue = chromium.reads("main").await;
+    for said in ["page 2 of 5", "Try burn again"] {
+        assert!(queue.contains(said), "{said}: {queue}");
+    }
+    chromium.presses("#failed form button").await;
+    chromium.clicks("main td a[href*=\"/work/job_\"]").await;
+    chromium.client.wait().for_element(Locator::Css("progress")).await.unwrap();
+    chromium.presses("main form button").await;
+    // The page follows along until the node has stopped it.
+    until("it is cancelled", async || chromium.reads("h1 + .chip").await == "cancelled").await;
 }
 
 impl Person {

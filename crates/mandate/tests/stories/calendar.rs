@@ -22,7 +22,7 @@ pub(crate) async fn story(world: &World) {
     let operator = world.operator().await;
     let publish = ["service", "publish", "services/radicale"];
     let _: Release = operator.does(&publish).await;
-    let python = client().await;
+    let python = client(CLIENT, "caldav").await;
     world.has_ready(&operator, "radicale").await;
     let (ada, eve) = (world.registers("ada").await, world.registers("eve").await);
     let adas = open(world, &ada, "ada-calendar.localhost", "user=ada").await;
@@ -75,15 +75,16 @@ async fn asks(
     String::from_utf8(done.stdout).unwrap()
 }
 
-/// A Python that has the client, in a folder that is kept from run to run.
-async fn client() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(CLIENT);
+/// A Python that has a client, in a folder that is kept from run to run.
+pub(crate) async fn client(package: &str, module: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(package);
     let python = folder.join("bin/python");
-    let there = async || runs(&python, &["-c", "import caldav"]).await;
+    let import = format!("import {module}");
+    let there = async || runs(&python, &["-c", &import]).await;
     if !there().await {
         let folder = folder.to_str().unwrap();
         assert!(runs(Path::new("python3"), &["-m", "venv", "--clear", folder]).await);
-        assert!(runs(&python, &["-m", "pip", "install", "--quiet", CLIENT]).await);
+        assert!(runs(&python, &["-m", "pip", "install", "--quiet", package]).await);
         assert!(there().await);
     }
     python

@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 mod accessible;
+mod applications;
 mod bill;
 mod by_hand;
 mod calendar;
@@ -16,6 +17,7 @@ mod interfaces;
 mod isolation;
 mod main_job;
 mod maintenance;
+mod nodes;
 mod permissions;
 mod refusals;
 mod restart;
@@ -67,6 +69,25 @@ async fn in_ten_processes_on_postgres() {
 async fn a_calendar_server_that_is_not_ours_serves_two_customers() {
     let world = World::start(Together, Sqlite).await;
     Box::pin(calendar::story(&world)).await;
+    world.end().await;
+}
+
+#[tokio::test]
+#[ignore = "it fetches from npm: `./x soak applications` runs it"]
+async fn applications_from_npm_keep_what_is_written() {
+    Box::pin(applications::notebook(World::start(Together, Sqlite).await)).await;
+}
+
+#[tokio::test]
+#[ignore = "it fetches much from PyPI: `./x soak applications` runs it"]
+async fn applications_from_pypi_serve_two_customers_from_their_databases() {
+    Box::pin(applications::documents(World::start(Together, Postgres).await)).await;
+}
+
+#[tokio::test]
+async fn three_machines_come_and_go_and_visitors_do_not_notice() {
+    let world = World::start_with(Together, Sqlite, nodes::QUICKLY).await;
+    Box::pin(nodes::story(&world)).await;
     world.end().await;
 }
 

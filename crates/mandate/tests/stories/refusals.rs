@@ -41,10 +41,10 @@ async fn orders_that_cannot_be_kept(roy: &Person) {
     let cases: [(&[&str], &str); 6] = [
         (&["--modules", "chess"], "there is no module `chess`: `forum` has"),
         (&["--modules", "badges"], "`badges` needs `polls`: take `polls` too"),
-        (&["--plan", "gold"], "`forum` has no plan `gold`; take one of"),
+        (&["--plan", "gold"], "`forum` has no plan `gold`; choose one of"),
         (&["--host", "bakery-forum.localhost"], "is taken already; choose another one"),
-        (&["--host", "console.localhost"], "belongs to the platform; choose another one"),
-        (&["--size", "enormous"], "has no size `enormous`; take one of"),
+        (&["--host", "console.localhost"], "is reserved for the platform; choose another one"),
+        (&["--size", "enormous"], "has no size `enormous`; choose one of"),
     ];
     for (wish, sentence) in cases {
         let replaced = wish.first().unwrap();

@@ -99,5 +99,6 @@ async fn wait_for(done: &Done, jobs: usize) {
 
 fn say(what: &str, jobs: usize, begun: Instant) {
     let rate = jobs as f64 / begun.elapsed().as_secs_f64();
-    println!("{{\"peer\":\"river\",\"what\":\"{what}\",\"jobs_per_second\":{rate:.0}}}");
+    let who = "River for Rust";
+    println!(r#"{{"who":"{who}","what":"{what}","value":{rate},"unit":"jobs/s"}}"#);
 }

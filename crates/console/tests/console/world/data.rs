@@ -10,13 +10,13 @@ use api::{
     },
     configurator::{Instance, InstanceState, Setup, SetupStep},
     identity::{Account, User},
-    jobs::{Counts, Gate, Job, JobState, Queue},
+    jobs::{Counts, Drain, DrainState, Gate, Job, JobState, Progress, Queue, QueuedKind},
     manifest::{Level, Manifest},
     prices::PriceBook,
     provider::{Offer, Order, OrderPhase, PlaceOrder},
     releases::{
-        Node, OnNodes, Release, ReleasePhase, ReleaseReport, ReleaseState, ReplicaReport,
-        ReplicaState, ServiceSummary,
+        Machine, Node, OnNodes, Promised, Release, ReleasePhase, ReleaseReport, ReleaseState,
+        ReplicaReport, ReplicaState, ServiceSummary,
     },
 };
 use types::{
@@ -174,7 +174,7 @@ pub(crate) fn setup(instance: InstanceId) -> Setup {
         }
         _ => Vec::new(),
     };
-    Setup { state, fields: Vec::new(), steps, problem: None }
+    Setup { state, fields: Vec::new(), path: None, steps, problem: None }
 }
 
 pub(crate) fn order_id(text: &str) -> OrderId {
@@ -268,10 +268,20 @@ pub(crate) fn platform_grants() -> Vec<Grant> {
     vec![Grant { grant, principal: user, given, on, granted_by: identity, created: BEGINNING }]
 }
 
+/// What ada sees of what was granted to her.
+pub(crate) fn adas_grants() -> Vec<OwnGrant> {
+    vec![OwnGrant { grant: grants().remove(0), host: None }]
+}
+
 /// What ben sees of what was granted to him.
-pub(crate) fn own_grants() -> Vec<OwnGrant> {
+pub(crate) fn bens_grants() -> Vec<OwnGrant> {
     let host = Some(instances().remove(0).host);
     vec![OwnGrant { grant: grants().remove(1), host }]
+}
+
+/// What the operator sees.
+pub(crate) fn operators_grants() -> Vec<OwnGrant> {
+    platform_grants().into_iter().map(|grant| OwnGrant { grant, host: None }).collect()
 }
 
 pub(crate) fn decision(may: bool) -> Decision {
@@ -348,8 +358,31 @@ pub(crate) fn jobs() -> Vec<Job> {
         ended: Some(at("2026-11-03T09:31:03.420Z")),
         node: Some(NodeId::named(&["main"])),
     };
+    let progress = Progress { percent: Some(40), note: Some("member 400 of 1,000".to_owned()) };
     vec![
-        Job { attempts: 3, ..job("digest", JobState::Failed, "cannot reach smtp.localhost:25\n") },
+        Job {
+            version: 2,
+            progress: Some(progress),
+            payload: serde_json::json!({ "file": "members.csv" }),
+            created: at("2026-11-24T11:58:00Z"),
+            started: Some(at("2026-11-24T11:58:01Z")),
+            ended: None,
+            ..job("import", JobState::Running, "read members.csv\n")
+        },
+        Job {
+            version: 3,
+            waits_for: Some("a release that accepts version 3".into()),
+            attempts: 0,
+            started: None,
+            ended: None,
+            node: None,
+            ..job("export", JobState::Stranded, "")
+        },
+        Job {
+            attempts: 3,
+            problem: Some("it ended with status 1".into()),
+            ..job("digest", JobState::Failed, "cannot reach smtp.localhost:25\n")
+        },
         job("seed", JobState::Succeeded, "\u{1b}[32mwrote the welcome topic\u{1b}[0m\n"),
         job(
             "migrate",
@@ -359,16 +392,49 @@ pub(crate) fn jobs() -> Vec<Job> {
     ]
 }
 
-fn queue(service: &str, paused: bool, jobs: Counts) -> Queue {
-    let class = "default".to_owned();
+pub(crate) fn jobs_that_are(state: Option<JobState>) -> Vec<Job> {
+    let wanted = |job: &Job| state.is_none_or(|state| job.state == state);
+    jobs().into_iter().filter(wanted).collect()
+}
+
+fn queue(service: &str, class: &str, paused: bool, jobs: Counts) -> Queue {
+    let class = class.to_owned();
     let (gate, concurrency, drain) = (Gate::Open, None, None);
     Queue { service: name(service), class, paused, gate, concurrency, drain, jobs }
 }
 
 pub(crate) fn queues() -> Vec<Queue> {
     vec![
-        queue("forum", false, Counts { running: 1, failed: 1, ..Counts::default() }),
-        queue("store", true, Counts { ready: 1_204, ..Counts::default() }),
+        queue(
+            "forum",
+            "default",
+            false,
+            Counts { running: 1, failed: 1, stranded: 1, ..Counts::default() },
+        ),
+        Queue {
+            gate: Gate::Hold,
+            drain: Some(Drain {
+                began: NOON,
+                deadline: at("2026-11-24T12:10:00Z"),
+                left: 12,
+                state: DrainState::Draining,
+            }),
+            concurrency: Some(4),
+            ..queue("forum", "mail", false, Counts { ready: 12, held: 3, ..Counts::default() })
+        },
+        queue("store", "default", true, Counts { ready: 1_204, ..Counts::default() }),
+    ]
+}
+
+pub(crate) fn kinds(queue: &Queue) -> Vec<QueuedKind> {
+    let kind = |name: &str, version, jobs| QueuedKind { name: name.into(), version, jobs };
+    if queue.class == "mail" {
+        return vec![kind("letter", 1, queue.jobs)];
+    }
+    vec![
+        kind("digest", 1, Counts { failed: 1, ..Counts::default() }),
+        kind("export", 3, Counts { stranded: 1, ..Counts::default() }),
+        kind("import", 2, Counts { running: 1, ..Counts::default() }),
     ]
 }
 
@@ -548,6 +614,13 @@ pub(crate) fn nodes() -> Vec<Node> {
         releases,
         replicas,
         isolation: None,
+        machine: Machine {
+            labels: [("disk".into(), "ssd".into())].into(),
+            memory: Some(8 << 30),
+            cpu: None,
+        },
+        promised: Promised { instances: 1, memory: 256 << 20, cpu: 500 },
+        drain: None,
     };
     let built = "unpacked 214 files\nbuild hook ended with status 0\n";
     vec![

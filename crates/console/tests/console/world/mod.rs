@@ -16,7 +16,7 @@ use api::{
 use axum::Router;
 use bytes::Bytes;
 use http::Request;
-use types::{OrderId, Page, Resource, Secret};
+use types::{JobId, Name, OrderId, Page, Resource, Secret};
 
 use peer::{Asked, Peer};
 
@@ -33,6 +33,7 @@ struct State {
     orders: Vec<provider::Order>,
     by_key: BTreeMap<String, OrderId>,
     ended: BTreeSet<String>,
+    granted: Option<Vec<access::OwnGrant>>,
 }
 
 /// The platform, as a transport that the console's client sends through.
@@ -70,12 +71,23 @@ impl World {
             client,
             domain: "localhost".into(),
             site: types::Site::http(8080),
+            clock: Arc::new(types::ManualClock::at(data::NOON)),
         })
     }
 
     /// From now on, `permission` is refused.
     pub(crate) fn refuse(&self, permission: &str, problem: Problem) {
         self.state.lock().unwrap().refusals.insert(permission.into(), problem);
+    }
+
+    /// From now on, whoever asks has these grants and no others.
+    pub(crate) fn grant_only(&self, grants: Vec<access::OwnGrant>) {
+        self.state.lock().unwrap().granted = Some(grants);
+    }
+
+    /// From now on, no session is worth anything.
+    pub(crate) fn end_sessions(&self) {
+        self.state.lock().unwrap().ended.extend([TOKEN, OPERATOR_TOKEN].map(str::to_owned));
     }
 
     /// What was asked to be changed so far.
@@ -136,10 +148,20 @@ fn identity(peer: &mut Peer) {
     });
     peer.on(|_, _: identity::ListAccounts| Ok(page(data::accounts())));
     peer.on(|_, _: identity::ListUsers| Ok(page(data::users())));
-    peer.on(|_, op: identity::GetUser| {
-        let known = [data::users(), vec![data::operator()]].concat();
-        let found = known.into_iter().find(|user| user.user == op.user);
+    peer.on(|_, op: identity::FindUser| {
+        let found = data::users().into_iter().find(|user| user.email == op.email);
         found.ok_or_else(|| Problem::not_found("user"))
+    });
+    peer.on(|_, op: identity::GetNames| {
+        let people = [data::users(), vec![data::operator()]].concat();
+        let users = people.into_iter().filter(|user| op.users.contains(&user.user));
+        let accounts = data::accounts().into_iter().filter(|it| op.accounts.contains(&it.account));
+        let nodes = data::nodes().into_iter().filter(|node| op.nodes.contains(&node.node));
+        Ok(identity::Names {
+            users: users.map(|user| (user.user, user.email)).collect(),
+            accounts: accounts.map(|account| (account.account, account.title)).collect(),
+            nodes: nodes.map(|node| (node.node, node.name)).collect(),
+        })
     });
     peer.on(|_, op: identity::CreateUser| Ok(identity::User { email: op.email, ..data::ada() }));
 }
@@ -148,7 +170,12 @@ fn access(peer: &mut Peer) {
     peer.on(|_, _: access::ListPermissions| Ok(page(data::permissions())));
     peer.on(|_, _: access::ListGrants| Ok(page(data::grants())));
     peer.on(|_, _: access::ListPlatformGrants| Ok(page(data::platform_grants())));
-    peer.on(|_, _: access::ListOwnGrants| Ok(page(data::own_grants())));
+    peer.on(|asked: Asked<'_>, _: access::ListOwnGrants| {
+        let is_operator = asked.user().is_some_and(|user| user.account.is_none());
+        let granted = asked.state().granted.clone();
+        let all = || if is_operator { data::operators_grants() } else { data::adas_grants() };
+        Ok(page(granted.unwrap_or_else(all)))
+    });
     peer.on(|_, op: access::CreateGrant| {
         let access::CreateGrant { principal, given, on, .. } = op;
         Ok(access::Grant { principal, given, on, ..data::grants().remove(0) })
@@ -198,6 +225,10 @@ fn configurator(peer: &mut Peer) {
         found.ok_or_else(|| Problem::not_found("instance"))
     });
     peer.on(|_, _: configurator::ListInstances| Ok(page(data::instances())));
+    peer.on(|_, op: configurator::GetHosts| {
+        let known = data::instances().into_iter().filter(|it| op.instances.contains(&it.instance));
+        Ok(configurator::Hosts { hosts: known.map(|it| (it.instance, it.host)).collect() })
+    });
     peer.on(|_, op: configurator::GetSetup| Ok(data::setup(op.instance)));
     peer.on(|_, _: configurator::SetMaintenance| Ok(configurator::Maintenance { revision: 3 }));
 }
@@ -218,16 +249,28 @@ fn billing(peer: &mut Peer) {
 }
 
 fn jobs(peer: &mut Peer) {
-    peer.on(|_, _: jobs::ListInstanceJobs| Ok(page(data::jobs())));
-    peer.on(|_, _: jobs::ListJobs| Ok(page(data::jobs())));
-    peer.on(|_, op: jobs::GetJob| {
-        let found = data::jobs().into_iter().find(|job| job.job == op.job);
+    let known = |job: JobId| {
+        let found = data::jobs().into_iter().find(|known| known.job == job);
         found.ok_or_else(|| Problem::not_found("job"))
-    });
+    };
+    peer.on(|_, op: jobs::ListInstanceJobs| Ok(page(data::jobs_that_are(op.state))));
+    peer.on(|_, op: jobs::ListJobs| Ok(page(data::jobs_that_are(op.state))));
+    peer.on(move |_, op: jobs::GetJob| known(op.job));
+    peer.on(move |_, op: jobs::GetInstanceJob| known(op.job));
+    peer.on(move |_, op: jobs::CancelJob| known(op.job));
+    peer.on(move |_, op: jobs::ReplayJob| known(op.job));
+    peer.on(|_, _: jobs::ReplayJobs| Ok(jobs::Replayed { replayed: 1 }));
     peer.on(|_, _: jobs::ListQueues| Ok(page(data::queues())));
-    peer.on(|_, op: jobs::SetQueue| {
-        Ok(jobs::Queue { paused: op.paused.unwrap_or_default(), ..data::queues().remove(0) })
+    let queue = |service: &Name, class: &str| {
+        let found =
+            data::queues().into_iter().find(|it| it.service == *service && it.class == class);
+        found.ok_or_else(|| Problem::not_found("queue"))
+    };
+    peer.on(move |_, op: jobs::GetQueue| {
+        let queue = queue(&op.service, &op.class)?;
+        Ok(jobs::QueueDetail { kinds: data::kinds(&queue), queue })
     });
+    peer.on(move |_, op: jobs::SetQueue| queue(&op.service, &op.class));
 }
 
 fn releases(peer: &mut Peer) {

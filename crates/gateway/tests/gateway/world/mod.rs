@@ -249,6 +249,8 @@ impl World {
             state: InstanceState::Open,
             suspended: None,
             maintenance: None,
+            setup_key: None,
+            rotations: 0,
         }
     }
 
@@ -281,6 +283,7 @@ impl World {
             account: instance.map(|_| self.account),
             node: NodeId::named(&["node"]),
             address: address.to_string(),
+            silent: false,
         };
         let revision = self.peers.releases.put(&replica);
         self.peers.releases.acknowledged("test.gateway", revision).await;

@@ -264,12 +264,12 @@ fn setup(state: InstanceState, wrong: &BTreeMap<String, String>) -> Setup {
     let fields: Vec<SetupField> = fields.collect();
     let unknown = wrong.keys().find(|name| !fields.iter().any(|field| field.name == **name));
     let problem = unknown.map(|name| format!("there is no field `{name}`: leave it out"));
-    Setup { state, fields, steps, problem }
+    Setup { state, fields, path: None, steps, problem }
 }
 
 async fn redeem(State(peers): State<Peers>, Json(question): Json<RedeemSignInCode>) -> Response {
     if question.code.reveal() != "good" || question.host.as_str() != "forum.localhost" {
-        let detail = "the sign-in was not finished in time";
+        let detail = "the sign-in took too long";
         return problem_response(Problem::new(Kind::Unauthenticated, "code_refused", detail));
     }
     let now = SystemClock.now();

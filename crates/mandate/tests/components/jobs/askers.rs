@@ -81,7 +81,7 @@ stories! {
         let token = client.call(issue()).await.unwrap().token;
         let again = world.visitor().with_token(Some(token.reveal()));
         again.call(shop.enqueue()).await.unwrap();
-        world.operator().await.call(RemoveNode { node }).await.unwrap();
+        world.operator().await.call(RemoveNode { node, force: false }).await.unwrap();
         assert_eq!(again.call(shop.enqueue()).await.unwrap_err().code, "node_unknown");
     }
 

@@ -29,7 +29,7 @@ stories! {
             (NewJob { priority: Some(1_001), ..work() }, "job", "-1,000 and 1,000"),
             (NewJob { attempts: Some(0), ..work() }, "job", "1 to 100 times"),
             (NewJob { timeout_seconds: Some(86_401), ..work() }, "job", "a day"),
-            (NewJob { after: vec![JobId::named(&["no"])], ..work() }, "after", "no job of this"),
+            (NewJob { after: vec![JobId::named(&["no"])], ..work() }, "after", "not a job of this"),
             (keyed("", Until::Ended), "job", "1 to 200 characters"),
             (keyed("k", Until::Seconds(0)), "job", "1 second to a year"),
             (NewJob { delay_seconds: Some(u32::MAX), ..work() }, "job", "a year"),

@@ -3,7 +3,9 @@
 mod again;
 mod askers;
 mod batches;
+mod commands;
 mod history;
+mod killed;
 mod leases;
 mod queues;
 mod schedules;
@@ -86,6 +88,7 @@ impl Shop {
     async fn is(&self, world: &World, state: InstanceState) {
         let Self { account, instance, service, .. } = self;
         let (account, instance, service) = (*account, *instance, service.clone());
+        world.place((account, instance), service.as_str(), None).await;
         let put = PutInstance { instance, account, service, state };
         world.component("configurator").call(put).await.unwrap();
     }

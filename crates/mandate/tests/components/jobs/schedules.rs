@@ -13,9 +13,9 @@ use types::Timestamp;
 use super::{Shop, Worker, change, definition, digest, now, release};
 use crate::world::{World, until};
 
-const HOUR: Duration = Duration::from_hours(1);
+pub(super) const HOUR: Duration = Duration::from_hours(1);
 
-fn hourly(missed: Missed, spread_seconds: u32) -> JobDefinition {
+pub(super) fn hourly(missed: Missed, spread_seconds: u32) -> JobDefinition {
     let (cron, time_zone) = ("0 * * * *".parse().unwrap(), "Europe/Berlin".parse().unwrap());
     let schedule = Some(Schedule { cron, time_zone, missed, spread_seconds });
     JobDefinition { schedule, ..definition() }
@@ -23,7 +23,7 @@ fn hourly(missed: Missed, spread_seconds: u32) -> JobDefinition {
 
 impl Shop {
     /// What was queued by itself, the oldest first.
-    async fn recurred(&self, name: &str) -> Vec<Job> {
+    pub(super) async fn recurred(&self, name: &str) -> Vec<Job> {
         let (account, instance) = (self.account, self.instance);
         let list = ListInstanceJobs {
             account,
@@ -49,7 +49,7 @@ impl Shop {
 }
 
 /// Lets the clock show a full hour and a second.
-fn to_next_hour(world: &World) -> Timestamp {
+pub(super) fn to_next_hour(world: &World) -> Timestamp {
     let micros = now(world).micros();
     let hour = 3_600_000_000;
     let next = (micros / hour + 1) * hour;

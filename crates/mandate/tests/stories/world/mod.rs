@@ -61,11 +61,22 @@ pub(crate) struct World {
     processes: Vec<Process>,
     /// Whether replicas end with an agent that stands alone.
     ends_replicas: bool,
+    /// What every process is told beside.
+    arguments: &'static [&'static str],
 }
 
 impl World {
     /// An installation from an empty folder.
     pub(crate) async fn start(shape: Shape, engine: EngineKind) -> Self {
+        Self::start_with(shape, engine, &[]).await
+    }
+
+    /// The same, told more.
+    pub(crate) async fn start_with(
+        shape: Shape,
+        engine: EngineKind,
+        arguments: &'static [&'static str],
+    ) -> Self {
         let prefix = format!("s{}", &chassis::random_secret().reveal()[..12]);
         let folder = format!("mandate-story-{shape:?}-{engine}-{prefix}").to_lowercase();
         let folder = std::env::temp_dir().join(folder);
@@ -76,7 +87,8 @@ impl World {
             Shape::Apart => PARTS.into_iter().map(|part| (part, free_port())).collect(),
         };
         let (processes, ends_replicas) = (Vec::new(), false);
-        let mut world = Self { shape, engine, folder, prefix, ports, processes, ends_replicas };
+        let mut world =
+            Self { shape, engine, folder, prefix, ports, processes, ends_replicas, arguments };
         world.start_again().await;
         world
     }
@@ -141,7 +153,7 @@ impl World {
 
     fn up(&self, data: &Path) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mandate"));
-        command.arg("up").arg("--data").arg(data);
+        command.arg("up").arg("--data").arg(data).args(self.arguments);
         if self.engine == EngineKind::Postgres {
             command.args(["--database", &server(), "--database-prefix", &self.prefix]);
         }

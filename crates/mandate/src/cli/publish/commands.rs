@@ -65,6 +65,8 @@ fn packed(folder: &Path, names: &[PathBuf], path: &Path) -> bool {
 
 fn commands(manifest: &Manifest) -> Vec<(String, &[String])> {
     let build = [("run.build", manifest.run.build.as_ref())];
+    let once = manifest.run.commands.iter();
+    let once = once.map(|program| ("run.commands".to_owned(), std::slice::from_ref(program)));
     let database = manifest.database.iter().flat_map(|database| {
         [("database.migrate", database.migrate.as_ref()), ("database.seed", database.seed.as_ref())]
     });
@@ -80,5 +82,5 @@ fn commands(manifest: &Manifest) -> Vec<(String, &[String])> {
         let upgrade = upgrade.map(|command| (format!("jobs.{name}.upgrade"), command));
         [(format!("jobs.{name}.command"), job.command.as_slice())].into_iter().chain(upgrade)
     });
-    fixed.chain(processes).chain(jobs).collect()
+    fixed.chain(processes).chain(once).chain(jobs).collect()
 }

@@ -8,21 +8,52 @@ use api::{
 };
 use types::{AccountId, InstanceId};
 
-use super::{Failure, Outcome, context::Context, progress::Progress, status};
+use super::{
+    Failure, Outcome,
+    context::Context,
+    output::{moment, names, record, word},
+    progress::Progress,
+    status,
+};
 
 /// An application that has not answered after that long needs somebody to look at it.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// What an instance that is open waits for before it answers, to be said beside something else.
-pub(super) async fn not_yet(cx: &Context, instance: &Instance) -> String {
-    if cx.json() || instance.state != InstanceState::Open {
-        return String::new();
+/// An instance for people.
+pub(super) fn shown(instance: &Instance) -> String {
+    let text = record(&[
+        ("instance", Some(instance.instance.to_string())),
+        ("service", Some(instance.service.to_string())),
+        ("url", Some(instance.url.clone())),
+        ("size", Some(instance.size.clone())),
+        ("modules", Some(names(&instance.modules))),
+        ("state", Some(word(&instance.state))),
+        ("suspended", instance.suspended.clone()),
+        ("maintenance", instance.maintenance.clone()),
+        ("problem", instance.problem.clone()),
+        ("since", Some(moment(instance.created))),
+    ]);
+    // The address must stay whole to be opened, so it does not stand in a table's cell.
+    match &instance.setup_url {
+        Some(url) => format!(
+            "{text}\n\nSet it up at:\n  {url}\nor with `mandate instance setup {}`.",
+            instance.host
+        ),
+        None => text,
     }
-    let (account, instance) = (instance.account, instance.instance);
+}
+
+/// What an instance that is open waits for before it answers, where people read it.
+pub(super) async fn not_yet(
+    cx: &Context,
+    account: AccountId,
+    instance: InstanceId,
+) -> Option<String> {
+    if cx.json() {
+        return None;
+    }
     // Who may not know, or cannot be told now, is told the rest.
-    let readiness = cx.ask(GetReadiness { account, instance }).await.ok();
-    let waits_for = readiness.and_then(|readiness| readiness.waits_for);
-    waits_for.map_or_else(String::new, |what| format!("\n\nNothing answers: it waits for {what}."))
+    cx.ask(GetReadiness { account, instance }).await.ok()?.waits_for
 }
 
 /// Waits until an instance that is open answers, and says so.

@@ -1,0 +1,107 @@
+//! The pictures of the guide, made anew: `cargo run -p console --example pictures FOLDER`.
+//!
+//! They show the console over the same small made-up platform as `look`, as Chromium draws it, so
+//! that they differ only where the pages do. What they weigh is the browser's matter.
+
+use std::{net::SocketAddr, path::Path, process::Stdio, time::Duration};
+
+use fantoccini::{Client, ClientBuilder, Locator};
+use serde_json::{Value, json};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    process::{Child, Command},
+    time::sleep,
+};
+
+#[path = "../tests/console/world/mod.rs"]
+#[expect(dead_code, reason = "the stories also tell it to refuse, and ask what it was told")]
+#[expect(clippy::unwrap_used, reason = "its documents are constants of the tests")]
+mod world;
+
+use world::data;
+
+/// How wide a page is, and how much of it is shown.
+const SIZE: (u32, u32) = (900, 700);
+/// How long the driver may take to listen.
+const LOOKS: u32 = 200;
+
+/// Who sees which page, what of it, and what the picture is called.
+fn pages() -> [(&'static str, String, &'static str, &'static str); 5] {
+    let account = format!("/accounts/{}", data::account());
+    let forum = format!("{account}/instances/{}", data::instance_id("forum"));
+    let job = format!("/operate/work/{}", data::jobs()[0].job);
+    let queue = "/operate/queues/forum/default".to_owned();
+    let ada = "ada@bakery.example";
+    [
+        (ada, forum, "#jobs", "instance"),
+        (ada, format!("{account}/bill"), "html", "bill"),
+        (data::OPERATOR, queue, "main [data-live]", "queue"),
+        (data::OPERATOR, job, "html", "job"),
+        (data::OPERATOR, "/operate/nodes".to_owned(), "html", "nodes"),
+    ]
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = std::env::args().nth(1).ok_or("say into which folder")?;
+    std::fs::create_dir_all(&folder)?;
+    let console = TcpListener::bind("127.0.0.1:0").await?;
+    let here = format!("http://{}", console.local_addr()?);
+    tokio::spawn(async { axum::serve(console, world::World::new().console()).await });
+    let (client, _driver) = browser().await?;
+    let mut seen_by = "";
+    for (who, path, what, name) in pages() {
+        if seen_by != who {
+            sign_in(&client, &here, who).await?;
+            seen_by = who;
+        }
+        client.goto(&format!("{here}{path}")).await?;
+        let file = Path::new(&folder).join(format!("{name}.png"));
+        let picture = match what {
+            "html" => client.screenshot().await?,
+            part => client.find(Locator::Css(part)).await?.screenshot().await?,
+        };
+        std::fs::write(&file, picture)?;
+        println!("{}", file.display());
+    }
+    client.close().await?;
+    Ok(())
+}
+
+async fn browser() -> Result<(Client, Child), Box<dyn std::error::Error>> {
+    let port = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port();
+    let driver = Command::new("chromedriver")
+        .arg(format!("--port={port}"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    for _ in 0..LOOKS {
+        if TcpStream::connect(address).await.is_ok() {
+            break;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    // A process of root has no sandbox, and a container little shared memory.
+    let arguments =
+        ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"];
+    let Value::Object(wanted) = json!({ "goog:chromeOptions": { "args": arguments } }) else {
+        return Err("it is an object".into());
+    };
+    let mut builder = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
+    let client = builder.capabilities(wanted).connect(&format!("http://{address}")).await?;
+    client.set_window_size(SIZE.0, SIZE.1).await?;
+    Ok((client, driver))
+}
+
+async fn sign_in(client: &Client, here: &str, who: &str) -> Result<(), Box<dyn std::error::Error>> {
+    client.delete_all_cookies().await?;
+    client.goto(&format!("{here}/sign-in")).await?;
+    client.find(Locator::Css("input[name=email]")).await?.send_keys(who).await?;
+    client.find(Locator::Css("input[name=password]")).await?.send_keys(data::PASSWORD).await?;
+    client.find(Locator::Css("main button")).await?.click().await?;
+    client.wait().for_element(Locator::Css(".who form")).await?;
+    Ok(())
+}

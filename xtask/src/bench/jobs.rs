@@ -1,0 +1,111 @@
+//! `./x bench jobs`: our queue beside those of others on one server, in turns. The others come from
+//! npm and crates.io when they are asked for.
+
+mod figures;
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::ensure;
+
+use crate::{postgres::Postgres, process, programs::cargo};
+use figures::Figures;
+
+/// How many jobs each does in a turn, and how many turns there are.
+const JOBS: &str = "20000";
+const ROUNDS: usize = 3;
+/// How many wait while it is measured what that costs.
+const WAITING: &str = "1000000";
+/// What everything is compared with.
+const BARE: &str = "bare `skip locked`";
+
+/// Measures, and prints the table.
+pub(crate) async fn run(postgres: &Postgres) -> anyhow::Result<()> {
+    let contenders = Contenders::build().await?;
+    let mut figures = Figures::default();
+    for round in 1..=ROUNDS {
+        for contender in ["bare", "postgres", "sqlite", "pg-boss", "graphile-worker", "river"] {
+            eprintln!("round {round} of {ROUNDS}: {contender} …");
+            let database = postgres
+                .database(&format!("bench_{}_{round}", contender.replace('-', "_")))
+                .await?;
+            follow(contenders.command(contender, &database, "0"), &mut figures).await?;
+        }
+    }
+    for engine in ["postgres", "sqlite"] {
+        eprintln!("{engine} with {WAITING} waiting …");
+        let mut alone = Figures::default();
+        let database = postgres.database(&format!("bench_{engine}_waiting")).await?;
+        follow(contenders.command(engine, &database, WAITING), &mut alone).await?;
+        figures.add_beside(alone, &format!(", {WAITING} waiting"));
+    }
+    println!("\n{}", figures.table(BARE));
+    Ok(())
+}
+
+async fn follow(mut command: Command, figures: &mut Figures) -> anyhow::Result<()> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    command.stdout(Stdio::piped());
+    let status = process::follow(command, |line| figures.read(line)).await?;
+    ensure!(status.success(), "`{name}` has failed ({status})");
+    Ok(())
+}
+
+/// The programs, as they were built.
+struct Contenders {
+    peers: PathBuf,
+}
+
+impl Contenders {
+    async fn build() -> anyhow::Result<Self> {
+        let folder = Path::new("target/peers");
+        std::fs::create_dir_all(folder)?;
+        for name in ["package.json", "peers.mjs"] {
+            std::fs::copy(Path::new("xtask/peers").join(name), folder.join(name))?;
+        }
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--no-audit", "--no-fund", "--silent"]).current_dir(folder);
+        succeeds(npm).await?;
+        succeeds(river("build")).await?;
+        succeeds(cargo(&["bench", "--package", "mandate", "--bench", "jobs", "--no-run"])).await?;
+        Ok(Self { peers: std::fs::canonicalize(folder)? })
+    }
+
+    fn command(&self, contender: &str, database: &str, waiting: &str) -> Command {
+        match contender {
+            "river" => {
+                let mut river = river("run");
+                river.args(["--", database, JOBS]);
+                river
+            }
+            "pg-boss" | "graphile-worker" => {
+                // Debian's Node is too old for them.
+                let mut node = Command::new(self.peers.join("node_modules/.bin/node"));
+                node.args(["peers.mjs", contender, database, JOBS]).current_dir(&self.peers);
+                node
+            }
+            ours => {
+                let mut bench = cargo(&["bench", "--quiet", "--package", "mandate"]);
+                bench.args(["--bench", "jobs", "--", ours, JOBS, waiting]);
+                bench.arg(if waiting == "0" { "1" } else { "3" });
+                bench.env("MANDATE_TEST_POSTGRES", database);
+                bench
+            }
+        }
+    }
+}
+
+fn river(what: &str) -> Command {
+    let mut river = cargo(&[what, "--quiet", "--release"]);
+    river.args(["--manifest-path", "xtask/peers/river/Cargo.toml"]);
+    river.args(["--target-dir", "target/peers/river"]);
+    river
+}
+
+async fn succeeds(command: Command) -> anyhow::Result<()> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    ensure!(process::run(command).await?.success(), "`{name}` has failed");
+    Ok(())
+}
