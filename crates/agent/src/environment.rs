@@ -12,14 +12,14 @@ use api::{
     Problem,
     configurator::{Environment, GetEnvironment},
     identity::{IssueServiceToken, Purpose},
-    manifest::Manifest,
+    manifest::{Manifest, Tenancy},
 };
 use http::Uri;
 use types::{InstanceId, Name, Secret, Timestamp};
 
 use crate::{
     Node,
-    folder::{private_folder, write_private},
+    users::{User, folder_of, folder_within, hand_over, write_for},
 };
 
 /// Where programs are, if the agent was not told.
@@ -46,11 +46,11 @@ const BUILD_PREFIXES: [&str; 5] = ["PIP_", "UV_", "NPM_CONFIG_", "npm_config_", 
 /// Variables by their names.
 pub(crate) type Variables = BTreeMap<String, Secret>;
 
-/// What every process gets: a home and a place for temporary files in `folder`, its own.
-pub(crate) fn basis(folder: &Path) -> io::Result<Variables> {
+/// What every process gets: a home and a place for temporary files in `folder`, its user's own.
+pub(crate) fn basis(folder: &Path, user: Option<User>) -> io::Result<Variables> {
     let (home, temporary) = (folder.join("home"), folder.join("tmp"));
-    private_folder(&home)?;
-    private_folder(&temporary)?;
+    folder_of(&home, user)?;
+    folder_of(&temporary, user)?;
     let path = std::env::var("PATH").unwrap_or_else(|_| PATH.to_owned());
     let pairs = [
         ("PATH", path),
@@ -61,20 +61,28 @@ pub(crate) fn basis(folder: &Path) -> io::Result<Variables> {
     Ok(pairs.map(|(name, value)| (name.to_owned(), Secret::new(value))).into())
 }
 
+/// A place for temporary files in `folder`, for a command beside a process: what is held is known by
+/// it.
+pub(crate) fn temporary(folder: &Path, user: Option<User>) -> io::Result<Variables> {
+    let temporary = folder.join("tmp");
+    folder_of(&temporary, user)?;
+    Ok([("TMPDIR".to_owned(), Secret::new(temporary.display().to_string()))].into())
+}
+
 /// What an instance's processes get instead of a home that ends with them: the instance's own
 /// folder on this node, which is kept for it, and in it those that its manifest asks for.
 pub(crate) fn home_of(
     node: &Node,
-    instance: InstanceId,
+    (instance, user): (InstanceId, Option<User>),
     manifest: &Manifest,
 ) -> io::Result<Variables> {
     let folder = node.folder.instance(instance);
-    private_folder(&folder)?;
+    folder_of(&folder, user)?;
     let own = ["HOME", "DATA_DIR"].map(|name| (name.to_owned(), folder.clone()));
     let mut folders = Vec::from(own);
     for name in &manifest.run.volumes {
+        folder_within(&folder, &["volumes", name], user)?;
         let volume = folder.join("volumes").join(name);
-        private_folder(&volume)?;
         folders.push((format!("VOLUME_{}", name.to_uppercase()), volume));
     }
     let value = |path: PathBuf| Secret::new(path.display().to_string());
@@ -102,12 +110,21 @@ pub(crate) fn of_address(address: SocketAddr) -> Variables {
     pairs.map(|(name, value)| (name.to_owned(), Secret::new(value))).into()
 }
 
+/// What is an instance's own.
+pub(crate) struct Own {
+    pub(crate) variables: Variables,
+    /// Which of it must not be shown.
+    pub(crate) secrets: Vec<Secret>,
+    /// Who its processes run as, if not the agent's own user.
+    pub(crate) user: Option<User>,
+}
+
 /// What an instance's own processes get, and which of it must not be shown.
 pub(crate) async fn of_instance(
     node: &Node,
     instance: InstanceId,
     manifest: &Manifest,
-) -> Result<(Variables, Vec<Secret>), Problem> {
+) -> Result<Own, Problem> {
     let operation = GetEnvironment { node: node.id, instance };
     let told: Environment = node.client.call(operation).await?;
     let Environment { account, mut variables, secrets } = told;
@@ -115,7 +132,51 @@ pub(crate) async fn of_instance(
     variables.extend(secrets.into_iter().filter(|(name, _)| manifest.secrets.contains_key(name)));
     let secrets = manifest.hidden(&variables);
     variables.extend(node.tokens.variables(node, (account, instance)).await);
-    Ok((variables, secrets))
+    let user = user_of(node, manifest, instance, &variables);
+    let user =
+        user.map_err(|cause| Problem::unavailable(format!("no user can be had: {cause}"), 1))?;
+    if let Some(user) = user {
+        let given = user.own(&node.folder.token(account, instance));
+        given.map_err(|cause| {
+            Problem::unavailable(format!("its token is not its own: {cause}"), 1)
+        })?;
+    }
+    Ok(Own { variables, secrets, user })
+}
+
+/// The user that an instance's processes run as, who is given what is theirs; `None` if that is the
+/// agent's own.
+fn user_of(
+    node: &Node,
+    manifest: &Manifest,
+    instance: InstanceId,
+    variables: &Variables,
+) -> io::Result<Option<User>> {
+    let url = variables.get("DATABASE_URL").map_or("", Secret::reveal);
+    if manifest.service.tenancy == Tenancy::Shared {
+        return user_of_all(node, manifest, url.starts_with("sqlite:"));
+    }
+    let Some(user) = node.users.of(&manifest.service.name, Some(instance))? else {
+        return Ok(None);
+    };
+    if let Err(why) = hand_over(url, instance, user) {
+        tracing::warn!(%instance, why, "its processes run as the agent's own user");
+        return Ok(None);
+    }
+    Ok(Some(user))
+}
+
+/// The user that all processes of a service run as that serve all instances. Files of SQLite are the
+/// platform's until they are given to somebody, and nobody tells this node which ones a service has.
+pub(crate) fn user_of_all(
+    node: &Node,
+    manifest: &Manifest,
+    on_sqlite: bool,
+) -> io::Result<Option<User>> {
+    if on_sqlite && manifest.database.is_some() {
+        return Ok(None);
+    }
+    node.users.of(&manifest.service.name, None)
 }
 
 /// Where visitors come to a replica with these variables: its instance's address, or nothing in
@@ -132,21 +193,28 @@ fn is_name(name: &str) -> bool {
 /// A token with which a replica asks whose host it is, in a file that is renewed.
 pub(crate) struct TokenFile {
     service: Name,
+    /// Who reads it, if not the agent's own user.
+    user: Option<User>,
     path: PathBuf,
     renew: Timestamp,
 }
 
 impl TokenFile {
     /// Gets a first token.
-    pub(crate) async fn new(node: &Node, service: Name, folder: &Path) -> Result<Self, String> {
-        let mut file = Self::found(node, service, folder);
+    pub(crate) async fn new(
+        node: &Node,
+        service: Name,
+        user: Option<User>,
+        folder: &Path,
+    ) -> Result<Self, String> {
+        let mut file = Self::found(node, service, user, folder);
         file.renew(node).await?;
         Ok(file)
     }
 
     /// The one of a replica that was found; it is renewed at once.
-    pub(crate) fn found(node: &Node, service: Name, folder: &Path) -> Self {
-        Self { service, path: folder.join("token"), renew: node.clock.now() }
+    pub(crate) fn found(node: &Node, service: Name, user: Option<User>, folder: &Path) -> Self {
+        Self { service, user, path: folder.join("token"), renew: node.clock.now() }
     }
 
     /// The variables that tell the replica.
@@ -189,7 +257,7 @@ impl TokenFile {
             Purpose::Tenancy => self.path.clone(),
             Purpose::Jobs => self.path_for_jobs(),
         };
-        let written = write_private(&path, issued.token.reveal());
+        let written = write_for(self.user, &path, issued.token.reveal());
         written.map_err(|cause| format!("its token cannot be stored: {cause}"))?;
         let now = node.clock.now();
         let life: Duration = issued.expires.since(now);

@@ -16,8 +16,10 @@ use crate::Error;
 
 /// A disk with less room is full.
 const ROOM_BYTES_MIN: u64 = 64 << 10;
-/// What lets anybody write.
-const WRITE: u32 = 0o222;
+/// What lets anybody write, or run a program as its owner.
+const WRITE: u32 = 0o6222;
+/// What lets others pass, and no more.
+const WAY: u32 = 0o711;
 
 /// The folder, which no other agent works in while this value lives.
 #[derive(Debug)]
@@ -39,11 +41,24 @@ impl Folder {
             Err(cause) => return Err(Error::folder(&path)(cause.into())),
         }
         let folder = Self { root, _lock: lock };
-        let parts = [folder.ports(), folder.releases(), folder.current(), folder.tokens()];
-        for part in parts.into_iter().chain([folder.replicas(), folder.jobs()]) {
+        for part in [folder.ports(), folder.current()] {
             private_folder(&part).map_err(Error::folder(&part))?;
         }
+        let ways = [folder.releases(), folder.tokens(), folder.instances()];
+        for part in ways.into_iter().chain([folder.replicas(), folder.jobs()]) {
+            way(&part).map_err(Error::folder(&part))?;
+        }
         Ok(folder)
+    }
+
+    /// Where it is.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Lets others pass on the way to what is theirs.
+    pub(crate) fn let_pass(&self) -> io::Result<()> {
+        way(&self.root)
     }
 
     /// The node's private key.
@@ -91,9 +106,13 @@ impl Folder {
         self.current().join(service.as_str())
     }
 
+    fn instances(&self) -> PathBuf {
+        self.root.join("instances")
+    }
+
     /// What is an instance's own, and stays whichever process of it runs.
     pub(crate) fn instance(&self, instance: InstanceId) -> PathBuf {
-        self.root.join("instances").join(instance.to_string())
+        self.instances().join(instance.to_string())
     }
 
     /// The tokens of instances.
@@ -139,10 +158,10 @@ impl Folder {
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    /// An empty folder that only this user can look into. What an earlier one left is removed.
+    /// An empty folder through which others only pass. What an earlier one left is removed.
     pub(crate) fn new(path: PathBuf) -> io::Result<Self> {
         remove_folder(&path)?;
-        private_folder(&path)?;
+        way(&path)?;
         Ok(Self(path))
     }
 
@@ -192,6 +211,18 @@ pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
+/// Makes `path` a folder, with those above it, that only this user can look into and through which
+/// others may pass on the way to what is theirs. Nobody comes that far whom the agent's own folder
+/// does not let pass.
+pub(crate) fn way(path: &Path) -> io::Result<()> {
+    let mut missing: Vec<&Path> = path.ancestors().take_while(|path| !path.exists()).collect();
+    while let Some(path) = missing.pop() {
+        private_folder(path)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(WAY))?;
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(WAY))
+}
+
 /// Removes a folder with all that is in it, if it is there, also what is sealed.
 pub(crate) fn remove_folder(path: &Path) -> io::Result<()> {
     let removed = match fs::remove_dir_all(path) {
@@ -208,18 +239,29 @@ pub(crate) fn remove_folder(path: &Path) -> io::Result<()> {
 }
 
 /// Takes the right to write from everything in a folder, and from the folder. Root may write all
-/// the same.
-pub(crate) fn seal(folder: &Path) -> io::Result<()> {
+/// the same. With a group, what its owner may read or run its group may too, and nobody else.
+pub(crate) fn seal(folder: &Path, group: Option<u32>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let kind = entry.file_type()?;
+        let (path, kind) = (entry.path(), entry.file_type()?);
         if kind.is_dir() {
-            seal(&entry.path())?;
-        } else if kind.is_file() {
-            change_mode(&entry.path(), |mode| mode & !WRITE)?;
+            seal(&path, group)?;
+        } else {
+            seal_one(&path, group, kind.is_file())?;
         }
     }
-    change_mode(folder, |mode| mode & !WRITE)
+    seal_one(folder, group, true)
+}
+
+fn seal_one(path: &Path, group: Option<u32>, has_mode: bool) -> io::Result<()> {
+    let share = |mode: u32| (mode & 0o700) | (mode & 0o500) >> 3;
+    if let Some(group) = group {
+        std::os::unix::fs::lchown(path, Some(0), Some(group))?;
+    }
+    if !has_mode {
+        return Ok(());
+    }
+    change_mode(path, |mode| (if group.is_some() { share(mode) } else { mode }) & !WRITE)
 }
 
 /// Gives the owner the right to change what stands in a folder, and in those below it.
@@ -261,6 +303,11 @@ pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     fs::rename(&fresh, path)
 }
 
+/// Writes a file's bytes, which only this user can read.
+pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    private_file(path)?.write_all(bytes)
+}
+
 /// Writes a file that only this user can read and that a failing machine does not forget.
 pub(crate) fn write_lasting(path: &Path, text: &str) -> io::Result<()> {
     let fresh = path.with_extension("new");
@@ -270,10 +317,14 @@ pub(crate) fn write_lasting(path: &Path, text: &str) -> io::Result<()> {
 }
 
 fn write(path: &Path, text: &str) -> io::Result<fs::File> {
-    let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = private_file(path)?;
     file.write_all(text.as_bytes())?;
     Ok(file)
+}
+
+fn private_file(path: &Path) -> io::Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
 /// Reads a short text file; `None` if it is not there.

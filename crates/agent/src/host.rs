@@ -7,6 +7,8 @@ use api::releases::{DesiredRelease, DesiredReplica, ReleaseReport, ReplicaReport
 use tokio::sync::watch;
 use types::{Digest, Name, ReplicaId, Timestamp};
 
+use crate::logs::Printed;
+
 /// A node, as the agent's loop sees it.
 pub(crate) trait Host: Send {
     /// What it has and runs now.
@@ -14,6 +16,9 @@ pub(crate) trait Host: Send {
 
     /// Begins a step. It never waits: how the step goes shows in what is observed.
     fn act(&mut self, step: Step);
+
+    /// What its replicas print.
+    fn printed(&self) -> Vec<Printed>;
 
     /// Returns when the node is no longer as it was last observed.
     fn changed(&mut self) -> impl Future<Output = ()> + Send;

@@ -12,16 +12,20 @@
 //!
 //! The agent believes the platform about what to run, and nobody about what it is: a package must
 //! have the digest and the publisher's signature, and a command must stand in the manifest inside.
-//! It is no sandbox: replicas run as the agent's own user. Of a size it enforces the memory (by
-//! ending a replica that uses more), not the processor time, which needs cgroups.
+//! Where it is root each instance has a user of its own ([`users`]), so that nobody reads, signals or
+//! fills what is another's; elsewhere all run as the agent's own user. A size is enforced by cgroups
+//! where their controllers are there; elsewhere the memory by ending a replica that uses more, and
+//! the processor time by priority alone.
 
 mod environment;
 mod error;
+mod files;
 mod folder;
 mod hold;
 mod host;
 mod jobs;
 mod join;
+mod logs;
 mod machine;
 mod node;
 mod pause;
@@ -30,12 +34,14 @@ mod processes;
 mod releases;
 mod replicas;
 mod tokens;
+mod users;
 
 #[cfg(test)]
 mod tests;
 
 use std::{
-    ffi::OsString, fmt, future::Future, net::IpAddr, ops::RangeInclusive, path::PathBuf, sync::Arc,
+    ffi::OsString, fmt, future::Future, io, net::IpAddr, ops::RangeInclusive, path::PathBuf,
+    sync::Arc,
 };
 
 use api::{Client, releases::Machine};
@@ -43,7 +49,6 @@ use tokio::sync::watch;
 use types::{Clock, Name, NodeId, Secret};
 
 pub use error::Error;
-pub use hold::hold;
 
 use folder::Folder;
 use hold::Surveys;
@@ -53,6 +58,20 @@ use pause::Pace;
 use processes::Processes;
 use replicas::Ports;
 use tokens::Tokens;
+use users::Users;
+
+/// Does what one of the small processes does that an agent begins, if that is what the words ask for:
+/// holds a command, or serves files. A program that runs an agent asks this before it does anything
+/// else, and ends with the status that it is given; `None` means to go on.
+pub fn hold(words: impl IntoIterator<Item = OsString>) -> Option<u8> {
+    let mut words = words.into_iter().skip(1);
+    let first = words.next()?;
+    let rest: Vec<OsString> = words.collect();
+    match first.to_str()? {
+        files::WORD => Some(files::main(&rest)),
+        word => hold::hold(word, rest),
+    }
+}
 
 /// What an agent must be told.
 pub struct Config {
@@ -78,6 +97,9 @@ pub struct Config {
     pub program: Vec<OsString>,
     /// Whether what runs ends with the agent, and is not left for the next one.
     pub ends_all: bool,
+    /// How many processes and threads may run for one instance, where it has a user of its own or a
+    /// cgroup that counts them.
+    pub processes_max: u32,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
 }
@@ -103,6 +125,8 @@ pub(crate) struct Node {
     pub(crate) program: Vec<OsString>,
     pub(crate) ends_all: bool,
     pub(crate) ports: Ports,
+    pub(crate) processes_max: u32,
+    pub(crate) users: Users,
     pub(crate) tokens: Tokens,
     pub(crate) surveys: Surveys,
     pub(crate) pace: Pace,
@@ -127,6 +151,7 @@ async fn run_at(
 ) -> Result<(), Error> {
     tokio::pin!(shutdown);
     let folder = Folder::open(&config.data)?;
+    let users = users(&folder).map_err(Error::folder(folder.root()))?;
     let signer = tokio::select! {
         signer = join::join(&config, &folder, pace) => signer?,
         () = &mut shutdown => return Ok(()),
@@ -144,6 +169,8 @@ async fn run_at(
         program: config.program,
         ends_all: config.ends_all,
         ports,
+        processes_max: config.processes_max,
+        users,
         tokens: Tokens::default(),
         surveys: Surveys::default(),
         pace,
@@ -164,6 +191,18 @@ async fn run_at(
         () = node.tokens.keep(&node) => {}
     }
     Ok(())
+}
+
+/// The users that what runs here runs as. That there are none is said once.
+fn users(folder: &Folder) -> io::Result<Users> {
+    let users = Users::open(folder.root())?;
+    match users.missing() {
+        None => folder.let_pass()?,
+        Some(why) => tracing::warn!(
+            "what runs here runs as the agent's own user, and can read what is another's: {why}"
+        ),
+    }
+    Ok(users)
 }
 
 /// Waits until `stopping` says so.

@@ -1,6 +1,13 @@
 //! What the kernel tells of processes: `/proc`.
 
-use std::{collections::HashMap, fs, io::Read as _, ops::RangeInclusive, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    io::Read as _,
+    ops::{Range, RangeInclusive},
+    os::unix::fs::MetadataExt as _,
+    path::Path,
+};
 
 use api::releases::Machine;
 use rustix::process::Pid;
@@ -81,6 +88,31 @@ pub(crate) fn ephemeral_ports() -> Option<RangeInclusive<u16>> {
     let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
     let (first, last) = text.trim().split_once(char::is_whitespace)?;
     Some(first.parse().ok()?..=last.trim().parse().ok()?)
+}
+
+/// What this process may do that others may not, a bit for each capability.
+pub(crate) fn capabilities() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
+}
+
+/// Whether the users of these numbers exist in this process's namespace.
+pub(crate) fn maps_users(users: &Range<u32>) -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.lines().any(|line| {
+        let mut fields = line.split_ascii_whitespace().map(str::parse::<u64>);
+        let (Some(Ok(first)), Some(Ok(count))) = (fields.next(), fields.nth(1)) else {
+            return false;
+        };
+        first <= users.start.into() && first + count >= users.end.into()
+    })
+}
+
+/// The users of all processes.
+pub(crate) fn users() -> HashSet<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| Some(entry.metadata().ok()?.uid())).collect()
 }
 
 /// The bytes of memory that the processes below each process have for themselves: what is shared

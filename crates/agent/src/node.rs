@@ -5,16 +5,17 @@ use std::{collections::BTreeMap, time::Duration};
 use api::{
     Kind, Problem,
     identity::{IssueServiceToken, Purpose},
-    releases::{Desired, Heartbeat, ReleaseReport, ReplicaReport},
+    releases::{Desired, Heartbeat, Isolation, LogWish, ReleaseReport, ReplicaReport},
 };
-use tokio::{sync::watch, time::Instant};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 use types::ReplicaId;
 
 use crate::{
     Node,
-    hold::last_bytes,
+    hold::{are_counted, last_bytes},
     host::{Host, Observed, ObservedReplica},
     join::may_pass,
+    logs,
     plan::plan,
     stopped,
 };
@@ -37,6 +38,7 @@ const REPLICAS_MAX: usize = 2_000;
 /// with the agent. What was wanted last is kept while the platform cannot be reached.
 pub(crate) async fn keep(node: &Node, mut host: impl Host, mut stopping: watch::Receiver<bool>) {
     let mut talk = Talk::new(node);
+    let mut reading = JoinSet::new();
     loop {
         let observed = observe_and_act(&mut host, talk.desired.as_ref());
         let is_news = talk.told != Some(observed.revision);
@@ -47,6 +49,11 @@ pub(crate) async fn keep(node: &Node, mut host: impl Host, mut stopping: watch::
             // News is told to the end, and what happened meanwhile next: no report is cut short
             // and overtaken by an older one.
             () = host.changed(), if !is_news || talk.pausing() => {}
+        }
+        while reading.try_join_next().is_some() {}
+        for wish in talk.wishes.drain(..) {
+            let (client, printed) = (node.client.clone(), host.printed());
+            reading.spawn(logs::answer(client, node.id, wish, printed));
         }
     }
     if node.ends_all {
@@ -76,11 +83,14 @@ fn observe_and_act(host: &mut impl Host, desired: Option<&Desired>) -> Observed 
 /// What the platform was told, and what it said.
 struct Talk<'n> {
     node: &'n Node,
+    isolation: Isolation,
     desired: Option<Desired>,
     told: Option<u64>,
     not_before: Instant,
     /// Since when the platform says that it does not know this node.
     unknown: Option<Instant>,
+    /// What somebody wants to read of what is printed here.
+    wishes: Vec<LogWish>,
     pauses: crate::pause::Pauses,
 }
 
@@ -88,7 +98,18 @@ impl<'n> Talk<'n> {
     fn new(node: &'n Node) -> Self {
         let pauses = node.pace.asking_pauses();
         let not_before = Instant::now();
-        Self { node, desired: None, told: None, not_before, unknown: None, pauses }
+        let one_user = node.users.missing().map(str::to_owned);
+        let isolation = Isolation { one_user, cgroups: are_counted() };
+        Self {
+            node,
+            isolation,
+            desired: None,
+            told: None,
+            not_before,
+            unknown: None,
+            wishes: Vec::new(),
+            pauses,
+        }
     }
 
     /// Whether the platform is not asked just now.
@@ -131,7 +152,8 @@ impl<'n> Talk<'n> {
     }
 
     /// Whoever had nothing to say is not told again what has not changed.
-    fn hear(&mut self, desired: Desired, is_news: bool) {
+    fn hear(&mut self, mut desired: Desired, is_news: bool) {
+        self.wishes.append(&mut desired.logs);
         match &mut self.desired {
             Some(known) if !is_news && known.version == desired.version => {
                 known.report = desired.report;
@@ -161,7 +183,14 @@ impl<'n> Talk<'n> {
             tracing::warn!("this node was removed: what runs here is ended");
             let engine = self.desired.take().map(|desired| desired.engine).unwrap_or_default();
             let (releases, replicas) = (Vec::new(), Vec::new());
-            self.desired = Some(Desired { version: 0, engine, releases, replicas, report: None });
+            self.desired = Some(Desired {
+                version: 0,
+                engine,
+                releases,
+                replicas,
+                report: None,
+                logs: Vec::new(),
+            });
         }
     }
 
@@ -186,6 +215,7 @@ impl<'n> Talk<'n> {
             replicas,
             known: self.desired.as_ref().map_or(0, |desired| desired.version),
             wait_millis,
+            isolation: Some(self.isolation.clone()),
             as_before: None,
             machine: Some(self.node.machine.clone()),
         }

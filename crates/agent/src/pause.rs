@@ -13,6 +13,8 @@ pub(crate) struct Pace {
     pub(crate) start: Duration,
     /// How long a replica without a health check must have run to be taken for healthy.
     pub(crate) last: Duration,
+    /// How long what is run before a process's start may take.
+    pub(crate) pre_start: Duration,
     /// Between two looks at a replica.
     pub(crate) look: Duration,
     /// How long an answer to a health check may take.
@@ -41,6 +43,7 @@ impl Default for Pace {
             grace: seconds(10),
             start: seconds(60),
             last: seconds(5),
+            pre_start: seconds(5 * 60),
             look: seconds(2),
             answer: seconds(2),
             tell: seconds(1),
@@ -58,7 +61,7 @@ impl Default for Pace {
 impl Pace {
     /// The pauses between attempts at something on this node.
     pub(crate) fn pauses(&self) -> Pauses {
-        Pauses { first: self.again, next: self.again, most: self.again_at_most }
+        Pauses { first: self.again, next: self.again, most: self.again_at_most, taken: 0 }
     }
 
     /// The pauses between attempts at what costs much and has seldom another outcome.
@@ -69,7 +72,7 @@ impl Pace {
     /// The pauses between attempts to reach the platform.
     pub(crate) fn asking_pauses(&self) -> Pauses {
         let first = self.again / 4;
-        Pauses { first, next: first, most: self.ask_again_at_most }
+        Pauses { first, next: first, most: self.ask_again_at_most, taken: 0 }
     }
 }
 
@@ -79,18 +82,29 @@ pub(crate) struct Pauses {
     first: Duration,
     next: Duration,
     most: Duration,
+    /// How many were made in a row.
+    taken: u32,
 }
+
+/// As many pauses in a row are a habit.
+const LOOP_MIN: u32 = 3;
 
 impl Pauses {
     /// The pause to make now.
     pub(crate) fn take(&mut self) -> Duration {
         let pause = self.next;
         self.next = (self.next * 2).min(self.most);
+        self.taken = self.taken.saturating_add(1);
         pause
+    }
+
+    /// Whether it went wrong again and again.
+    pub(crate) fn are_long(&self) -> bool {
+        self.taken >= LOOP_MIN
     }
 
     /// It went well: the next pause is a short one.
     pub(crate) fn reset(&mut self) {
-        self.next = self.first;
+        (self.next, self.taken) = (self.first, 0);
     }
 }

@@ -180,6 +180,7 @@ memory = "128MiB"
             releases: releases.into_values().collect(),
             replicas: replicas.into_values().collect(),
             report: None,
+            logs: Vec::new(),
         }
     }
 
@@ -221,6 +222,7 @@ memory = "128MiB"
                     address: String::new(),
                     state: ReplicaState::Starting,
                     starts: 1,
+                    next_start: None,
                     log: String::new(),
                 };
                 let generation = want.generation;

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use crate::{
     Error, Node,
     host::{Host, Observed, Step},
+    logs::Printed,
     releases::Releases,
     replicas::Replicas,
 };
@@ -58,6 +59,10 @@ impl Host for Processes {
             }
             Step::Stop(replica, generation) => self.replicas.stop((replica, generation)),
         }
+    }
+
+    fn printed(&self) -> Vec<Printed> {
+        self.replicas.printed()
     }
 
     async fn changed(&mut self) {

@@ -6,7 +6,12 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Mutex, time::Duration};
 use api::{Problem, identity::IssueInstanceToken};
 use types::{AccountId, InstanceId, Secret, Timestamp};
 
-use crate::{Node, environment::Variables, folder::write_private};
+use crate::{
+    Node,
+    environment::Variables,
+    folder::write_private,
+    users::{reader_of, write_for},
+};
 
 /// How long before a token is renewed; it is good for a day, so that a process goes on asking while
 /// the platform is away.
@@ -77,7 +82,7 @@ impl Tokens {
         let operation = IssueInstanceToken { node: node.id, account, instance };
         let issued = node.client.call(operation).await?;
         let path = node.folder.token(account, instance);
-        write_private(&path, issued.token.reveal()).map_err(|cause| {
+        write_for(reader_of(&path), &path, issued.token.reveal()).map_err(|cause| {
             Problem::unavailable(format!("its token cannot be stored: {cause}"), 1)
         })?;
         let due = node.clock.now().plus(RENEWED_AFTER);

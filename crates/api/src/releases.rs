@@ -1,5 +1,7 @@
 //! releases: what should run where: packages, releases, nodes and their replicas.
 
+mod isolation;
+mod logs;
 mod nodes;
 
 use schemars::JsonSchema;
@@ -13,7 +15,13 @@ pub use nodes::{
 
 use crate::{
     Empty, feed,
-    manifest::{Manifest, WEB},
+    manifest::{FILES, Manifest, WEB},
+};
+
+pub use isolation::Isolation;
+pub use logs::{
+    LOG_BYTES_MAX, LOG_LINES_MAX, LogPart, LogPlace, LogWish, Logs, PutLogs, ReadInstanceLogs,
+    ReadServiceLogs,
 };
 
 operations! { "releases":
@@ -31,6 +39,12 @@ operations! { "releases":
     ListNodes GET "/v1/nodes" on platform by [operator] lists Node;
     /// Tells what a node has and runs, and asks what it should.
     Heartbeat PUT "/v1/nodes/{node}" on node by [agent] -> Desired;
+    /// Reads what an instance's processes print, from where they run.
+    ReadInstanceLogs GET "/v1/accounts/{account}/instances/{instance}/logs" on instance by [customer, operator] -> Logs;
+    /// Reads what the processes of a service print that serve all its instances.
+    ReadServiceLogs GET "/v1/services/{service}/logs" on service by [operator] -> Logs;
+    /// Tells what a node's processes have printed, since somebody wants to read it.
+    PutLogs PUT "/v1/nodes/{node}/logs" on node by [agent] -> Empty;
     /// Empties a node: it gets nothing new, and what can move runs elsewhere soon.
     DrainNode PUT "/v1/nodes/{node}/drain" on node by [operator] -> Node;
     /// Lets a node that was emptied have instances again.
@@ -44,6 +58,9 @@ operations! { "releases":
 }
 
 feed!(Changes, "releases");
+
+/// Longer last words are cut.
+const WORDS_CHARS_MAX: usize = 120;
 
 /// A package is at most this many bytes.
 pub const PACKAGE_BYTES_MAX: usize = 256 << 20;
@@ -213,8 +230,19 @@ pub enum ReplicaState {
     Starting,
     /// It answers its health check, or has none and has lasted for a while.
     Healthy,
+    /// It is alive and says that it is not ready: it gets no requests, and is left alone.
+    Unready,
     /// It stopped answering, or ended; it is started again after a pause that grows.
     Failing,
+    /// It has failed so often in a row that the pause has grown long.
+    CrashLoop,
+}
+
+impl ReplicaState {
+    /// Whether it does not run, and waits to be started again.
+    pub fn has_failed(self) -> bool {
+        matches!(self, Self::Failing | Self::CrashLoop)
+    }
 }
 
 /// What a node runs.
@@ -238,6 +266,9 @@ pub struct ReplicaReport {
     pub state: ReplicaState,
     /// How often it was started.
     pub starts: u32,
+    /// When it is started again, if it has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_start: Option<Timestamp>,
     /// The end of what it printed; at most 8 KiB.
     pub log: String,
 }
@@ -257,6 +288,9 @@ pub struct Heartbeat {
     pub known: u64,
     /// How long to wait for another one before answering, at most 5 000.
     pub wait_millis: u32,
+    /// How what it runs is kept apart, if it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
     /// Instead of `releases` and `replicas`, which are empty then: they are what they were in the
     /// report of this number, the last one. If the desired state is the known one too, the lists of
     /// the answer are empty.
@@ -281,6 +315,9 @@ pub struct Desired {
     /// The number of the report that was heard last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<u64>,
+    /// What somebody waits to read of what is printed there; each is said once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logs: Vec<LogWish>,
 }
 
 impl Desired {
@@ -289,7 +326,7 @@ impl Desired {
     pub fn brief(&self) -> Self {
         let (releases, replicas) = (Vec::new(), Vec::new());
         let (version, engine, report) = (self.version, self.engine.clone(), self.report);
-        Self { version, engine, releases, replicas, report }
+        Self { version, engine, releases, replicas, report, logs: Vec::new() }
     }
 }
 
@@ -325,7 +362,7 @@ pub struct DesiredReplica {
     pub size: Option<String>,
     /// Changes whenever the replica must be started anew with a new environment.
     pub generation: u64,
-    /// Which process of the release; only `web` is sent requests.
+    /// Which process of the release; only `web` and `files` are sent requests.
     #[serde(default = "web", skip_serializing_if = "is_web")]
     pub process: String,
     /// Which of the process's replicas it is, from 0 on.
@@ -336,14 +373,35 @@ pub struct DesiredReplica {
 impl DesiredReplica {
     /// Whether it is sent requests.
     pub fn serves(&self) -> bool {
-        self.process == WEB
+        [WEB, FILES].contains(&self.process.as_str())
     }
 }
 
 impl ReplicaReport {
     /// Whether it is sent requests.
     pub fn serves(&self) -> bool {
+        [WEB, FILES].contains(&self.process.as_str())
+    }
+
+    /// Whether the application itself answers there.
+    pub fn is_web(&self) -> bool {
         self.process == WEB
+    }
+
+    /// When it is started again and what was heard of it last, if it has failed: `next start in 32
+    /// s, last words: …`.
+    pub fn fate(&self, now: Timestamp) -> Option<String> {
+        let next = self.next_start.filter(|_| self.state.has_failed())?;
+        let seconds = next.since(now).as_secs();
+        let when = match seconds {
+            0 => "next start in a moment".to_owned(),
+            _ => format!("next start in {seconds} s"),
+        };
+        let lines = self.log.lines().map(str::trim).filter(|line| !line.is_empty());
+        let mut last: Vec<&str> = lines.rev().take(2).collect();
+        last.reverse();
+        let words: String = last.join("; ").chars().take(WORDS_CHARS_MAX).collect();
+        Some(if words.is_empty() { when } else { format!("{when}, last words: {words}") })
     }
 }
 
@@ -393,6 +451,9 @@ pub struct ReplicaAddress {
     /// Whose that instance is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<AccountId>,
+    /// Which process it is: which requests it is sent.
+    #[serde(default = "web", skip_serializing_if = "is_web")]
+    pub process: String,
     /// On which node.
     pub node: NodeId,
     /// Where it listens, `127.0.0.1:41234`.

@@ -210,6 +210,24 @@ fn a_job_is_read_with_all_that_it_may_say_and_with_nothing_but_its_command() {
     assert_eq!((plain.class.as_str(), plain.missed), ("default", Missed::Once));
 }
 
+#[test]
+fn files_are_answered_by_a_process_of_their_own() {
+    let text = FORUM.replace("[database]", "[static]\n\"/assets\" = \"static\"\n[database]");
+    let forum = Manifest::parse("mandate.toml", &text).unwrap();
+    assert_eq!(forum.processes().map(|(name, _)| name).collect::<Vec<_>>(), ["web", "files"]);
+    for (path, process) in [
+        ("/assets/a/b.css", "files"),
+        ("/assets", "files"),
+        ("/assetsx", "web"),
+        ("/Assets/a", "web"),
+        ("/", "web"),
+    ] {
+        assert_eq!(forum.answers(path), process, "{path}");
+    }
+    let json = serde_json::to_string(&forum).unwrap();
+    assert_eq!(serde_json::from_str::<Manifest>(&json).unwrap(), forum);
+}
+
 /// A worker beside `web`, and `web` in a table of its own.
 const PROCESSES: &str = r#"
 [processes.web]
@@ -239,6 +257,25 @@ fn a_service_runs_several_processes() {
     let kept: Run = serde_json::from_str(r#"{"command":["./a"],"health":"/up"}"#).unwrap();
     assert_eq!(kept.web.health, Some(Check::Path("/up".to_owned())));
     assert_eq!(kept.web.replicas, 1);
+}
+
+#[test]
+fn a_process_is_asked_in_four_ways() {
+    let ways = [
+        ("\"/up\"", r#""/up""#, "`GET /up`"),
+        ("{ http = \"/up\" }", r#""/up""#, "`GET /up`"),
+        ("{ http = \"/up\", host = \"a.b:80\" }", r#"{"http":"/up","host":"a.b:80"}"#, "`GET /up`"),
+        ("{ tcp = true }", r#"{"tcp":true}"#, "a connection"),
+        ("{ command = [\"./up\", \"1\"] }", r#"{"command":["./up","1"]}"#, "`./up`"),
+    ];
+    for (written, kept, shown) in ways {
+        let text = FORUM.replace("build = [\"./build.sh\"]", &format!("live = {written}"));
+        let forum = Manifest::parse("mandate.toml", &text).unwrap();
+        let live = forum.run.web.live.unwrap();
+        assert_eq!(serde_json::to_string(&live).unwrap(), kept);
+        assert_eq!(serde_json::from_str::<Check>(kept).unwrap(), live);
+        assert_eq!(live.to_string(), shown);
+    }
 }
 
 #[test]

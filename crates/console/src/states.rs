@@ -158,7 +158,9 @@ impl Said for ReplicaState {
         match self {
             Self::Starting => ("starting", Tone::Busy),
             Self::Healthy => ("healthy", Tone::Good),
+            Self::Unready => ("not ready", Tone::Busy),
             Self::Failing => ("failing", Tone::Bad),
+            Self::CrashLoop => ("crash loop", Tone::Bad),
         }
     }
 }

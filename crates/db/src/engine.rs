@@ -59,6 +59,16 @@ impl Engine {
         Postgres::new(url, "mandate").map(|server| Self(Host::Postgres(Box::new(server))))
     }
 
+    /// A file of `SQLite` has a folder for itself, named like the database, so that both can be given
+    /// to whoever uses it. One that was made before stays where it is.
+    #[must_use]
+    pub fn with_folders(self) -> Self {
+        match self.0 {
+            Host::Sqlite(files) => Self(Host::Sqlite(files.with_folders())),
+            server @ Host::Postgres(_) => Self(server),
+        }
+    }
+
     /// The same server, but names begin with `prefix` and `_`, so that several installations can
     /// share it. On SQLite the folder already keeps them apart, and nothing changes.
     pub fn with_prefix(self, prefix: &str) -> Result<Self, Error> {

@@ -24,15 +24,31 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub(crate) struct Sqlite {
     folder: PathBuf,
+    /// Whether each file has a folder for itself.
+    apart: bool,
 }
 
 impl Sqlite {
     pub(crate) fn new(folder: PathBuf) -> Self {
-        Self { folder: std::path::absolute(&folder).unwrap_or(folder) }
+        Self { folder: std::path::absolute(&folder).unwrap_or(folder), apart: false }
+    }
+
+    pub(crate) fn with_folders(self) -> Self {
+        Self { apart: true, ..self }
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(format!("{name}.db"))
+        let among_others = self.folder.join(format!("{name}.db"));
+        if !self.apart || among_others.exists() {
+            return among_others;
+        }
+        self.folder.join("instances").join(name).join("database.db")
+    }
+
+    /// The folders that lead to a file.
+    fn ways(&self) -> Vec<PathBuf> {
+        let instances = self.apart.then(|| self.folder.join("instances"));
+        [self.folder.clone()].into_iter().chain(instances).collect()
     }
 
     /// A commit is on the disk when it returns (`synchronous = full`), as on PostgreSQL: what one
@@ -49,8 +65,8 @@ impl Sqlite {
     }
 
     pub(crate) async fn create(&self, name: &str) -> Result<(), Error> {
-        let (folder, path) = (self.folder.clone(), self.path(name));
-        let made = tokio::task::spawn_blocking(move || private(&folder, &path)).await;
+        let (ways, path) = (self.ways(), self.path(name));
+        let made = tokio::task::spawn_blocking(move || private(&ways, &path)).await;
         made.unwrap_or_else(|cause| Err(io::Error::other(cause))).map_err(sqlx::Error::from)?;
         let connection = Self::options(&self.path(name)).connect().await?;
         Ok(connection.close().await?)
@@ -91,10 +107,16 @@ impl Sqlite {
     }
 }
 
-/// The file, for its owner only: SQLite gives its journals the same mode.
-fn private(folder: &Path, path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+/// The file, for its owner only: SQLite gives its journals the same mode, and their owner the file's.
+/// Others may pass through `ways`, and read nothing there.
+fn private(ways: &[PathBuf], path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+    let private = |path: &Path| std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    for way in ways {
+        private(way)?;
+        std::fs::set_permissions(way, std::fs::Permissions::from_mode(0o711))?;
+    }
+    path.parent().map_or(Ok(()), private)?;
     let mut options = std::fs::OpenOptions::new();
     options.append(true).create(true).mode(0o600).open(path).map(drop)
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use api::{
     Client,
     configurator::{self, Route},
-    manifest::Manifest,
+    manifest::{FILES, Manifest, WEB},
     releases::{self, ReplicaAddress, ServiceRelease},
 };
 use arc_swap::ArcSwap;
@@ -91,9 +91,12 @@ struct Running {
     home_of: Map<String, Home>,
 }
 
+/// Whom a replica serves, and with what.
+type Home = (Whom, &'static str);
+
 /// Whom a replica serves.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Home {
+enum Whom {
     /// All instances of a service.
     Service(Name),
     /// One instance.
@@ -106,14 +109,22 @@ impl Fleet {
         self.known.load().manifests.get(service.as_str()).cloned()
     }
 
-    /// The healthy replicas that serve all instances of `service`.
-    pub(crate) fn shared(&self, service: &Name) -> Option<Arc<[Arc<Replica>]>> {
-        self.known.load().homes.get(&Home::Service(service.clone())).cloned()
+    /// The healthy replicas of a process that serve all instances of `service`.
+    pub(crate) fn shared(
+        &self,
+        service: &Name,
+        process: &'static str,
+    ) -> Option<Arc<[Arc<Replica>]>> {
+        self.known.load().homes.get(&(Whom::Service(service.clone()), process)).cloned()
     }
 
-    /// The healthy replicas that serve only `instance`.
-    pub(crate) fn dedicated(&self, instance: InstanceId) -> Option<Arc<[Arc<Replica>]>> {
-        self.known.load().homes.get(&Home::Instance(instance)).cloned()
+    /// The healthy replicas of a process that serve only `instance`.
+    pub(crate) fn dedicated(
+        &self,
+        instance: InstanceId,
+        process: &'static str,
+    ) -> Option<Arc<[Arc<Replica>]>> {
+        self.known.load().homes.get(&(Whom::Instance(instance), process)).cloned()
     }
 
     /// Ends when something of this changes after it was enabled.
@@ -154,11 +165,15 @@ impl Fleet {
                 continue;
             };
             replica.set_silent(address.silent);
-            let home = match address.instance {
-                Some(instance) => Home::Instance(instance),
-                None => Home::Service(address.service),
+            let whom = match address.instance {
+                Some(instance) => Whom::Instance(instance),
+                None => Whom::Service(address.service),
             };
-            known.add(key, home, replica);
+            // Nothing else is sent requests, whatever a node says.
+            let process = [WEB, FILES].into_iter().find(|process| *process == address.process);
+            if let Some(process) = process {
+                known.add(key, (whom, process), replica);
+            }
         }
         self.known.store(Arc::new(known));
         self.changed.notify_waiters();

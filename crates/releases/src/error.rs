@@ -34,6 +34,19 @@ pub(crate) enum Error {
     Starting,
     #[error("the report is too long: at most 200 releases and 2,000 replicas")]
     Report,
+    #[error(
+        "`{0}` runs the same processes for all its instances, so only operators may read what they \
+         print: `mandate logs --service {0}`"
+    )]
+    SharedLogs(Name),
+    #[error("nothing of it runs at the moment: try again, or ask for another process")]
+    NothingRuns,
+    #[error("too many read logs at the moment; try again")]
+    TooManyReaders,
+    #[error("at most 1000 lines are read at once: ask for fewer")]
+    Lines,
+    #[error("`after` is not what an answer gave as `next`")]
+    After,
     #[error("{0}")]
     Machine(String),
     #[error("a node is to be empty in 1 to 86,400 seconds")]
@@ -69,6 +82,11 @@ impl From<Error> for Problem {
             Error::OtherPublisher(_) => Self::new(Kind::Denied, "other_publisher", detail),
             Error::Starting => Self::unavailable(detail, 1),
             Error::Report => Self::invalid("report", detail),
+            Error::SharedLogs(_) => Self::new(Kind::Denied, "shared_processes", detail),
+            Error::NothingRuns => Self::unavailable(detail, 2),
+            Error::TooManyReaders => Self::new(Kind::Exhausted, "too_many_readers", detail),
+            Error::Lines => Self::invalid("lines", detail),
+            Error::After => Self::invalid("after", detail),
             Error::Machine(_) => Self::invalid("machine", detail),
             Error::Deadline => Self::invalid("deadline", detail),
             Error::NoNode => Self::not_found("node"),

@@ -10,7 +10,7 @@ use std::{
 use api::{
     identity::NodeKey,
     releases::{
-        Desired, DesiredReplica, Machine, Node, Promised, ReleaseReport, ReplicaAddress,
+        Desired, DesiredReplica, Isolation, Machine, Node, Promised, ReleaseReport, ReplicaAddress,
         ReplicaReport, ReplicaState,
     },
 };
@@ -30,11 +30,12 @@ const LONG_AGO: Timestamp = Timestamp::from_micros(i64::MIN);
 const NEVER: Timestamp = Timestamp::from_micros(i64::MAX);
 
 /// What a node said of itself.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Report {
     pub(crate) name: Name,
     pub(crate) releases: Vec<ReleaseReport>,
     pub(crate) replicas: Vec<ReplicaReport>,
+    pub(crate) isolation: Option<Isolation>,
     /// What the machine is; nothing if its agent is from before that was told.
     pub(crate) machine: Machine,
 }
@@ -148,7 +149,8 @@ impl Heard {
 impl Known {
     fn new(name: Name, machine: Machine, seen: Timestamp, written: Timestamp) -> Self {
         let (releases, replicas) = (Vec::new(), Vec::new());
-        let report = Arc::new(Report { name, releases, replicas, machine });
+        let report = Report { name, releases, replicas, isolation: None, machine };
+        let report = Arc::new(report);
         let (draining, yields, introduced) = (None, false, false);
         Self { report, seen, written, draining, yields, introduced, talking: Talking::default() }
     }
@@ -163,16 +165,16 @@ impl Known {
     }
 
     fn shown(&self, node: NodeId, now: Timestamp) -> Node {
-        let Report { name, releases, replicas, machine } = &*self.report;
-        let (releases, replicas) = (releases.clone(), replicas.clone());
+        let Report { name, releases, replicas, isolation, machine } = Report::clone(&self.report);
         Node {
             node,
-            name: name.clone(),
+            name,
             seen: self.seen,
             alive: self.lives(now),
             releases,
             replicas,
-            machine: machine.clone(),
+            isolation,
+            machine,
             promised: Promised::default(),
             drain: None,
         }
@@ -309,6 +311,18 @@ impl Nodes {
         let heard = self.lock();
         let living = heard.nodes.values().filter(|known| known.lives(now));
         living.map(|known| Arc::clone(&known.report)).collect()
+    }
+
+    /// The living that run something of which this is so.
+    pub(crate) fn running(
+        &self,
+        now: Timestamp,
+        is_meant: impl Fn(&ReplicaReport) -> bool,
+    ) -> Vec<NodeId> {
+        let heard = self.lock();
+        let living = heard.nodes.iter().filter(|(_, known)| known.lives(now));
+        let runs = |known: &Known| known.report.replicas.iter().any(&is_meant);
+        living.filter(|(_, known)| runs(known)).map(|(node, _)| *node).collect()
     }
 
     /// A page of all nodes, and one more.

@@ -11,6 +11,7 @@ mod error;
 mod gone;
 mod health;
 mod known;
+mod logs;
 mod nodes;
 mod packages;
 mod places;
@@ -27,7 +28,8 @@ use api::{
     configurator, identity,
     releases::{
         Changes, DrainNode, GetPackage, GetReadiness, Heartbeat, ListNodes, ListReleases,
-        ListServices, PACKAGE_BYTES_MAX, PublishRelease, PutPackage, RefillNode,
+        ListServices, PACKAGE_BYTES_MAX, PublishRelease, PutLogs, PutPackage, ReadInstanceLogs,
+        ReadServiceLogs, RefillNode,
     },
 };
 use chassis::Component;
@@ -57,6 +59,7 @@ pub(crate) struct State {
     planning: planning::Planning,
     nodes: known::Nodes,
     health: health::Health,
+    wishes: logs::Wishes,
     /// Held by whoever announces.
     announcing: tokio::sync::Mutex<()>,
 }
@@ -83,6 +86,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         planning: planning::Planning::new(),
         nodes: known::Nodes::default(),
         health: health::Health::default(),
+        wishes: logs::Wishes::default(),
         announcing: tokio::sync::Mutex::default(),
     };
     Component::new("releases", MIGRATIONS, state)
@@ -96,6 +100,9 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .acts::<DrainNode>(nodes::drain_node)
         .acts::<RefillNode>(nodes::refill_node)
         .reads::<GetReadiness>(readiness::get_readiness)
+        .reads::<ReadInstanceLogs>(logs::read_instance_logs)
+        .reads::<ReadServiceLogs>(logs::read_service_logs)
+        .acts::<PutLogs>(logs::put_logs)
         .acts::<Heartbeat>(nodes::heartbeat)
         .feeds::<Changes>()
         .follows::<configurator::Changes>(|room, update| room.state().planning.apply(&update))

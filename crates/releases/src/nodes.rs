@@ -47,13 +47,16 @@ pub(crate) async fn heartbeat(cx: Call<State>, op: Heartbeat) -> Result<Desired,
     loop {
         changes.mark_unchanged();
         let desired = answer(&cx, &talking, node).await?;
+        let logs = cx.state().wishes.untold(node);
         if desired.version != known {
-            return Ok(Desired::clone(&desired));
+            return Ok(Desired { logs, ..Desired::clone(&desired) });
+        }
+        let whole = || if is_brief { desired.brief() } else { Desired::clone(&desired) };
+        if !logs.is_empty() {
+            return Ok(Desired { logs, ..whole() });
         }
         tokio::select! {
-            () = &mut waiting => {
-                return Ok(if is_brief { desired.brief() } else { Desired::clone(&desired) });
-            }
+            () = &mut waiting => return Ok(whole()),
             _ = changes.changed() => {}
         }
     }
@@ -81,7 +84,8 @@ async fn answer(
     let releases = wanted_releases(room, &plan, &replicas).await?;
     let engine = room.state().engine.to_string();
     let (version, report) = (version(&releases, &replicas), Some(talk.number));
-    let desired = Arc::new(Desired { version, engine, releases, replicas, report });
+    let desired =
+        Arc::new(Desired { version, engine, releases, replicas, report, logs: Vec::new() });
     talk.answer = Some((share, Arc::clone(&plan.current), Arc::clone(&desired)));
     Ok(desired)
 }
@@ -189,10 +193,10 @@ async fn take_report(cx: &Call<State>, talking: &Talking, op: Heartbeat) -> Resu
 
 /// What is reported, or what was reported last if that is said to hold still.
 fn report_of(op: Heartbeat, talk: &Talk) -> Result<Arc<Report>, Error> {
-    let Heartbeat { name, releases, replicas, as_before, machine, .. } = op;
+    let Heartbeat { name, releases, replicas, isolation, as_before, machine, .. } = op;
     let Some(number) = as_before else {
         let machine = machine.unwrap_or_default();
-        return Ok(Arc::new(Report { name, releases, replicas, machine }));
+        return Ok(Arc::new(Report { name, releases, replicas, isolation, machine }));
     };
     let last = talk.taken.as_ref().filter(|_| talk.number == number);
     last.map(|(report, _)| Arc::clone(report)).ok_or(Error::UnknownReport)
@@ -233,6 +237,7 @@ fn told_of(planned: &DesiredReplica, address: String, node: NodeId, plan: &Plan)
         replica: planned.replica,
         service: planned.service.clone(),
         instance: planned.instance,
+        process: planned.process.clone(),
         account: planned.instance.and_then(|instance| plan.owners.get(&instance).copied()),
         node,
         address,

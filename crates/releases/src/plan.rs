@@ -188,7 +188,7 @@ pub(crate) fn former<'s>(
     reported: &[ReplicaReport],
     last_healthy: &HashMap<String, Digest>,
 ) -> Vec<Former<'s>> {
-    let serving = reported.iter().filter(|old| old.serves() && old.state == ReplicaState::Healthy);
+    let serving = reported.iter().filter(|old| old.is_web() && old.state == ReplicaState::Healthy);
     let serving: BTreeMap<(&Name, Option<InstanceId>), &Digest> =
         serving.rev().map(|old| ((&old.service, old.instance), &old.digest)).collect();
     let unhealthy = health.iter().filter(|(_, (_, is_healthy))| !is_healthy);
@@ -261,6 +261,7 @@ mod tests {
             address: "127.0.0.1:1".into(),
             state,
             starts: 1,
+            next_start: None,
             log: String::new(),
         }
     }

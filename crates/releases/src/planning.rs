@@ -112,6 +112,11 @@ impl Planning {
         ended.then(|| routes.values().map(|route| route.instance.to_string()).collect())
     }
 
+    /// Whoever waits for another plan looks again.
+    pub(crate) fn wake(&self) {
+        self.changed.send_replace(());
+    }
+
     /// Tells of other plans from now on.
     pub(crate) fn watch(&self) -> watch::Receiver<()> {
         self.changed.subscribe()

@@ -112,7 +112,7 @@ fn said(plan: &Plan, living: &[Arc<Report>]) -> impl Fn(&Digest) -> OnNodes {
         for report in &node.replicas {
             let of = said.entry(&report.digest).or_default();
             of.healthy += u32::from(report.state == ReplicaState::Healthy);
-            if report.state == ReplicaState::Failing {
+            if report.state.has_failed() {
                 tell_problem(of, node, &report.log);
             }
         }

@@ -68,7 +68,7 @@ fn serves(replica: &ReplicaReport, route: &Route, current: &Stored) -> bool {
         Tenancy::Shared => None,
         Tenancy::Dedicated => Some(route.instance),
     };
-    replica.serves() && (&replica.service, replica.instance) == (&route.service, instance)
+    replica.is_web() && (&replica.service, replica.instance) == (&route.service, instance)
 }
 
 /// The first step that is not done on the node that is furthest.
@@ -80,11 +80,12 @@ fn until_healthy(route: &Route, current: &Stored, reports: &[Arc<Report>]) -> St
     let mut replicas = reports.iter().flat_map(|report| &report.replicas);
     if let Some(replica) = replicas.find(|it| serves(it, route, current)) {
         return match replica.state {
-            ReplicaState::Failing => format!(
+            ReplicaState::Failing | ReplicaState::CrashLoop => format!(
                 "its process to become healthy: it was started {} times; only the publisher of \
                  `{service}` can mend it",
                 replica.starts
             ),
+            ReplicaState::Unready => "its process, which is alive, to say it is ready".to_owned(),
             ReplicaState::Starting | ReplicaState::Healthy => {
                 "its process to answer the health check".to_owned()
             }

@@ -6,17 +6,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A cgroup of version 2 without limits.
+/// What bounds are kept by.
+const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
+/// In a subgroup of this name the agent leaves the group above it to what it runs: no process may be
+/// in a group that gives its controllers away.
+const AGENT: &str = "agent";
+
+/// A cgroup of version 2.
 #[derive(Debug)]
 pub(super) struct Cgroup(PathBuf);
 
 impl Cgroup {
-    /// Makes one below this process's own; `None` where that is not allowed, or there are none.
+    /// Makes one below this process's own, or beside it; `None` where that is not allowed, or there
+    /// are none.
     pub(super) fn make(name: &str) -> Option<Self> {
-        let own = fs::read_to_string("/proc/self/cgroup").ok()?;
-        let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
-        let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
-        let path = mount_of(&mounts)?.join(own).join(name);
+        let path = above()?.join(name);
         match fs::create_dir(&path) {
             Ok(()) => {}
             // Whoever had this number before has left it.
@@ -55,6 +59,26 @@ impl Cgroup {
     pub(super) fn remove(&self) {
         let _ = fs::remove_dir(&self.0);
     }
+}
+
+/// Whether the kernel bounds what is held here: all controllers are given to the groups that are
+/// made. They are taken where that is allowed.
+pub(crate) fn are_counted() -> bool {
+    let Some(above) = above() else { return false };
+    let file = above.join("cgroup.subtree_control");
+    let wish = CONTROLLERS.map(|name| format!("+{name}")).join(" ");
+    let _ = fs::write(&file, wish);
+    let given = fs::read_to_string(file).unwrap_or_default();
+    CONTROLLERS.iter().all(|name| given.split_whitespace().any(|given| given == *name))
+}
+
+/// The cgroup in which others are made.
+fn above() -> Option<PathBuf> {
+    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let own = Path::new(own.lines().find_map(|line| line.strip_prefix("0::/"))?);
+    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+    let parent = if own.ends_with(AGENT) { own.parent()? } else { own };
+    Some(mount_of(&mounts)?.join(parent))
 }
 
 fn mount_of(mounts: &str) -> Option<PathBuf> {

@@ -86,6 +86,7 @@ impl Holder {
     fn start(order: &Order, talk: Talk) -> io::Result<Self> {
         let cgroup = Cgroup::make(&format!("mandate-{}", getpid().as_raw_nonzero()));
         if let Some(cgroup) = &cgroup {
+            order.bounds.of_all(cgroup);
             fs::write(CGROUP, cgroup.path().as_os_str().as_encoded_bytes())?;
         }
         let (output, printing) = io::pipe()?;
@@ -243,18 +244,20 @@ fn begin(
     let (program, words) =
         order.program.split_first().ok_or_else(|| io::Error::other("no program is named"))?;
     let told = Told {
-        holder: getpid(),
-        input: order.input.clone().unwrap_or_default().into(),
-        printed: order.printed.clone().unwrap_or_default().into(),
-        cgroup: cgroup.map(Cgroup::processes).unwrap_or_default().into(),
+        holder: getpid().as_raw_nonzero().get(),
+        input: order.input.clone(),
+        printed: order.printed.clone(),
+        cgroup: cgroup.map(Cgroup::processes),
         progress: order.progress,
+        user: order.user,
+        bounds: order.bounds.clone(),
     };
     let variables = order.variables.iter().map(|(name, value)| (name, value.reveal()));
     let stdin = if order.progress { Stdio::from(telling) } else { Stdio::null() };
     let child = Command::new(program)
         .args(words)
         .arg(super::BECOME)
-        .args(told.words())
+        .arg(serde_json::to_string(&told).map_err(io::Error::other)?)
         .args(&order.command)
         .current_dir(&order.place)
         .env_clear()

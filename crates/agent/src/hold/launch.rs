@@ -26,6 +26,7 @@ use types::Secret;
 
 use super::{
     HOLD, LOG,
+    bounds::Bounds,
     cgroup::Cgroup,
     due::{Moment, millis},
     family::{self, Survey},
@@ -35,6 +36,7 @@ use crate::{
     Node,
     folder::write_private,
     machine::{self, Seen},
+    users::User,
 };
 
 /// How long a holder may take to say who it is.
@@ -54,6 +56,10 @@ pub(crate) struct Launch<'a> {
     pub(crate) place: &'a Path,
     /// Its whole environment; `TMPDIR` is the folder's own.
     pub(crate) variables: BTreeMap<String, Secret>,
+    /// Who it runs as, if not the agent's own user.
+    pub(crate) user: Option<User>,
+    /// How much it may take.
+    pub(crate) bounds: Bounds,
     /// The file for what it prints, if not the folder's own.
     pub(crate) log: Option<PathBuf>,
     /// The file that it reads from, if any.
@@ -82,6 +88,8 @@ impl<'a> Launch<'a> {
             command: &[],
             place,
             variables: BTreeMap::new(),
+            user: None,
+            bounds: Bounds::default(),
             log: None,
             input: None,
             printed: None,
@@ -103,6 +111,8 @@ impl<'a> Launch<'a> {
             command: self.command.to_vec(),
             place: self.place.to_owned(),
             variables: self.variables,
+            user: self.user,
+            bounds: self.bounds,
             log: self.log.unwrap_or_else(|| folder.join(LOG)),
             input: self.input,
             printed: self.printed,

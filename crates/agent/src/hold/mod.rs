@@ -10,6 +10,7 @@
 //! ([`become`]): what must be true of a process before its program begins, it does to itself.
 
 mod r#become;
+mod bounds;
 mod cgroup;
 mod due;
 mod family;
@@ -19,9 +20,12 @@ mod launch;
 mod log;
 mod output;
 mod pipes;
+mod reading;
 mod talk;
 mod wire;
 
+pub(crate) use bounds::Bounds;
+pub(crate) use cgroup::are_counted;
 pub(crate) use due::{Moment, now};
 pub(crate) use family::Surveys;
 pub(crate) use found::{Found, find};
@@ -30,7 +34,7 @@ pub(crate) use log::remove_log;
 pub(crate) use output::{Output, last_bytes};
 pub(crate) use wire::{Exit, Limit};
 
-use std::{ffi::OsString, path::Path};
+use std::{ffi::OsString, io, path::Path};
 
 /// The file for what the command prints; it is set aside as `output.log.1` when it is large.
 pub(crate) const LOG: &str = "output.log";
@@ -44,13 +48,17 @@ pub(crate) fn exit(folder: &Path) -> Option<Exit> {
     Exit::read(folder)
 }
 
-/// Holds a command if that is what the words ask for. A program that runs an agent asks this before
-/// it does anything else, and ends with the status that it is given; `None` means to go on.
-pub fn hold(words: impl IntoIterator<Item = OsString>) -> Option<u8> {
-    let mut words = words.into_iter().skip(1);
-    match words.next()?.to_str()? {
+/// Writes down that the command of a folder never began, and why.
+pub(crate) fn record(folder: &Path, why: &str) -> io::Result<()> {
+    Exit::make_room(folder)?;
+    Exit::because(why).write(folder)
+}
+
+/// Holds a command, or becomes one, if that is what a word asks for.
+pub(crate) fn hold(word: &str, rest: Vec<OsString>) -> Option<u8> {
+    match word {
         HOLD => Some(holder::main()),
-        BECOME => Some(r#become::main(words.collect())),
+        BECOME => Some(r#become::main(rest)),
         _ => None,
     }
 }

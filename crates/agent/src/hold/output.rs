@@ -10,7 +10,10 @@ use std::{
 
 use types::Secret;
 
-use super::log::former;
+use super::{
+    log::former,
+    reading::{self, Place},
+};
 
 /// The platform takes at most this much.
 const TAIL_BYTES_MAX: usize = 8 << 10;
@@ -48,6 +51,22 @@ impl Output {
         let mut text = self.hide(&String::from_utf8_lossy(&bytes));
         text.retain(|c| !c.is_control() || c == '\n' || c == '\t');
         last_bytes(&text, TAIL_BYTES_MAX).to_owned()
+    }
+
+    /// What follows a place in it, at most `most` bytes of whole lines, and of the end of it at most so
+    /// many lines; and the place after that. `None` if nothing can be read.
+    pub(crate) fn read(
+        &self,
+        after: Option<Place>,
+        lines: Option<usize>,
+        most: usize,
+    ) -> Option<(String, Place)> {
+        let (bytes, place) = reading::on(self.log.as_ref()?, after, most / 2).ok()?;
+        let mut text = self.hide(&String::from_utf8_lossy(&bytes));
+        text.retain(|c| !c.is_control() || c == '\n' || c == '\t');
+        let skipped = lines.map_or(0, |lines| text.lines().count().saturating_sub(lines));
+        let start: usize = text.split_inclusive('\n').take(skipped).map(str::len).sum();
+        Some((last_bytes(&text[start..], most).to_owned(), place))
     }
 
     /// A text without secrets.

@@ -12,8 +12,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 use types::Secret;
 
-use super::due::{Moment, after};
-use crate::folder::write_private;
+use super::{
+    bounds::Bounds,
+    due::{Moment, after},
+};
+use crate::{folder::write_private, users::User};
 
 /// Of what is said and written here.
 pub(super) const VERSION: u32 = 1;
@@ -73,6 +76,10 @@ pub(super) struct Order {
     pub(super) place: PathBuf,
     /// Its whole environment.
     pub(super) variables: BTreeMap<String, Secret>,
+    /// Who it runs as, if not the agent's own user.
+    pub(super) user: Option<User>,
+    /// How much it may take.
+    pub(super) bounds: Bounds,
     /// The file for what it prints.
     pub(super) log: PathBuf,
     /// The file that it reads from, if any.

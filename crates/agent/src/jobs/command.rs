@@ -17,10 +17,11 @@ use types::Secret;
 use super::{place, says};
 use crate::{
     Node,
-    environment::{self, Variables},
-    folder::{Scratch, private_folder, write_private},
-    hold::{self, Held, LOG, Launch, Limit, Moment, Output},
+    environment::{self, Own, Variables},
+    folder::{Scratch, way, write_private},
+    hold::{self, Bounds, Held, LOG, Launch, Limit, Moment, Output},
     releases::{Ready, Releases},
+    users::{User, write_for},
 };
 
 /// The file that a command reads, in the job's folder.
@@ -36,6 +37,7 @@ pub(super) struct Prepared {
     scratch: Scratch,
     variables: Variables,
     secrets: Vec<Secret>,
+    user: Option<User>,
     ready: Arc<Ready>,
     limit: Limit,
 }
@@ -63,21 +65,22 @@ pub(super) async fn prepare(
         let why = "the release's manifest has no such command: nothing else is run".to_owned();
         return Err((Outcome::Refused, why));
     }
-    let of_instance = environment::of_instance(node, lease.instance, &ready.manifest).await;
-    let (mut variables, secrets) =
-        of_instance.map_err(|problem| lost(format!("the environment cannot be had: {problem}")))?;
+    let own = environment::of_instance(node, lease.instance, &ready.manifest).await;
+    let Own { mut variables, secrets, user } =
+        own.map_err(|problem| lost(format!("the environment cannot be had: {problem}")))?;
     let unstorable = |cause: io::Error| lost(format!("the node cannot store files: {cause}"));
     let scratch = Scratch::new(node.folder.job(lease.job, lease.token)).map_err(unstorable)?;
     place::mark(scratch.path(), lease).map_err(unstorable)?;
     write_payload(scratch.path(), &lease.payload).map_err(unstorable)?;
-    variables.extend(environment::basis(scratch.path()).map_err(unstorable)?);
-    let home = environment::home_of(node, lease.instance, &ready.manifest);
+    write_for(user, &place::result(scratch.path()), "").map_err(unstorable)?;
+    variables.extend(environment::basis(scratch.path(), user).map_err(unstorable)?);
+    let home = environment::home_of(node, (lease.instance, user), &ready.manifest);
     variables.extend(home.map_err(unstorable)?);
     variables.extend(of_job(lease, scratch.path()));
     ready.manifest.complete(&mut variables, &ready.folder);
     let limit = Duration::from_secs(lease.timeout_seconds.into());
     let limit = Limit::after(limit, format!("was stopped after its limit of {limit:?}"));
-    Ok(Prepared { scratch, variables, secrets, ready, limit })
+    Ok(Prepared { scratch, variables, secrets, user, ready, limit })
 }
 
 /// What must not be shown of what a job printed that an earlier agent began.
@@ -87,7 +90,7 @@ pub(super) async fn secrets(
     ready: Option<&Ready>,
 ) -> Option<Vec<Secret>> {
     let of_instance = environment::of_instance(node, lease.instance, &ready?.manifest).await;
-    of_instance.ok().map(|(_, secrets)| secrets)
+    of_instance.ok().map(|own| own.secrets)
 }
 
 /// What tells a command which job it does, so that it can show its token to others.
@@ -113,12 +116,14 @@ impl Prepared {
         let folder = self.scratch.path().join(UPGRADE);
         let unstorable =
             |cause: io::Error| (Outcome::Lost, format!("the node cannot store files: {cause}"));
-        private_folder(&folder).map_err(unstorable)?;
+        way(&folder).map_err(unstorable)?;
         let mut variables = self.variables.clone();
-        variables.extend(environment::basis(&folder).map_err(unstorable)?);
+        variables.extend(environment::basis(&folder, self.user).map_err(unstorable)?);
         let launch = Launch {
             command: &upgrade.command,
             variables,
+            user: self.user,
+            bounds: Bounds::new(node, None),
             input: Some(self.scratch.path().join(PAYLOAD)),
             printed: Some(printed(&folder)),
             limit: Some(self.limit.clone()),
@@ -148,11 +153,13 @@ impl Prepared {
         lease: &Lease,
         until: Moment,
     ) -> Result<Work, Refusal> {
-        let Self { scratch, variables, secrets, ready, limit } = self;
+        let Self { scratch, variables, secrets, user, ready, limit } = self;
         let folder = scratch.keep();
         let launch = Launch {
             command: &lease.command,
             variables,
+            user,
+            bounds: Bounds::new(node, None),
             input: (lease.name != COMMAND_JOB).then(|| folder.join(PAYLOAD)),
             progress: true,
             lasting: true,

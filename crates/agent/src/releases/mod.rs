@@ -23,8 +23,8 @@ use types::{Digest, Name, Timestamp};
 
 use crate::{
     Error, Node, environment,
-    folder::{Scratch, remove_file, seal, write_lasting},
-    hold::{self, Launch, Limit, Output, remove_log},
+    folder::{Scratch, remove_file, seal, write_bytes, write_lasting},
+    hold::{self, Bounds, Launch, Limit, Output, remove_log},
     host::ObservedRelease,
 };
 use marks::Mark;
@@ -66,6 +66,8 @@ pub(crate) struct Ready {
     pub(crate) folder: PathBuf,
     /// What it is, as its publisher signed it.
     pub(crate) manifest: Manifest,
+    /// The engine that it was made ready for.
+    pub(crate) engine: String,
 }
 
 impl Releases {
@@ -172,14 +174,14 @@ impl Releases {
         let manifest = self.unpack(release).await?;
         if let Some(hook) = &manifest.run.build {
             let _turn = self.0.building.acquire().await.map_err(io::Error::other)?;
-            self.build(digest, hook, engine).await?;
+            self.build(release, hook, engine).await?;
         }
         let since = self.0.node.clock.now();
         let mark =
             Mark { service: release.service.clone(), engine: engine.into(), since, manifest };
         self.mark(digest, &mark).await?;
         let folder = self.0.node.folder.release(digest);
-        let ready = Arc::new(Ready { folder, manifest: mark.manifest });
+        let ready = Arc::new(Ready { folder, manifest: mark.manifest, engine: mark.engine });
         self.change(digest, |held| {
             (held.state, held.since, held.ready) = (ReleaseState::Ready, since, Some(ready));
             held.problem.clear();
@@ -206,7 +208,7 @@ impl Releases {
             drop(left);
             package::verify(&release, &package)?;
             if keeps {
-                fs::write(&kept, &package).inspect_err(|_| drop(remove_file(&kept)))?;
+                write_bytes(&kept, &package).inspect_err(|_| drop(remove_file(&kept)))?;
             }
             package::unpack_beside(&release, &package, &beside)
         });
@@ -224,11 +226,11 @@ impl Releases {
 
     async fn build(
         &self,
-        digest: &Digest,
+        release: &DesiredRelease,
         hook: &[String],
         engine: &str,
     ) -> Result<(), PackageError> {
-        let node = &self.0.node;
+        let (node, digest) = (&self.0.node, &release.digest);
         let place = node.folder.release(digest);
         let log = place.with_extension("log");
         remove_log(&log)?;
@@ -237,13 +239,20 @@ impl Releases {
             held.output = Output::hiding(log.clone(), Vec::new());
         });
         let scratch = Scratch::new(place.with_extension("build"))?;
-        let mut variables = environment::basis(scratch.path())?;
+        let user = node.users.of_builds(&release.service)?;
+        if let Some(user) = user {
+            let place = place.clone();
+            blocking(move || Ok(user.take_over(&place)?)).await?;
+        }
+        let mut variables = environment::basis(scratch.path(), user)?;
         variables.extend(environment::of_build(engine));
         let most = node.pace.build;
         let why = format!("was stopped: it took longer than {} s", most.as_secs());
         let launch = Launch {
             command: hook,
             variables,
+            user,
+            bounds: Bounds::new(node, None),
             log: Some(log),
             limit: Some(Limit::after(most, why)),
             ..Launch::new(node, &place)
@@ -263,8 +272,12 @@ impl Releases {
         let (place, path) = (folder.release(digest), folder.mark(digest));
         remove_file(&folder.package(digest))?;
         let text = serde_json::to_string(mark).map_err(io::Error::other)?;
+        let builder = self.0.node.users.of_builds(&mark.service)?;
         blocking(move || {
-            seal(&place)?;
+            if let Some(builder) = builder {
+                builder.check_all(&place)?;
+            }
+            seal(&place, builder.map(|builder| builder.group))?;
             rustix::fs::syncfs(fs::File::open(place)?).map_err(io::Error::from)?;
             Ok(write_lasting(&path, &text)?)
         })
@@ -327,12 +340,12 @@ impl Held {
     fn whole(mark: Mark, folder: PathBuf) -> Self {
         Self {
             service: mark.service,
-            engine: mark.engine,
+            engine: mark.engine.clone(),
             since: mark.since,
             state: ReleaseState::Ready,
             output: Output::default(),
             problem: String::new(),
-            ready: Some(Arc::new(Ready { folder, manifest: mark.manifest })),
+            ready: Some(Arc::new(Ready { folder, manifest: mark.manifest, engine: mark.engine })),
             task: None,
         }
     }

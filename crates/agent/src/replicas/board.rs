@@ -8,9 +8,10 @@ use std::{
 
 use api::releases::{DesiredReplica, ReplicaReport, ReplicaState};
 use tokio::{sync::watch, time::Instant};
-use types::ReplicaId;
+use types::{ReplicaId, Timestamp};
 
-use crate::{Node, hold::Output, host::ObservedReplica};
+use super::checks::Condition;
+use crate::{Node, hold::Output, host::ObservedReplica, logs::Printed};
 
 /// What the tasks tell of their replicas.
 pub(crate) struct Board {
@@ -30,6 +31,8 @@ pub(crate) struct Slot {
     output: Output,
     /// Why it is not well.
     problem: String,
+    /// When it is started again.
+    next_start: Option<Timestamp>,
     /// Since when it is well.
     well: Option<Instant>,
     /// The end of what it printed before it failed last, with the reason.
@@ -75,6 +78,11 @@ impl Board {
         self.slots().values().map(Slot::observe).collect()
     }
 
+    /// What each prints.
+    pub(super) fn printed(&self) -> Vec<Printed> {
+        self.slots().values().map(Slot::printed).collect()
+    }
+
     /// Whether it is known of each how it is.
     pub(super) fn is_settled(&self) -> bool {
         self.slots().values().all(|slot| slot.state != ReplicaState::Starting)
@@ -94,6 +102,7 @@ impl Slot {
             starts: 0,
             output: Output::default(),
             problem: String::new(),
+            next_start: None,
             well: None,
             former: String::new(),
             stop,
@@ -107,7 +116,7 @@ impl Slot {
     /// It was started for the `starts`th time.
     pub(super) fn starts(&mut self, starts: u32, address: Option<SocketAddr>, output: Output) {
         (self.state, self.address, self.output) = (ReplicaState::Starting, address, output);
-        self.starts = starts;
+        (self.starts, self.next_start) = (starts, None);
     }
 
     /// What the start before had come to.
@@ -115,9 +124,15 @@ impl Slot {
         self.former = former;
     }
 
-    /// It answers.
-    pub(super) fn is_well(&mut self) {
-        (self.state, self.well) = (ReplicaState::Healthy, Some(Instant::now()));
+    /// It answers, or says that it is not ready.
+    pub(super) fn is(&mut self, condition: Condition) {
+        match condition {
+            Condition::Well => {
+                self.state = ReplicaState::Healthy;
+                self.well.get_or_insert_with(Instant::now);
+            }
+            Condition::Unready(why) => (self.state, self.problem) = (ReplicaState::Unready, why),
+        }
     }
 
     /// It has ended or is given up. Says since when it was well, if it was.
@@ -126,9 +141,25 @@ impl Slot {
         self.well.take()
     }
 
+    fn printed(&self) -> Printed {
+        let DesiredReplica { replica, service, instance, process, index, .. } = self.want.clone();
+        let (start, output) = (self.starts, self.output.clone());
+        Printed { replica, service, instance, process, index, start, output }
+    }
+
+    /// It is started again then.
+    pub(super) fn waits_until(&mut self, next: Timestamp, is_loop: bool) {
+        self.next_start = Some(next);
+        if is_loop {
+            self.state = ReplicaState::CrashLoop;
+        }
+    }
+
     fn observe(&self) -> ObservedReplica {
         let log = match self.state {
-            ReplicaState::Failing => self.output.tail_with(&self.problem),
+            ReplicaState::Failing | ReplicaState::CrashLoop | ReplicaState::Unready => {
+                self.output.tail_with(&self.problem)
+            }
             _ if self.former.is_empty() => self.output.tail(),
             _ => self.output.tail_after(&self.former),
         };
@@ -141,6 +172,7 @@ impl Slot {
             address: self.address.map(|address| address.to_string()).unwrap_or_default(),
             state: self.state,
             starts: self.starts,
+            next_start: self.next_start,
             log,
         };
         let stopping = *self.stop.borrow();

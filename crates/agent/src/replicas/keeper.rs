@@ -1,24 +1,20 @@
 //! Keeps one replica running: started, watched, and started again with growing pauses whenever it
 //! ends, stops answering or takes too much.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use api::{manifest::Check, releases::DesiredReplica};
+use api::{manifest::Process, releases::DesiredReplica};
 use rustix::process::Pid;
-use tokio::{sync::watch, time::Instant};
+use tokio::sync::watch;
 
 use super::{
     Memory,
     board::{Board, Key, Slot},
-    health::Question,
-    listener::{Listener, Listening, elsewhere},
-    running::{self, Running},
+    checks::Checks,
+    running::{self, Prepared, Running},
     starts,
 };
 use crate::{Node, hold, releases::Ready};
-
-/// A replica is unwell when it has not answered as often, one look after the other.
-const MISSED_MAX: u32 = 3;
 
 /// Keeps one replica running.
 pub(super) struct Keeper {
@@ -60,16 +56,19 @@ impl Keeper {
         while let Err(problem) = self.run(running.take()).await {
             let (service, replica) = (&self.want.service, self.want.replica);
             tracing::warn!(%service, %replica, problem, "a replica will be started again");
-            let mut well = None;
-            self.change(|slot| well = slot.fails(problem));
             starts::forget(&folder, 1);
-            // What was well for longer than a start may take is forgiven; what never was is not.
-            if well.is_some_and(|since| since.elapsed() > self.node().pace.start) {
-                pauses.reset();
-            }
-            let pause = tokio::time::sleep(pauses.take());
+            let node = Arc::clone(&self.board.node);
+            let mut pause = Duration::ZERO;
+            self.change(|slot| {
+                // What was well for longer than a start may take is forgiven; what never was is not.
+                if slot.fails(problem).is_some_and(|since| since.elapsed() > node.pace.start) {
+                    pauses.reset();
+                }
+                pause = pauses.take();
+                slot.waits_until(node.clock.now().plus(pause), pauses.are_long());
+            });
             tokio::select! {
-                () = pause => {}
+                () = tokio::time::sleep(pause) => {}
                 () = asked(&mut stop) => break,
             }
         }
@@ -87,6 +86,21 @@ impl Keeper {
         }
     }
 
+    fn process(&self) -> Result<&Process, String> {
+        let name = &self.want.process;
+        let process = self.ready.manifest.process(name);
+        process.ok_or_else(|| format!("its release has no process `{name}`"))
+    }
+
+    /// Gets what it needs, and runs what is to be run before it.
+    async fn prepare(&self, node: &Node) -> Result<Prepared, String> {
+        let process = self.process()?;
+        let prepared = running::prepare(node, &self.want, process, &self.ready).await?;
+        let Some(command) = &process.pre_start else { return Ok(prepared) };
+        self.change(|slot| slot.starts(prepared.number(), None, prepared.output()));
+        prepared.pre_start(node, &self.ready, command).await
+    }
+
     /// Runs it once: returns when it was stopped because that was asked, or with what went wrong.
     async fn run(&mut self, running: Option<Running>) -> Result<(), String> {
         let mut stop = self.stop.clone();
@@ -96,13 +110,13 @@ impl Keeper {
         let mut running = if let Some(running) = running {
             running
         } else {
-            let preparing = running::prepare(&node, &self.want, &self.ready);
             let prepared = tokio::select! {
-                prepared = preparing => prepared?,
+                prepared = self.prepare(&node) => prepared?,
                 () = asked(&mut stop) => return Ok(()),
             };
             // It is not left half begun.
-            prepared.start(&node, &self.ready).await?
+            let command = prepared.command(&node, &self.ready, self.process()?)?;
+            prepared.start(&node, &self.ready, &command).await?
         };
         self.recall(&running);
         self.change(|slot| slot.starts(running.starts(), running.address(), running.output()));
@@ -126,92 +140,18 @@ impl Keeper {
         stop: &mut watch::Receiver<bool>,
         last: Duration,
     ) -> Result<(), String> {
+        let process = self.process()?;
+        let checks = Checks::new(process, running, &self.ready, last);
         let holder = running.held.holder();
-        let process = self.ready.manifest.process(&self.want.process);
-        let asked_for = process.and_then(|process| process.health.clone()).zip(running.address());
-        let asking = asked_for.map(|(Check::Path(path), address)| {
-            let question = Question { address, path, site: running.site() };
-            (Listener::new(address, holder), question)
-        });
+        let tell = |condition| self.change(|slot| slot.is(condition));
         tokio::select! {
             () = asked(stop) => Ok(()),
             exit = running.held.ended() => {
                 Err(format!("{}{}", exit.in_words(), node.folder.remark()))
             }
-            problem = self.keep_well(asking, last) => Err(problem),
+            problem = checks.keep(node, tell) => Err(problem),
             problem = self.keep_within_memory(holder) => Err(problem),
             () = running::keep_token(running.token.as_mut(), node) => Ok(()),
-        }
-    }
-
-    /// Returns, with what happened, when it is not well any more. What is asked nothing is well when
-    /// it has lasted for a while, and until it ends.
-    async fn keep_well(&self, asking: Option<(Listener, Question)>, last: Duration) -> String {
-        if let Some((listener, question)) = asking {
-            return self.keep_answering(listener, question).await;
-        }
-        tokio::time::sleep(last).await;
-        self.change(Slot::is_well);
-        std::future::pending().await
-    }
-
-    /// Returns, with what happened, when it does not answer its health check any more, or when
-    /// somebody else listens where it should.
-    async fn keep_answering(&self, mut listener: Listener, question: Question) -> String {
-        let (pace, path) = (self.node().pace, &question.path);
-        let began = Instant::now();
-        let mut wait = pace.look / 100;
-        loop {
-            match self.look(&mut listener, &question).await {
-                Look::Well => break,
-                Look::Taken => return taken(listener.address),
-                Look::Unwell(why) if began.elapsed() > pace.start => {
-                    let problem = format!("did not answer `GET {path}` in {:?}: {why}", pace.start);
-                    return self.with_place(problem, &listener).await;
-                }
-                Look::Unwell(_) => {}
-            }
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(pace.look / 4);
-        }
-        self.change(Slot::is_well);
-        let mut missed = 0;
-        loop {
-            tokio::time::sleep(pace.look).await;
-            match self.look(&mut listener, &question).await {
-                Look::Well => missed = 0,
-                Look::Taken => return taken(listener.address),
-                Look::Unwell(why) => {
-                    missed += 1;
-                    if missed == MISSED_MAX {
-                        return format!("stopped answering `GET {path}`: {why}");
-                    }
-                }
-            }
-        }
-    }
-
-    /// Says where a replica listens that does not listen where it should.
-    async fn with_place(&self, problem: String, listener: &Listener) -> String {
-        let address = listener.address;
-        match elsewhere(listener.holder, &self.node().surveys).await {
-            Some(place) if place != address.to_string() => format!(
-                "{problem}; it listens at {place} and should at {address}, as `HOST` and `PORT` say"
-            ),
-            _ => problem,
-        }
-    }
-
-    /// Asks it how it is. An answer counts only if it was the replica's own.
-    async fn look(&self, listener: &mut Listener, question: &Question) -> Look {
-        let node = self.node();
-        let answer = question.ask(node.pace.answer).await;
-        match (listener.look(&node.surveys).await, answer) {
-            (Ok(Listening::Other), _) => Look::Taken,
-            (Ok(Listening::Replica), Ok(())) => Look::Well,
-            (Ok(_), Err(why)) => Look::Unwell(why),
-            (Ok(Listening::Nobody), Ok(())) => Look::Unwell("nobody listens any more".into()),
-            (Err(cause), _) => Look::Unwell(format!("who listens cannot be told: {cause}")),
         }
     }
 
@@ -232,18 +172,6 @@ impl Keeper {
             Err(_) => std::future::pending().await,
         }
     }
-}
-
-/// How a replica was found.
-enum Look {
-    Well,
-    Unwell(String),
-    /// Somebody else listens at its address.
-    Taken,
-}
-
-fn taken(address: SocketAddr) -> String {
-    format!("another process listens at {address}; it is started again at another port")
 }
 
 async fn asked(stop: &mut watch::Receiver<bool>) {

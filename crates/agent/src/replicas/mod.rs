@@ -1,6 +1,7 @@
 //! The replicas on a node: each has a task that keeps it running, and a slot that says how it is.
 
 mod board;
+mod checks;
 mod health;
 mod keeper;
 mod listener;
@@ -21,6 +22,7 @@ use crate::{
     Node,
     hold::{Found, Held, find},
     host::ObservedReplica,
+    logs::Printed,
     machine,
     releases::{Ready, Releases},
 };
@@ -95,6 +97,11 @@ impl Replicas {
     /// How all of them are.
     pub(crate) fn observe(&self) -> Vec<ObservedReplica> {
         self.board.observe()
+    }
+
+    /// What each prints.
+    pub(crate) fn printed(&self) -> Vec<Printed> {
+        self.board.printed()
     }
 
     /// Starts a replica, and keeps it running.

@@ -2,7 +2,10 @@
 
 use std::{io, net::SocketAddr, path::Path};
 
-use api::{manifest::Manifest, releases::DesiredReplica};
+use api::{
+    manifest::{Check, FILES, Process},
+    releases::DesiredReplica,
+};
 use http::Uri;
 use serde::{Deserialize, Serialize};
 use types::Secret;
@@ -13,10 +16,12 @@ use super::{
 };
 use crate::{
     Node,
-    environment::{self, TokenFile, Variables},
-    folder::Scratch,
-    hold::{self, Held, Launch, Output},
+    environment::{self, Own, TokenFile, Variables},
+    files,
+    folder::{Scratch, remove_folder},
+    hold::{self, Bounds, Held, Launch, Limit, Output},
     releases::Ready,
+    users::User,
 };
 
 /// What the next agent wants to know of a replica.
@@ -29,6 +34,12 @@ pub(super) struct Kept {
     site: String,
     /// What is not to be shown of its output.
     secrets: Vec<Secret>,
+    /// Its environment, if commands beside it say how it is.
+    #[serde(default)]
+    variables: Variables,
+    /// Who it runs as, if not the agent's own user.
+    #[serde(default)]
+    user: Option<User>,
 }
 
 /// A replica that runs.
@@ -47,7 +58,7 @@ impl Running {
         let port = kept.address.map(|address| node.ports.keep(address.port())).transpose()?;
         let shared = kept.want.instance.is_none();
         let service = kept.want.service.clone();
-        let token = shared.then(|| TokenFile::found(node, service, &start.folder));
+        let token = shared.then(|| TokenFile::found(node, service, kept.user, &start.folder));
         Ok(Self { held, token, kept, start, _port: port })
     }
 
@@ -73,6 +84,21 @@ impl Running {
 
     pub(super) fn site(&self) -> Uri {
         self.kept.site.parse().unwrap_or_default()
+    }
+
+    /// Who it runs as, if not the agent's own user.
+    pub(super) fn user(&self) -> Option<User> {
+        self.kept.user
+    }
+
+    /// The environment of commands that say how it is.
+    pub(super) fn variables(&self) -> &Variables {
+        &self.kept.variables
+    }
+
+    /// What is its own on the node.
+    pub(super) fn folder(&self) -> &Path {
+        &self.start.folder
     }
 
     pub(super) fn output(&self) -> Output {
@@ -102,6 +128,7 @@ pub(super) struct Prepared {
 pub(super) async fn prepare(
     node: &Node,
     want: &DesiredReplica,
+    process: &Process,
     ready: &Ready,
 ) -> Result<Prepared, String> {
     let manifest = &ready.manifest;
@@ -110,47 +137,131 @@ pub(super) async fn prepare(
     let scratch = Scratch::new(replica.join(number.to_string())).map_err(unstorable)?;
     let port = want.serves().then(|| node.ports.take()).transpose();
     let port = port.map_err(|cause| format!("no port can be had: {cause}"))?;
-    let basis = environment::basis(scratch.path()).map_err(unstorable)?;
-    let (mut variables, secrets, token) =
-        own_variables(node, want, manifest, scratch.path()).await?;
-    variables.extend(basis);
+    let (own, token) = own(node, want, ready, scratch.path()).await?;
+    let Own { mut variables, secrets, user } = own;
+    variables.extend(environment::basis(scratch.path(), user).map_err(unstorable)?);
     if let Some(instance) = want.instance {
-        variables.extend(environment::home_of(node, instance, manifest).map_err(unstorable)?);
+        let home = environment::home_of(node, (instance, user), manifest);
+        variables.extend(home.map_err(unstorable)?);
     }
     let address = port.as_ref().map(Port::address);
     variables.extend(address.map(environment::of_address).unwrap_or_default());
     manifest.complete(&mut variables, &ready.folder);
     let site = environment::site(&variables).to_string();
-    let kept = Kept { want: want.clone(), address, site, secrets };
+    let asks = |check: &Option<Check>| matches!(check, Some(Check::Command { .. }));
+    let is_asked = asks(&process.health) || asks(&process.live);
+    let of_checks = if is_asked { variables.clone() } else { Variables::new() };
+    let kept = Kept { want: want.clone(), address, site, secrets, variables: of_checks, user };
     Ok(Prepared { scratch, number, kept, variables, token, port })
 }
 
-async fn own_variables(
+async fn own(
     node: &Node,
     want: &DesiredReplica,
-    manifest: &Manifest,
+    ready: &Ready,
     folder: &Path,
-) -> Result<(Variables, Vec<Secret>, Option<TokenFile>), String> {
+) -> Result<(Own, Option<TokenFile>), String> {
+    let manifest = &ready.manifest;
     if let Some(instance) = want.instance {
-        let of_instance = environment::of_instance(node, instance, manifest).await;
-        let (variables, secrets) =
-            of_instance.map_err(|problem| format!("its environment cannot be had: {problem}"))?;
-        return Ok((variables, secrets, None));
+        let own = environment::of_instance(node, instance, manifest).await;
+        let own = own.map_err(|problem| format!("its environment cannot be had: {problem}"))?;
+        return Ok((own, None));
     }
-    let token = TokenFile::new(node, want.service.clone(), folder).await?;
-    Ok((token.variables(node), Vec::new(), Some(token)))
+    let service = want.service.clone();
+    let on_sqlite = ready.engine == "sqlite";
+    let user = environment::user_of_all(node, manifest, on_sqlite).map_err(unstorable)?;
+    let token = TokenFile::new(node, service, user, folder).await?;
+    let (variables, secrets) = (token.variables(node), Vec::new());
+    Ok((Own { variables, secrets, user }, Some(token)))
 }
 
 impl Prepared {
+    /// How often it was started, with the start that comes.
+    pub(super) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// How much it may take, by its instance's size; what serves all instances has none.
+    fn bounds(&self, node: &Node, ready: &Ready) -> Bounds {
+        let size = self.kept.want.size.as_ref();
+        Bounds::new(node, size.and_then(|size| ready.manifest.sizes.get(size)))
+    }
+
+    /// What is printed at that start.
+    pub(super) fn output(&self) -> Output {
+        Output::hiding(self.scratch.path().join(hold::LOG), self.kept.secrets.clone())
+    }
+
+    /// What is run: the process's own command, or this program for the one that serves files.
+    pub(super) fn command(
+        &self,
+        node: &Node,
+        ready: &Ready,
+        process: &Process,
+    ) -> Result<Vec<String>, String> {
+        let want = &self.kept.want;
+        let Some(address) = self.kept.address.filter(|_| want.process == FILES) else {
+            return Ok(process.command.clone());
+        };
+        let instance = want.instance.map(|instance| node.folder.instance(instance));
+        let command = files::command(node, ready, instance.as_deref(), address);
+        command.map_err(unstorable)
+    }
+
+    /// Runs what is to be run before it. What that printed is kept, and stands before what the
+    /// process prints.
+    pub(super) async fn pre_start(
+        self,
+        node: &Node,
+        ready: &Ready,
+        command: &[String],
+    ) -> Result<Self, String> {
+        let most = node.pace.pre_start;
+        let own = self.scratch.path().join("pre-start");
+        let exit = async {
+            let folder = Scratch::new(own)?;
+            let mut variables = self.variables.clone();
+            variables.extend(environment::temporary(folder.path(), self.kept.user)?);
+            let why = format!("was stopped: it took longer than {} s", most.as_secs());
+            let launch = Launch {
+                command,
+                variables,
+                log: Some(self.scratch.path().join(hold::LOG)),
+                user: self.kept.user,
+                bounds: self.bounds(node, ready),
+                limit: Some(Limit::after(most, why)),
+                ..Launch::new(node, &ready.folder)
+            };
+            // It ends with this agent, or if it is not waited for.
+            Ok::<_, io::Error>(hold::launch(folder.path(), launch).await?.ended().await)
+        };
+        let why = match exit.await {
+            Ok(exit) if exit.is_success() => return Ok(self),
+            Ok(exit) => exit.in_words(),
+            Err(cause) => format!("cannot be started: {cause}"),
+        };
+        let problem = format!("its `pre_start` {why}");
+        let folder = self.scratch.keep();
+        if hold::record(&folder, &problem).is_err() {
+            let _ = remove_folder(&folder);
+        }
+        Err(problem)
+    }
+
     /// Starts it.
-    pub(super) async fn start(self, node: &Node, ready: &Ready) -> Result<Running, String> {
+    pub(super) async fn start(
+        self,
+        node: &Node,
+        ready: &Ready,
+        command: &[String],
+    ) -> Result<Running, String> {
+        let bounds = self.bounds(node, ready);
         let Self { scratch, number, kept, variables, token, port } = self;
-        let name = &kept.want.process;
-        let process = ready.manifest.process(name);
-        let process = process.ok_or_else(|| format!("its release has no process `{name}`"))?;
         let launch = Launch {
-            command: &process.command,
+            command,
             variables,
+            user: kept.user,
+            bounds,
             lasting: true,
             kept: serde_json::to_string(&kept).map_err(|cause| cause.to_string())?,
             ..Launch::new(node, &ready.folder)

@@ -30,6 +30,7 @@ use crate::{
     host::{Changes, Host, Observed, ObservedRelease, ObservedReplica, Step},
     join, node,
     replicas::Ports,
+    users::Users,
 };
 
 const NODES: usize = 50;
@@ -93,6 +94,7 @@ impl Simulated {
             address: "127.0.0.1:1".to_owned(),
             state: ReplicaState::Starting,
             starts: 1,
+            next_start: None,
             log: String::new(),
         };
         let observed = ObservedReplica { report, generation: want.generation, stopping: false };
@@ -134,6 +136,10 @@ impl Host for Simulated {
             Step::Stop(replica, _) => self.take_out(replica),
         }
         self.changes.tell();
+    }
+
+    fn printed(&self) -> Vec<crate::logs::Printed> {
+        Vec::new()
     }
 
     async fn changed(&mut self) {
@@ -294,6 +300,8 @@ async fn simulated_node(platform: &Arc<Platform>, path: &std::path::Path, place:
         program: config.program,
         ends_all: config.ends_all,
         ports: Ports::open(config.listen_ip, config.ports, ports, PACE.rest).unwrap(),
+        processes_max: 64,
+        users: Users::open(path).unwrap(),
         tokens: crate::tokens::Tokens::default(),
         surveys: Surveys::default(),
         pace: PACE,

@@ -1,9 +1,11 @@
 //! The agent against a platform of the tests' own, with real processes and with simulated nodes.
 
 mod environment;
+mod files;
 mod fleet;
 mod folders;
 mod full;
+mod health;
 mod jobs;
 mod lasting;
 mod packages;
@@ -14,6 +16,7 @@ mod releases;
 mod replicas;
 mod tokens;
 mod unpacking;
+mod users;
 
 use std::{
     ffi::OsString,
@@ -40,6 +43,7 @@ const PACE: Pace = Pace {
     grace: Duration::from_secs(1),
     start: Duration::from_secs(20),
     last: Duration::from_millis(300),
+    pre_start: Duration::from_secs(5),
     look: Duration::from_millis(100),
     answer: Duration::from_secs(1),
     tell: Duration::from_millis(50),
@@ -154,6 +158,7 @@ fn config(platform: &Arc<Platform>, data: &Path, clock: Arc<dyn Clock>) -> Confi
         machine: Machine::default(),
         program: program(),
         ends_all: true,
+        processes_max: 64,
         clock,
     }
 }
@@ -170,7 +175,7 @@ fn program() -> Vec<OsString> {
 fn hold_a_command() {
     let mut words = std::env::args_os();
     if words.by_ref().any(|word| word == "--")
-        && let Some(code) = crate::hold::hold(["".into()].into_iter().chain(words))
+        && let Some(code) = crate::hold(["".into()].into_iter().chain(words))
     {
         std::process::exit(code.into());
     }

@@ -27,6 +27,11 @@ if mode == "stubborn":
 away = {"start_new_session": True} if mode == "stray" else {}
 child = subprocess.Popen(["sleep", "3600"], **away)
 other = subprocess.Popen(["sleep", "3600"], env={}, **away)
+def say(expression):
+    try:
+        return str(eval(expression))
+    except OSError as cause:
+        return type(cause).__name__
 GLUTTON = "import time; a = b'x' * (300 << 20); time.sleep(3600)"
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
@@ -34,11 +39,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
             os._exit(3)
         if self.path == "/eat":
             subprocess.Popen([sys.executable, "-c", GLUTTON], env={}, start_new_session=True)
+        if self.path.startswith("/say/"):
+            self.send_response(200)
+            self.end_headers()
+            said = say(urllib.parse.unquote(self.path[5:]))
+            return self.wfile.write(json.dumps(said).encode())
         site = urllib.parse.urlsplit(os.environ.get("PUBLIC_URL", ""))
         came = (self.headers["Host"], self.headers["X-Forwarded-Proto"])
         if mode == "picky" and came != (site.netloc, site.scheme):
             return self.send_error(400)
+        if mode == "choosy" and self.headers["Host"] != "check.example":
+            return self.send_error(400)
         unwell = os.path.exists(os.environ["TMPDIR"] + "/unwell")
+        if self.path == "/ready":
+            unwell |= os.path.exists(os.environ["TMPDIR"] + "/unready")
         body = {"pid": os.getpid(), "child": child.pid, "other": other.pid}
         body["environ"] = dict(os.environ)
         self.send_response(500 if unwell else 200)
@@ -60,27 +74,25 @@ pub(super) struct Package {
     pub(super) mode: &'static str,
     pub(super) build: Option<String>,
     pub(super) job: &'static str,
+    /// What is said of its health.
+    pub(super) health: &'static str,
     /// What stands under `[run]` beside that.
     pub(super) run: &'static str,
     /// What stands at the end of the manifest.
     pub(super) more: &'static str,
 }
 
+/// The health check that everybody has.
+const HEALTH: &str = "health = \"/healthz\"";
+
 impl Package {
     pub(super) fn new(mode: &'static str) -> Self {
-        Self {
-            name: "echo",
-            tenancy: "dedicated",
-            mode,
-            build: None,
-            job: "true",
-            run: "",
-            more: "",
-        }
+        let (name, tenancy, job) = ("echo", "dedicated", "true");
+        Self { name, tenancy, mode, build: None, job, health: HEALTH, run: "", more: "" }
     }
 
     pub(super) fn manifest(&self) -> String {
-        let Self { name, tenancy, mode, run, more, .. } = self;
+        let Self { name, tenancy, mode, health, run, more, .. } = self;
         let build = if self.build.is_some() { "build = [\"./build.sh\"]" } else { "" };
         format!(
             r#"
@@ -90,7 +102,7 @@ title = "Echo"
 tenancy = "{tenancy}"
 [run]
 command = ["./serve", "{mode}"]
-health = "/healthz"
+{health}
 {build}
 {run}
 [setup.secret_word]
@@ -120,6 +132,7 @@ version = 2
             ("serve", SERVE, 0o755),
             ("job.sh", &job, 0o755),
             ("build.sh", &build, 0o755),
+            ("static/greeting.txt", "hello\n", 0o644),
         ];
         let bytes = archive(|tar| {
             for (path, content, mode) in files {

@@ -12,7 +12,9 @@ use api::{
     http::{Sending, decode, token},
     identity::{IssueInstanceToken, IssueServiceToken, IssuedToken, JoinNode, Joined},
     jobs::{Lease, LeaseJobs, Leases, Outcome, Report, ReportJobs, Reported, Reports, Verdict},
-    releases::{Desired, Heartbeat, ReleaseState, ReplicaReport, ReplicaState},
+    releases::{
+        Desired, Heartbeat, LogPart, LogWish, PutLogs, ReleaseState, ReplicaReport, ReplicaState,
+    },
 };
 use bytes::Bytes;
 use ed25519_dalek::VerifyingKey;
@@ -48,6 +50,10 @@ pub(super) struct State {
     pub(super) unanswered: u32,
     pub(super) joins: u32,
     pub(super) tokens: u32,
+    /// What somebody wants to read, until a node has heard of it.
+    pub(super) wishes: Vec<LogWish>,
+    /// What was told of that.
+    pub(super) told: Vec<LogPart>,
     /// The packages that were fetched, each as often as it was.
     pub(super) fetched: Vec<Digest>,
 }
@@ -86,6 +92,8 @@ impl Platform {
             unanswered: 0,
             joins: 0,
             tokens: 0,
+            wishes: Vec::new(),
+            told: Vec::new(),
             fetched: Vec::new(),
         };
         Arc::new(Self { state: Mutex::new(state), changed: watch::Sender::default() })
@@ -185,6 +193,11 @@ impl Platform {
                 let op: IssueInstanceToken = decode(&fields, None, body)?;
                 json(&self.token_for(&op.instance))
             }
+            ["releases", "v1", "nodes", node, "logs"] => {
+                let told: PutLogs = decode(&[("node", node)], None, body)?;
+                self.change(|state| state.told.extend(told.parts));
+                json(&api::Empty {})
+            }
             ["releases", "v1", "nodes", node] => {
                 json(&self.heartbeat(decode(&[("node", node)], None, body)?).await)
             }
@@ -261,8 +274,9 @@ impl Platform {
         let deadline = tokio::time::Instant::now() + Duration::from_millis(op.wait_millis.into());
         loop {
             changed.borrow_and_update();
-            let desired = (self.state.lock().unwrap().want)(&op);
-            if desired.version != op.known {
+            let mut desired = (self.state.lock().unwrap().want)(&op);
+            desired.logs = std::mem::take(&mut self.state.lock().unwrap().wishes);
+            if desired.version != op.known || !desired.logs.is_empty() {
                 return desired;
             }
             if tokio::time::timeout_at(deadline, changed.changed()).await.is_err() {
@@ -320,5 +334,12 @@ pub(super) fn desired(
     let digests: Vec<&Digest> = releases.iter().map(|release| &release.digest).collect();
     let text = serde_json::to_vec(&(digests, &replicas)).unwrap();
     let version = u64::from_str_radix(&Digest::of(&text).hex()[..15], 16).unwrap();
-    Desired { version, engine: "sqlite".to_owned(), releases, replicas, report: None }
+    Desired {
+        version,
+        engine: "sqlite".to_owned(),
+        releases,
+        replicas,
+        report: None,
+        logs: Vec::new(),
+    }
 }

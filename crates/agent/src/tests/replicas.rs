@@ -185,7 +185,7 @@ async fn a_replica_that_never_starts_says_why() {
     let (platform, folder) = (Platform::new(), Folder::new());
     want(&platform, &Package::new("crash"), 1);
     let agent = Agent::start(&platform, folder.path());
-    let failing = platform.replica(ReplicaState::Failing, 3).await;
+    let failing = platform.replica(ReplicaState::CrashLoop, 3).await;
     assert_eq!(failing.log, "starting in mode crash\nended with status 7");
     agent.stop().await;
 }

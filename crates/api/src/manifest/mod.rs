@@ -7,6 +7,7 @@ mod access;
 mod check;
 mod environment;
 mod faults;
+mod files;
 mod fillings;
 mod jobs;
 mod parse;
@@ -32,13 +33,14 @@ pub(crate) use check::is_reserved_meter;
 pub use environment::Variable;
 pub(crate) use faults::suggestion;
 pub use faults::{Fault, Faults};
+pub use files::VOLUMES;
 pub use jobs::{
     COMMAND_CLASS, COMMAND_JOB, Concurrency, DEFAULT_CLASS, JobCommand, Missed, SETUP_CLASS,
     Versions, VersionsError,
 };
 pub use path::normalise;
 pub use pattern::{Pattern, PatternError, Status};
-pub use processes::{Check, Process, WEB};
+pub use processes::{Check, FILES, Process, WEB};
 pub use secrets::{Alphabet, SecretForm, SecretFormError};
 pub use template::{Template, TemplateError, Values};
 pub use values::{duration, title_of};
@@ -56,6 +58,10 @@ pub struct Manifest {
     /// What runs beside `web`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub processes: BTreeMap<String, Process>,
+    /// The folders that are served as they are, by the paths of requests: of the release, or of the
+    /// instance if they begin with [`VOLUMES`].
+    #[serde(default, rename = "static", skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
     /// What database each instance gets; none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<Database>,

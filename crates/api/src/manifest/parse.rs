@@ -10,6 +10,7 @@ use super::{
     access::{permission, request, routes},
     check, environment,
     faults::{choice, quoted, shown},
+    files,
     jobs::job,
     processes,
     reader::{FIELD_NAMES, LABELS, NAMES, NameRule, Node, Table, VERBS},
@@ -23,6 +24,7 @@ pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
         "package",
         "run",
         "processes",
+        "static",
         "database",
         "setup",
         "modules",
@@ -39,6 +41,7 @@ pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
     let package = root.table("package").and_then(|table| package(&table));
     let tenancy = service.as_ref().map(|service| service.tenancy);
     let run = processes::run(root, tenancy);
+    let files = files::files(root, tenancy);
     let database = root.table("database").and_then(|table| database(&table));
     let setup_path = setup_path(root);
     let setup = setup(root, setup_path.is_some());
@@ -62,6 +65,7 @@ pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
         package,
         run,
         processes,
+        files,
         database,
         setup,
         setup_path,

@@ -1,6 +1,6 @@
 //! What a service runs: `[run]`, and the tables `[processes.<name>]`.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::LazyLock};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,13 +14,16 @@ use super::{
 
 /// The process that answers requests.
 pub const WEB: &str = "web";
+/// The platform's own process that answers requests for files, beside `web`.
+pub const FILES: &str = "files";
 /// What `web` is asked unless its author says something else.
 const HEALTH: &str = "/healthz";
 /// With more of either a node is better used by more instances.
 const REPLICAS_MAX: u32 = 8;
 const PROCESSES_MAX: usize = 8;
+const HOST_BYTES_MAX: usize = 260;
 /// The keys of a process; in `[run]` they are those of `web`.
-const KEYS: [&str; 3] = ["command", "replicas", "health"];
+const KEYS: [&str; 5] = ["command", "replicas", "health", "live", "pre_start"];
 
 /// A program of a service that runs as long as it is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +36,12 @@ pub struct Process {
     /// What says that it is ready; if absent, that it has lasted for a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Check>,
+    /// What says that it is alive, whether or not it is ready; if absent, `health` says both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<Check>,
+    /// Run before each of its starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pre_start: Option<Vec<String>>,
 }
 
 /// What a process is asked.
@@ -41,26 +50,66 @@ pub struct Process {
 pub enum Check {
     /// Whether this path answers 2xx, as a visitor of the instance would ask.
     Path(String),
+    /// Whether this path answers 2xx to whoever asks for this host.
+    Request {
+        /// The path.
+        http: String,
+        /// The host.
+        host: String,
+    },
+    /// Whether it takes a connection.
+    Connection {
+        /// Always true.
+        tcp: bool,
+    },
+    /// Whether this command, run where the process runs, ends with status 0.
+    Command {
+        /// The program and its arguments.
+        command: Vec<String>,
+    },
 }
 
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Path(path) => write!(f, "`GET {path}`"),
+            Self::Path(path) | Self::Request { http: path, .. } => write!(f, "`GET {path}`"),
+            Self::Connection { .. } => f.write_str("a connection"),
+            Self::Command { command } => {
+                write!(f, "`{}`", command.first().map_or("", String::as_str))
+            }
         }
     }
 }
 
+/// What serves files; which program that is the node knows.
+static FILES_PROCESS: LazyLock<Process> = LazyLock::new(|| Process {
+    command: Vec::new(),
+    replicas: 1,
+    health: Some(Check::Connection { tcp: true }),
+    live: None,
+    pre_start: None,
+});
+
 impl Manifest {
-    /// All processes of the service, `web` first.
+    /// All processes of the service, `web` first; the platform's own is the last one.
     pub fn processes(&self) -> impl Iterator<Item = (&str, &Process)> {
         let others = self.processes.iter().map(|(name, process)| (name.as_str(), process));
-        [(WEB, &self.run.web)].into_iter().chain(others)
+        let files = (!self.files.is_empty()).then(|| (FILES, &*FILES_PROCESS));
+        [(WEB, &self.run.web)].into_iter().chain(others).chain(files)
     }
 
     /// The process of this name.
     pub fn process(&self, name: &str) -> Option<&Process> {
-        if name == WEB { Some(&self.run.web) } else { self.processes.get(name) }
+        self.processes().find(|(known, _)| *known == name).map(|(_, process)| process)
+    }
+
+    /// Which process answers a request for this path, which must come from [`super::normalise`].
+    pub fn answers(&self, path: &str) -> &'static str {
+        let is_in = |prefix: &str| {
+            let rest = path.strip_prefix(prefix);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if self.files.keys().any(|prefix| is_in(prefix)) { FILES } else { WEB }
     }
 }
 
@@ -129,6 +178,10 @@ fn named(table: &Table<'_>) -> BTreeMap<String, Process> {
     let read = |(name, node): (String, Node<'_>)| {
         let table = node.table()?;
         table.only(&KEYS);
+        if name == FILES {
+            let mend = "choose another name";
+            node.fault("`files` is the platform's own process, which `[static]` begins", mend);
+        }
         Some((process(&name, &table)?, name))
     };
     entries.into_iter().filter_map(read).map(|(process, name)| (name, process)).collect()
@@ -154,18 +207,62 @@ fn process(name: &str, table: &Table<'_>) -> Option<Process> {
         None => Some((name == WEB).then(|| Check::Path(HEALTH.to_owned()))),
         Some(node) => check(&node, name).map(Some),
     };
-    Some(Process { command: command?, replicas: replicas?, health: health? })
+    let live = match table.get("live") {
+        None => Some(None),
+        Some(node) => check(&node, name).map(Some),
+    };
+    let pre_start = table.get("pre_start").and_then(|node| node.command());
+    let (command, replicas) = (command?, replicas?);
+    Some(Process { command, replicas, health: health?, live: live?, pre_start })
 }
 
 fn check(node: &Node<'_>, process: &str) -> Option<Check> {
-    let check = Check::Path(path(node)?);
-    if process != WEB {
+    let check = if node.is_text() { Check::Path(path(node)?) } else { written(&node.table()?)? };
+    if process != WEB && !matches!(check, Check::Command { .. }) {
         return node.fail(
-            format!("`{process}` is given no port, so there is nobody to ask"),
-            "remove it: only `web` listens",
+            format!("`{process}` is given no port, so nobody can ask there"),
+            "write `{ command = [\"./app\", \"check\"] }`",
         );
     }
     Some(check)
+}
+
+/// A check that says of which kind it is.
+fn written(table: &Table<'_>) -> Option<Check> {
+    table.only(&["http", "host", "tcp", "command"]);
+    let [http, host, tcp, command] = ["http", "host", "tcp", "command"].map(|key| table.get(key));
+    if let (Some(host), None) = (&host, &http) {
+        host.fault("only a request is for a host", "remove it, or write `http = \"/healthz\"`");
+    }
+    match (http, tcp, command) {
+        (Some(http), None, None) => {
+            let http = path(&http)?;
+            let host = host.map(|node| host_of(&node));
+            Some(match host {
+                Some(host) => Check::Request { http, host: host? },
+                None => Check::Path(http),
+            })
+        }
+        (None, Some(tcp), None) if tcp.truth()? => Some(Check::Connection { tcp: true }),
+        (None, Some(tcp), None) => tcp.fail("asks nothing", "write `tcp = true`"),
+        (None, None, Some(command)) => Some(Check::Command { command: command.command()? }),
+        _ => {
+            let mend =
+                "write one of `http = \"/healthz\"`, `tcp = true` and `command = [\"./check\"]`";
+            table.fault("does not say in one way what is asked", mend);
+            None
+        }
+    }
+}
+
+fn host_of(node: &Node<'_>) -> Option<String> {
+    let text = node.text()?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
+    if !text.is_empty() && text.len() <= HOST_BYTES_MAX && text.bytes().all(plain) {
+        return Some(text.to_owned());
+    }
+    let text = shown(text);
+    node.fail(format!("`{text}` is not a host"), "write one such as `localhost`")
 }
 
 fn path(node: &Node<'_>) -> Option<String> {

@@ -277,6 +277,11 @@ impl<'t> Node<'t> {
         self.fail(format!("{article} {} cannot stand here", self.value.type_str()), mend)
     }
 
+    /// Whether a text stands here, whatever it says.
+    pub(crate) fn is_text(&self) -> bool {
+        self.value.as_str().is_some()
+    }
+
     /// A text, perhaps empty.
     pub(crate) fn text(&self) -> Option<&'t str> {
         let Some(text) = self.value.as_str() else { return self.wrong("write text in quotes") };

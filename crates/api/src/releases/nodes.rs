@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{AccountId, InstanceId, Name, NodeId, Timestamp};
 
-use super::{ReleaseReport, ReplicaReport};
+use super::{Isolation, ReleaseReport, ReplicaReport};
 use crate::feed;
 
 /// So many labels a node may have, and a manifest ask for.
@@ -70,6 +70,9 @@ pub struct Node {
     pub releases: Vec<ReleaseReport>,
     /// What it runs.
     pub replicas: Vec<ReplicaReport>,
+    /// How what it runs is kept apart, if it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
     /// What it says of itself.
     #[serde(default)]
     pub machine: Machine,

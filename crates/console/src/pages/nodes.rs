@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse as _, Redirect},
 };
 use maud::{Markup, html};
-use types::NodeId;
+use types::{Clock as _, NodeId, SystemClock};
 
 use crate::{
     answer::{Answer, Page, Shown},
@@ -64,7 +64,8 @@ fn card(person: &Person, node: &Node, names: &Names) -> Markup {
             }
             p.small { (promised(node)) }
             @if let Some(drain) = &node.drain { p.small { (emptying(drain)) } }
-            p.soft.small { "last heard of " (words::moment(node.seen)) " · " code { (node.node) } }
+            p.soft.small title=(node.node) { "last heard of " (words::moment(node.seen)) }
+            @if let Some(isolation) = &node.isolation { p.small { (isolation.in_words()) } }
             h3 { "Replicas" }
             @if node.replicas.is_empty() { p.soft { "It runs nothing." } }
             div.jobs { @for replica in &node.replicas { (replica_row(replica, names)) } }
@@ -105,11 +106,11 @@ fn emptying(drain: &Drain) -> String {
 
 fn replica_row(replica: &ReplicaReport, names: &Names) -> Markup {
     html! {
-        details id=(replica.replica) open[replica.state == ReplicaState::Failing] {
+        details id=(replica.replica) open[replica.state.has_failed()] {
             summary {
                 span {
                     (replica.service) " "
-                    @if replica.serves() { code.small { (replica.address) } }
+                    @if replica.is_web() { code.small { (replica.address) } }
                     @else { (replica.process) }
                 }
                 (states::chip(&replica.state))
@@ -120,6 +121,7 @@ fn replica_row(replica: &ReplicaReport, names: &Names) -> Markup {
                 @if let Some(instance) = replica.instance { ", only for " (names.host(instance)) }
                 @else { ", for all instances" }
             }
+            @if let Some(fate) = replica.fate(SystemClock.now()) { p { (fate) } }
             (words::printed(&replica.log, None))
         }
     }

@@ -146,9 +146,10 @@ async fn coming_replicas_of(front: &Front, meant: &Meant) -> Option<Arc<[Arc<Rep
 }
 
 fn replicas_of(front: &Front, meant: &Meant) -> Option<Arc<[Arc<Replica>]>> {
+    let process = meant.manifest.answers(&meant.path);
     match meant.manifest.service.tenancy {
-        Tenancy::Shared => front.fleet.shared(&meant.route.service),
-        Tenancy::Dedicated => front.fleet.dedicated(meant.route.instance),
+        Tenancy::Shared => front.fleet.shared(&meant.route.service, process),
+        Tenancy::Dedicated => front.fleet.dedicated(meant.route.instance, process),
     }
 }
 

@@ -42,6 +42,24 @@ async fn replicas_take_turns_and_those_that_are_gone_are_passed_over() {
 }
 
 #[tokio::test]
+async fn files_are_asked_of_their_own_process_and_workers_of_nothing() {
+    let (world, web) = World::with_forum().await;
+    let [files, worker] = [Upstream::start().await, Upstream::start().await];
+    world.replica_of("files", ("files", files.address), None).await;
+    world.replica_of("worker", ("worker", worker.address), None).await;
+    world.publish(&format!("{FORUM}\n[static]\n\"/assets\" = \"static\"\n")).await;
+    assert_eq!(world.get("/assets/a.css").await.seen()["target"], "/assets/a.css");
+    assert_eq!((web.hits(), files.hits()), (0, 1));
+    for path in ["/", "/assetsx", "/topics"] {
+        assert_eq!(world.get(path).await.status, 200);
+    }
+    assert_eq!((web.hits(), files.hits(), worker.hits()), (3, 1, 0));
+    // Who may ask is decided as for any request.
+    let answer = world.ask("POST /assets/a.css", "forum.localhost", &[], "").await;
+    assert_eq!((answer.status, files.hits()), (403, 1));
+}
+
+#[tokio::test]
 async fn without_a_replica_it_says_when_to_try_again() {
     let world = World::start().await;
     world.put(&world.instance("forum.localhost")).await;

@@ -236,6 +236,7 @@ const fn report(node: NodeId, name: types::Name) -> Heartbeat {
         replicas: Vec::new(),
         known: 0,
         wait_millis: 0,
+        isolation: None,
         as_before: None,
         machine: None,
     }
@@ -268,6 +269,7 @@ fn healthy(replica: &DesiredReplica) -> ReplicaReport {
         address: "127.0.0.1:1".into(),
         state: ReplicaState::Healthy,
         starts: 1,
+        next_start: None,
         log: "it listens".into(),
     }
 }

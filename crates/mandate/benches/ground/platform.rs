@@ -201,6 +201,7 @@ fn route(customer: &Customer) -> anyhow::Result<Route> {
 
 fn replica(application: SocketAddr) -> anyhow::Result<ReplicaAddress> {
     Ok(ReplicaAddress {
+        process: "web".to_owned(),
         replica: ReplicaId::named(&["one"]),
         service: "forum".parse()?,
         instance: None,

@@ -9,7 +9,7 @@ use super::Arguments;
 const GROUPS: [(&str, &[&str]); 7] = [
     ("Run it", &["up", "agent"]),
     ("Who you are", &["register", "sign-in", "sign-out", "whoami", "password", "account", "user"]),
-    ("What you take", &["offer", "order", "instance", "job"]),
+    ("What you take", &["offer", "order", "instance", "logs", "job"]),
     ("Who may do what", &["grant", "revoke", "grants", "can", "permissions", "audit"]),
     ("What it costs", &["bill"]),
     ("For operators", &["service", "release", "node", "queue"]),

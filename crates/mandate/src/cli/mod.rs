@@ -10,6 +10,7 @@ mod failure;
 mod help;
 mod instance;
 mod job;
+mod logs;
 mod names;
 mod node;
 mod offer;
@@ -89,6 +90,9 @@ enum Command {
     /// Instances: set up, change, suspend, close for maintenance
     Instance(With<instance::Instance>),
 
+    /// What an instance's processes print
+    Logs(With<logs::Logs>),
+
     /// Let somebody do something
     Grant(With<access::Grant>),
     /// Take a grant back, everywhere at once
@@ -162,6 +166,7 @@ async fn run(arguments: Arguments) -> Outcome {
         Command::Offer(with) => over!(with),
         Command::Order(with) => over!(with),
         Command::Instance(with) => over!(with),
+        Command::Logs(with) => over!(with),
         Command::Grant(with) => over!(with),
         Command::Revoke(with) => over!(with),
         Command::Grants(with) => over!(with),

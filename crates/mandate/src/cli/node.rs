@@ -4,9 +4,10 @@ mod drain;
 
 use api::{
     identity::{CreateJoinToken, JoinToken, RemoveNode},
-    releases::{self, ListNodes, ReleaseState, ReplicaState},
+    releases::{self, ListNodes, ReleaseState},
 };
 use clap::{Args, Subcommand};
+use types::{Clock as _, SystemClock};
 
 use crate::serve::is_reached_from_elsewhere;
 
@@ -164,6 +165,9 @@ fn shown(node: &releases::Node, called: &Names, logs: bool) -> String {
         (0, 0) => format!("{text}\n  It has no release and runs nothing."),
         _ => format!("{text}\n{}", table.text()),
     };
+    if let Some(isolation) = &node.isolation {
+        text = format!("{text}\n  {}", isolation.in_words());
+    }
     for (heading, log) in told(node, logs) {
         let lines: Vec<String> = log.trim_end().lines().map(|line| format!("    {line}")).collect();
         text = format!("{text}\n  {heading}:\n{}", lines.join("\n"));
@@ -173,7 +177,7 @@ fn shown(node: &releases::Node, called: &Names, logs: bool) -> String {
 
 /// What a replica is: of the process that answers requests, or of another one.
 fn process_of(replica: &releases::ReplicaReport) -> String {
-    if replica.serves() { "replica".to_owned() } else { replica.process.clone() }
+    if replica.is_web() { "replica".to_owned() } else { replica.process.clone() }
 }
 
 /// What it is, and what instances are promised there.
@@ -198,14 +202,17 @@ fn promised(node: &releases::Node) -> String {
 /// The logs to show: all that say something, or only those of what failed.
 fn told<'a>(node: &'a releases::Node, all: bool) -> Vec<(String, &'a str)> {
     let releases = node.releases.iter().filter(|r| all || r.state == ReleaseState::Failed);
-    let replicas = node.replicas.iter().filter(|r| all || r.state == ReplicaState::Failing);
+    let replicas = node.replicas.iter().filter(|r| all || r.state.has_failed());
     let of_release = |release: &'a releases::ReleaseReport| {
         let releases::ReleaseReport { service, digest, log, .. } = release;
         (format!("release {} of {service} printed", digest.short()), log.as_str())
     };
     let of_replica = |replica: &'a releases::ReplicaReport| {
         let (what, id, service) = (process_of(replica), replica.replica, &replica.service);
-        (format!("{what} {id} of {service} printed"), replica.log.as_str())
+        let fate = replica.fate(SystemClock.now());
+        let fate = fate.map(|fate| format!("({}, {fate}) ", word(&replica.state)));
+        let heading = format!("{what} {id} of {service} {}printed", fate.unwrap_or_default());
+        (heading, replica.log.as_str())
     };
     let logs = releases.map(of_release).chain(replicas.map(of_replica));
     logs.filter(|(_, log)| !log.trim().is_empty()).collect()

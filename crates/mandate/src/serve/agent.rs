@@ -6,13 +6,14 @@ use anyhow::Context as _;
 use api::releases::Machine;
 use types::{Name, Secret, SystemClock};
 
-use super::{AgentArgs, arguments::PortRange, ended, ending, lock, log};
+use super::{AgentArgs, arguments::PortRange, ended, ending, lock, log, private};
 
 /// Runs a node until it is asked to end.
 pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
     log();
     check_listening(&args).await?;
     let _lock = lock::take(&args.data, "agent")?;
+    private::keep(&args.data)?;
     let ending = ending()?;
     if args.token.is_none() && !args.data.join("node.id").exists() {
         anyhow::bail!(
@@ -29,6 +30,7 @@ pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
         machine: args.machine.machine(),
         ports: args.replica_ports,
         ends_all: args.end_replicas,
+        processes_max: args.instance_processes,
     };
     node.run(ended(ending)).await
 }
@@ -69,6 +71,7 @@ pub(crate) struct Node {
     pub(crate) machine: Machine,
     pub(crate) ports: PortRange,
     pub(crate) ends_all: bool,
+    pub(crate) processes_max: u32,
 }
 
 impl Node {
@@ -86,6 +89,7 @@ impl Node {
             // The program that runs, also when its file was replaced meanwhile.
             program: vec!["/proc/self/exe".into()],
             ends_all: self.ends_all,
+            processes_max: self.processes_max,
             clock: Arc::new(SystemClock),
         };
         agent::run(config, shutdown).await.context("the agent cannot go on")

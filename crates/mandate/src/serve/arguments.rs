@@ -92,6 +92,11 @@ pub(crate) struct UpArgs {
     /// The ports at which this machine's replicas listen, each at one of its own
     #[arg(long, value_name = "FIRST-LAST", default_value = REPLICA_PORTS)]
     pub(crate) replica_ports: PortRange,
+    /// How many processes and threads may run for one instance at once, where the machine can count
+    /// them: by a user of its own, as root, or by cgroups
+    #[arg(long, value_name = "N", default_value_t = INSTANCE_PROCESSES,
+        value_parser = clap::value_parser!(u32).range(16..=100_000))]
+    pub(crate) instance_processes: u32,
     /// End replicas and jobs when this process is asked to end; without `--only` that is always so.
     /// Otherwise they go on, and the agent that is started next on the same data takes them over
     #[arg(long)]
@@ -121,6 +126,11 @@ pub(crate) struct AgentArgs {
     /// The ports at which replicas listen, each at one of its own
     #[arg(long, value_name = "FIRST-LAST", default_value = REPLICA_PORTS)]
     pub(crate) replica_ports: PortRange,
+    /// How many processes and threads may run for one instance at once, where the machine can count
+    /// them: by a user of its own, as root, or by cgroups
+    #[arg(long, value_name = "N", default_value_t = INSTANCE_PROCESSES,
+        value_parser = clap::value_parser!(u32).range(16..=100_000))]
+    pub(crate) instance_processes: u32,
     /// End replicas and jobs when the agent is asked to end. Otherwise they go on, and the agent that
     /// is started next with the same `--data` takes them over
     #[arg(long)]
@@ -237,6 +247,8 @@ fn domain(text: &str) -> Result<Host, String> {
 
 /// None of those that a kernel gives to whoever does not mind which.
 const REPLICA_PORTS: &str = "20000-29999";
+/// Enough for a server with some workers of many threads each, and far from all that a machine has.
+const INSTANCE_PROCESSES: u32 = 1_024;
 
 /// Ports from a first to a last one.
 #[derive(Debug, Clone)]

@@ -52,7 +52,8 @@ pub(crate) async fn furnish(
     };
     let configurator = async {
         if has(Part::Configurator) {
-            let config = configurator::Config { engine: engine.clone(), site, mail: instance_mail };
+            let engine = engine.clone().with_folders();
+            let config = configurator::Config { engine, site, mail: instance_mail };
             house.mount(configurator::component(config)).await?;
         }
         anyhow::Ok(())

@@ -4,6 +4,7 @@ mod agent;
 mod arguments;
 mod house;
 mod lock;
+mod private;
 mod up;
 
 pub(crate) use agent::agent;

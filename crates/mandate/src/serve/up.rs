@@ -20,7 +20,7 @@ use super::{
     arguments::{Part, UpArgs},
     ended, ending,
     house::{Settings, engine, furnish, open},
-    lock, log,
+    lock, log, private,
 };
 
 /// How long whoever is being answered is waited for at the end.
@@ -34,6 +34,7 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<()> {
     let ending = ending()?;
     let first = !args.data.join("master.key").exists();
     let _lock = lock::take(&args.data, &args.process_name())?;
+    private::keep(&args.data)?;
     let parts = args.parts();
     let listener = listen(&args).await?;
     let here = listener.local_addr()?;
@@ -222,6 +223,7 @@ fn node(args: &UpArgs, house: &House, here: SocketAddr) -> anyhow::Result<Node> 
         machine: args.machine.machine(),
         ports: args.replica_ports.clone(),
         ends_all: args.end_replicas || args.only.is_empty(),
+        processes_max: args.instance_processes,
     })
 }
 

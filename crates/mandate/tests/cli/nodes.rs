@@ -64,6 +64,7 @@ async fn a_node_says_for_which_host_it_runs_what() {
         address: "127.0.0.1:20000".into(),
         state: ReplicaState::Healthy,
         starts: 1,
+        next_start: None,
         log: String::new(),
     };
     let node = Node {
@@ -72,6 +73,7 @@ async fn a_node_says_for_which_host_it_runs_what() {
         seen: noon(),
         alive: true,
         releases: Vec::new(),
+        isolation: None,
         replicas: vec![replica],
         machine: Machine::default(),
         promised: Promised::default(),

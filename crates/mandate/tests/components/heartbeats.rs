@@ -30,6 +30,7 @@ fn beat(node: NodeId, replicas: Vec<ReplicaReport>) -> Heartbeat {
         replicas,
         known: 0,
         wait_millis: 0,
+        isolation: None,
         as_before: None,
         machine: None,
     }
@@ -50,6 +51,7 @@ fn healthy(replica: &DesiredReplica) -> ReplicaReport {
         address: "127.0.0.1:4000".into(),
         state: ReplicaState::Healthy,
         starts: 1,
+        next_start: None,
         log: String::new(),
     }
 }

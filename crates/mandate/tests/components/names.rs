@@ -175,6 +175,7 @@ stories! {
             replicas: Vec::new(),
             known: 0,
             wait_millis: 0,
+            isolation: None,
             as_before: None,
         machine: None,
         };
@@ -191,6 +192,7 @@ stories! {
                 address: "127.0.0.1:4000".into(),
                 state,
                 starts: 7,
+                next_start: None,
                 log: String::new(),
             };
             Heartbeat { replicas: vec![replica], known: desired.version, ..beat.clone() }

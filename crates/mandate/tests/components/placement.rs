@@ -38,6 +38,7 @@ impl Machines {
 
     async fn says(&self, replicas: Vec<ReplicaReport>) -> Desired {
         let heartbeat = Heartbeat {
+            isolation: None,
             node: self.node,
             name: self.name.parse().unwrap(),
             releases: Vec::new(),
@@ -55,6 +56,7 @@ impl Machines {
     async fn beat(&self) -> Vec<InstanceId> {
         let desired = self.says(Vec::new()).await;
         let healthy = desired.replicas.iter().map(|replica| ReplicaReport {
+            next_start: None,
             replica: replica.replica,
             digest: replica.digest.clone(),
             service: replica.service.clone(),
@@ -220,6 +222,7 @@ stories! {
         let wrong = Machine { labels: [("disk".into(), "a b".into())].into(), ..Machine::default() };
         let wrong = Machines { machine: wrong, ..plain };
         let heartbeat = Heartbeat {
+            isolation: None,
             node: wrong.node,
             name: "plain".parse().unwrap(),
             releases: Vec::new(),

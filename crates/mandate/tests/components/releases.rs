@@ -9,8 +9,9 @@ use api::{
     prices::PriceBook,
     provider::{GetOffer, PromoteOffer},
     releases::{
-        DesiredReplica, Heartbeat, ListNodes, ListReleases, ListServices, PublishRelease,
-        PutPackage, ReleasePhase, ReleaseReport, ReleaseState, ReplicaReport, ReplicaState,
+        DesiredReplica, Heartbeat, ListNodes, ListReleases, ListServices, LogPart, LogPlace,
+        PublishRelease, PutLogs, PutPackage, ReadServiceLogs, ReleasePhase, ReleaseReport,
+        ReleaseState, ReplicaReport, ReplicaState,
     },
 };
 use types::{AccountId, Clock as _, Digest, InstanceId};
@@ -270,6 +271,7 @@ stories! {
             replicas: Vec::new(),
             known: 0,
             wait_millis: 0,
+            isolation: None,
             as_before: None,
         machine: None,
         };
@@ -296,6 +298,7 @@ stories! {
                 address: "127.0.0.1:4000".into(),
                 state: ReplicaState::Healthy,
                 starts: 1,
+                next_start: None,
                 log: String::new(),
             }],
             known: desired.version,
@@ -334,6 +337,7 @@ stories! {
             replicas,
             known: 0,
             wait_millis: 0,
+            isolation: None,
             as_before: None,
         machine: None,
         };
@@ -354,6 +358,7 @@ stories! {
             address: "127.0.0.1:4000".into(),
             state,
             starts: 1,
+            next_start: None,
             log: "what it printed".into(),
         };
         let (_, old) = runs(Vec::new()).await;
@@ -396,6 +401,7 @@ stories! {
                 address: "127.0.0.1:4000".into(),
                 state: ReplicaState::Healthy,
                 starts: 1,
+                next_start: None,
                 log: String::new(),
             };
             let heartbeat = Heartbeat {
@@ -405,6 +411,7 @@ stories! {
                 replicas: healthy.iter().map(report).collect(),
                 known: 0,
                 wait_millis: 0,
+                isolation: None,
                 as_before: None,
                 machine: None,
             };
@@ -435,6 +442,79 @@ stories! {
         assert_eq!(back.iter().filter(|it| it.digest == second).count(), 3);
     }
 
+    async fn what_is_printed_is_read_from_the_node_that_runs_it(world: &World) {
+        world.publish("forum", "first").await;
+        let (node, client) = world.node("one").await;
+        let beat = |replicas: Vec<ReplicaReport>, known, wait_millis| Heartbeat {
+            node,
+            name: "one".parse().unwrap(),
+            releases: Vec::new(),
+            replicas,
+            known,
+            wait_millis,
+            isolation: None,
+            machine: None,
+            as_before: None,
+        };
+        let desired = client.call(beat(Vec::new(), 0, 0)).await.unwrap();
+        let healthy = ReplicaReport {
+            replica: desired.replicas[0].replica,
+            digest: desired.replicas[0].digest.clone(),
+            service: desired.replicas[0].service.clone(),
+            process: "web".to_owned(),
+            instance: None,
+            address: "127.0.0.1:4000".into(),
+            state: ReplicaState::Healthy,
+            starts: 1,
+            next_start: None,
+            log: String::new(),
+        };
+        let known = client.call(beat(vec![healthy.clone()], 0, 0)).await.unwrap().version;
+        let operator = world.operator().await;
+        let read = |process: Option<&str>, after| ReadServiceLogs {
+            service: "forum".parse().unwrap(),
+            process: process.map(str::to_owned),
+            lines: Some(3),
+            after,
+        };
+        let place = LogPlace { start: 1, file: 7, offset: 9 };
+        let part = LogPart {
+            replica: healthy.replica,
+            process: "web".to_owned(),
+            index: 0,
+            text: "hello\n".to_owned(),
+            place,
+        };
+        // The node waits for something to do, hears of the wish and tells.
+        let answering = async {
+            let told = client.call(beat(vec![healthy.clone()], known, 5_000)).await.unwrap();
+            let wish = told.logs[0].clone();
+            assert_eq!((wish.lines, told.logs.len()), (3, 1));
+            let again = client.call(beat(vec![healthy.clone()], known, 0)).await.unwrap();
+            assert!(again.logs.is_empty(), "each is said once");
+            let put = PutLogs { node, wish: wish.wish, parts: vec![part.clone()] };
+            client.call(put).await.unwrap();
+            wish
+        };
+        let (logs, wish) = tokio::join!(operator.call(read(None, None)), answering);
+        let logs = logs.unwrap();
+        assert_eq!((logs.parts.as_slice(), wish.after.len()), (&[part.clone()][..], 0));
+        let answering = async {
+            let told = client.call(beat(vec![healthy.clone()], known, 5_000)).await.unwrap();
+            let (wish, parts) = (told.logs[0].wish, Vec::new());
+            client.call(PutLogs { node, wish, parts }).await.unwrap();
+            told.logs[0].clone()
+        };
+        let (more, wish) = tokio::join!(operator.call(read(None, Some(logs.next))), answering);
+        assert_eq!(wish.after.get(&healthy.replica), Some(&place));
+        assert_eq!(more.unwrap().parts, vec![]);
+        let refused = async |op: ReadServiceLogs| operator.call(op).await.unwrap_err().code;
+        assert_eq!(refused(read(Some("worker"), None)).await, "unavailable");
+        assert_eq!(refused(read(None, Some("x".to_owned()))).await, "after");
+        let many = ReadServiceLogs { lines: Some(1_001), ..read(None, None) };
+        assert_eq!(refused(many).await, "lines");
+    }
+
     async fn what_failed_on_the_nodes_is_said_and_replicas_of_another_release_do_not_count(
         world: &World
     ) {
@@ -447,6 +527,7 @@ stories! {
             replicas,
             known: 0,
             wait_millis: 0,
+            isolation: None,
             as_before: None,
         machine: None,
         };
@@ -467,6 +548,7 @@ stories! {
             address: "127.0.0.1:4000".into(),
             state: ReplicaState::Healthy,
             starts: 1,
+            next_start: None,
             log: String::new(),
         };
         client.call(beat(vec![failed], vec![healthy])).await.unwrap();

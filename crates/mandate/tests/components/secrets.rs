@@ -72,6 +72,7 @@ stories! {
         reaches(&ada, instance, InstanceState::Open).await;
         let (node, client) = world.node("worker").await;
         let beat = Heartbeat {
+            isolation: None,
             node,
             name: "worker".parse().unwrap(),
             releases: Vec::new(),

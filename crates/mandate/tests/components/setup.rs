@@ -238,6 +238,7 @@ stories! {
         assert_eq!((setup.path.as_deref(), setup.fields.len()), (Some("/install"), 0));
         let (node, client) = world.node("worker").await;
         let beat = Heartbeat {
+            isolation: None,
             node,
             name: "worker".parse().unwrap(),
             releases: Vec::new(),

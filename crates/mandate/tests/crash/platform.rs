@@ -226,12 +226,9 @@ impl Platform {
     /// How many databases of instances there are.
     pub(crate) async fn instance_databases(&self) -> usize {
         if self.engine == EngineKind::Sqlite {
-            let files = std::fs::read_dir(self.folder.join("data/databases")).unwrap();
-            let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
-            return names
-                .filter_map(|name| name.strip_suffix(".db").map(str::to_owned))
-                .filter(|name| name.starts_with("inst_"))
-                .count();
+            let folders = std::fs::read_dir(self.folder.join("data/databases/instances"));
+            let files = folders.into_iter().flatten().map(|folder| folder.unwrap().path());
+            return files.filter(|folder| folder.join("database.db").exists()).count();
         }
         let query = format!(
             "select count(*) from pg_database where datname like '{}\\_inst\\_%'",

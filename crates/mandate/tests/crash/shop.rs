@@ -154,6 +154,7 @@ impl Worker {
     /// What may run here is planned once the node was heard of.
     async fn is_heard_of(&self, platform: &Platform, name: &str) {
         let heartbeat = Heartbeat {
+            isolation: None,
             node: self.node,
             name: name.parse().unwrap(),
             releases: Vec::new(),

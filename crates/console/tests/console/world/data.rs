@@ -603,6 +603,7 @@ pub(crate) fn nodes() -> Vec<Node> {
         address: format!("127.0.0.1:{port}"),
         state,
         starts,
+        next_start: None,
         log: "listening\n".into(),
     };
     let node = |text: &str, alive, releases, replicas| Node {
@@ -612,6 +613,7 @@ pub(crate) fn nodes() -> Vec<Node> {
         alive,
         releases,
         replicas,
+        isolation: None,
         machine: Machine {
             labels: [("disk".into(), "ssd".into())].into(),
             memory: Some(8 << 30),

@@ -265,7 +265,18 @@ impl World {
         address: SocketAddr,
         instance: Option<InstanceId>,
     ) -> ReplicaAddress {
+        self.replica_of("web", (name, address), instance).await
+    }
+
+    /// A replica of a process.
+    pub(crate) async fn replica_of(
+        &self,
+        process: &str,
+        (name, address): (&str, SocketAddr),
+        instance: Option<InstanceId>,
+    ) -> ReplicaAddress {
         let replica = ReplicaAddress {
+            process: process.to_owned(),
             replica: ReplicaId::named(&[name]),
             service: "forum".parse().unwrap(),
             instance,
