@@ -11,6 +11,8 @@ pub(crate) struct Pace {
     pub(crate) grace: Duration,
     /// How long a replica may take until it first answers.
     pub(crate) start: Duration,
+    /// How long a replica without a health check must have run to be taken for healthy.
+    pub(crate) last: Duration,
     /// Between two looks at a replica.
     pub(crate) look: Duration,
     /// How long an answer to a health check may take.
@@ -38,6 +40,7 @@ impl Default for Pace {
             drain: seconds(1),
             grace: seconds(10),
             start: seconds(60),
+            last: seconds(5),
             look: seconds(2),
             answer: seconds(2),
             tell: seconds(1),

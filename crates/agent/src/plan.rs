@@ -168,6 +168,8 @@ memory = "128MiB"
                 instance: None,
                 size: None,
                 generation: *generation,
+                process: "web".to_owned(),
+                index: 0,
             };
             releases.insert(release.digest.clone(), release);
             replicas.insert(replica.replica, replica);
@@ -214,6 +216,7 @@ memory = "128MiB"
                     replica: want.replica,
                     digest: want.digest,
                     service: want.service,
+                    process: "web".to_owned(),
                     instance: None,
                     address: String::new(),
                     state: ReplicaState::Starting,

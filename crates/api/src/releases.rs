@@ -6,12 +6,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{AccountId, Digest, InstanceId, Name, NodeId, ReplicaId, Timestamp};
 
-pub use nodes::{
-    Drain, DrainNode, LABELS_MAX, Labels, Machine, Node, NodeServices, Placement, Promised,
-    RefillNode, is_label,
-};
+pub use nodes::{Drain, DrainNode, Machine, Node, NodeServices, Placement, Promised, RefillNode};
 
-use crate::{Empty, feed, manifest::Manifest};
+use crate::{
+    Empty, feed,
+    manifest::{Manifest, WEB},
+};
 
 operations! { "releases":
     /// Stores a package's bytes under their digest. The body is the package, not JSON.
@@ -208,7 +208,7 @@ pub struct Readiness {
 pub enum ReplicaState {
     /// It was started and is not yet healthy.
     Starting,
-    /// It answers its health check.
+    /// It answers its health check, or has none and has lasted for a while.
     Healthy,
     /// It stopped answering, or ended; it is started again after a pause that grows.
     Failing,
@@ -223,10 +223,13 @@ pub struct ReplicaReport {
     pub digest: Digest,
     /// Of which service.
     pub service: Name,
+    /// Which process of it.
+    #[serde(default = "web", skip_serializing_if = "is_web")]
+    pub process: String,
     /// For which instance, if it serves only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<InstanceId>,
-    /// Where it listens.
+    /// Where it listens; empty if nowhere.
     pub address: String,
     /// How it is.
     pub state: ReplicaState,
@@ -302,7 +305,7 @@ pub struct DesiredRelease {
     pub signature: String,
 }
 
-/// A replica to run.
+/// A replica to run: one of those of a process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DesiredReplica {
     /// Its id.
@@ -319,6 +322,40 @@ pub struct DesiredReplica {
     pub size: Option<String>,
     /// Changes whenever the replica must be started anew with a new environment.
     pub generation: u64,
+    /// Which process of the release; only `web` is sent requests.
+    #[serde(default = "web", skip_serializing_if = "is_web")]
+    pub process: String,
+    /// Which of the process's replicas it is, from 0 on.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub index: u32,
+}
+
+impl DesiredReplica {
+    /// Whether it is sent requests.
+    pub fn serves(&self) -> bool {
+        self.process == WEB
+    }
+}
+
+impl ReplicaReport {
+    /// Whether it is sent requests.
+    pub fn serves(&self) -> bool {
+        self.process == WEB
+    }
+}
+
+/// What whoever knows of no other process means.
+fn web() -> String {
+    WEB.to_owned()
+}
+
+fn is_web(process: &str) -> bool {
+    process == WEB
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+const fn is_first(index: &u32) -> bool {
+    *index == 0
 }
 
 /// The release of a service that runs, as the feed carries it.

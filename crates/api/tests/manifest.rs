@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::manifest::{
-    Access, Count, Engine, FieldKind, JobCommand, Level, Manifest, Missed, Tenancy, normalise,
+    Access, Check, Count, Engine, FieldKind, JobCommand, Level, Manifest, Missed, Run, Tenancy,
+    normalise,
 };
 use proptest::prelude::*;
 
@@ -101,7 +102,7 @@ fn a_manifest_is_read_whole() {
     let forum = forum();
     assert_eq!(forum.service.name.as_str(), "forum");
     assert_eq!(forum.service.tenancy, Tenancy::Shared);
-    assert_eq!(forum.run.health, "/healthz");
+    assert_eq!(forum.run.web.health, Some(Check::Path("/healthz".to_owned())));
     assert_eq!(forum.database.as_ref().unwrap().engines, [Engine::Postgres, Engine::Sqlite]);
     let fields: Vec<&str> = forum.setup.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(fields, ["title", "admin_email", "admin_password", "theme"]);
@@ -156,6 +157,37 @@ fn a_job_is_read_with_all_that_it_may_say_and_with_nothing_but_its_command() {
     let plain: JobCommand = serde_json::from_str(kept).unwrap();
     assert_eq!((plain.versions().ends(), plain.attempts), ((2, 2), 3));
     assert_eq!((plain.class.as_str(), plain.missed), ("default", Missed::Once));
+}
+
+/// A worker beside `web`, and `web` in a table of its own.
+const PROCESSES: &str = r#"
+[processes.web]
+command = ["./forum", "serve"]
+replicas = 3
+[processes.worker]
+command = ["./forum", "work"]
+"#;
+
+#[test]
+fn a_service_runs_several_processes() {
+    let run = "command = [\"./forum\", \"serve\"]\n";
+    let text = FORUM.replace(run, "");
+    let forum = Manifest::parse("mandate.toml", &format!("{text}{PROCESSES}")).unwrap();
+    let shown = forum.processes().map(|(name, process)| (name, process.replicas));
+    assert_eq!(shown.collect::<Vec<_>>(), [("web", 3), ("worker", 1)]);
+    assert_eq!(forum.run.web.command, ["./forum", "serve"]);
+    assert!(forum.run.build.is_some() && forum.process("worker").unwrap().health.is_none());
+    assert_eq!(forum.process("web"), Some(&forum.run.web));
+    let json = serde_json::to_string(&forum).unwrap();
+    assert_eq!(serde_json::from_str::<Manifest>(&json).unwrap(), forum);
+    // `[run]` may be missing where it says nothing.
+    let (before, after) = (text.find("[run]").unwrap(), text.find("[database]").unwrap());
+    let text = format!("{}{}{PROCESSES}", &text[..before], &text[after..]);
+    Manifest::parse("mandate.toml", &text).unwrap();
+    // What a component kept before there were other processes is read as it was meant.
+    let kept: Run = serde_json::from_str(r#"{"command":["./a"],"health":"/up"}"#).unwrap();
+    assert_eq!(kept.web.health, Some(Check::Path("/up".to_owned())));
+    assert_eq!(kept.web.replicas, 1);
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod gone;
 mod health;
 mod known;
 mod nodes;
+mod number;
 mod packages;
 mod places;
 mod placing;

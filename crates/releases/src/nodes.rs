@@ -1,7 +1,7 @@
 //! Nodes: what each reports, what each should do, and which replicas the gateways may use.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -36,12 +36,11 @@ pub(crate) async fn heartbeat(cx: Call<State>, op: Heartbeat) -> Result<Desired,
     let patience = Duration::from_millis(op.wait_millis.min(WAIT_MILLIS_MAX).into());
     let mut changes = cx.state().planning.watch();
     let (talking, anew) = cx.state().nodes.heard(node, &op.name, cx.now());
-    let taken = take_report(&cx, &talking, op).await;
     if anew {
-        // What waits for a node may be placed.
-        cx.nudge();
+        // What waits for a node may be placed, and what it may be asked for is told first.
+        places::step(cx.room().clone()).await?;
     }
-    taken?;
+    take_report(&cx, &talking, op).await?;
     let waiting = tokio::time::sleep(patience);
     tokio::pin!(waiting);
     loop {
@@ -77,7 +76,7 @@ async fn answer(
     }
     let report = talk.taken.as_ref().map(|(report, _)| Arc::clone(report));
     let reported = report.as_ref().map_or(&[][..], |report| report.replicas.as_slice());
-    let replicas = planned(room, &share, reported, node);
+    let replicas = planned(room, &share, reported, node).await?;
     let releases = wanted_releases(room, &plan, &replicas).await?;
     let engine = room.state().engine.to_string();
     let (version, report) = (version(&releases, &replicas), Some(talk.number));
@@ -91,15 +90,24 @@ fn is_same(one: &Arc<[DesiredReplica]>, other: &Arc<[DesiredReplica]>) -> bool {
 }
 
 /// What the node is to run, and what was healthy before it as long as it is not.
-fn planned(
+async fn planned(
     room: &Room<State>,
     share: &[DesiredReplica],
     reported: &[ReplicaReport],
     node: NodeId,
-) -> Vec<DesiredReplica> {
-    let unhealthy = plan::unhealthy(share, reported);
-    let kept = plan::kept(&unhealthy, reported, &room.state().health.read(), node);
-    share.iter().cloned().chain(kept).collect()
+) -> Result<Vec<DesiredReplica>, Error> {
+    let health = plan::health(share, reported, node);
+    let former = plan::former(&health, reported, &room.state().health.read());
+    let mut processes = HashMap::new();
+    for (new, digest) in &former {
+        if !processes.contains_key(digest)
+            && let Some(stored) = store::release(room.db(), &new.service, digest).await?
+        {
+            processes.insert(digest.clone(), plan::processes(&stored.manifest));
+        }
+    }
+    let kept = plan::kept(&former, &processes, node);
+    Ok(share.iter().cloned().chain(kept).collect())
 }
 
 /// The releases that run, and those that replicas still need.
@@ -149,7 +157,7 @@ async fn take_report(cx: &Call<State>, talking: &Talking, op: Heartbeat) -> Resu
     if talk.taken.as_ref().is_some_and(|(last, of)| *last == report && is_same(of, &share)) {
         return Ok(());
     }
-    let planned = planned(cx, &share, &report.replicas, node);
+    let planned = planned(cx, &share, &report.replicas, node).await?;
     let healthy = newly_healthy(cx, &report, &share, node);
     let serving = serving(&report, &planned);
     let addresses: Told = serving
@@ -197,11 +205,10 @@ fn newly_healthy(
     share: &[DesiredReplica],
     node: NodeId,
 ) -> Vec<(String, Digest)> {
-    let unhealthy: BTreeSet<ReplicaId> =
-        plan::unhealthy(share, &report.replicas).iter().map(|replica| replica.replica).collect();
     let before = room.state().health.read();
-    let healthy = share.iter().filter(|replica| !unhealthy.contains(&replica.replica));
-    let healthy = healthy.map(|new| (plan::unit_of(new, node), new.digest.clone()));
+    let units = plan::health(share, &report.replicas, node).into_iter();
+    let healthy = units.filter(|(_, (_, is_healthy))| *is_healthy);
+    let healthy = healthy.map(|(unit, (new, _))| (unit, new.digest.clone()));
     healthy.filter(|(unit, digest)| before.get(unit) != Some(digest)).collect()
 }
 
@@ -212,7 +219,7 @@ fn serving<'p>(report: &Report, planned: &'p [DesiredReplica]) -> Serving<'p> {
         planned.iter().map(|plan| (plan.replica, plan)).collect();
     let healthy = report.replicas.iter().filter(|replica| replica.state == ReplicaState::Healthy);
     let serving = healthy.filter_map(|replica| {
-        let plan = planned.get(&replica.replica)?;
+        let plan = planned.get(&replica.replica).filter(|plan| plan.serves())?;
         Some((replica.replica, (*plan, replica.address.clone())))
     });
     serving.collect()

@@ -10,10 +10,13 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
 };
 
-use api::releases::{Labels, Machine, Promised};
+use api::{
+    labels::Labels,
+    releases::{Machine, Promised},
+};
 use types::{AccountId, InstanceId, Name, NodeId};
 
-use crate::plan::number;
+use crate::number::number;
 
 /// So many instances are on their way at once: both of their nodes run them for a while.
 const MOVES_MAX: usize = 10;

@@ -7,12 +7,14 @@ use std::{
 
 use api::{
     configurator::{InstanceState, Route},
-    manifest::Tenancy,
-    releases::{DesiredReplica, Labels, ReplicaReport, ReplicaState},
+    labels::Labels,
+    manifest::{Manifest, Tenancy, WEB},
+    releases::{DesiredReplica, ReplicaReport, ReplicaState},
 };
 use types::{Digest, InstanceId, Name, NodeId, ReplicaId};
 
 use crate::{
+    number::number,
     placing::{Host, Places},
     store::Stored,
 };
@@ -28,6 +30,15 @@ pub(crate) struct Unit {
     pub(crate) generation: u64,
     /// What its nodes must have.
     pub(crate) labels: Labels,
+    pub(crate) processes: Processes,
+}
+
+/// The processes of a release, and how many replicas each has.
+pub(crate) type Processes = Arc<[(String, u32)]>;
+
+/// What a release runs.
+pub(crate) fn processes(manifest: &Manifest) -> Processes {
+    manifest.processes().map(|(name, process)| (name.to_owned(), process.replicas)).collect()
 }
 
 /// What the services and instances amount to.
@@ -36,23 +47,22 @@ pub(crate) fn units<'r>(
     routes: impl Iterator<Item = &'r Route>,
 ) -> Vec<Unit> {
     let mut units = Vec::new();
-    let by_name: HashMap<&Name, &Arc<Stored>> =
-        services.iter().map(|stored| (&stored.release.service, stored)).collect();
+    let mut by_name: HashMap<&Name, (&Arc<Stored>, Processes)> = HashMap::new();
     for stored in services {
-        if stored.manifest.service.tenancy == Tenancy::Shared {
-            let (service, digest) = (stored.release.service.clone(), stored.release.digest.clone());
-            let labels = stored.manifest.placement.labels.clone();
-            units.push(Unit { service, digest, instance: None, size: None, generation: 0, labels });
+        let (service, digest) = (stored.release.service.clone(), stored.release.digest.clone());
+        let processes = processes(&stored.manifest);
+        if stored.manifest.service.tenancy == Tenancy::Dedicated {
+            by_name.insert(&stored.release.service, (stored, processes));
+            continue;
         }
+        let (instance, size, generation) = (None, None, 0);
+        let labels = stored.manifest.placement.labels.clone();
+        units.push(Unit { service, digest, instance, size, generation, labels, processes });
     }
     for route in
         routes.filter(|route| route.state == InstanceState::Open && route.suspended.is_none())
     {
-        let service = by_name.get(&route.service);
-        let Some(stored) = service.filter(|s| s.manifest.service.tenancy == Tenancy::Dedicated)
-        else {
-            continue;
-        };
+        let Some((stored, processes)) = by_name.get(&route.service) else { continue };
         let modules: Vec<&str> = route.modules.iter().map(String::as_str).collect();
         units.push(Unit {
             service: route.service.clone(),
@@ -61,6 +71,7 @@ pub(crate) fn units<'r>(
             size: Some(route.size.clone()),
             generation: number(&[&modules.join(","), &route.size]),
             labels: stored.manifest.placement.labels.clone(),
+            processes: Arc::clone(processes),
         });
     }
     units.sort_by(|a, b| (&a.service, a.instance).cmp(&(&b.service, b.instance)));
@@ -89,32 +100,45 @@ pub(crate) fn shares(
         };
         for node in nodes {
             if let Some(share) = shares.get_mut(&node) {
-                share.push(replica(unit, node));
+                share.extend(replicas(unit, node));
             }
         }
     }
     shares
 }
 
-fn replica(unit: &Unit, node: NodeId) -> DesiredReplica {
-    DesiredReplica {
-        replica: replica_id(node, &unit.service, unit.instance, &unit.digest),
+/// What a unit is on a node: all replicas of all its processes.
+fn replicas(unit: &Unit, node: NodeId) -> impl Iterator<Item = DesiredReplica> {
+    let all = unit
+        .processes
+        .iter()
+        .flat_map(|(process, count)| (0..*count).map(move |index| (process.as_str(), index)));
+    all.map(move |which| DesiredReplica {
+        replica: replica_id(node, (&unit.service, unit.instance), &unit.digest, which),
         digest: unit.digest.clone(),
         service: unit.service.clone(),
         instance: unit.instance,
         size: unit.size.clone(),
         generation: unit.generation,
-    }
+        process: which.0.to_owned(),
+        index: which.1,
+    })
 }
 
+/// The first one of `web` is named as it was when there was no other.
 pub(crate) fn replica_id(
     node: NodeId,
-    service: &Name,
-    instance: Option<InstanceId>,
+    (service, instance): (&Name, Option<InstanceId>),
     digest: &Digest,
+    (process, index): (&str, u32),
 ) -> ReplicaId {
     let what = instance.map_or_else(|| service.to_string(), |id| id.to_string());
-    ReplicaId::named(&[&node.to_string(), &what, digest.as_str()])
+    let node = node.to_string();
+    let names = [node.as_str(), &what, digest.as_str()];
+    if (process, index) == (WEB, 0) {
+        return ReplicaId::named(&names);
+    }
+    ReplicaId::named(&[&names[..], &[process, &index.to_string()]].concat())
 }
 
 /// What the health of releases is remembered for: an instance wherever it is, or a shared service
@@ -123,41 +147,62 @@ pub(crate) fn unit_of(replica: &DesiredReplica, node: NodeId) -> String {
     replica.instance.map_or_else(|| format!("{node}/{}", replica.service), |id| id.to_string())
 }
 
-/// What should run and is not healthy.
-pub(crate) fn unhealthy(
-    wanted: &[DesiredReplica],
+/// The units of a share by their names, each by one of its replicas, and whether all of them are
+/// healthy.
+pub(crate) type Health<'s> = BTreeMap<String, (&'s DesiredReplica, bool)>;
+
+/// How the units of a share are.
+pub(crate) fn health<'s>(
+    share: &'s [DesiredReplica],
     reported: &[ReplicaReport],
-) -> Vec<DesiredReplica> {
+    node: NodeId,
+) -> Health<'s> {
     let running = reported.iter().filter(|replica| replica.state == ReplicaState::Healthy);
     let healthy: BTreeSet<ReplicaId> = running.map(|replica| replica.replica).collect();
-    wanted.iter().filter(|replica| !healthy.contains(&replica.replica)).cloned().collect()
+    let mut units = Health::new();
+    for replica in share {
+        let (_, is_healthy) = units.entry(unit_of(replica, node)).or_insert((replica, true));
+        *is_healthy &= healthy.contains(&replica.replica);
+    }
+    units
 }
 
-/// What runs beside what is not healthy yet: the release that was healthy last, whether or not it
+/// A unit, by one of its replicas, and the release that ran before it.
+pub(crate) type Former<'s> = (&'s DesiredReplica, Digest);
+
+/// What ran before what is not healthy yet: the release that was healthy last, whether or not it
 /// still runs, or what is healthy now if none is remembered.
-pub(crate) fn kept(
-    unhealthy: &[DesiredReplica],
+pub(crate) fn former<'s>(
+    health: &Health<'s>,
     reported: &[ReplicaReport],
     last_healthy: &HashMap<String, Digest>,
-    node: NodeId,
-) -> Vec<DesiredReplica> {
-    let healthy = reported.iter().filter(|old| old.state == ReplicaState::Healthy);
-    let healthy: BTreeMap<(&Name, Option<InstanceId>), &ReplicaReport> =
-        healthy.rev().map(|old| ((&old.service, old.instance), old)).collect();
-    let keep = |new: &DesiredReplica| {
-        let last = last_healthy.get(&unit_of(new, node));
-        let runs = || healthy.get(&(&new.service, new.instance)).map(|old| &old.digest);
-        let digest = last.or_else(runs)?.clone();
-        let replica = replica_id(node, &new.service, new.instance, &digest);
-        (digest != new.digest).then(|| DesiredReplica { replica, digest, ..new.clone() })
-    };
-    unhealthy.iter().filter_map(keep).collect()
+) -> Vec<Former<'s>> {
+    let serving = reported.iter().filter(|old| old.serves() && old.state == ReplicaState::Healthy);
+    let serving: BTreeMap<(&Name, Option<InstanceId>), &Digest> =
+        serving.rev().map(|old| ((&old.service, old.instance), &old.digest)).collect();
+    let unhealthy = health.iter().filter(|(_, (_, is_healthy))| !is_healthy);
+    let former = unhealthy.filter_map(|(unit, (new, _))| {
+        let runs = || serving.get(&(&new.service, new.instance)).copied();
+        let digest = last_healthy.get(unit).or_else(runs)?;
+        (*digest != new.digest).then(|| (*new, digest.clone()))
+    });
+    former.collect()
 }
 
-/// A number that looks like chance, and is always the same.
-pub(crate) fn number(parts: &[&str]) -> u64 {
-    let digest = Digest::of(parts.join("\n").as_bytes());
-    u64::from_str_radix(&digest.hex()[..15], 16).unwrap_or(0)
+/// What is to run beside what is not healthy yet: all of what ran before it.
+pub(crate) fn kept(
+    former: &[Former<'_>],
+    processes: &HashMap<Digest, Processes>,
+    node: NodeId,
+) -> Vec<DesiredReplica> {
+    let unit = |(new, digest): &Former<'_>| {
+        let processes = Arc::clone(processes.get(digest)?);
+        let DesiredReplica { service, instance, size, generation, .. } = (*new).clone();
+        let (digest, labels) = (digest.clone(), Labels::new());
+        Some(Unit { service, digest, instance, size, generation, labels, processes })
+    };
+    let units: Vec<Unit> = former.iter().filter_map(unit).collect();
+    units.iter().flat_map(|unit| replicas(unit, node)).collect()
 }
 
 #[cfg(test)]
@@ -177,7 +222,16 @@ mod tests {
             size: None,
             generation: 1,
             labels: Labels::new(),
+            processes: one_web(),
         }
+    }
+
+    fn one_web() -> Processes {
+        [("web".to_owned(), 1)].into()
+    }
+
+    fn replica(unit: &Unit, node: NodeId) -> DesiredReplica {
+        replicas(unit, node).next().unwrap()
     }
 
     fn report(replica: &DesiredReplica, state: ReplicaState) -> ReplicaReport {
@@ -185,6 +239,7 @@ mod tests {
             replica: replica.replica,
             digest: replica.digest.clone(),
             service: replica.service.clone(),
+            process: replica.process.clone(),
             instance: replica.instance,
             address: "127.0.0.1:1".into(),
             state,
@@ -238,7 +293,9 @@ mod tests {
         let healthy = report(&new[0], ReplicaState::Healthy);
         let nothing = HashMap::new();
         let kept = |wanted: &[DesiredReplica], reported: &[ReplicaReport], last: &HashMap<_, _>| {
-            kept(&unhealthy(wanted, reported), reported, last, node)
+            let former = former(&health(wanted, reported, node), reported, last);
+            let all = former.iter().map(|(_, digest)| (digest.clone(), one_web())).collect();
+            super::kept(&former, &all, node)
         };
         assert_eq!(kept(&new, std::slice::from_ref(&running), &nothing), old);
         assert_eq!(kept(&new, &[running.clone(), starting.clone()], &nothing).len(), 1);
@@ -251,5 +308,25 @@ mod tests {
         assert_eq!(kept(&new, &[], &last), old);
         assert_eq!(kept(&new, &[healthy], &last), vec![]);
         assert_eq!(kept(&old, &[], &last), vec![]);
+    }
+    #[test]
+    fn a_unit_is_healthy_when_all_of_its_processes_are() {
+        let node = NodeId::new(Timestamp::from_micros(1));
+        let two: Processes = [("web".to_owned(), 1), ("worker".to_owned(), 2)].into();
+        let unit = |release| Unit { processes: Arc::clone(&two), ..unit(None, release) };
+        let all = |release| replicas(&unit(release), node).collect::<Vec<_>>();
+        let (old, new) = (all("old"), all("new"));
+        let named: BTreeSet<ReplicaId> = new.iter().map(|replica| replica.replica).collect();
+        assert_eq!(named.len(), 3, "each is one of its kind");
+        assert_eq!(new[0].replica, replica(&super::tests::unit(None, "new"), node).replica);
+        let last = HashMap::from([(unit_of(&old[0], node), old[0].digest.clone())]);
+        let processes = HashMap::from([(old[0].digest.clone(), Arc::clone(&two))]);
+        let kept = |healthy: &[DesiredReplica]| {
+            let said: Vec<ReplicaReport> =
+                healthy.iter().map(|replica| report(replica, ReplicaState::Healthy)).collect();
+            kept(&former(&health(&new, &said, node), &said, &last), &processes, node)
+        };
+        assert_eq!(kept(&new[..2]), old, "one worker is not there yet, so all of the old stay");
+        assert_eq!(kept(&new), vec![]);
     }
 }

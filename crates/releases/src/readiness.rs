@@ -68,7 +68,7 @@ fn serves(replica: &ReplicaReport, route: &Route, current: &Stored) -> bool {
         Tenancy::Shared => None,
         Tenancy::Dedicated => Some(route.instance),
     };
-    (&replica.service, replica.instance) == (&route.service, instance)
+    replica.serves() && (&replica.service, replica.instance) == (&route.service, instance)
 }
 
 /// The first step that is not done on the node that is furthest.

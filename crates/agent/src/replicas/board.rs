@@ -105,8 +105,8 @@ impl Slot {
     }
 
     /// It was started for the `starts`th time.
-    pub(super) fn starts(&mut self, starts: u32, address: SocketAddr, output: Output) {
-        (self.state, self.address, self.output) = (ReplicaState::Starting, Some(address), output);
+    pub(super) fn starts(&mut self, starts: u32, address: Option<SocketAddr>, output: Output) {
+        (self.state, self.address, self.output) = (ReplicaState::Starting, address, output);
         self.starts = starts;
     }
 
@@ -136,6 +136,7 @@ impl Slot {
             replica: self.want.replica,
             digest: self.want.digest.clone(),
             service: self.want.service.clone(),
+            process: self.want.process.clone(),
             instance: self.want.instance,
             address: self.address.map(|address| address.to_string()).unwrap_or_default(),
             state: self.state,

@@ -1,9 +1,9 @@
 //! Keeps one replica running: started, watched, and started again with growing pauses whenever it
 //! ends, stops answering or takes too much.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use api::releases::DesiredReplica;
+use api::{manifest::Check, releases::DesiredReplica};
 use rustix::process::Pid;
 use tokio::{sync::watch, time::Instant};
 
@@ -91,6 +91,8 @@ impl Keeper {
     async fn run(&mut self, running: Option<Running>) -> Result<(), String> {
         let mut stop = self.stop.clone();
         let node = Arc::clone(&self.board.node);
+        // What an earlier agent left and still runs has lasted.
+        let last = if running.is_some() { Duration::ZERO } else { node.pace.last };
         let mut running = if let Some(running) = running {
             running
         } else {
@@ -104,7 +106,7 @@ impl Keeper {
         };
         self.recall(&running);
         self.change(|slot| slot.starts(running.starts(), running.address(), running.output()));
-        let outcome = self.watch(&node, &mut running, &mut stop).await;
+        let outcome = self.watch(&node, &mut running, &mut stop, last).await;
         if outcome.is_ok() {
             tokio::select! {
                 () = tokio::time::sleep(node.pace.drain) => {}
@@ -122,20 +124,35 @@ impl Keeper {
         node: &Node,
         running: &mut Running,
         stop: &mut watch::Receiver<bool>,
+        last: Duration,
     ) -> Result<(), String> {
-        let (holder, address) = (running.held.holder(), running.address());
-        let listener = Listener::new(address, holder);
-        let (path, site) = (self.ready.manifest.run.health.clone(), running.site());
-        let question = Question { address, path, site };
+        let holder = running.held.holder();
+        let process = self.ready.manifest.process(&self.want.process);
+        let asked_for = process.and_then(|process| process.health.clone()).zip(running.address());
+        let asking = asked_for.map(|(Check::Path(path), address)| {
+            let question = Question { address, path, site: running.site() };
+            (Listener::new(address, holder), question)
+        });
         tokio::select! {
             () = asked(stop) => Ok(()),
             exit = running.held.ended() => {
                 Err(format!("{}{}", exit.in_words(), node.folder.remark()))
             }
-            problem = self.keep_answering(listener, question) => Err(problem),
+            problem = self.keep_well(asking, last) => Err(problem),
             problem = self.keep_within_memory(holder) => Err(problem),
             () = running::keep_token(running.token.as_mut(), node) => Ok(()),
         }
+    }
+
+    /// Returns, with what happened, when it is not well any more. What is asked nothing is well when
+    /// it has lasted for a while, and until it ends.
+    async fn keep_well(&self, asking: Option<(Listener, Question)>, last: Duration) -> String {
+        if let Some((listener, question)) = asking {
+            return self.keep_answering(listener, question).await;
+        }
+        tokio::time::sleep(last).await;
+        self.change(Slot::is_well);
+        std::future::pending().await
     }
 
     /// Returns, with what happened, when it does not answer its health check any more, or when

@@ -23,7 +23,8 @@ use crate::{
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Kept {
     want: DesiredReplica,
-    address: SocketAddr,
+    /// Where it listens, if it does.
+    address: Option<SocketAddr>,
     /// Where its visitors come.
     site: String,
     /// What is not to be shown of its output.
@@ -37,13 +38,13 @@ pub(super) struct Running {
     kept: Kept,
     start: Start,
     /// Dropped after what is held has ended: until then the port is its own.
-    _port: Port,
+    _port: Option<Port>,
 }
 
 impl Running {
     /// One that an earlier agent had started.
     pub(super) fn found(node: &Node, kept: Kept, held: Held, start: Start) -> io::Result<Self> {
-        let port = node.ports.keep(kept.address.port())?;
+        let port = kept.address.map(|address| node.ports.keep(address.port())).transpose()?;
         let shared = kept.want.instance.is_none();
         let service = kept.want.service.clone();
         let token = shared.then(|| TokenFile::found(node, service, &start.folder));
@@ -55,7 +56,8 @@ impl Running {
         &self.kept.want
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    /// Where it listens, if it does.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
         self.kept.address
     }
 
@@ -93,7 +95,7 @@ pub(super) struct Prepared {
     kept: Kept,
     variables: Variables,
     token: Option<TokenFile>,
-    port: Port,
+    port: Option<Port>,
 }
 
 /// Gets what a replica needs.
@@ -105,7 +107,8 @@ pub(super) async fn prepare(
     let replica = node.folder.replica((want.replica, want.generation));
     let number = starts::of(&replica).last().map_or(1, |last| last.number.saturating_add(1));
     let scratch = Scratch::new(replica.join(number.to_string())).map_err(unstorable)?;
-    let port = node.ports.take().map_err(|cause| format!("no port can be had: {cause}"))?;
+    let port = want.serves().then(|| node.ports.take()).transpose();
+    let port = port.map_err(|cause| format!("no port can be had: {cause}"))?;
     let basis = environment::basis(scratch.path()).map_err(unstorable)?;
     let (mut variables, secrets, token) =
         own_variables(node, want, manifest, scratch.path()).await?;
@@ -113,8 +116,8 @@ pub(super) async fn prepare(
     if let Some(instance) = want.instance {
         variables.extend(environment::home_of(node, instance).map_err(unstorable)?);
     }
-    let address = port.address();
-    variables.extend(environment::of_address(address));
+    let address = port.as_ref().map(Port::address);
+    variables.extend(address.map(environment::of_address).unwrap_or_default());
     let site = environment::site(&variables).to_string();
     let kept = Kept { want: want.clone(), address, site, secrets };
     Ok(Prepared { scratch, number, kept, variables, token, port })
@@ -140,8 +143,11 @@ impl Prepared {
     /// Starts it.
     pub(super) async fn start(self, node: &Node, ready: &Ready) -> Result<Running, String> {
         let Self { scratch, number, kept, variables, token, port } = self;
+        let name = &kept.want.process;
+        let process = ready.manifest.process(name);
+        let process = process.ok_or_else(|| format!("its release has no process `{name}`"))?;
         let launch = Launch {
-            command: &ready.manifest.run.command,
+            command: &process.command,
             variables,
             lasting: true,
             kept: serde_json::to_string(&kept).map_err(|cause| cause.to_string())?,

@@ -88,6 +88,7 @@ impl Simulated {
             replica,
             digest: want.digest,
             service: want.service,
+            process: want.process.clone(),
             instance: want.instance,
             address: "127.0.0.1:1".to_owned(),
             state: ReplicaState::Starting,
@@ -171,6 +172,8 @@ impl Fleet {
                     instance: named,
                     size: None,
                     generation: 1,
+                    process: "web".to_owned(),
+                    index: 0,
                 }
             };
             match name.as_str() {
@@ -204,6 +207,8 @@ impl Fleet {
                 instance: old.instance,
                 size: None,
                 generation: 1,
+                process: "web".to_owned(),
+                index: 0,
             })
             .collect();
         let mut releases = self.releases.clone();

@@ -8,6 +8,7 @@ mod lasting;
 mod packages;
 mod platform;
 mod ports;
+mod processes;
 mod releases;
 mod replicas;
 mod tokens;
@@ -37,6 +38,7 @@ const PACE: Pace = Pace {
     drain: Duration::from_millis(50),
     grace: Duration::from_secs(1),
     start: Duration::from_secs(20),
+    last: Duration::from_millis(300),
     look: Duration::from_millis(100),
     answer: Duration::from_secs(1),
     tell: Duration::from_millis(50),

@@ -18,6 +18,7 @@ print("starting in mode", mode, flush=True)
 if mode == "crash":
     sys.exit(7)
 if mode == "silent":
+    print("PORT" in os.environ, flush=True)
     time.sleep(3600)
 if mode == "late":
     time.sleep(1)
@@ -59,15 +60,17 @@ pub(super) struct Package {
     pub(super) mode: &'static str,
     pub(super) build: Option<String>,
     pub(super) job: &'static str,
+    /// More of the manifest.
+    pub(super) more: &'static str,
 }
 
 impl Package {
     pub(super) fn new(mode: &'static str) -> Self {
-        Self { name: "echo", tenancy: "dedicated", mode, build: None, job: "true" }
+        Self { name: "echo", tenancy: "dedicated", mode, build: None, job: "true", more: "" }
     }
 
     pub(super) fn manifest(&self) -> String {
-        let Self { name, tenancy, mode, .. } = self;
+        let Self { name, tenancy, mode, more, .. } = self;
         let build = if self.build.is_some() { "build = [\"./build.sh\"]" } else { "" };
         format!(
             r#"
@@ -91,6 +94,7 @@ command = ["./job.sh", "{mode}"]
 upgrade = ["./job.sh", "upgrade"]
 accepts = "1-2"
 version = 2
+{more}
 "#
         )
     }
@@ -158,5 +162,7 @@ pub(super) fn replica(release: &DesiredRelease, generation: u64) -> DesiredRepli
         instance: dedicated.then(|| InstanceId::named(&["instance"])),
         size: Some("small".into()),
         generation,
+        process: "web".to_owned(),
+        index: 0,
     }
 }

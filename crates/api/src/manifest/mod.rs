@@ -10,6 +10,7 @@ mod jobs;
 mod parse;
 mod path;
 mod pattern;
+mod processes;
 pub(crate) mod reader;
 mod values;
 
@@ -19,7 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{Name, Permission};
 
-use crate::releases::Labels;
+use crate::labels::Labels;
 
 pub use check::JOB_MILLISECONDS;
 pub(crate) use check::is_reserved_meter;
@@ -28,6 +29,7 @@ pub use faults::{Fault, Faults};
 pub use jobs::{Concurrency, JobCommand, Missed, Versions, VersionsError};
 pub use path::normalise;
 pub use pattern::{Pattern, PatternError, Status};
+pub use processes::{Check, Process, WEB};
 pub use values::duration;
 pub(crate) use values::title_of;
 
@@ -41,6 +43,9 @@ pub struct Manifest {
     pub package: Option<Package>,
     /// How it is run.
     pub run: Run,
+    /// What runs beside `web`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub processes: BTreeMap<String, Process>,
     /// What database each instance gets; none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<Database>,
@@ -98,9 +103,9 @@ pub struct Service {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Tenancy {
-    /// One process for all instances, told apart by host.
+    /// The same processes for all instances, told apart by host.
     Shared,
-    /// One process for each instance.
+    /// Processes of its own for each instance.
     Dedicated,
 }
 
@@ -114,10 +119,9 @@ pub struct Package {
 /// How a service is run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Run {
-    /// The program and its arguments.
-    pub command: Vec<String>,
-    /// The path that answers 2xx when a replica is ready; `/healthz` unless said otherwise.
-    pub health: String,
+    /// The process that answers requests.
+    #[serde(flatten)]
+    pub web: Process,
     /// Run once after unpacking.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<Vec<String>>,

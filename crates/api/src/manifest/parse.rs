@@ -6,21 +6,23 @@ use types::Name;
 
 use super::{
     Count, Database, Engine, Field, FieldKind, Manifest, Meter, Module, Package, Pattern,
-    Placement, Run, Service, Size, Tenancy,
+    Placement, Service, Size, Tenancy,
     access::{permission, request, routes},
     check,
     faults::{choice, quoted, shown},
     jobs::job,
+    processes,
     reader::{FIELD_NAMES, LABELS, NAMES, NameRule, Node, Table, VERBS},
     title_of, values,
 };
-use crate::releases::{LABELS_MAX, is_label};
+use crate::labels::{LABELS_MAX, is_label};
 
 pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
     root.only(&[
         "service",
         "package",
         "run",
+        "processes",
         "database",
         "setup",
         "modules",
@@ -33,7 +35,7 @@ pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
     ]);
     let service = root.need("service", "[service]").and_then(|node| service(&node.table()?));
     let package = root.table("package").and_then(|table| package(&table));
-    let run = root.need("run", "[run]").and_then(|node| run(&node.table()?));
+    let run = processes::run(root);
     let database = root.table("database").and_then(|table| database(&table));
     let setup = named(root, "setup", &FIELD_NAMES, |_, table| field(table));
     let modules = modules(root);
@@ -48,10 +50,12 @@ pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
     if let Some(table) = any.filter(Table::is_empty) {
         table.fault("has no size", "write `[sizes.small]`");
     }
+    let (run, processes) = run?;
     Some(Manifest {
         service: service?,
         package,
-        run: run?,
+        run,
+        processes,
         database,
         setup,
         modules,
@@ -141,23 +145,6 @@ fn service(table: &Table<'_>) -> Option<Service> {
 fn package(table: &Table<'_>) -> Option<Package> {
     table.only(&["command"]);
     Some(Package { command: command(table, "command")? })
-}
-
-fn run(table: &Table<'_>) -> Option<Run> {
-    table.only(&["command", "health", "build"]);
-    let command = command(table, "command");
-    let health = match table.get("health") {
-        None => Some("/healthz".to_owned()),
-        Some(node) => node.text().and_then(|text| {
-            if super::normalise(text).as_deref() == Some(text) {
-                return Some(text.to_owned());
-            }
-            let text = shown(text);
-            node.fail(format!("`{text}` is not a path"), "write a plain path such as `/healthz`")
-        }),
-    };
-    let build = optional_command(table, "build");
-    Some(Run { command: command?, health: health?, build })
 }
 
 fn database(table: &Table<'_>) -> Option<Database> {

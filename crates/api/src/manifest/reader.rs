@@ -222,7 +222,7 @@ pub(crate) const VERBS: NameRule = NameRule {
 
 /// Names of labels.
 pub(crate) const LABELS: NameRule = NameRule {
-    holds: crate::releases::is_label,
+    holds: crate::labels::is_label,
     mend: "use 1 to 60 letters, digits, `-`, `_`, `.` and `/`",
 };
 

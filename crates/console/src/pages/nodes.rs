@@ -1,6 +1,7 @@
 //! The nodes, what each has and what it runs.
 
 use api::{
+    configurator::{GetHosts, Hosts},
     identity::RemoveNode,
     releases::{Drain, ListNodes, Node, ReplicaReport, ReplicaState},
 };
@@ -22,15 +23,22 @@ use crate::{
     words,
 };
 
+/// So many hosts are told at once.
+const HOSTS_MAX: usize = 500;
+
 pub(crate) async fn list(person: Person, Query(Paging { after }): Query<Paging>) -> Shown {
     let page = person.client.call(ListNodes { after, limit: ROWS }).await?;
     let is_going = page.items.iter().any(is_going);
+    let replicas = page.items.iter().flat_map(|node| &node.replicas);
+    let instances = replicas.filter_map(|replica| replica.instance).take(HOSTS_MAX).collect();
+    // What is not told is shown by its id.
+    let hosts = person.client.call(GetHosts { instances }).await.unwrap_or_default();
     let content = html! {
         header.title { h1 { "Nodes" } }
         @if page.items.is_empty() {
             (layout::nothing("No machine has joined yet. `mandate agent --join` does it."))
         }
-        @for node in &page.items { (card(&person, node)) }
+        @for node in &page.items { (card(&person, node, &hosts)) }
         (layout::more("/operate/nodes", page.next.as_deref()))
     };
     Ok(Page::new("Nodes", layout::live("/operate/nodes", is_going, content)).going(is_going))
@@ -48,7 +56,7 @@ pub(crate) async fn remove(person: Person, Path(node): Path<NodeId>) -> Answer {
     Ok(Redirect::to("/operate/nodes").into_response())
 }
 
-fn card(person: &Person, node: &Node) -> Markup {
+fn card(person: &Person, node: &Node, hosts: &Hosts) -> Markup {
     let removal = format!("/operate/nodes/{}/removal", node.node);
     html! {
         section.card {
@@ -62,7 +70,7 @@ fn card(person: &Person, node: &Node) -> Markup {
             p.soft.small { "last heard of " (words::moment(node.seen)) " · " code { (node.node) } }
             h3 { "Replicas" }
             @if node.replicas.is_empty() { p.soft { "It runs nothing." } }
-            div.jobs { @for replica in &node.replicas { (replica_row(replica)) } }
+            div.jobs { @for replica in &node.replicas { (replica_row(replica, hosts)) } }
             h3 { "Releases" }
             @if node.releases.is_empty() { p.soft { "It has nothing." } }
             div.jobs { @for report in &node.releases {
@@ -98,18 +106,25 @@ fn emptying(drain: &Drain) -> String {
     format!("{left} to move{waits_for}; {stays} to stay, with data on this node.")
 }
 
-fn replica_row(replica: &ReplicaReport) -> Markup {
+fn replica_row(replica: &ReplicaReport, hosts: &Hosts) -> Markup {
     html! {
         details id=(replica.replica) open[replica.state == ReplicaState::Failing] {
             summary {
-                span { (replica.service) " " code.small { (replica.address) } }
+                span {
+                    (replica.service) " "
+                    @if replica.serves() { code.small { (replica.address) } }
+                    @else { (replica.process) }
+                }
                 (states::chip(&replica.state))
                 span.soft.small.end { (words::counted(u64::from(replica.starts), "start")) }
             }
             p.soft.small {
                 code { (replica.replica) } ", release " code { (replica.digest.short()) }
-                @if let Some(instance) = replica.instance { ", only for " code { (instance) } }
-                @else { ", for all instances" }
+                @match replica.instance.map(|id| (id, hosts.hosts.get(&id))) {
+                    Some((_, Some(host))) => { ", only for " (host) }
+                    Some((instance, None)) => { ", only for " code { (instance) } }
+                    None => { ", for all instances" }
+                }
             }
             (words::printed(&replica.log, None))
         }

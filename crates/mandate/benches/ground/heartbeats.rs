@@ -270,6 +270,7 @@ fn healthy(replica: &DesiredReplica) -> ReplicaReport {
         replica: replica.replica,
         digest: replica.digest.clone(),
         service: replica.service.clone(),
+        process: replica.process.clone(),
         instance: replica.instance,
         address: "127.0.0.1:1".into(),
         state: ReplicaState::Healthy,

@@ -157,7 +157,8 @@ fn shown(node: &releases::Node, called: &Names, logs: bool) -> String {
         };
         let whom =
             replica.instance.map_or_else(|| "all instances".to_owned(), |id| called.instance(id));
-        table.row([&"  replica", service, &digest, &state, &replica.address, &whom]);
+        let what = format!("  {}", process_of(replica));
+        table.row([&what, service, &digest, &state, &replica.address, &whom]);
     }
     text = match (node.releases.len(), node.replicas.len()) {
         (0, 0) => format!("{text}\n  It has no release and runs nothing."),
@@ -189,6 +190,11 @@ fn promised(node: &releases::Node) -> String {
     )
 }
 
+/// What a replica is: of the process that answers requests, or of another one.
+fn process_of(replica: &releases::ReplicaReport) -> String {
+    if replica.serves() { "replica".to_owned() } else { replica.process.clone() }
+}
+
 /// The logs to show: all that say something, or only those of what failed.
 fn told<'a>(node: &'a releases::Node, all: bool) -> Vec<(String, &'a str)> {
     let releases = node.releases.iter().filter(|r| all || r.state == ReleaseState::Failed);
@@ -198,8 +204,8 @@ fn told<'a>(node: &'a releases::Node, all: bool) -> Vec<(String, &'a str)> {
         (format!("release {} of {service} printed", digest.short()), log.as_str())
     };
     let of_replica = |replica: &'a releases::ReplicaReport| {
-        let releases::ReplicaReport { service, replica, log, .. } = replica;
-        (format!("replica {replica} of {service} printed"), log.as_str())
+        let (what, id, service) = (process_of(replica), replica.replica, &replica.service);
+        (format!("{what} {id} of {service} printed"), replica.log.as_str())
     };
     let logs = releases.map(of_release).chain(replicas.map(of_replica));
     logs.filter(|(_, log)| !log.trim().is_empty()).collect()

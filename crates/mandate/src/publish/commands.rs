@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use api::{manifest::Manifest, package::inside};
+use api::{
+    manifest::{Manifest, WEB},
+    package::inside,
+};
 
 use crate::cli::{Failure, status};
 
@@ -61,18 +64,21 @@ fn packed(folder: &Path, names: &[PathBuf], path: &Path) -> bool {
 }
 
 fn commands(manifest: &Manifest) -> Vec<(String, &[String])> {
-    let run =
-        [("run.build", manifest.run.build.as_ref()), ("run.command", Some(&manifest.run.command))];
+    let build = [("run.build", manifest.run.build.as_ref())];
     let database = manifest.database.iter().flat_map(|database| {
         [("database.migrate", database.migrate.as_ref()), ("database.seed", database.seed.as_ref())]
     });
-    let fixed = run.into_iter().chain(database);
+    let fixed = build.into_iter().chain(database);
     let fixed = fixed.filter_map(|(key, command)| Some((key.to_owned(), command?.as_slice())));
+    let processes = manifest.processes().map(|(name, process)| {
+        let table = if name == WEB { "run".to_owned() } else { format!("processes.{name}") };
+        (format!("{table}.command"), process.command.as_slice())
+    });
     let jobs = manifest.jobs.iter();
     let jobs = jobs.flat_map(|(name, job)| {
         let upgrade = job.upgrade.as_deref();
         let upgrade = upgrade.map(|command| (format!("jobs.{name}.upgrade"), command));
         [(format!("jobs.{name}.command"), job.command.as_slice())].into_iter().chain(upgrade)
     });
-    fixed.chain(jobs).collect()
+    fixed.chain(processes).chain(jobs).collect()
 }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use api::releases::{Machine, is_label};
+use api::{labels::is_label, releases::Machine};
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use types::{Host, Site};

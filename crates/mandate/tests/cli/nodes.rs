@@ -59,6 +59,7 @@ async fn a_node_says_for_which_host_it_runs_what() {
         replica: id("replica"),
         digest: Digest::of(b"package"),
         service: "store".parse().unwrap(),
+        process: "web".to_owned(),
         instance: Some(instance()),
         address: "127.0.0.1:20000".into(),
         state: ReplicaState::Healthy,

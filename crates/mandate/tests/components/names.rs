@@ -186,6 +186,7 @@ stories! {
                 replica: wanted.replica,
                 digest: wanted.digest.clone(),
                 service: wanted.service.clone(),
+                process: wanted.process.clone(),
                 instance: wanted.instance,
                 address: "127.0.0.1:4000".into(),
                 state,

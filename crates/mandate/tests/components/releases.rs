@@ -308,6 +308,7 @@ stories! {
                 replica: replica.replica,
                 digest: release.digest.clone(),
                 service: release.service.clone(),
+                process: "web".to_owned(),
                 instance: None,
                 address: "127.0.0.1:4000".into(),
                 state: ReplicaState::Healthy,
@@ -365,6 +366,7 @@ stories! {
             replica: replica.replica,
             digest: replica.digest.clone(),
             service: replica.service.clone(),
+            process: "web".to_owned(),
             instance: None,
             address: "127.0.0.1:4000".into(),
             state,
@@ -398,6 +400,59 @@ stories! {
         assert_eq!((releases[0].on_nodes.healthy, &releases[0].on_nodes.problem), (1, &None));
     }
 
+    async fn a_release_is_healthy_when_all_of_its_processes_are(world: &World) {
+        let first = world.publish("forum", "first").await.digest;
+        let (node, client) = world.node("one").await;
+        let runs = async |healthy: &[&DesiredReplica]| {
+            let report = |replica: &&DesiredReplica| ReplicaReport {
+                replica: replica.replica,
+                digest: replica.digest.clone(),
+                service: replica.service.clone(),
+                process: replica.process.clone(),
+                instance: None,
+                address: "127.0.0.1:4000".into(),
+                state: ReplicaState::Healthy,
+                starts: 1,
+                log: String::new(),
+            };
+            let heartbeat = Heartbeat {
+                node,
+                name: "one".parse().unwrap(),
+                releases: Vec::new(),
+                replicas: healthy.iter().map(report).collect(),
+                known: 0,
+                wait_millis: 0,
+                as_before: None,
+                machine: None,
+            };
+            client.call(heartbeat).await.unwrap().replicas
+        };
+        let told = async || runs(&[]).await;
+        let old = eventually("it is told", told, |replicas: &Vec<_>| !replicas.is_empty()).await;
+        runs(&[&old[0]]).await;
+        let more = "[processes.worker]\ncommand = [\"./forum\", \"work\"]\nreplicas = 2\n";
+        let second = world.publish_more("forum", "second", more).await.digest;
+        let both = runs(&[&old[0]]).await;
+        let (new, kept): (Vec<_>, Vec<_>) = both.iter().partition(|it| it.digest == second);
+        assert_eq!(kept, [&old[0]]);
+        let named = |it: &&DesiredReplica| (it.process.clone(), it.index);
+        let wanted = [("web", 0), ("worker", 0), ("worker", 1)];
+        let wanted = wanted.map(|(process, index)| (process.to_owned(), index));
+        assert_eq!(new.iter().map(named).collect::<Vec<_>>(), wanted);
+        assert_eq!(runs(&[&old[0], new[0], new[1]]).await.len(), 4, "a worker is missing");
+        // Nobody is sent to a worker, whatever its node says of it.
+        let snapshot = api::releases::ReadSnapshot { after: None };
+        let snapshot = world.component("gateway").call(snapshot).await.unwrap();
+        let told = snapshot.documents.iter().filter(|document| document.topic == "replica");
+        assert_eq!(told.count(), 2, "the old and the new `web`");
+        assert_eq!(runs(&[&old[0], new[0], new[1], new[2]]).await.len(), 3, "all are there");
+        // Back again: what is kept meanwhile is all of what was healthy.
+        world.publish("forum", "first").await;
+        let back = runs(&[]).await;
+        assert_eq!(back.iter().filter(|it| it.digest == first).count(), 1);
+        assert_eq!(back.iter().filter(|it| it.digest == second).count(), 3);
+    }
+
     async fn what_failed_on_the_nodes_is_said_and_replicas_of_another_release_do_not_count(
         world: &World
     ) {
@@ -425,6 +480,7 @@ stories! {
             replica: old.replica,
             digest: old.digest,
             service: old.service,
+            process: "web".to_owned(),
             instance: None,
             address: "127.0.0.1:4000".into(),
             state: ReplicaState::Healthy,

@@ -148,7 +148,7 @@ impl World {
         let provider = provider::Config { domain: "localhost".into() };
         let signer = house.signer("identity").unwrap();
         let (tables, ends) = (std::cell::Cell::new(None), std::cell::Cell::new(None));
-        let plans = std::cell::Cell::new(None);
+        let (plans, planner) = (std::cell::Cell::new(None), std::cell::Cell::new(None));
         let (one, two, three, four, five, six, seven) = tokio::join!(
             async { house.mount(identity::component(identity, signer)).await.map(drop) },
             async { house.mount(access::component(access)).await.map(drop) },
@@ -168,6 +168,7 @@ impl World {
             async { house.mount(jobs::component()).await.map(drop) },
             async {
                 let room = house.mount(releases::component(releases)).await?;
+                planner.set(Some(room.db().clone()));
                 plans.set(Some(Box::new(move |new| plan(room.clone(), new).boxed()) as Plans));
                 Ok(())
             },
@@ -180,6 +181,15 @@ impl World {
         let plans = plans.take().unwrap();
         let world = Self { house, clock, engine, data, billing, ends, plans, loops };
         until("the copies are fresh", async || world.house.guard().is_fresh()).await;
+        let planner = planner.take().unwrap();
+        until("who gives nodes what they need follows the plan", async || {
+            let query = db::query("select follower from feed_follower");
+            let all = query.all(&planner, |row| row.get::<String>("follower")).await.unwrap();
+            ["identity", "configurator", "jobs"].iter().all(|name| {
+                all.iter().any(|follower| follower.starts_with(&format!("main.{name}#")))
+            })
+        })
+        .await;
         world
     }
 
@@ -320,7 +330,12 @@ impl World {
 
     /// Publishes a release of `service` with the texts of this folder, `note` making it another.
     pub(crate) async fn publish(&self, service: &str, note: &str) -> Release {
-        let manifest = format!("# {note}\n{}", MANIFEST.replace("NAME", service));
+        self.publish_more(service, note, "").await
+    }
+
+    /// Publishes a service whose manifest says more.
+    pub(crate) async fn publish_more(&self, service: &str, note: &str, more: &str) -> Release {
+        let manifest = format!("# {note}\n{}{more}", MANIFEST.replace("NAME", service));
         let prices = PRICES.replace("NAME", service);
         let ask = async || self.publish_texts(service, &manifest, &prices).await.unwrap();
         eventually("everybody is told", ask, |r| r.phase == ReleasePhase::Published).await

@@ -532,6 +532,7 @@ pub(crate) fn nodes() -> Vec<Node> {
         replica: ReplicaId::named(&[service, &port.to_string()]),
         digest: Digest::of(service.as_bytes()),
         service: name(service),
+        process: "web".to_owned(),
         instance: (service == "store").then(|| instance_id("store")),
         address: format!("127.0.0.1:{port}"),
         state,
