@@ -183,7 +183,7 @@ fn the_manifest_inside_is_the_one_that_counts() {
     let folder = Folder::new();
     let place = folder.path().join("release");
     let (mut release, bytes) = Package::new("serve").pack();
-    release.manifest.run.command = vec!["sh".into(), "-c".into(), "evil".into()];
+    release.manifest.run.web.command = vec!["sh".into(), "-c".into(), "evil".into()];
     let refused = unpack_beside(&release, &bytes, &place);
     assert!(matches!(refused, Err(PackageError::OtherManifest(_))));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
