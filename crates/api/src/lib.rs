@@ -16,6 +16,7 @@ pub mod billing;
 pub mod configurator;
 pub mod identity;
 pub mod jobs;
+pub mod labels;
 pub mod manifest;
 pub mod package;
 pub mod prices;

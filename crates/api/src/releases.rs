@@ -8,10 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{AccountId, Digest, InstanceId, Name, NodeId, ReplicaId, Timestamp};
 
-pub use nodes::{
-    Drain, DrainNode, LABELS_MAX, Labels, Machine, Node, NodeServices, Placement, Promised,
-    RefillNode, is_label,
-};
+pub use nodes::{Drain, DrainNode, Machine, Node, NodeServices, Placement, Promised, RefillNode};
 
 use crate::{
     Empty, feed,

@@ -168,6 +168,27 @@ fn a_manifest_of_before_is_still_read_and_one_of_now_comes_through_json() {
     assert_eq!(again, new);
 }
 
+#[test]
+fn a_service_names_the_labels_of_its_nodes() {
+    let with = |labels: &str| {
+        let text = format!("{FORUM}\n[placement]\nlabels = {labels}\n");
+        Manifest::parse("mandate.toml", &text)
+    };
+    assert!(forum().placement.labels.is_empty(), "it runs anywhere");
+    let labels = with(r#"{ disk = "ssd", "example.com/site" = "a.b" }"#).unwrap().placement.labels;
+    assert_eq!((labels["disk"].as_str(), labels["example.com/site"].as_str()), ("ssd", "a.b"));
+    for (wrong, key) in [
+        (r#"{ disk = "a b" }"#, "placement.labels.disk: `a b` cannot stand in a label"),
+        (r#"{ disk = "" }"#, "placement.labels.disk"),
+        (r"{ disk = 3 }", "placement.labels.disk"),
+        (r#"{ "a b" = "c" }"#, "is not a name"),
+        (r#""ssd""#, "placement.labels"),
+    ] {
+        let faults = with(wrong).unwrap_err().to_string();
+        assert!(faults.starts_with("mandate.toml:") && faults.contains(key), "{wrong}: {faults}");
+    }
+}
+
 /// What a job may say beside its command.
 const JOB: &str = r#"
 version = 3

@@ -272,6 +272,7 @@ impl Nodes {
         heard.nodes.get(&node).is_some_and(|known| {
             known.report.replicas.iter().any(|replica| {
                 replica.instance.is_none()
+                    && replica.serves()
                     && (&replica.service, &replica.digest) == (service, digest)
                     && replica.state == ReplicaState::Healthy
             })
@@ -281,12 +282,11 @@ impl Nodes {
     /// Whether a node says that what an instance has there is healthy.
     pub(crate) fn is_healthy(&self, node: NodeId, instance: InstanceId) -> bool {
         let heard = self.lock();
-        let known = heard.nodes.get(&node);
-        known.is_some_and(|known| {
-            known.report.replicas.iter().any(|replica| {
-                replica.instance == Some(instance) && replica.state == ReplicaState::Healthy
-            })
-        })
+        let Some(known) = heard.nodes.get(&node) else { return false };
+        let all = known.report.replicas.iter();
+        let own: Vec<_> = all.filter(|replica| replica.instance == Some(instance)).collect();
+        own.iter().any(|replica| replica.serves())
+            && own.iter().all(|replica| replica.state == ReplicaState::Healthy)
     }
 
     /// Who lives and is introduced: the same list for as long as they are the same.

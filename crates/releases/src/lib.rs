@@ -13,6 +13,7 @@ mod health;
 mod known;
 mod logs;
 mod nodes;
+mod number;
 mod packages;
 mod places;
 mod placing;

@@ -36,12 +36,11 @@ pub(crate) async fn heartbeat(cx: Call<State>, op: Heartbeat) -> Result<Desired,
     let patience = Duration::from_millis(op.wait_millis.min(WAIT_MILLIS_MAX).into());
     let mut changes = cx.state().planning.watch();
     let (talking, anew) = cx.state().nodes.heard(node, &op.name, cx.now());
-    let taken = take_report(&cx, &talking, op).await;
     if anew {
-        // What waits for a node may be placed.
-        cx.nudge();
+        // What waits for a node may be placed, and what it may be asked for is told first.
+        places::step(cx.room().clone()).await?;
     }
-    taken?;
+    take_report(&cx, &talking, op).await?;
     let waiting = tokio::time::sleep(patience);
     tokio::pin!(waiting);
     loop {

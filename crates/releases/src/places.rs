@@ -13,7 +13,7 @@ use api::{
     manifest::{Manifest, Tenancy, WEB},
     releases::{NodeServices, Placement, Promised},
 };
-use chassis::{Next, Room};
+use chassis::{Next, Room, Write};
 use db::EngineKind;
 use types::{InstanceId, Name, NodeId, ReplicaId};
 
@@ -167,7 +167,7 @@ async fn write_down(
                 }
             }
         }
-        write.wait_for_copies();
+        wait_for_copies(&mut write);
         write.commit().await?;
         let mut places =
             room.state().placing.places.write().unwrap_or_else(PoisonError::into_inner);
@@ -179,6 +179,14 @@ async fn write_down(
         }
     }
     Ok(())
+}
+
+/// Whoever gives nodes what they need hears of it before they are told. What is found at a start has
+/// been told before, and those who followed then may be gone.
+fn wait_for_copies(write: &mut Write<State>) {
+    if write.state().placing.is_known() {
+        write.wait_for_copies();
+    }
 }
 
 fn document(need: &Need, placed: Placed) -> Placement {
@@ -217,7 +225,7 @@ async fn tell_of_nodes(room: &Room<State>, current: &Current, hosts: &[Host]) ->
     for node in &gone {
         write.remove::<NodeServices>(&node.to_string()).await?;
     }
-    write.wait_for_copies();
+    wait_for_copies(&mut write);
     write.commit().await?;
     *locked(&room.state().placing.told) = wanted.into_iter().collect();
     let nodes: Vec<NodeId> = news.iter().map(|services| services.node).collect();

@@ -10,10 +10,13 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
 };
 
-use api::releases::{Labels, Machine, Promised};
+use api::{
+    labels::Labels,
+    releases::{Machine, Promised},
+};
 use types::{AccountId, InstanceId, Name, NodeId};
 
-use crate::plan::number;
+use crate::number::number;
 
 /// So many instances are on their way at once: both of their nodes run them for a while.
 const MOVES_MAX: usize = 10;
@@ -244,6 +247,20 @@ impl<'d> Placing<'d> {
         self.standing(former) == Standing::Alive && need.runs && !running.is_healthy(need, node)
     }
 
+    /// What waits for a node is still there, also if that is to be emptied.
+    fn count_waiting(&mut self, need: &Need, node: NodeId) {
+        if !self.loads.get(&node).is_some_and(|load| load.host.drains) {
+            return;
+        }
+        let emptying = self.decisions.emptying.entry(node).or_default();
+        if need.bound {
+            emptying.stays.push(need.instance);
+        } else {
+            emptying.left += 1;
+            emptying.waits_for.get_or_insert_with(|| "the node, which is silent".to_owned());
+        }
+    }
+
     /// What is on its way is still there.
     fn count_leaving(&mut self, former: Option<NodeId>) {
         let drains = |node: &NodeId| self.loads.get(node).is_some_and(|load| load.host.drains);
@@ -270,12 +287,14 @@ impl<'d> Placing<'d> {
             Standing::Alive if drains => self.leave(need, node, former).unwrap_or(stays),
             Standing::Alive => stays,
             Standing::Silent => {
+                self.count_waiting(need, node);
                 let rest = if need.bound { ": its data is there" } else { "" };
                 let what = format!("node {}, which is silent{rest}", self.name(node));
                 self.decisions.waits.insert(need.instance, what);
                 stays
             }
             standing if need.bound => {
+                self.count_waiting(need, node);
                 let how = if standing == Standing::Lost { "is silent" } else { "was removed" };
                 let what = format!("node {}, which {how}: its data is there", self.name(node));
                 self.decisions.waits.insert(need.instance, what);

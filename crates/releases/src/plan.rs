@@ -7,12 +7,14 @@ use std::{
 
 use api::{
     configurator::{InstanceState, Route},
+    labels::Labels,
     manifest::{Manifest, Tenancy, WEB},
-    releases::{DesiredReplica, Labels, ReplicaReport, ReplicaState},
+    releases::{DesiredReplica, ReplicaReport, ReplicaState},
 };
 use types::{Digest, InstanceId, Name, NodeId, ReplicaId};
 
 use crate::{
+    number::number,
     placing::{Host, Places},
     store::Stored,
 };
@@ -214,12 +216,6 @@ pub(crate) fn kept(
     };
     let units: Vec<Unit> = former.iter().filter_map(unit).collect();
     units.iter().flat_map(|unit| replicas(unit, node)).collect()
-}
-
-/// A number that looks like chance, and is always the same.
-pub(crate) fn number(parts: &[&str]) -> u64 {
-    let digest = Digest::of(parts.join("\n").as_bytes());
-    u64::from_str_radix(&digest.hex()[..15], 16).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{Name, Permission};
 
-use crate::releases::Labels;
+use crate::labels::Labels;
 
 pub use check::JOB_MILLISECONDS;
 pub(crate) use check::is_reserved_meter;

@@ -16,7 +16,7 @@ use super::{
     reader::{FIELD_NAMES, LABELS, NAMES, NameRule, Node, Table, VERBS},
     secrets, title_of, values,
 };
-use crate::releases::{LABELS_MAX, is_label};
+use crate::labels::{LABELS_MAX, is_label};
 
 pub(super) fn manifest(root: &Table<'_>) -> Option<Manifest> {
     root.only(&[

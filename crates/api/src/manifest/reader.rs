@@ -241,7 +241,7 @@ fn is_variable(name: &str, is_letter: fn(&u8) -> bool) -> bool {
 
 /// Names of labels.
 pub(crate) const LABELS: NameRule = NameRule {
-    holds: crate::releases::is_label,
+    holds: crate::labels::is_label,
     mend: "use 1 to 60 letters, digits, `-`, `_`, `.` and `/`",
 };
 

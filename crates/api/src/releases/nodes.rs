@@ -7,19 +7,10 @@ use serde::{Deserialize, Serialize};
 use types::{AccountId, InstanceId, Name, NodeId, Timestamp};
 
 use super::{Isolation, ReleaseReport, ReplicaReport};
-use crate::feed;
-
-/// So many labels a node may have, and a manifest ask for.
-pub const LABELS_MAX: usize = 20;
-
-/// Labels by their names: `disk` is `ssd`.
-pub type Labels = BTreeMap<String, String>;
-
-/// Whether a text can be the name or the value of a label.
-pub fn is_label(text: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
-    (1..=60).contains(&text.len()) && text.bytes().all(plain)
-}
+use crate::{
+    feed,
+    labels::{LABELS_MAX, Labels, is_label},
+};
 
 /// What a machine says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

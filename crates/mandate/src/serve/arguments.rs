@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use api::releases::{Machine, is_label};
+use api::{labels::is_label, releases::Machine};
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use types::{Host, Site};

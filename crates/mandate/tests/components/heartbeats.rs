@@ -7,8 +7,8 @@ use api::{
     configurator::InstanceState,
     identity::{CreateJoinToken, RemoveNode},
     releases::{
-        Desired, DesiredReplica, Heartbeat, ListNodes, Node, ReadSnapshot, ReplicaReport,
-        ReplicaState,
+        Desired, DesiredReplica, Heartbeat, ListNodes, Node, ReadSnapshot, ReplicaAddress,
+        ReplicaReport, ReplicaState,
     },
 };
 use futures_util::StreamExt as _;
@@ -83,8 +83,15 @@ async fn nodes(world: &World) -> Vec<Node> {
 
 /// How many replicas the gateways know.
 async fn replicas(world: &World) -> usize {
+    silent(world).await.len()
+}
+
+/// Whether the node of each is silent.
+async fn silent(world: &World) -> Vec<bool> {
     let snapshot = world.component("gateway").call(ReadSnapshot { after: None }).await.unwrap();
-    snapshot.documents.iter().filter(|document| document.topic == "replica").count()
+    let replicas = snapshot.documents.into_iter().filter(|document| document.topic == "replica");
+    let read = |body| serde_json::from_value::<ReplicaAddress>(body).unwrap().silent;
+    replicas.filter_map(|document| document.body.map(read)).collect()
 }
 
 async fn tables(world: &World) -> db::Db {
@@ -163,12 +170,14 @@ stories! {
         assert_eq!(replicas(world).await, 1);
         world.clock.advance(SILENCE);
         assert!(!nodes(world).await[0].alive, "it is marked");
-        until("nobody is sent there", async || replicas(world).await == 0).await;
+        until("it is asked last", async || silent(world).await == [true]).await;
         let refused = client.call(again(node, &desired)).await.unwrap_err();
         assert_eq!(refused.code, "unknown_report");
         client.call(report).await.unwrap();
         assert!(nodes(world).await[0].alive);
-        assert_eq!(replicas(world).await, 1);
+        assert_eq!(silent(world).await, [false]);
+        world.clock.advance(Duration::from_mins(6));
+        until("nobody is sent there", async || replicas(world).await == 0).await;
     }
 
     async fn a_removed_node_leaves_nothing(world: &World) {

@@ -417,7 +417,8 @@ stories! {
             };
             client.call(heartbeat).await.unwrap().replicas
         };
-        let old = runs(&[]).await;
+        let told = async || runs(&[]).await;
+        let old = eventually("it is told", told, |replicas: &Vec<_>| !replicas.is_empty()).await;
         runs(&[&old[0]]).await;
         let more = "[processes.worker]\ncommand = [\"./forum\", \"work\"]\nreplicas = 2\n";
         let second = world.publish_more("forum", "second", more).await.digest;

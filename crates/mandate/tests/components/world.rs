@@ -167,7 +167,7 @@ impl World {
         let provider = provider::Config { domain: "localhost".into() };
         let signer = house.signer("identity").unwrap();
         let (tables, ends) = (std::cell::Cell::new(None), std::cell::Cell::new(None));
-        let plans = std::cell::Cell::new(None);
+        let (plans, planner) = (std::cell::Cell::new(None), std::cell::Cell::new(None));
         let (one, two, three, four, five, six, seven) = tokio::join!(
             async { house.mount(identity::component(identity, signer)).await.map(drop) },
             async { house.mount(access::component(access)).await.map(drop) },
@@ -187,6 +187,7 @@ impl World {
             async { house.mount(jobs::component()).await.map(drop) },
             async {
                 let room = house.mount(releases::component(releases)).await?;
+                planner.set(Some(room.db().clone()));
                 plans.set(Some(Box::new(move |new| plan(room.clone(), new).boxed()) as Plans));
                 Ok(())
             },
@@ -199,6 +200,15 @@ impl World {
         let plans = plans.take().unwrap();
         let world = Self { house, clock, engine, data, billing, ends, plans, loops };
         until("the copies are fresh", async || world.house.guard().is_fresh()).await;
+        let planner = planner.take().unwrap();
+        until("who gives nodes what they need follows the plan", async || {
+            let query = db::query("select follower from feed_follower");
+            let all = query.all(&planner, |row| row.get::<String>("follower")).await.unwrap();
+            ["identity", "configurator", "jobs"].iter().all(|name| {
+                all.iter().any(|follower| follower.starts_with(&format!("main.{name}#")))
+            })
+        })
+        .await;
         world
     }
 

@@ -12,7 +12,6 @@ use api::{
     jobs::{Job, JobState, ListJobs},
     provider::ListOrders,
 };
-use fantoccini::Locator;
 use serde_json::{Value, json};
 use types::{Principal, Resource};
 

@@ -221,6 +221,10 @@ fn a_silent_nodes_instances_wait_and_what_is_bound_waits_for_ever() {
     let silent = decide(&needs, &places, &hosts, &Seen::default());
     assert!(silent.changes.is_empty());
     assert_eq!(silent.waits[&needs[0].instance], "node `n-0`, which is silent");
+    hosts[0].drains = true;
+    let told = decide(&needs, &places, &hosts, &Seen::default()).emptying.remove(&gone).unwrap();
+    assert_eq!((told.left, told.stays), (1, vec![needs[1].instance]), "it is not empty");
+    hosts[0].drains = false;
     for standing in [Standing::Lost, Standing::Removed] {
         hosts[0].standing = standing;
         let moved = decide(&needs, &places, &hosts, &Seen::default());
