@@ -109,7 +109,8 @@ mod tests {
             looks in prop::collection::vec(1..60_usize, 1..20),
             tail in 200..400_usize,
         ) {
-            let whole: String = (0..count).map(|n| format!("line é {n}\n")).collect();
+            let lines: Vec<String> = (0..count).map(|n| format!("line é {n}\n")).collect();
+            let whole = lines.concat();
             let (mut printed, mut all, mut place) = (Printed::default(), String::new(), 0);
             let steps = looks.iter().copied().chain(std::iter::repeat_n(50, whole.len() / 50 + 1));
             for step in steps {
