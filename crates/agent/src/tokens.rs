@@ -53,7 +53,7 @@ impl Tokens {
             for whose in all(&node.folder.tokens()) {
                 if self.is_due(node, whose)
                     && let Err(problem) = self.renew(node, whose).await
-                    && self.keeps_or_forgets(node, whose, &problem)
+                    && keeps_or_forgets(node, whose, &problem)
                 {
                     break;
                 }
@@ -64,17 +64,6 @@ impl Tokens {
     fn is_due(&self, node: &Node, whose: Whose) -> bool {
         let known = self.0.lock().expect("nobody panics while holding it");
         known.get(&whose).is_none_or(|due| *due <= node.clock.now())
-    }
-
-    /// One of an instance that does not run here any more is of no use. Answers whether the platform
-    /// is to be left alone for a while.
-    fn keeps_or_forgets(&self, node: &Node, (account, instance): Whose, problem: &Problem) -> bool {
-        if problem.code == "not_placed" {
-            let _ = fs::remove_file(node.folder.token(account, instance));
-            return false;
-        }
-        tracing::warn!(%instance, %problem, "will try again");
-        true
     }
 
     async fn renew(&self, node: &Node, whose: Whose) -> Result<(), Problem> {
@@ -89,6 +78,17 @@ impl Tokens {
         self.0.lock().expect("nobody panics while holding it").insert(whose, due);
         Ok(())
     }
+}
+
+/// One of an instance that does not run here any more is of no use. Answers whether the platform
+/// is to be left alone for a while.
+fn keeps_or_forgets(node: &Node, (account, instance): Whose, problem: &Problem) -> bool {
+    if problem.code == "not_placed" {
+        let _ = fs::remove_file(node.folder.token(account, instance));
+        return false;
+    }
+    tracing::warn!(%instance, %problem, "will try again");
+    true
 }
 
 /// Whose tokens lie in a folder.

@@ -22,7 +22,7 @@ pub struct Placements(RwLock<Known>);
 #[derive(Debug, Default)]
 struct Known {
     /// Whether the copy was ever complete.
-    is_known: bool,
+    complete: bool,
     placements: HashMap<String, Placement>,
     nodes: HashMap<String, NodeServices>,
     /// The instances that each node may have.
@@ -32,7 +32,7 @@ struct Known {
 impl Placements {
     fn read(&self) -> Result<RwLockReadGuard<'_, Known>, Problem> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        if known.is_known {
+        if known.complete {
             return Ok(known);
         }
         Err(Problem::unavailable("what runs where is not known yet; try again in a moment", 1))
@@ -42,7 +42,7 @@ impl Placements {
     pub fn apply(&self, update: &Update) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if update.is_reset() {
-            *known = Known { is_known: true, ..Known::default() };
+            *known = Known { complete: true, ..Known::default() };
         }
         for (key, placement) in update.of::<Placement>() {
             known.put(key, placement);

@@ -124,7 +124,7 @@ pub(crate) async fn step(room: Room<State>) -> Result<Next, Error> {
         let seen = Seen::new(state, &plan.current);
         decide(&needs, &state.placing.read(), hosts, &seen)
     };
-    let moved = !decisions.changes.is_empty();
+    let is_news = !decisions.changes.is_empty();
     write_down(&room, &needs, &decisions).await?;
     let Decisions { waits, promised, emptying, moving, .. } = decisions;
     let outlook = Outlook { waits, promised, emptying, moves: moving > 0 };
@@ -132,7 +132,7 @@ pub(crate) async fn step(room: Room<State>) -> Result<Next, Error> {
     *locked(&state.placing.last) = seen;
     let first = !state.placing.looked.swap(true, Ordering::AcqRel);
     locked(&state.placing.found).clear();
-    if moved || first {
+    if is_news || first {
         state.planning.something_changed();
         // The plan has another number now; what it follows from is what was looked at.
         if let Some((inputs, _)) = locked(&state.placing.last).as_mut() {
@@ -156,15 +156,12 @@ async fn write_down(
     for changes in decisions.changes.chunks(AT_ONCE) {
         let mut write = room.begin().await?;
         for (instance, placed) in changes {
-            match (placed, needs.get(instance)) {
-                (Some(placed), Some(need)) => {
-                    store::put_placement(write.tx(), *instance, *placed).await?;
-                    write.put(&document(need, *placed)).await?;
-                }
-                _ => {
-                    store::delete_placement(write.tx(), *instance).await?;
-                    write.remove::<Placement>(&instance.to_string()).await?;
-                }
+            if let (Some(placed), Some(need)) = (placed, needs.get(instance)) {
+                store::put_placement(write.tx(), *instance, *placed).await?;
+                write.put(&document(need, *placed)).await?;
+            } else {
+                store::delete_placement(write.tx(), *instance).await?;
+                write.remove::<Placement>(&instance.to_string()).await?;
             }
         }
         wait_for_copies(&mut write);
@@ -173,7 +170,7 @@ async fn write_down(
             room.state().placing.places.write().unwrap_or_else(PoisonError::into_inner);
         for (instance, placed) in changes {
             match placed {
-                Some(placed) => places.insert(*instance, *placed),
+                Some(there) => places.insert(*instance, *there),
                 None => places.remove(instance),
             };
         }

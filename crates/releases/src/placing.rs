@@ -191,9 +191,9 @@ impl<'d> Placing<'d> {
         let mut loads: BTreeMap<NodeId, Load<'d>> = hosts.iter().map(load).collect();
         let mut moving = 0;
         for need in needs {
-            let Some(placed) = places.get(&need.instance) else { continue };
-            moving += usize::from(placed.former.is_some());
-            for node in [placed.node, placed.former].into_iter().flatten() {
+            let Some(there) = places.get(&need.instance) else { continue };
+            moving += usize::from(there.former.is_some());
+            for node in [there.node, there.former].into_iter().flatten() {
                 if let Some(load) = loads.get_mut(&node) {
                     load.add(need);
                 }

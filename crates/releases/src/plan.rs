@@ -107,8 +107,8 @@ pub(crate) fn shares(
                 hosts.filter(|host| !host.yields).map(|host| host.node).collect()
             }
             Some(instance) => {
-                let placed = places.get(&instance).copied().unwrap_or_default();
-                [placed.node, placed.former].into_iter().flatten().collect()
+                let there = places.get(&instance).copied().unwrap_or_default();
+                [there.node, there.former].into_iter().flatten().collect()
             }
         };
         for node in nodes {

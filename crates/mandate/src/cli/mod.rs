@@ -64,7 +64,7 @@ struct With<T: Args> {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the platform, or some of its components
-    Up(serve::UpArgs),
+    Up(Box<serve::UpArgs>),
     /// Run a node: fetch releases, run their replicas and jobs
     Agent(serve::AgentArgs),
 
@@ -153,7 +153,7 @@ async fn run(arguments: Arguments) -> Outcome {
                 Failure::new(status::USAGE, wrong).hint("`mandate up --help` explains both")
             };
             up.check().map_err(usage)?;
-            Box::pin(serve::up(up)).await.map_err(Failure::from)
+            Box::pin(serve::up(*up)).await.map_err(Failure::from)
         }
         Command::Agent(agent) => serve::agent(agent).await.map_err(Failure::from),
         Command::Register(with) => over!(with),

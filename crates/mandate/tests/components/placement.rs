@@ -20,15 +20,15 @@ use crate::{
     world::{MANIFEST, PRICES, Person, World, eventually, until},
 };
 
-/// A node whose agent does what it is told at once.
-struct Machines {
+/// An agent that does what it is told at once.
+struct Agent {
     node: NodeId,
     client: Client,
     machine: Machine,
     name: &'static str,
 }
 
-impl Machines {
+impl Agent {
     async fn join(world: &World, name: &'static str, machine: Machine) -> Self {
         let joined = Self::silently(world, name, machine).await;
         joined.beat().await;
@@ -149,29 +149,29 @@ stories! {
         let release = publish(world, true, "").await;
         world.publish("forum", "first").await;
         let ssd = Machine { labels: [("disk".into(), "ssd".into())].into(), ..Machine::default() };
-        let one = Machines::join(world, "one", Machine::default()).await;
-        let two = Machines::join(world, "two", ssd).await;
+        let one = Agent::join(world, "one", Machine::default()).await;
+        let two = Agent::join(world, "two", ssd).await;
         let ada = world.sign_up("ada").await;
         let instance = take(&ada, "bakery.localhost", InstanceState::AwaitingSetup).await;
         let at = placed(world, instance).await;
         let (own, other) = if at == one.node { (&one, &two) } else { (&two, &one) };
         let (account, eve) = (ada.account, AccountId::named(&["eve"]));
 
-        let environment = |of: &Machines| GetEnvironment { node: of.node, instance };
+        let environment = |of: &Agent| GetEnvironment { node: of.node, instance };
         own.client.call(environment(own)).await.unwrap();
         let refused = other.client.call(environment(other)).await.unwrap_err();
         assert_eq!((refused.kind, refused.code.as_str()), (Kind::Denied, "not_placed"));
         let as_own = other.client.call(environment(own)).await.unwrap_err();
         assert_eq!(as_own.code, "denied", "nobody asks as another node");
 
-        let token = |of: &Machines, account| IssueInstanceToken { node: of.node, account, instance };
+        let token = |of: &Agent, account| IssueInstanceToken { node: of.node, account, instance };
         own.client.call(token(own, account)).await.unwrap();
         let refused = other.client.call(token(other, account)).await.unwrap_err();
         assert_eq!(refused.code, "not_placed");
         let refused = own.client.call(token(own, eve)).await.unwrap_err();
         assert_eq!(refused.code, "not_placed", "and nobody for another account");
 
-        let service = |of: &Machines, name: &str| {
+        let service = |of: &Agent, name: &str| {
             let service = name.parse().unwrap();
             IssueServiceToken { node: of.node, service, purpose: Purpose::Tenancy }
         };
@@ -195,7 +195,7 @@ stories! {
             ada.client.call(list).await.unwrap().items
         };
         eventually("its set-up is queued", jobs, |jobs| !jobs.is_empty()).await;
-        let lease = async |of: &Machines| {
+        let lease = async |of: &Agent| {
             let (node, releases, holding) = (of.node, vec![release.clone()], Vec::new());
             let lease = LeaseJobs { node, releases, holding, slots: 9, wait_millis: 0 };
             of.client.call(lease).await.unwrap().leases
@@ -217,23 +217,23 @@ stories! {
         let ada = world.sign_up("ada").await;
         let first = take(&ada, "one.localhost", InstanceState::Open).await;
         says(&ada, first, "a machine to run it").await;
-        let plain = Machines::join(world, "plain", Machine::default()).await;
+        let plain = Agent::join(world, "plain", Machine::default()).await;
         says(&ada, first, "a node with `disk=ssd`").await;
         let labels: api::labels::Labels = [("disk".into(), "ssd".into())].into();
         let small = Machine { labels, memory: Some(300 << 20), cpu: None };
-        let ssd = Machines::join(world, "ssd", small.clone()).await;
+        let ssd = Agent::join(world, "ssd", small.clone()).await;
         assert_eq!(placed(world, first).await, ssd.node);
         let second = take(&ada, "two.localhost", InstanceState::Open).await;
         says(&ada, second, "no node has 256 MiB of memory").await;
         assert_eq!(ssd.shown(world).await.promised.memory, 256 << 20);
         assert_eq!(ssd.shown(world).await.machine, small);
-        let other = Machines::join(world, "other", small).await;
+        let other = Agent::join(world, "other", small).await;
         assert_eq!(placed(world, second).await, other.node);
         assert!(plain.beat().await.is_empty());
         assert_eq!(ssd.beat().await, [first], "what is placed stays");
         // A label that cannot be one is refused, and nothing of it is heard.
         let wrong = Machine { labels: [("disk".into(), "a b".into())].into(), ..Machine::default() };
-        let wrong = Machines { machine: wrong, ..plain };
+        let wrong = Agent { machine: wrong, ..plain };
         let heartbeat = Heartbeat {
             isolation: None,
             node: wrong.node,
@@ -252,11 +252,11 @@ stories! {
     async fn what_a_silent_node_had_moves_after_a_while_and_runs_once(world: &World) {
         publish(world, false, "").await;
         let ada = world.sign_up("ada").await;
-        let one = Machines::join(world, "one", Machine::default()).await;
+        let one = Agent::join(world, "one", Machine::default()).await;
         let instance = take(&ada, "bakery.localhost", InstanceState::Open).await;
         assert_eq!(placed(world, instance).await, one.node);
         until("it runs", async || one.beat().await == [instance]).await;
-        let two = Machines::join(world, "two", Machine::default()).await;
+        let two = Agent::join(world, "two", Machine::default()).await;
         // Its agent is away for a moment: it is asked if no other can be.
         world.clock.advance(Duration::from_secs(20));
         two.beat().await;
@@ -287,7 +287,7 @@ stories! {
     async fn a_node_is_emptied_without_a_moment_in_which_nothing_runs(world: &World) {
         publish(world, false, "").await;
         let ada = world.sign_up("ada").await;
-        let one = Machines::join(world, "one", Machine::default()).await;
+        let one = Agent::join(world, "one", Machine::default()).await;
         let instance = take(&ada, "bakery.localhost", InstanceState::Open).await;
         placed(world, instance).await;
         until("it runs", async || one.beat().await == [instance]).await;
@@ -299,7 +299,7 @@ stories! {
         assert_eq!((alone.left, alone.waits_for.as_deref()), (1, Some("a machine to run it")));
         assert_eq!(one.beat().await, [instance], "there is no other");
 
-        let two = Machines::silently(world, "two", Machine::default()).await;
+        let two = Agent::silently(world, "two", Machine::default()).await;
         until("it is to run there", async || {
             two.says(Vec::new()).await.replicas.iter().any(|it| it.instance == Some(instance))
         }).await;
@@ -323,7 +323,7 @@ stories! {
     async fn what_ended_is_nowhere(world: &World) {
         publish(world, false, "").await;
         let ada = world.sign_up("ada").await;
-        let one = Machines::join(world, "one", Machine::default()).await;
+        let one = Agent::join(world, "one", Machine::default()).await;
         let instance = take(&ada, "bakery.localhost", InstanceState::Open).await;
         placed(world, instance).await;
         until("it runs", async || one.beat().await == [instance]).await;

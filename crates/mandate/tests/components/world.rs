@@ -143,16 +143,7 @@ impl World {
         };
         before(&config).await;
         let house = House::open(config).unwrap();
-        let mail = identity::Mail::new(data.join("mail"), "mandate@example.com", None).unwrap();
-        let console_url = "http://console.localhost:8080".to_owned();
-        let join_url = Some("http://10.0.0.4:8080".to_owned());
-        let identity = identity::Config {
-            data: data.clone(),
-            mail,
-            users_max: USERS_MAX,
-            console_url,
-            join_url,
-        };
+        let identity = identity_config(&data);
         let access = access::Config { grants_max: GRANTS_MAX };
         let configurator = configurator::Config {
             engine: engine.clone(),
@@ -200,15 +191,7 @@ impl World {
         let plans = plans.take().unwrap();
         let world = Self { house, clock, engine, data, billing, ends, plans, loops };
         until("the copies are fresh", async || world.house.guard().is_fresh()).await;
-        let planner = planner.take().unwrap();
-        until("who gives nodes what they need follows the plan", async || {
-            let query = db::query("select follower from feed_follower");
-            let all = query.all(&planner, |row| row.get::<String>("follower")).await.unwrap();
-            ["identity", "configurator", "jobs"].iter().all(|name| {
-                all.iter().any(|follower| follower.starts_with(&format!("main.{name}#")))
-            })
-        })
-        .await;
+        is_followed(&planner.take().unwrap()).await;
         world
     }
 
@@ -390,6 +373,28 @@ impl World {
             signature: chassis::hex(&signature.to_bytes()),
         };
         operator.call(publish).await
+    }
+}
+
+/// Waits until whoever gives nodes what they need follows what is planned.
+async fn is_followed(planner: &db::Db) {
+    until("the plan is followed", async || {
+        let query = db::query("select follower from feed_follower");
+        let all = query.all(planner, |row| row.get::<String>("follower")).await.unwrap();
+        ["identity", "configurator", "jobs"]
+            .iter()
+            .all(|name| all.iter().any(|follower| follower.starts_with(&format!("main.{name}#"))))
+    })
+    .await;
+}
+
+fn identity_config(data: &std::path::Path) -> identity::Config {
+    identity::Config {
+        data: data.to_owned(),
+        mail: identity::Mail::new(data.join("mail"), "mandate@example.com", None).unwrap(),
+        users_max: USERS_MAX,
+        console_url: "http://console.localhost:8080".to_owned(),
+        join_url: Some("http://10.0.0.4:8080".to_owned()),
     }
 }
 

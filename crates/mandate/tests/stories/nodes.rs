@@ -69,7 +69,9 @@ impl Machine {
         self.ends(Signal::KILL).await;
         let mut left = processes_of(&self.data);
         while !left.is_empty() {
-            left.iter().for_each(|pid| signal(*pid, Signal::KILL));
+            for pid in &left {
+                signal(*pid, Signal::KILL);
+            }
             tokio::time::sleep(Duration::from_millis(20)).await;
             left = processes_of(&self.data).into_iter().filter(|pid| alive(*pid)).collect();
         }

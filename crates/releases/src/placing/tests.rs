@@ -57,7 +57,7 @@ fn needs(count: u64) -> Vec<Need> {
 fn apply(places: &mut Places, decisions: &Decisions) {
     for (instance, placed) in &decisions.changes {
         match placed {
-            Some(placed) => places.insert(*instance, *placed),
+            Some(there) => places.insert(*instance, *there),
             None => places.remove(instance),
         };
     }
@@ -121,7 +121,7 @@ proptest! {
         picky in any::<bool>(),
     ) {
         let ssd: Labels = [("disk".to_owned(), "ssd".to_owned())].into();
-        let mut hosts = hosts(rooms.len() as i64);
+        let mut hosts = hosts(i64::try_from(rooms.len()).unwrap());
         for (host, (room, has_label)) in hosts.iter_mut().zip(&rooms) {
             host.machine.memory = Some(room * (256 << 20));
             host.machine.labels = if *has_label { ssd.clone() } else { Labels::new() };
@@ -147,7 +147,7 @@ proptest! {
         instances in 0_u64..40, nodes in 2_i64..6, bound in 0_u64..40,
     ) {
         let mut needs = needs(instances);
-        for need in needs.iter_mut().take(bound as usize) {
+        for need in needs.iter_mut().take(usize::try_from(bound).unwrap()) {
             need.bound = true;
         }
         let (mut hosts, mut places) = (hosts(nodes), Places::new());
