@@ -97,6 +97,8 @@ pub struct Config {
     pub program: Vec<OsString>,
     /// Whether what runs ends with the agent, and is not left for the next one.
     pub ends_all: bool,
+    /// Whether everything runs as the agent's own user, also where each instance could have one.
+    pub one_user: bool,
     /// How many processes and threads may run for one instance, where it has a user of its own or a
     /// cgroup that counts them.
     pub processes_max: u32,
@@ -151,7 +153,7 @@ async fn run_at(
 ) -> Result<(), Error> {
     tokio::pin!(shutdown);
     let folder = Folder::open(&config.data)?;
-    let users = users(&folder).map_err(Error::folder(folder.root()))?;
+    let users = users(&folder, config.one_user).map_err(Error::folder(folder.root()))?;
     let signer = tokio::select! {
         signer = join::join(&config, &folder, pace) => signer?,
         () = &mut shutdown => return Ok(()),
@@ -194,8 +196,8 @@ async fn run_at(
 }
 
 /// The users that what runs here runs as. That there are none is said once.
-fn users(folder: &Folder) -> io::Result<Users> {
-    let users = Users::open(folder.root())?;
+fn users(folder: &Folder, one_user: bool) -> io::Result<Users> {
+    let users = Users::open(folder.root(), one_user)?;
     match users.missing() {
         None => folder.let_pass()?,
         Some(why) => tracing::warn!(

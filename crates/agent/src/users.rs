@@ -68,9 +68,10 @@ struct Table {
 
 impl Users {
     /// The users of the agent whose folder is `root`.
-    pub(crate) fn open(root: &Path) -> io::Result<Self> {
+    pub(crate) fn open(root: &Path, one_user: bool) -> io::Result<Self> {
         let file = root.join("users.json");
-        let table = match missing(root) {
+        let chosen = one_user.then(|| "it was started with `--one-user`".to_owned());
+        let table = match chosen.or_else(|| missing(root)) {
             Some(why) => Err(why),
             None => Ok(Mutex::new(Table::open(&file)?)),
         };

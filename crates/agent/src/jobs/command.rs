@@ -72,7 +72,10 @@ pub(super) async fn prepare(
     let scratch = Scratch::new(node.folder.job(lease.job, lease.token)).map_err(unstorable)?;
     place::mark(scratch.path(), lease).map_err(unstorable)?;
     write_payload(scratch.path(), &lease.payload).map_err(unstorable)?;
-    write_for(user, &place::result(scratch.path()), "").map_err(unstorable)?;
+    if user.is_some() {
+        // Its user can make no file there.
+        write_for(user, &place::result(scratch.path()), "").map_err(unstorable)?;
+    }
     variables.extend(environment::basis(scratch.path(), user).map_err(unstorable)?);
     let home = environment::home_of(node, (lease.instance, user), &ready.manifest);
     variables.extend(home.map_err(unstorable)?);

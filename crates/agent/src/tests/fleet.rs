@@ -301,7 +301,7 @@ async fn simulated_node(platform: &Arc<Platform>, path: &std::path::Path, place:
         ends_all: config.ends_all,
         ports: Ports::open(config.listen_ip, config.ports, ports, PACE.rest).unwrap(),
         processes_max: 64,
-        users: Users::open(path).unwrap(),
+        users: Users::open(path, true).unwrap(),
         tokens: crate::tokens::Tokens::default(),
         surveys: Surveys::default(),
         pace: PACE,

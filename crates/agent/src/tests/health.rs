@@ -75,6 +75,9 @@ async fn a_connection_another_host_or_a_command_says_how_a_replica_is() {
     want(&platform, &Package { job, health, ..Package::new("serve") }, 1);
     let agent = Agent::start(&platform, folder.path());
     let healthy = platform.replica(ReplicaState::Healthy, 1).await;
+    // The command does not say whether it listens.
+    let listens = || std::net::TcpStream::connect(&healthy.address).is_ok();
+    super::eventually("a replica that listens", listens).await;
     let pid = number(&ask(&healthy.address, "/")["pid"]);
     fs::write(home(folder.path()).join("unwell"), "").unwrap();
     let failing = platform.replica(ReplicaState::Failing, 1).await;

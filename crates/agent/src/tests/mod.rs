@@ -134,6 +134,12 @@ impl Agent {
         Self::run(Config { ends_all: false, ..config })
     }
 
+    /// Gives each instance a user of its own, where it can.
+    fn with_users(platform: &Arc<Platform>, data: &Path) -> Self {
+        let config = config(platform, data, Arc::new(SystemClock));
+        Self::run(Config { one_user: false, ..config })
+    }
+
     fn run_at(config: Config, pace: Pace) -> Self {
         let (stop, stopped) = oneshot::channel();
         let shutdown = async move { drop(stopped.await) };
@@ -158,6 +164,7 @@ fn config(platform: &Arc<Platform>, data: &Path, clock: Arc<dyn Clock>) -> Confi
         machine: Machine::default(),
         program: program(),
         ends_all: true,
+        one_user: true,
         processes_max: 64,
         clock,
     }

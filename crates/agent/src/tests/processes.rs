@@ -116,7 +116,7 @@ async fn what_a_process_prints_is_read_on_without_secrets() {
     assert_eq!((first.process.as_str(), first.index, first.replica), ("web", 0, healthy.replica));
     assert_eq!(first.text, "starting in mode serve\n");
     assert_eq!(read(Some(&first), Some("web")).await.text, "");
-    ask(&healthy.address, "/say/print('1%0A2%20sesame-open',flush=True)");
+    ask(&healthy.address, "/say/print('1%5Cn2%20sesame-open',flush=True)");
     let second = read(Some(&first), None).await;
     assert_eq!(second.text, "1\n2 [secret]\n");
     assert_eq!(read(None, None).await.text, "2 [secret]\n", "the last line alone");

@@ -57,7 +57,7 @@ async fn two(platform: &Platform) -> [String; 2] {
 #[tokio::test]
 async fn nobody_reads_or_signals_what_is_anothers() {
     let (platform, folder) = (Platform::new(), Folder::new());
-    let agent = Agent::start(&platform, folder.path());
+    let agent = Agent::with_users(&platform, folder.path());
     let [a, b] = two(&platform).await;
     if let Some(why) = one_user(&platform).await {
         assert_eq!(why, "the agent is not root");
@@ -110,7 +110,7 @@ async fn nobody_reads_or_signals_what_is_anothers() {
 #[tokio::test]
 async fn an_instance_that_forks_without_end_leaves_room_for_others() {
     let (platform, folder) = (Platform::new(), Folder::new());
-    let agent = Agent::start(&platform, folder.path());
+    let agent = Agent::with_users(&platform, folder.path());
     let [a, b] = two(&platform).await;
     if one_user(&platform).await.is_some() {
         return agent.stop().await;
@@ -141,7 +141,7 @@ async fn a_database_of_sqlite_is_its_instances() {
     let url = Secret::new(format!("sqlite:///{}", file.display()));
     platform.change(|state| state.variables.insert("DATABASE_URL".to_owned(), url));
     want(&platform, &Package::new("serve"), 1);
-    let agent = Agent::start(&platform, &folder.path().join("agent"));
+    let agent = Agent::with_users(&platform, &folder.path().join("agent"));
     let healthy = platform.replica(ReplicaState::Healthy, 1).await;
     let write = format!(
         "__import__('sqlite3').connect('{}').execute('pragma journal_mode=wal').fetchone()[0]",

@@ -30,6 +30,7 @@ pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
         machine: args.machine.machine(),
         ports: args.replica_ports,
         ends_all: args.end_replicas,
+        one_user: args.one_user,
         processes_max: args.instance_processes,
     };
     node.run(ended(ending)).await
@@ -71,6 +72,7 @@ pub(crate) struct Node {
     pub(crate) machine: Machine,
     pub(crate) ports: PortRange,
     pub(crate) ends_all: bool,
+    pub(crate) one_user: bool,
     pub(crate) processes_max: u32,
 }
 
@@ -89,6 +91,7 @@ impl Node {
             // The program that runs, also when its file was replaced meanwhile.
             program: vec!["/proc/self/exe".into()],
             ends_all: self.ends_all,
+            one_user: self.one_user,
             processes_max: self.processes_max,
             clock: Arc::new(SystemClock),
         };

@@ -92,6 +92,9 @@ pub(crate) struct UpArgs {
     /// The ports at which this machine's replicas listen, each at one of its own
     #[arg(long, value_name = "FIRST-LAST", default_value = REPLICA_PORTS)]
     pub(crate) replica_ports: PortRange,
+    /// Run everything as the agent's own user, also where each instance could have a user of its own
+    #[arg(long)]
+    pub(crate) one_user: bool,
     /// How many processes and threads may run for one instance at once, where the machine can count
     /// them: by a user of its own, as root, or by cgroups
     #[arg(long, value_name = "N", default_value_t = INSTANCE_PROCESSES,
@@ -126,6 +129,9 @@ pub(crate) struct AgentArgs {
     /// The ports at which replicas listen, each at one of its own
     #[arg(long, value_name = "FIRST-LAST", default_value = REPLICA_PORTS)]
     pub(crate) replica_ports: PortRange,
+    /// Run everything as the agent's own user, also where each instance could have a user of its own
+    #[arg(long)]
+    pub(crate) one_user: bool,
     /// How many processes and threads may run for one instance at once, where the machine can count
     /// them: by a user of its own, as root, or by cgroups
     #[arg(long, value_name = "N", default_value_t = INSTANCE_PROCESSES,

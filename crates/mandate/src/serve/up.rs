@@ -223,6 +223,7 @@ fn node(args: &UpArgs, house: &House, here: SocketAddr) -> anyhow::Result<Node> 
         machine: args.machine.machine(),
         ports: args.replica_ports.clone(),
         ends_all: args.end_replicas || args.only.is_empty(),
+        one_user: args.one_user,
         processes_max: args.instance_processes,
     })
 }
