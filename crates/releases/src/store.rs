@@ -214,6 +214,7 @@ pub(crate) async fn put_healthy(tx: &mut db::Tx, unit: &str, digest: &Digest) ->
 #[cfg(test)]
 mod tests {
     use db::testing::on_both;
+    use types::Timestamp;
 
     use super::*;
 
