@@ -13,6 +13,14 @@ const PACKAGE: &str = "target/xtask/forum-package";
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments);
+    // What it said of this program would have what looks at it built anew, and then again when
+    // cargo is called by hand.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     // A machine that builds once keeps nothing for the next build.
     if std::env::var_os("CI").is_some() {
         command.env("CARGO_INCREMENTAL", "0");

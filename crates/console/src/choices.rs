@@ -41,7 +41,7 @@ impl Choices<'_> {
                         p { "Together about " strong { (total) " a month" } ", plus usage" }
                         p.soft.small { "For " (self.told()) ", in a month of 730 hours." }
                     },
-                    None => p.soft { "What it comes to cannot be told now." },
+                    None => p.soft { "The sum cannot be computed at the moment." },
                 }
             }
         }

@@ -70,7 +70,7 @@ fn advice(problem: &Problem) -> Option<String> {
     );
     match problem.kind {
         Kind::Denied => Some("Ask an owner of your account to grant it to you.".into()),
-        Kind::NotFound => Some("Check the address, or begin at the start.".into()),
+        Kind::NotFound => Some("Check the address, or go to the first page.".into()),
         Kind::Unavailable => Some(format!("Nothing is lost. Try again {wait}.")),
         Kind::Exhausted => Some(format!("Try again {wait}.")),
         Kind::Internal => Some("If it happens again, tell the operator the request's id.".into()),

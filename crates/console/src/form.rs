@@ -161,7 +161,7 @@ async fn checked(request: Request) -> Result<Request, Failure> {
         return Err(Failure { problem, back });
     }
     if !is_ours {
-        let detail = "the form was made for another session; load its page again and send it anew";
+        let detail = "the form was made for another session; reload the page and send it again";
         return Err(Problem::new(Kind::Denied, "form_outdated", detail).into());
     }
     parts.extensions.insert(fields);
@@ -183,7 +183,7 @@ fn check_origin(headers: &HeaderMap) -> Result<(), Problem> {
         _ => Err(Problem::new(
             Kind::Denied,
             "foreign_origin",
-            "the form was not sent from a page of this console; open its page and send it anew",
+            "the form was not sent from a page of this console; open the page and send it again",
         )),
     }
 }

@@ -100,7 +100,7 @@ impl Progress<'_> {
         html! {
             @match (state, link.filter(|link| is_web(link))) {
                 (Some(InstanceState::AwaitingSetup), Some(link)) => {
-                    p { "It is ready to be set up. Whoever has this link may do so, once." }
+                    p { "It is ready to be set up. Anybody who has this link can do it, once." }
                     p {
                         a.button href=(link) target="_blank" rel="noopener noreferrer" {
                             "Set it up"

@@ -40,14 +40,20 @@ pub(crate) async fn lease_jobs(cx: Call<Memory>, op: LeaseJobs) -> Result<Leases
     take_back(&cx, &op).await?;
     let releases = &op.releases[..op.releases.len().min(RELEASES_MAX)];
     cx.state().workers.saw(op.node, releases, cx.now());
-    let slots = op.slots.min(u32::try_from(BATCH_MAX).unwrap_or(u32::MAX));
+    let most = u32::try_from(BATCH_MAX).unwrap_or(u32::MAX);
+    let (slots, setup_slots) = (op.slots.min(most), op.setup_slots.min(most));
     loop {
         // Listening before looking: a job that is queued meanwhile ends the wait.
         let change = cx.changed();
         tokio::pin!(change);
         change.as_mut().enable();
         due::make_due(cx.room()).await?;
-        let leases = take(&cx, op.node, releases, slots).await?;
+        let mut leases = take(&cx, op.node, releases, (slots, Which::All)).await?;
+        // As long as there are slots for all, set-ups have theirs among them.
+        if leases.len() >= slots as usize {
+            let which = (setup_slots, Which::SetUps);
+            leases.extend(take(&cx, op.node, releases, which).await?);
+        }
         if !leases.is_empty() {
             return Ok(Leases { leases });
         }
@@ -96,11 +102,18 @@ fn offer_for<'o>(offers: &'o [Offer], kind: &Kind) -> Option<(&'o Offer, &'o Job
     able.find(|(_, definition)| definition.accepts(kind.version))
 }
 
+/// What slots are for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    All,
+    SetUps,
+}
+
 async fn take(
     cx: &Call<Memory>,
     node: NodeId,
     releases: &[Digest],
-    slots: u32,
+    (slots, which): (u32, Which),
 ) -> Result<Vec<Lease>, Error> {
     let placements = &cx.state().placements;
     if slots == 0 || placements.drains(node)? {
@@ -112,7 +125,8 @@ async fn take(
     let mut shares: BTreeMap<Name, Share> = shares.collect::<Result<_, Problem>>()?;
     shares.retain(|_, share| !matches!(share, Share::These(these) if these.is_empty()));
     let services: BTreeSet<Name> = shares.keys().cloned().collect();
-    let kinds = store::kinds_with_work(cx.db(), &services).await?;
+    let mut kinds = store::kinds_with_work(cx.db(), &services).await?;
+    kinds.retain(|kind| which == Which::All || kind.class == SETUP_CLASS);
     let able = |kind: Kind| offer_for(&offers, &kind).map(|(offer, job)| (kind, offer, job));
     let mut able: Vec<_> = kinds.into_iter().filter_map(able).collect();
     keep_own(cx.room(), &mut able, &shares).await?;

@@ -8,10 +8,12 @@ use types::NodeId;
 
 use crate::{
     Error, State,
-    known::{Talk, Talking, Told},
+    known::{Talk, Talking},
     nodes::tell_gateways,
     placing::Standing,
-    planning, store,
+    planning,
+    said::Told,
+    store,
 };
 
 /// Reads at the start what is held in memory from then on.

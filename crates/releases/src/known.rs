@@ -9,17 +9,15 @@ use std::{
 
 use api::{
     identity::NodeKey,
-    releases::{
-        Desired, DesiredReplica, Isolation, Machine, Node, Promised, ReleaseReport, ReplicaAddress,
-        ReplicaReport, ReplicaState,
-    },
+    releases::{Desired, DesiredReplica, Machine, Node, Promised, ReplicaReport, ReplicaState},
 };
 use chassis::Update;
-use types::{Cursor, Digest, InstanceId, Name, NodeId, ReplicaId, Timestamp};
+use types::{Cursor, Digest, InstanceId, Name, NodeId, Timestamp};
 
 use crate::{
     placing::{Host, Standing},
     planning::Current,
+    said::{Draining, Report, Told, Written},
 };
 
 /// A node that was not heard of for longer is silent.
@@ -28,30 +26,6 @@ pub(crate) const ALIVE: Duration = Duration::from_secs(15);
 const WRITTEN_AGAIN: Duration = Duration::from_secs(5);
 const LONG_AGO: Timestamp = Timestamp::from_micros(i64::MIN);
 const NEVER: Timestamp = Timestamp::from_micros(i64::MAX);
-
-/// What a node said of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Report {
-    pub(crate) name: Name,
-    pub(crate) releases: Vec<ReleaseReport>,
-    pub(crate) replicas: Vec<ReplicaReport>,
-    pub(crate) isolation: Option<Isolation>,
-    /// What the machine is; nothing if its agent is from before that was told.
-    pub(crate) machine: Machine,
-}
-
-/// Since when a node is emptied, and when it is to be empty.
-pub(crate) type Draining = (Timestamp, Timestamp);
-
-/// A node as it is written down.
-#[derive(Debug, Clone)]
-pub(crate) struct Written {
-    pub(crate) node: NodeId,
-    pub(crate) name: Name,
-    pub(crate) seen: Timestamp,
-    pub(crate) machine: Machine,
-    pub(crate) draining: Option<Draining>,
-}
 
 /// What a node's reports have come to. Held by whoever takes one, so that they are taken in turn.
 #[derive(Default)]
@@ -65,10 +39,6 @@ pub(crate) struct Talk {
     /// What the node is told, of that share and these releases.
     pub(crate) answer: Option<(Arc<[DesiredReplica]>, Current, Arc<Desired>)>,
 }
-
-/// The replicas of a node that the gateways were told of; without what that was, where it was told
-/// before that was written down.
-pub(crate) type Told = BTreeMap<ReplicaId, Option<ReplicaAddress>>;
 
 /// A node's [`Talk`].
 pub(crate) type Talking = Arc<tokio::sync::Mutex<Talk>>;

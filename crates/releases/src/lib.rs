@@ -21,6 +21,7 @@ mod plan;
 mod planning;
 mod publish;
 mod readiness;
+mod said;
 mod store;
 
 use std::{path::PathBuf, time::Duration};

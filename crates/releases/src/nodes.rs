@@ -15,11 +15,12 @@ use types::{Digest, Name, NodeId, Page, ReplicaId};
 
 use crate::{
     Error, State,
-    known::{Draining, Report, Talk, Talking, Told},
+    known::{Talk, Talking},
     places,
     placing::Emptying,
     plan,
     planning::{self, Plan},
+    said::{Draining, Report, Told},
     store,
 };
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use api::{
-    configurator::{InstanceState, Route},
+    configurator::Route,
     manifest::{Manifest, Tenancy, WEB},
     releases::{NodeServices, Placement, Promised},
 };
@@ -20,7 +20,7 @@ use types::{InstanceId, Name, NodeId, ReplicaId};
 use crate::{
     Error, State,
     placing::{Decisions, Emptying, Host, Need, Placed, Places, Running, Standing, decide},
-    plan::replica_id,
+    plan::{replica_id, runs},
     planning::{self, Current, Plan},
     store,
 };
@@ -319,11 +319,12 @@ fn need(route: &Route, manifest: &Manifest, engine: EngineKind) -> Need {
         memory: size.map_or(0, |size| size.memory),
         cpu: size.map_or(0, |size| size.cpu),
         bound: is_bound(manifest, engine),
-        runs: route.state == InstanceState::Open && route.suspended.is_none(),
+        runs: runs(route),
     }
 }
 
-/// Whether what an instance has is on its node.
+/// Whether an instance has data on its node, without which it must not run elsewhere.
 fn is_bound(manifest: &Manifest, engine: EngineKind) -> bool {
-    engine == EngineKind::Sqlite && manifest.database.is_some()
+    let has_file = engine == EngineKind::Sqlite && manifest.database.is_some();
+    has_file || !manifest.run.volumes.is_empty()
 }

@@ -77,7 +77,7 @@ pub(crate) fn units<'r>(
 }
 
 /// Whether an instance has processes: it is open, or its application asks for its set-up itself.
-fn runs(route: &Route) -> bool {
+pub(crate) fn runs(route: &Route) -> bool {
     let asks = route.state == InstanceState::AwaitingSetup && route.setup_key.is_some();
     (route.state == InstanceState::Open || asks) && route.suspended.is_none()
 }

@@ -15,10 +15,9 @@ use ed25519_dalek::{Signature, VerifyingKey};
 use types::{Digest, Page};
 
 use crate::{
-    Error, State, announce,
-    known::Report,
-    packages,
+    Error, State, announce, packages,
     planning::{self, Plan},
+    said::Report,
     store::{self, Stored},
 };
 

@@ -11,9 +11,8 @@ use chassis::Call;
 use types::ReplicaId;
 
 use crate::{
-    Error, State,
-    known::Report,
-    planning,
+    Error, State, planning,
+    said::Report,
     store::{self, Stored},
 };
 

@@ -26,6 +26,11 @@ use reports::Reports;
 
 /// How long the platform may wait for a job to come.
 const WAIT_MILLIS: u32 = 2_000;
+/// The same while only a set-up could be taken: a question is never withdrawn, and whatever ends
+/// meanwhile makes room for any job.
+const WAIT_MILLIS_FULL: u32 = 250;
+/// So many jobs of set-ups have room beside all others.
+const SETUP_SLOTS: usize = 1;
 /// An answer that takes longer is none.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// At least this long is waited between two questions.
@@ -42,6 +47,13 @@ pub(crate) struct Worker {
 
 type Asking = Pin<Box<dyn Future<Output = Vec<Attempt>> + Send>>;
 
+/// How many more jobs can be taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Free {
+    for_all: usize,
+    for_setups: usize,
+}
+
 /// The jobs that a node has.
 #[derive(Default)]
 struct Hand {
@@ -50,7 +62,8 @@ struct Hand {
 }
 
 impl Worker {
-    /// A worker for the releases of a node, with a slot for each processor, two at least.
+    /// A worker for the releases of a node, with a slot for each processor, two at least, and one
+    /// more for set-ups.
     pub(crate) fn new(node: Arc<Node>, releases: Releases) -> Self {
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         let reports = Reports::new(Arc::clone(&node));
@@ -67,16 +80,16 @@ impl Worker {
         }
         let mut asking: Option<Asking> = None;
         loop {
-            let free = self.slots.saturating_sub(hand.running.len());
+            let free = self.free(hand.running.len());
             // A question is never withdrawn: its answer may be leases, which nobody would know of.
-            if asking.is_none() && free > 0 {
+            if asking.is_none() && free != Free::default() {
                 asking = self.ask(free, &hand.holding);
             }
             tokio::select! {
                 () = stopped(&mut stopping) => break,
                 attempts = answer(asking.as_mut()) => {
                     asking = None;
-                    for attempt in attempts.into_iter().take(free) {
+                    for attempt in attempts.into_iter().take(free.for_all + free.for_setups) {
                         hand.begin(&self, attempt, stopping.clone());
                     }
                 }
@@ -87,13 +100,22 @@ impl Worker {
         while hand.running.join_next().await.is_some() {}
     }
 
-    fn ask(&self, free: usize, holding: &[JobId]) -> Option<Asking> {
+    /// What there is room for beside so many that run.
+    fn free(&self, running: usize) -> Free {
+        let for_all = self.slots.saturating_sub(running);
+        let for_setups = (self.slots + SETUP_SLOTS).saturating_sub(running.max(self.slots));
+        Free { for_all, for_setups }
+    }
+
+    fn ask(&self, free: Free, holding: &[JobId]) -> Option<Asking> {
+        let slots = |free: usize| u32::try_from(free).unwrap_or(u32::MAX);
         let operation = LeaseJobs {
             node: self.node.id,
             releases: self.releases.all_ready(),
             holding: holding.to_vec(),
-            slots: u32::try_from(free).unwrap_or(u32::MAX),
-            wait_millis: WAIT_MILLIS,
+            slots: slots(free.for_all),
+            setup_slots: slots(free.for_setups),
+            wait_millis: if free.for_all == 0 { WAIT_MILLIS_FULL } else { WAIT_MILLIS },
         };
         if operation.releases.is_empty() {
             return None;

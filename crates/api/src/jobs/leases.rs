@@ -20,6 +20,10 @@ pub struct LeaseJobs {
     pub holding: Vec<JobId>,
     /// How many jobs it can take now, at most 1,000.
     pub slots: u32,
+    /// How many jobs of set-ups it can take beside those: nobody waits for an instance because of
+    /// other people's long jobs.
+    #[serde(default)]
+    pub setup_slots: u32,
     /// How long to wait for one before answering with none, at most 5 000.
     pub wait_millis: u32,
 }

@@ -125,7 +125,7 @@ fn registering(visitor: &Visitor, next: &str, draft: &Draft) -> Page {
         label.field { span { "What you are called" }
             input name="title" value=(draft.fields.get("title")) required maxlength="100"
                 autocomplete="organization" autofocus[draft.problem.is_none()];
-            small { "Your company, club or own name. It stands on the bill." }
+            small { "Your company, club or own name. It is printed on the bill." }
         }
         (email_field(&draft.fields, false))
         label.field { span { "Password" }

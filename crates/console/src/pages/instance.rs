@@ -229,7 +229,7 @@ fn suspension_form(person: &Person, whole: &Whole, draft: &Draft) -> Markup {
     let Instance { account, instance, suspended, .. } = whole.instance.clone();
     let action = format!("{}/suspension", paths::instance(account, instance));
     let content = html! {
-        @if suspended.is_some() { button { "Let it go on" } } @else {
+        @if suspended.is_some() { button { "Resume" } } @else {
             label.field { span { "What visitors read" }
                 input name="suspension_reason" required maxlength="500"
                     value=(draft.fields.get("suspension_reason"))

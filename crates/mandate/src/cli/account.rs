@@ -115,7 +115,7 @@ impl SignOut {
         if cx.session().is_some() {
             session::remove(cx.home())?;
         }
-        cx.show(&ended?, |_| "Signed out; the token is worth nothing any more.".to_owned())
+        cx.show(&ended?, |_| "Signed out. The token is no longer valid.".to_owned())
     }
 }
 

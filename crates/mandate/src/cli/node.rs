@@ -85,7 +85,8 @@ impl Node {
                 let releases::Node { node, name, .. } = cx.node(&node).await?;
                 cx.show(&cx.ask(RemoveNode { node, force }).await?, |_| {
                     format!(
-                        "`{name}` is no node any more. Stop the agent there and remove its data \
+                        "`{name}` is no longer a node. Stop the agent there; before the machine \
+                         joins again, remove `agent/node.key` and `agent/node.id` from its data \
                          folder."
                     )
                 })

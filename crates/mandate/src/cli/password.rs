@@ -67,7 +67,7 @@ fn typed_twice() -> Result<Secret, Failure> {
 /// is no terminal this is an error.
 fn prompt(what: &str) -> Result<Secret, Failure> {
     if !io::stdin().is_terminal() {
-        let sentence = format!("nobody is there to ask for: {what}");
+        let sentence = format!("there is no terminal on which to ask for: {what}");
         let hint =
             "set `MANDATE_PASSWORD`, or pass `--password-stdin` and write it to standard input";
         return Err(Failure::new(status::USAGE, sentence).hint(hint));

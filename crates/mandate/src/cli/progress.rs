@@ -72,6 +72,7 @@ impl Progress {
             pause = (pause * 5 / 4).min(PAUSE_MAX);
         }
         let sentence = format!("still not done after {} minutes", PATIENCE.as_secs() / 60);
-        Err(Failure::new(status::UNAVAILABLE, sentence).hint("it goes on; look again later"))
+        Err(Failure::new(status::UNAVAILABLE, sentence)
+            .hint("it is still running; check again later"))
     }
 }

@@ -43,7 +43,9 @@ impl Password {
             PasswordVerb::Change(password) => change(cx, &password).await,
             PasswordVerb::Forgot { email } => {
                 let asked = cx.ask(RequestPasswordReset { email }).await?;
-                cx.show(&asked, |_| "If somebody has that address, a letter is under way.".into())
+                cx.show(&asked, |_| {
+                    "If there is a user with that address, a mail is on its way.".into()
+                })
             }
             PasswordVerb::Reset { link, password } => {
                 let token = link.rsplit_once("token=").map_or(link.as_str(), |(_, token)| token);

@@ -200,7 +200,7 @@ fn announced(progress: &mut Progress, release: &releases::Release) -> Outcome {
     progress.say(match release.phase {
         ReleasePhase::Announcing => "announcing it to the other components",
         ReleasePhase::Promoting => "everybody has agreed; switching to it",
-        ReleasePhase::Published => "published: everybody has been told",
+        ReleasePhase::Published => "published: every component has accepted it",
         ReleasePhase::Failed => "somebody refused it, and nothing has changed",
     })
 }

@@ -43,7 +43,7 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<()> {
     let engine = engine(&args)?;
     let house = Arc::new(open(&args, engine.clone())?);
     let domain = args.domain();
-    let identity = args.identity(here, site).context("letters cannot be sent")?;
+    let identity = args.identity(here, site).context("mail cannot be sent")?;
     let access = access::Config { grants_max: args.grants_per_account };
     let data = &args.data;
     let settings = Settings {

@@ -14,7 +14,7 @@ use api::{
     identity::{ListUsers, WhoAmI},
     jobs::{JobState, ListInstanceJobs},
     provider::{ListOrders, OrderPhase, PlaceOrder},
-    releases::{ListNodes, ListReleases, ReleasePhase},
+    releases::{ListNodes, ListReleases, Release, ReleasePhase},
 };
 use chassis::HouseConfig;
 use db::{EngineKind, Migration};
@@ -127,8 +127,10 @@ async fn instances_and_jobs(world: &World, ada: &Client, account: AccountId) {
 async fn releases(world: &World) {
     let operator = world.operator().await;
     let list = ListReleases { service: "notes".parse().unwrap(), after: None, limit: None };
-    let release = operator.call(list).await.unwrap().items.remove(0);
-    assert!(release.current && release.phase == ReleasePhase::Published);
+    let ask = async || operator.call(list.clone()).await.unwrap().items.remove(0);
+    let is_published =
+        |release: &Release| release.current && release.phase == ReleasePhase::Published;
+    eventually("what was on its way is published", ask, is_published).await;
     assert_eq!(operator.call(ListNodes::default()).await.unwrap().items.len(), 1);
 }
 

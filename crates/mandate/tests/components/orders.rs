@@ -83,6 +83,7 @@ pub(crate) async fn work(world: &World, outcomes: &[Outcome]) {
             releases: vec![release.clone()],
             holding: Vec::new(),
             slots: 1,
+            setup_slots: 0,
             wait_millis: 5_000,
         };
         let lease = eventually(

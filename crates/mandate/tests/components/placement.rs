@@ -197,7 +197,7 @@ stories! {
         eventually("its set-up is queued", jobs, |jobs| !jobs.is_empty()).await;
         let lease = async |of: &Agent| {
             let (node, releases, holding) = (of.node, vec![release.clone()], Vec::new());
-            let lease = LeaseJobs { node, releases, holding, slots: 9, wait_millis: 0 };
+            let lease = LeaseJobs { node, releases, holding, slots: 9, setup_slots: 0, wait_millis: 0 };
             of.client.call(lease).await.unwrap().leases
         };
         assert!(lease(other).await.is_empty(), "what has its files elsewhere is done there");

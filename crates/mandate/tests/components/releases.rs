@@ -59,7 +59,14 @@ async fn set_up(world: &World, person: &Person, releases: Vec<Digest>) -> Digest
     };
     eventually("a job is queued", jobs, |jobs| !jobs.is_empty()).await;
     let (node, client) = world.node("worker").await;
-    let lease = LeaseJobs { node, releases, holding: Vec::new(), slots: 1, wait_millis: 5_000 };
+    let lease = LeaseJobs {
+        node,
+        releases,
+        holding: Vec::new(),
+        slots: 1,
+        setup_slots: 0,
+        wait_millis: 5_000,
+    };
     client.call(lease).await.unwrap().leases.remove(0).release
 }
 

@@ -111,6 +111,7 @@ stories! {
             releases: vec![old],
             holding: Vec::new(),
             slots: 1,
+            setup_slots: 0,
             wait_millis: 0,
         };
         let leases = client.call(old).await.unwrap().leases;
@@ -121,6 +122,7 @@ stories! {
                 releases: vec![release.clone()],
                 holding: Vec::new(),
                 slots: 1,
+                setup_slots: 0,
                 wait_millis: 5_000,
             };
             let lease = client.call(lease).await.unwrap().leases.remove(0);
@@ -202,6 +204,7 @@ stories! {
                 releases: vec![release.clone()],
                 holding: Vec::new(),
                 slots: 1,
+                setup_slots: 0,
                 wait_millis: 5_000,
             };
             let asked = || async { client.call(lease.clone()).await.unwrap().leases };

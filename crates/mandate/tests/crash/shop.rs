@@ -186,7 +186,7 @@ impl Worker {
     ) -> Result<Vec<Lease>, Problem> {
         let (releases, holding) = (vec![self.release.clone()], self.holding.clone());
         let (node, wait_millis) = (self.node, self.wait_millis);
-        let lease = LeaseJobs { node, releases, holding, slots, wait_millis };
+        let lease = LeaseJobs { node, releases, holding, slots, setup_slots: 0, wait_millis };
         let leases = self.client(platform).call(lease).await?.leases;
         self.holding.extend(leases.iter().map(|lease| lease.job));
         Ok(leases)

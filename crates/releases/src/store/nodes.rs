@@ -8,8 +8,8 @@ use types::{InstanceId, NodeId, ReplicaId, Timestamp};
 
 use super::Result;
 use crate::{
-    known::{Draining, Report, Told, Written},
     placing::{Placed, Places},
+    said::{Draining, Report, Told, Written},
 };
 
 /// A node, what it is, and when it was heard of.

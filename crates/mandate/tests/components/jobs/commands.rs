@@ -64,8 +64,8 @@ stories! {
         let shop = with_commands(world).await;
         let long = "x".repeat(4_001);
         for (words, part) in [
-            (&["./other.py", "x"][..], "names `./manage.py`"),
-            (&["sh", "-c", "./manage.py"], "names `./manage.py`"),
+            (&["./other.py", "x"][..], "allows `./manage.py`"),
+            (&["sh", "-c", "./manage.py"], "allows `./manage.py`"),
             (&[], "1 to 100 words"),
             (&["./manage.py", &long], "1 to 100 words"),
             (&["./manage.py", "a\0b"], "1 to 100 words"),

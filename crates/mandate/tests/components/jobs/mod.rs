@@ -143,9 +143,15 @@ impl Worker {
     }
 
     async fn lease_of(&self, releases: &[Digest], slots: u32) -> Vec<Lease> {
+        self.lease_beside(releases, slots, 0).await
+    }
+
+    /// Leases, with slots for set-ups beside those for all.
+    async fn lease_beside(&self, releases: &[Digest], slots: u32, setup_slots: u32) -> Vec<Lease> {
         let releases = releases.to_vec();
         let holding = self.holding.lock().unwrap().clone();
-        let lease = LeaseJobs { node: self.node, releases, holding, slots, wait_millis: 0 };
+        let lease =
+            LeaseJobs { node: self.node, releases, holding, slots, setup_slots, wait_millis: 0 };
         let leases = self.client.call(lease).await.unwrap().leases;
         self.holding.lock().unwrap().extend(leases.iter().map(|lease| lease.job));
         leases

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use api::jobs::{JobDefinition, NewJob, Outcome};
+use api::jobs::{JobDefinition, NewJob, Outcome, PutJob, SETUP_CLASS};
+use types::{AccountId, InstanceId, JobId};
 
-use super::{Shop, Worker, change, definition, digest, release, work};
+use super::{Shop, Worker, change, definition, digest, name, release, work};
 
 stories! {
     async fn a_flood_does_not_delay_anothers_first_job(world: &World) {
@@ -69,6 +70,28 @@ stories! {
         let rest = worker.lease(10).await;
         let got: Vec<_> = first.iter().chain(&rest).map(|lease| lease.job).collect();
         assert_eq!(got, [ids[2], ids[3], ids[0], ids[1], ids[4]]);
+    }
+
+    async fn a_set_up_does_not_wait_for_long_jobs_of_others(world: &World) {
+        let setup = JobDefinition { class: SETUP_CLASS.into(), ..definition() };
+        let jobs = [("migrate", setup), ("work", definition())];
+        let this = [release(world, "forum", "release", 1, &jobs).await];
+        let shop = Shop::of(world, "forum", "one").await;
+        shop.queue(3).await;
+        let worker = Worker::join(world, "one").await;
+        assert_eq!(worker.lease_beside(&this, 2, 1).await.len(), 2, "two are long, and one waits");
+        let put = PutJob {
+            job: JobId::named(&["migrate"]),
+            account: AccountId::named(&["ada"]),
+            instance: InstanceId::named(&["two"]),
+            service: name("forum"),
+            name: "migrate".into(),
+            after: None,
+        };
+        world.component("configurator").call(put).await.unwrap();
+        assert!(worker.lease_beside(&this, 0, 0).await.is_empty());
+        let leased = worker.lease_beside(&this, 0, 1).await;
+        assert_eq!(leased.iter().map(|lease| lease.name.as_str()).collect::<Vec<_>>(), ["migrate"]);
     }
 
     async fn no_more_run_at_once_than_may(world: &World) {
