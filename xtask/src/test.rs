@@ -168,7 +168,9 @@ impl Done {
 fn report(done: &[Done], failures: &[String]) -> ExitCode {
     if !failures.is_empty() {
         println!("\nFailed");
-        failures.iter().for_each(|line| println!("  {line}"));
+        for line in failures {
+            println!("  {line}");
+        }
     }
     println!("\nSummary");
     for step in done {

@@ -112,20 +112,16 @@ async fn answer(folders: &BTreeMap<String, PathBuf>, request: Request<Incoming>)
         let mut serving = ServeDir::new(root).append_index_html_on_directories(false);
         serving.try_call(Request::from_parts(parts, Empty::<Bytes>::new())).await.ok()
     };
-    match served.await {
-        Some(response) => {
-            let mut response = response.map(|body| body.map_err(io::Error::other).boxed_unsync());
-            let nosniff = HeaderValue::from_static("nosniff");
-            response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
-            response
-        }
-        None => {
-            let nothing = Empty::new().map_err(|never| match never {}).boxed_unsync();
-            let mut response = Response::new(nothing);
-            *response.status_mut() = StatusCode::NOT_FOUND;
-            response
-        }
-    }
+    let Some(response) = served.await else {
+        let nothing = Empty::new().map_err(|never| match never {}).boxed_unsync();
+        let mut response = Response::new(nothing);
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        return response;
+    };
+    let mut response = response.map(|body| body.map_err(io::Error::other).boxed_unsync());
+    let nosniff = HeaderValue::from_static("nosniff");
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    response
 }
 
 /// The folder that a path is in, of several the innermost, and the rest of the path.

@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(text, "three\n");
         // The file grows too large, and is set aside by what is written next.
         let line = [&[b'.'; 31][..], b"\n"].concat();
-        (0..(1 << 15) + 1).for_each(|_| log.write(&line));
+        (0..=(1 << 15)).for_each(|_| log.write(&line));
         log.write(b"after\n");
         let (mut place, mut all) = (place, String::new());
         loop {

@@ -48,7 +48,7 @@ async fn main() {
             measure("Mandate on PostgreSQL", EngineKind::Postgres, (jobs, waiting, rounds)).await;
         }
         Some("sqlite") => {
-            measure("Mandate on SQLite", EngineKind::Sqlite, (jobs, waiting, rounds)).await
+            measure("Mandate on SQLite", EngineKind::Sqlite, (jobs, waiting, rounds)).await;
         }
         _ => panic!("say `bare`, `postgres` or `sqlite`, then JOBS, WAITING and ROUNDS"),
     }

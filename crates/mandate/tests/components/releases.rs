@@ -99,8 +99,7 @@ stories! {
         // Set up now, an instance is set up by the release that runs, and comes to its end.
         let ada = world.sign_up("ada").await;
         let both = vec![refused.digest, first.digest.clone()];
-        let release = set_up(world, &ada, both).await;
-        assert_eq!(release, first.digest);
+        assert_eq!(set_up(world, &ada, both).await, first.digest);
         // What is mended is taken.
         let later = dearer.replace("2026-01-01", "2027-01-01");
         let next = world.publish_texts("forum", &manifest, &later).await.unwrap();
@@ -465,11 +464,12 @@ stories! {
             as_before: None,
         };
         let desired = client.call(beat(Vec::new(), 0, 0)).await.unwrap();
+        let web = desired.replicas[0].clone();
         let healthy = ReplicaReport {
-            replica: desired.replicas[0].replica,
-            digest: desired.replicas[0].digest.clone(),
-            service: desired.replicas[0].service.clone(),
-            process: "web".to_owned(),
+            replica: web.replica,
+            digest: web.digest,
+            service: web.service,
+            process: web.process,
             instance: None,
             address: "127.0.0.1:4000".into(),
             state: ReplicaState::Healthy,
@@ -486,13 +486,8 @@ stories! {
             after,
         };
         let place = LogPlace { start: 1, file: 7, offset: 9 };
-        let part = LogPart {
-            replica: healthy.replica,
-            process: "web".to_owned(),
-            index: 0,
-            text: "hello\n".to_owned(),
-            place,
-        };
+        let (process, text) = ("web".to_owned(), "hello\n".to_owned());
+        let part = LogPart { replica: healthy.replica, process, index: 0, text, place };
         // The node waits for something to do, hears of the wish and tells.
         let answering = async {
             let told = client.call(beat(vec![healthy.clone()], known, 5_000)).await.unwrap();
@@ -506,7 +501,7 @@ stories! {
         };
         let (logs, wish) = tokio::join!(operator.call(read(None, None)), answering);
         let logs = logs.unwrap();
-        assert_eq!((logs.parts.as_slice(), wish.after.len()), (&[part.clone()][..], 0));
+        assert_eq!((logs.parts, wish.after.len()), (vec![part], 0));
         let answering = async {
             let told = client.call(beat(vec![healthy.clone()], known, 5_000)).await.unwrap();
             let (wish, parts) = (told.logs[0].wish, Vec::new());

@@ -52,7 +52,13 @@ impl Chromium {
     }
 
     pub(crate) async fn reads(&self, css: &str) -> String {
-        self.client.find(Locator::Css(css)).await.unwrap().text().await.unwrap()
+        loop {
+            // A page that follows along may be another one between the two questions.
+            match self.client.find(Locator::Css(css)).await.unwrap().text().await {
+                Err(error) if error.is_stale_element_reference() => {}
+                read => return read.unwrap(),
+            }
+        }
     }
 
     pub(crate) async fn types(&self, css: &str, text: &str) {

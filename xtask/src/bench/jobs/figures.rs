@@ -71,11 +71,11 @@ impl Figures {
         let mut table = String::new();
         let mut sorted: Vec<&Figure> = self.0.iter().collect();
         sorted.sort_by(|one, other| one.what.cmp(&other.what));
-        let mut last = "";
+        let mut section = "";
         for figure in sorted {
-            if figure.what != last {
+            if figure.what != section {
                 let _ = writeln!(table, "{} ({})", figure.what, figure.unit);
-                last = &figure.what;
+                section = &figure.what;
             }
             let (least, most) = figure.least_and_most();
             let (spread, median) = (format!("{} – {}", short(least), short(most)), figure.median());
@@ -117,7 +117,7 @@ mod tests {
         }
         let table = figures.table("bare");
         assert!(table.contains("ours"), "{table}");
-        assert!(table.contains("50.0        45.0 – 100  0.50 of the bare one"), "{table}");
+        assert!(table.contains("50.0          45.0 – 100  0.50 of the bare one"), "{table}");
     }
 
     #[test]

@@ -38,7 +38,7 @@ async fn ticks_survive_a_kill_after_every_second_durable_step_on_postgres() {
 async fn ticking() {
     let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
     let kind = std::fs::read_to_string(folder.join("engine")).unwrap().parse().unwrap();
-    let world = Box::pin(world(&folder, kind)).await;
+    let world = world(&folder, kind).await;
     let shops = shops(&world).await;
     // From here on each durable step is counted.
     std::fs::rename(folder.join("steps"), folder.join("crash")).unwrap();
@@ -61,7 +61,7 @@ async fn kill_after_each_step(kind: EngineKind, stride: usize) {
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("moment"), BEGIN).unwrap();
     std::fs::write(folder.join("engine"), kind.to_string()).unwrap();
-    let first = Box::pin(world(&folder, kind)).await;
+    let first = world(&folder, kind).await;
     release(&first, "forum", "release", 1, &[("digest", hourly(Missed::All, 0))]).await;
     shops(&first).await;
     first.close().await;
@@ -69,7 +69,7 @@ async fn kill_after_each_step(kind: EngineKind, stride: usize) {
     let steps = lived.expect("it ends within its steps");
     println!("{kind}: killed after up to {steps} durable steps");
     assert!(steps > HOURS_AT_A_TIME, "these ticks have more durable steps than {steps}");
-    let last = Box::pin(world(&folder, kind)).await;
+    let last = world(&folder, kind).await;
     let ticks = ticks(now(&last));
     assert!(ticks.len() >= HOURS_AT_A_TIME);
     for shop in shops(&last).await {
@@ -101,7 +101,7 @@ fn is_killed(folder: &Path, steps: usize) -> bool {
 
 async fn world(folder: &Path, kind: EngineKind) -> World {
     let moment = std::fs::read_to_string(folder.join("moment")).unwrap();
-    World::start_in(folder.join("data"), kind, &moment, async |_| {}).await
+    Box::pin(World::start_in(folder.join("data"), kind, &moment, async |_| {})).await
 }
 
 async fn shops(world: &World) -> [Shop; 2] {
