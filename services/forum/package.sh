@@ -5,6 +5,11 @@ set -eu
 cd "$(dirname "$0")"
 : "${PACKAGE_DIR:?set PACKAGE_DIR to the directory that the package is gathered in}"
 
+# A cargo that has started this says of what; some crates look at that, and would be built anew.
+for name in $(env | sed -n 's/^\(CARGO_\(PKG\|MANIFEST\)_[A-Z_]*\)=.*/\1/p'); do
+    unset "$name"
+done
+
 profile=${FORUM_PROFILE:-dev}
 # With the whole workspace in view, what it shares with the others is compiled once.
 cargo build --quiet --workspace --bin forum --profile "$profile"
