@@ -125,11 +125,6 @@ async fn tests(
     };
     postgres.tell(&mut command);
     machine::tell_pip(&mut command)?;
-    if std::env::var_os("RUST_TEST_THREADS").is_none() {
-        // Much of a test's time is waiting for others: for a database, a child, the next beat.
-        let processors = std::thread::available_parallelism().map_or(2, usize::from);
-        command.env("RUST_TEST_THREADS", (processors + 1).to_string());
-    }
     command.stdout(Stdio::piped());
     let mut cargo = tally::Cargo::default();
     let status = process::follow(command, |line| cargo.read(line)).await?;

@@ -239,9 +239,10 @@ stories! {
             assert_eq!(shown, listed);
             shown
         };
+        let asks = async || ada.client.call(GetInstance { account, instance }).await.unwrap();
         let waits = |shown: &Instance| shown.state == InstanceState::AwaitingSetup;
-        let own = eventually("it waits for its set-up", async || show(&ada).await, waits).await;
-        assert!(own.setup_url.unwrap().contains("key="));
+        eventually("it waits for its set-up", asks, waits).await;
+        assert!(show(&ada).await.setup_url.unwrap().contains("key="));
         assert_eq!(show(&ben).await.setup_url, None, "who may only read");
         grant(&ada, &ben, "configurator.submitSetup", on).await.unwrap();
         assert!(show(&ben).await.setup_url.is_some());

@@ -17,6 +17,8 @@ use crate::{
 
 const FORUM: &str = "mill-forum.localhost";
 const STORE: &str = "mill-store.localhost";
+/// The service that never answers.
+const MUTE: &str = "mute";
 
 type Whose<'a> = (&'a Person, InstanceId);
 
@@ -82,15 +84,20 @@ async fn ended_badly(
     assert!(verification.agrees, "{verification:?}");
 }
 
-/// The processes of all healthy replicas, once the node has told of them: after a restart they serve
-/// before. What never answers is started again and again.
+/// The processes of all replicas, once the node has told that they are healthy: after a restart they
+/// serve before. What never answers is started again and again.
 async fn replicas(world: &World) -> BTreeSet<u32> {
     let operator = world.operator().await;
     let look = || async {
         let nodes = operator.asks(ListNodes::default()).await.unwrap().items;
         let replicas = nodes.iter().flat_map(|node| &node.replicas);
-        let healthy = replicas.filter(|replica| replica.state == ReplicaState::Healthy);
-        let processes = healthy.flat_map(|replica| replicas_at(world.folder(), &replica.address));
+        let answering: Vec<_> =
+            replicas.filter(|replica| replica.service.as_str() != MUTE).collect();
+        if answering.iter().any(|replica| replica.state != ReplicaState::Healthy) {
+            return BTreeSet::new();
+        }
+        let processes = answering.iter();
+        let processes = processes.flat_map(|replica| replicas_at(world.folder(), &replica.address));
         processes.collect::<BTreeSet<u32>>()
     };
     eventually("the node tells what it runs", look, |processes| processes.len() >= 2).await
