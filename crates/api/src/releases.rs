@@ -298,6 +298,23 @@ pub struct Heartbeat {
     pub machine: Option<Machine>,
 }
 
+impl Heartbeat {
+    /// That of a node that has nothing, runs nothing, knows nothing yet and does not wait.
+    pub const fn new(node: NodeId, name: Name) -> Self {
+        Self {
+            node,
+            name,
+            releases: Vec::new(),
+            replicas: Vec::new(),
+            known: 0,
+            wait_millis: 0,
+            isolation: None,
+            as_before: None,
+            machine: None,
+        }
+    }
+}
+
 /// What a node should have and run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Desired {

@@ -43,7 +43,7 @@ pub use pattern::{Pattern, PatternError, Status};
 pub use processes::{Check, FILES, Process, WEB};
 pub use secrets::{Alphabet, SecretForm, SecretFormError};
 pub use template::{Template, TemplateError, Values};
-pub use values::{duration, title_of};
+pub use values::{bytes, duration, thousandths, title_of};
 
 /// What a service is, and how to run it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

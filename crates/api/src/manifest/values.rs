@@ -19,9 +19,7 @@ pub fn title_of(name: &str) -> String {
 pub(super) fn cpu(node: &Node<'_>) -> Option<u32> {
     let mend = "write processors from 0.01 to 256, in steps of 0.001, such as `0.5`";
     let text = node.digits(mend)?;
-    let exact = text.parse::<Amount>().and_then(|number| number.times(Amount::whole(1000)));
-    let thousandths = exact.ok().and_then(|number| number.to_string().parse::<u32>().ok());
-    match thousandths {
+    match thousandths(text) {
         Some(thousandths @ 10..=256_000) => Some(thousandths),
         _ => node.fail(format!("`{text}` cannot be had"), mend),
     }
@@ -30,19 +28,30 @@ pub(super) fn cpu(node: &Node<'_>) -> Option<u32> {
 /// Memory as bytes: `256MiB` is 268435456.
 pub(super) fn memory(node: &Node<'_>) -> Option<u64> {
     let text = node.text()?;
-    let units = [("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1_u64 << 40)];
-    let bytes = units.iter().find_map(|(unit, bytes)| {
-        let number = text.strip_suffix(unit)?.trim_end();
-        let plain = number.bytes().all(|byte| byte.is_ascii_digit());
-        number.parse::<u64>().ok().filter(|_| plain)?.checked_mul(*bytes)
-    });
-    match bytes {
+    let (number, unit) = text.split_at(text.find(char::is_alphabetic).unwrap_or(text.len()));
+    match bytes(&format!("{}{unit}", number.trim_end())) {
         Some(bytes) if (1 << 20..=4 << 40).contains(&bytes) => Some(bytes),
         _ => node.fail(
             format!("`{}` is not an amount of memory", shown(text)),
             "write `MiB`, `GiB` or `TiB` after a whole number, from `1MiB` to `4TiB`",
         ),
     }
+}
+
+/// Thousandths: `0.5` is 500.
+pub fn thousandths(text: &str) -> Option<u32> {
+    let exact = text.parse::<Amount>().and_then(|number| number.times(Amount::whole(1000)));
+    exact.ok().and_then(|number| number.to_string().parse().ok())
+}
+
+/// The bytes that `256MiB`, `2GiB` or `1TiB` are.
+pub fn bytes(text: &str) -> Option<u64> {
+    let units = [("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1_u64 << 40)];
+    units.iter().find_map(|(unit, size)| {
+        let number = text.strip_suffix(unit)?;
+        let plain = number.bytes().all(|byte| byte.is_ascii_digit());
+        number.parse::<u64>().ok().filter(|_| plain)?.checked_mul(*size)
+    })
 }
 
 /// A time written as `90s`, `10m`, `2h` or `7d`.

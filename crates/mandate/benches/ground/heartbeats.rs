@@ -20,7 +20,7 @@ use api::{
 use db::Engine;
 use ed25519_dalek::{Signer as _, SigningKey};
 use tokio::runtime::Runtime;
-use types::{AccountId, Clock as _, Digest, InstanceId, NodeId, Principal, Secret, SystemClock};
+use types::{AccountId, Clock as _, Digest, InstanceId, Principal, Secret, SystemClock};
 
 use crate::{
     figures::{Series, Table, short},
@@ -223,23 +223,9 @@ async fn join(platform: &Platform, number: u8, join_token: Secret) -> anyhow::Re
     let claims = Claims::new(sub, "releases", SystemClock.now(), hour);
     let token: Arc<str> = token::sign(&node.to_string(), &key, &claims).into();
     let client = visitor.with_token(Some(&token));
-    let report = report(node, name);
+    let report = Heartbeat::new(node, name);
     let desired = client.call(report.clone()).await?;
     Ok(Animal { client, report, desired })
-}
-
-const fn report(node: NodeId, name: types::Name) -> Heartbeat {
-    Heartbeat {
-        node,
-        name,
-        releases: Vec::new(),
-        replicas: Vec::new(),
-        known: 0,
-        wait_millis: 0,
-        isolation: None,
-        as_before: None,
-        machine: None,
-    }
 }
 
 fn route(number: usize) -> anyhow::Result<Route> {

@@ -10,10 +10,11 @@ use std::{
 };
 
 use anyhow::Context as _;
-use api::{labels::is_label, releases::Machine};
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use types::{Host, Site};
+
+use super::machine::MachineArgs;
 
 /// Run the platform, or some of its parts.
 #[derive(Debug, Clone, Args)]
@@ -141,72 +142,6 @@ pub(crate) struct AgentArgs {
     /// is started next with the same `--data` takes them over
     #[arg(long)]
     pub(crate) end_replicas: bool,
-}
-
-/// What a machine is.
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct MachineArgs {
-    /// What distinguishes this machine, such as `disk=ssd`: services can ask for it
-    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
-    labels: Vec<(String, String)>,
-    /// How much of this machine instances may be promised by their sizes, such as
-    /// `memory=8GiB,cpu=4`; by default its memory, and any number of processors
-    #[arg(long, value_name = "WHAT=HOW-MUCH,…", value_delimiter = ',', value_parser = capacity)]
-    capacity: Vec<Capacity>,
-}
-
-/// How much of something a machine has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Capacity {
-    /// In bytes.
-    Memory(u64),
-    /// In thousandths of a processor.
-    Cpu(u32),
-}
-
-impl MachineArgs {
-    /// What the platform is told.
-    pub(crate) fn machine(&self) -> Machine {
-        let labels = self.labels.iter().cloned().collect();
-        let mut machine = Machine { labels, ..Machine::default() };
-        for capacity in &self.capacity {
-            match capacity {
-                Capacity::Memory(bytes) => machine.memory = Some(*bytes),
-                Capacity::Cpu(thousandths) => machine.cpu = Some(*thousandths),
-            }
-        }
-        machine
-    }
-}
-
-fn label(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').unwrap_or_default();
-    if is_label(name) && is_label(value) {
-        return Ok((name.to_owned(), value.to_owned()));
-    }
-    Err("write a name and a value of letters, digits, `-`, `_`, `.` and `/`, as in `disk=ssd`"
-        .into())
-}
-
-fn capacity(text: &str) -> Result<Capacity, String> {
-    let wrong = || format!("`{text}` is not a capacity such as `memory=8GiB` or `cpu=4`");
-    match text.split_once('=') {
-        Some(("memory", amount)) => {
-            let units = [("MiB", 20), ("GiB", 30), ("TiB", 40)];
-            let bytes = units.iter().find_map(|(unit, shift)| {
-                let number: u64 = amount.strip_suffix(unit)?.parse().ok()?;
-                number.checked_mul(1 << shift)
-            });
-            bytes.map(Capacity::Memory).ok_or_else(wrong)
-        }
-        Some(("cpu", number)) => {
-            let number = number.parse::<types::Amount>().ok();
-            let thousandths = number.and_then(|it| it.times(types::Amount::whole(1_000)).ok());
-            let thousandths = thousandths.and_then(|it| it.to_string().parse().ok());
-            thousandths.map(Capacity::Cpu).ok_or_else(wrong)
-        }
-        _ => Err(wrong()),
-    }
 }
 
 /// How long something is waited for.
@@ -571,35 +506,17 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_says_what_it_is() {
+    fn a_silent_node_is_waited_for_as_long_as_is_said() {
         let read = |words: &[&str]| {
             <Program as clap::Parser>::try_parse_from([&["up"], words].concat()).map(|it| it.up)
         };
-        let said =
-            ["--label", "disk=ssd", "--label", "site=a.b", "--capacity", "memory=2GiB,cpu=1.5"];
-        let machine = read(&said).ok().unwrap().machine.machine();
-        let labels = [("disk", "ssd"), ("site", "a.b")];
-        let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(
-            machine,
-            Machine { labels: labels.into(), memory: Some(2 << 30), cpu: Some(1_500) }
-        );
-        for wrong in [
-            ["--label", "ssd"],
-            ["--label", "disk="],
-            ["--label", "disk=a b"],
-            ["--capacity", "memory=2"],
-            ["--capacity", "disk=2GiB"],
-            ["--capacity", "cpu=many"],
-            ["--move-after", "3"],
-            ["--move-after", "1s"],
-        ] {
-            assert!(read(&wrong).is_err(), "{wrong:?}");
-        }
         let after = |time| read(&["--move-after", time]).ok().unwrap().move_after.0;
         assert_eq!(after("0"), None);
         assert_eq!(after("2m"), Some(Duration::from_mins(2)));
         assert_eq!(read(&[]).ok().unwrap().move_after.0, Some(releases::MOVE_AFTER));
+        for wrong in ["3", "1s"] {
+            assert!(read(&["--move-after", wrong]).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod agent;
 mod arguments;
 mod house;
 mod lock;
+mod machine;
 mod private;
 mod up;
 

@@ -26,17 +26,7 @@ use crate::{
 const SILENCE: Duration = Duration::from_secs(16);
 
 fn beat(node: NodeId, replicas: Vec<ReplicaReport>) -> Heartbeat {
-    Heartbeat {
-        node,
-        name: "one".parse().unwrap(),
-        releases: Vec::new(),
-        replicas,
-        known: 0,
-        wait_millis: 0,
-        isolation: None,
-        as_before: None,
-        machine: None,
-    }
+    Heartbeat { replicas, ..Heartbeat::new(node, "one".parse().unwrap()) }
 }
 
 /// What a node says that knows what it should run, and has nothing new to say.

@@ -168,17 +168,7 @@ stories! {
         let heard = |readiness: &Readiness| waits(readiness) == "a machine to run it";
         eventually("a machine is waited for", ready, heard).await;
 
-        let beat = Heartbeat {
-            node,
-            name: "worker".parse().unwrap(),
-            releases: Vec::new(),
-            replicas: Vec::new(),
-            known: 0,
-            wait_millis: 0,
-            isolation: None,
-            as_before: None,
-        machine: None,
-        };
+        let beat = Heartbeat::new(node, "worker".parse().unwrap());
         let desired = client.call(beat.clone()).await.unwrap();
         assert!(waits(&ready().await).contains("to be fetched"), "{:?}", ready().await);
         let runs = |state| {

@@ -43,15 +43,9 @@ impl Agent {
 
     async fn says(&self, replicas: Vec<ReplicaReport>) -> Desired {
         let heartbeat = Heartbeat {
-            isolation: None,
-            node: self.node,
-            name: self.name.parse().unwrap(),
-            releases: Vec::new(),
             replicas,
-            known: 0,
-            wait_millis: 0,
-            as_before: None,
             machine: Some(self.machine.clone()),
+            ..Heartbeat::new(self.node, self.name.parse().unwrap())
         };
         let ask = async || self.client.call(heartbeat.clone()).await;
         eventually("it is answered", ask, Result::is_ok).await.unwrap()
@@ -85,8 +79,13 @@ impl Agent {
 /// Publishes a service of one process for each instance; `more` comes before its sizes. Without a
 /// database it is set up by itself, and can move.
 async fn publish(world: &World, with_database: bool, more: &str) -> Digest {
+    publish_with(world, with_database, ("[sizes.small]", &format!("{more}\n[sizes.small]"))).await
+}
+
+/// The same, with another text in place of a line of the manifest.
+async fn publish_with(world: &World, with_database: bool, (line, text): (&str, &str)) -> Digest {
     let manifest = MANIFEST.replace("NAME", "store").replace("shared", "dedicated");
-    let mut manifest = manifest.replace("[sizes.small]", &format!("{more}\n[sizes.small]"));
+    let mut manifest = manifest.replace(line, text);
     let mut prices = PRICES.replace("NAME", "store");
     if !with_database {
         let database =
@@ -235,15 +234,8 @@ stories! {
         let wrong = Machine { labels: [("disk".into(), "a b".into())].into(), ..Machine::default() };
         let wrong = Agent { machine: wrong, ..plain };
         let heartbeat = Heartbeat {
-            isolation: None,
-            node: wrong.node,
-            name: "plain".parse().unwrap(),
-            releases: Vec::new(),
-            replicas: Vec::new(),
-            known: 0,
-            wait_millis: 0,
-            as_before: None,
             machine: Some(wrong.machine.clone()),
+            ..Heartbeat::new(wrong.node, "plain".parse().unwrap())
         };
         let refused = wrong.client.call(heartbeat).await.unwrap_err();
         assert!(refused.kind == Kind::Invalid && refused.detail.contains("`a b`"), "{refused}");
@@ -282,6 +274,24 @@ stories! {
         let environment = GetEnvironment { node: one.node, instance };
         assert_eq!(one.client.call(environment).await.unwrap_err().code, "not_placed");
         assert_eq!(place_of(world, instance).await, Some(two.node), "nor does it come back");
+    }
+
+    async fn what_has_volumes_waits_for_its_node(world: &World) {
+        let run = "[run]\nvolumes = [\"uploads\"]";
+        publish_with(world, false, ("[run]", run)).await;
+        let ada = world.sign_up("ada").await;
+        let one = Agent::join(world, "one", Machine::default()).await;
+        let instance = take(&ada, "bakery.localhost", InstanceState::Open).await;
+        until("it runs", async || one.beat().await == [instance]).await;
+        let two = Agent::join(world, "two", Machine::default()).await;
+        for _ in 0..32 {
+            world.clock.advance(Duration::from_secs(10));
+            two.beat().await;
+        }
+        says(&ada, instance, "node `one`, which is silent: its data is there").await;
+        assert_eq!(place_of(world, instance).await, Some(one.node));
+        assert!(two.beat().await.is_empty(), "it never starts without its files");
+        assert_eq!(one.beat().await, [instance], "it goes on where they are");
     }
 
     async fn a_node_is_emptied_without_a_moment_in_which_nothing_runs(world: &World) {

@@ -270,17 +270,7 @@ stories! {
     async fn a_node_is_told_what_to_run_and_gateways_what_is_healthy(world: &World) {
         let release = world.publish("forum", "first").await;
         let (node, client) = world.node("one").await;
-        let beat = Heartbeat {
-            node,
-            name: "one".parse().unwrap(),
-            releases: Vec::new(),
-            replicas: Vec::new(),
-            known: 0,
-            wait_millis: 0,
-            isolation: None,
-            as_before: None,
-        machine: None,
-        };
+        let beat = Heartbeat::new(node, "one".parse().unwrap());
         let ask = || async { client.call(beat.clone()).await };
         let desired = crate::world::eventually("the node is told", ask, |answer| {
             answer.as_ref().is_ok_and(|desired| !desired.replicas.is_empty())
@@ -337,15 +327,8 @@ stories! {
         let first = world.publish("forum", "first").await.digest;
         let (node, client) = world.node("one").await;
         let said = |replicas: Vec<ReplicaReport>| Heartbeat {
-            node,
-            name: "one".parse().unwrap(),
-            releases: Vec::new(),
             replicas,
-            known: 0,
-            wait_millis: 0,
-            isolation: None,
-            as_before: None,
-        machine: None,
+            ..Heartbeat::new(node, "one".parse().unwrap())
         };
         let runs = async |replicas: Vec<ReplicaReport>| {
             let desired = client.call(said(replicas)).await.unwrap();
@@ -411,15 +394,8 @@ stories! {
                 log: String::new(),
             };
             let heartbeat = Heartbeat {
-                node,
-                name: "one".parse().unwrap(),
-                releases: Vec::new(),
                 replicas: healthy.iter().map(report).collect(),
-                known: 0,
-                wait_millis: 0,
-                isolation: None,
-                as_before: None,
-                machine: None,
+                ..Heartbeat::new(node, "one".parse().unwrap())
             };
             client.call(heartbeat).await.unwrap().replicas
         };
@@ -453,15 +429,10 @@ stories! {
         world.publish("forum", "first").await;
         let (node, client) = world.node("one").await;
         let beat = |replicas: Vec<ReplicaReport>, known, wait_millis| Heartbeat {
-            node,
-            name: "one".parse().unwrap(),
-            releases: Vec::new(),
             replicas,
             known,
             wait_millis,
-            isolation: None,
-            machine: None,
-            as_before: None,
+            ..Heartbeat::new(node, "one".parse().unwrap())
         };
         let desired = client.call(beat(Vec::new(), 0, 0)).await.unwrap();
         let web = desired.replicas[0].clone();
@@ -524,15 +495,9 @@ stories! {
         world.publish("forum", "first").await;
         let (node, client) = world.node("one").await;
         let beat = |releases, replicas| Heartbeat {
-            node,
-            name: "one".parse().unwrap(),
             releases,
             replicas,
-            known: 0,
-            wait_millis: 0,
-            isolation: None,
-            as_before: None,
-        machine: None,
+            ..Heartbeat::new(node, "one".parse().unwrap())
         };
         let old = client.call(beat(Vec::new(), Vec::new())).await.unwrap().replicas.remove(0);
         let second = world.publish("forum", "second").await;

@@ -71,17 +71,7 @@ stories! {
         let instance = placed(&ada, "bakery.localhost").await;
         reaches(&ada, instance, InstanceState::Open).await;
         let (node, client) = world.node("worker").await;
-        let beat = Heartbeat {
-            isolation: None,
-            node,
-            name: "worker".parse().unwrap(),
-            releases: Vec::new(),
-            replicas: Vec::new(),
-            known: 0,
-            wait_millis: 0,
-            as_before: None,
-                machine: None,
-        };
+        let beat = Heartbeat::new(node, "worker".parse().unwrap());
         let generation = async || {
             let desired = client.call(beat.clone()).await.unwrap();
             desired.replicas.first().map(|replica| replica.generation)

@@ -240,17 +240,7 @@ stories! {
         let setup = ada.client.call(get.clone()).await.unwrap();
         assert_eq!((setup.path.as_deref(), setup.fields.len()), (Some("/install"), 0));
         let (node, client) = world.node("worker").await;
-        let beat = Heartbeat {
-            isolation: None,
-            node,
-            name: "worker".parse().unwrap(),
-            releases: Vec::new(),
-            replicas: Vec::new(),
-            known: 0,
-            wait_millis: 0,
-            as_before: None,
-                machine: None,
-        };
+        let beat = Heartbeat::new(node, "worker".parse().unwrap());
         let wanted = async || client.call(beat.clone()).await.unwrap().replicas;
         let before = eventually("it is to run", wanted, |all| all.len() == 1).await;
         let done = SubmitSetup { account: ada.account, instance, key: None, values: [].into() };

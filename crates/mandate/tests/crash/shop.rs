@@ -153,17 +153,7 @@ impl Worker {
 
     /// What may run here is planned once the node was heard of.
     async fn is_heard_of(&self, platform: &Platform, name: &str) {
-        let heartbeat = Heartbeat {
-            isolation: None,
-            node: self.node,
-            name: name.parse().unwrap(),
-            releases: Vec::new(),
-            replicas: Vec::new(),
-            known: 0,
-            wait_millis: 0,
-            as_before: None,
-            machine: None,
-        };
+        let heartbeat = Heartbeat::new(self.node, name.parse().unwrap());
         let client = self.client(platform);
         while !client
             .call(heartbeat.clone())
