@@ -113,6 +113,11 @@ impl Postgres {
     #[cfg(feature = "testing")]
     pub(crate) async fn remove_all(&self) -> Result<(), Error> {
         let mut admin = self.admin.connect().await?;
+        // The server goes on with what it was told, also when who told it has gone: a database that
+        // is being made would come after the list of them.
+        let at_work = "select count(pg_terminate_backend(pid, 5000)) from pg_stat_activity \
+            where pid <> pg_backend_pid() and position($1 in query) > 0";
+        sqlx::query(at_work).bind(self.full("")).execute(&mut admin).await?;
         let databases =
             "select datname::text from pg_database where starts_with(datname::text, $1)";
         let databases: Vec<(String,)> =

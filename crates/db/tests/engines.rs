@@ -275,6 +275,19 @@ async fn two_that_start_at_once_make_one_database() {
     }
 }
 
+#[cfg(feature = "testing")]
+#[tokio::test]
+async fn what_is_still_being_made_is_removed_too() {
+    let [_, postgres] = engines("leaves");
+    for round in 0..40 {
+        let password = password();
+        let make = postgres.create("things", &password);
+        let patience = std::time::Duration::from_millis(5 * round);
+        let _ = tokio::time::timeout(patience, make).await;
+        postgres.remove_all().await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn one_databases_user_cannot_use_another() {
     let [sqlite, postgres] = engines("walls");
