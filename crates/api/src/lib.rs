@@ -18,6 +18,7 @@ pub mod identity;
 pub mod jobs;
 pub mod labels;
 pub mod manifest;
+pub mod names;
 pub mod package;
 pub mod prices;
 pub mod provider;

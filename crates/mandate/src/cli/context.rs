@@ -72,6 +72,11 @@ impl Context {
         self.json
     }
 
+    /// The way to the platform.
+    pub(crate) const fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Asks for `operation`. If no answer comes it is sent once more, under the same key, so that
     /// it is done once.
     pub(crate) async fn ask<O: Operation + Clone>(

@@ -99,8 +99,13 @@ async fn publish(
 ) -> Outcome {
     let mut progress = Progress::begin(cx);
     let texts = publish::Texts::read(&dir)?;
-    let publisher = Publisher::open(key, may_make)?;
+    let is_new = !key.exists();
+    let publisher = Publisher::open(key.clone(), may_make)?;
     progress.say(&format!("{} is in order", publish::files(&dir)))?;
+    if is_new {
+        let key = key.display();
+        progress.say(&format!("made the publisher's key `{key}`: keep a copy in a safe place"))?;
+    }
     if let Some(package) = &texts.manifest.package {
         progress.say(&format!("running `{}`", package.command.join(" ")))?;
     }

@@ -153,8 +153,9 @@ async fn a_service_is_checked_packed_signed_and_published() {
     let done = operator.runs(&["service", "publish", folder.text()]).await;
     assert!(done.err.contains("packing away"), "what the command prints is shown: {}", done.err);
     let digest = Digest::of(&platform.asked()[0].body);
+    let home = operator.home.path().to_str().unwrap();
     let out = done.timeless().replace(digest.as_str(), "DIGEST").replace(folder.text(), "FOLDER");
-    insta::assert_snapshot!("service_publish", out);
+    insta::assert_snapshot!("service_publish", out.replace(home, "HOME"));
 
     let asked = platform.asked();
     assert_eq!(
