@@ -15,7 +15,6 @@ use crate::{
     call::Inner,
     component::Task,
     door::{self, Door},
-    failure::database_failed,
     feed::{self, Followers, LEASE_MAX},
     lease::Lease,
     process,
@@ -54,17 +53,58 @@ impl Drop for House {
     }
 }
 
-const FEED: [db::Migration; 3] = [
+const FEED: [db::Migration; 4] = [
     db::Migration { name: "chassis_0001", sql: include_str!("../migrations/0001_chassis.sql") },
     db::Migration { name: "chassis_0002", sql: include_str!("../migrations/0002_replays.sql") },
     db::Migration { name: "chassis_0003", sql: include_str!("../migrations/0003_owner.sql") },
+    db::Migration { name: "chassis_0004", sql: include_str!("../migrations/0004_seal.sql") },
 ];
+
+/// What the master key of a component's database opens.
+const CHECK: &str = "seal_check";
+
+/// Why a component cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum MountError {
+    /// Its database does not do what it is asked, or cannot be reached.
+    #[error("{component} cannot use its database")]
+    Database {
+        /// Which component.
+        component: &'static str,
+        /// Why.
+        source: db::Error,
+    },
+    /// Its database was made with another master key.
+    #[error(
+        "the database of {component} was made with another `master.key`: put that one back from a \
+         backup"
+    )]
+    OtherKey {
+        /// Which component.
+        component: &'static str,
+    },
+    /// A key cannot be had.
+    #[error(transparent)]
+    Key(#[from] crate::SealError),
+    /// It says itself why.
+    #[error("{component} cannot start: {problem}")]
+    Refused {
+        /// Which component.
+        component: &'static str,
+        /// Why.
+        problem: Problem,
+    },
+}
 
 impl House {
     /// Opens the house; the first time, its master key is made.
     pub fn open(config: HouseConfig) -> Result<Self, crate::SealError> {
-        let master = key_file(&config.data.join("master.key"))?;
-        let keys = KeyRing::open(&config.data.join("keys"))?;
+        let (master, keys) = (config.data.join("master.key"), config.data.join("keys"));
+        if !master.exists() && keys.exists() {
+            return Err(crate::SealError::Lost(master));
+        }
+        let master = key_file(&master)?;
+        let keys = KeyRing::open(&keys)?;
         let guard = Guard::new(keys.clone(), Arc::clone(&config.clock));
         Ok(Self {
             config,
@@ -124,39 +164,45 @@ impl House {
     }
 
     /// Opens the component's database and gives it its place.
+    ///
+    /// # Errors
+    ///
+    /// If the database cannot be used, is another process's, or was made with another master key.
     pub async fn mount<S: Send + Sync + 'static>(
         &self,
         component: Component<S>,
-    ) -> Result<Room<S>, Problem> {
+    ) -> Result<Room<S>, MountError> {
         let name = component.name;
         let missing = component.missing();
         assert!(missing.is_empty(), "nobody answers {missing:?}");
-        let failed = |cause: db::Error| database_failed(name, &cause);
+        let failed = |source| MountError::Database { component: name, source };
+        let refused = |problem| MountError::Refused { component: name, problem };
         let password = self.database_password(name);
         let migrations = [FEED.as_slice(), component.migrations];
         let db = self.config.engine.open(name, &password, &migrations).await.map_err(failed)?;
         self.databases.lock().expect("nobody panics while holding it").push(db.clone());
-        let lease = Lease::take(&db, name, process::this()).await?;
+        let seal = Seal::derive(&self.master, name);
+        let check = seal.seal(&Secret::new(CHECK), CHECK);
+        let sealed = store::seal_check(&db, &check).await.map_err(failed)?;
+        seal.open(&sealed, CHECK).map_err(|_| MountError::OtherKey { component: name })?;
+        let lease = Lease::take(&db, name, process::this()).await.map_err(refused)?;
         let known = feed::living_followers(&db).await.map_err(failed)?;
         let head = feed::head(&db).await.map_err(failed)?;
-        let peers = self.client(name).map_err(|cause| {
-            tracing::error!(%cause, "no key");
-            Problem::internal()
-        })?;
+        let peers = self.client(name)?;
         let room = Room::new(Inner {
             name,
             state: component.state,
             db,
             clock: self.clock(),
             peers,
-            seal: Seal::derive(&self.master, name),
+            seal,
             guard: self.guard.clone(),
             followers: Followers::new(head, known, LEASE_MAX),
             lease: lease.clone(),
             changed: Notify::new(),
         });
         if let Some(opening) = component.opening {
-            opening(room.clone()).await?;
+            opening(room.clone()).await.map_err(refused)?;
         }
         let door = Arc::new(Door { room: room.clone() });
         let routes = component.routes.into_iter();

@@ -34,7 +34,7 @@ pub use door::problem_response;
 pub use failure::database_failed;
 pub use feed::{Copy, Freshness, Update, follow};
 pub use guard::{Caller, Guard};
-pub use house::{House, HouseConfig};
+pub use house::{House, HouseConfig, MountError};
 pub use keys::{KeyRing, Signer};
 pub use placements::{Placements, Share};
 pub use policy::{Question, Words};

@@ -33,6 +33,9 @@ pub enum SealError {
     /// A file holds something else.
     #[error("`{0}` does not contain a key: restore it from a backup")]
     Unreadable(PathBuf),
+    /// The master key is gone, and what was made with it is there.
+    #[error("`{0}` is gone, and the keys beside it are there: restore it from a backup")]
+    Lost(PathBuf),
     /// A sealed value does not open.
     #[error("a secret cannot be decrypted: is this the master key that it was encrypted with?")]
     Closed,

@@ -1,4 +1,4 @@
-//! Which process owns the database.
+//! Which process owns the database, and which master key it was made with.
 
 /// Who owns it, and how far it has counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,4 +49,13 @@ pub(crate) async fn beat(db: &db::Db, process: &str) -> Result<bool, db::Error> 
 /// Gives it back, for whoever comes next.
 pub(crate) async fn give_back(db: &db::Db, process: &str) -> Result<(), db::Error> {
     db::query("delete from owner where process = ?").bind(process).run(db).await.map(drop)
+}
+
+/// What the database's master key opens; `made` if there was nothing yet.
+pub(crate) async fn seal_check(db: &db::Db, made: &str) -> Result<String, db::Error> {
+    db::query("insert into seal_check (only_row, sealed) values (1, ?) on conflict do nothing")
+        .bind(made)
+        .run(db)
+        .await?;
+    db::query("select sealed from seal_check").one(db, |row| row.get("sealed")).await
 }

@@ -33,6 +33,7 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<()> {
     log();
     let ending = ending()?;
     let first = !args.data.join("master.key").exists();
+    let engine = engine(&args)?;
     let _lock = lock::take(&args.data, &args.process_name())?;
     private::keep(&args.data)?;
     let parts = args.parts();
@@ -40,7 +41,6 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<()> {
     let here = listener.local_addr()?;
     let port = if parts.contains(&Part::Gateway) { here.port() } else { args.port() };
     let site = args.site(port);
-    let engine = engine(&args)?;
     let house = Arc::new(open(&args, engine.clone())?);
     let domain = args.domain();
     let identity = args.identity(here, site).context("mail cannot be sent")?;
@@ -56,14 +56,17 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<()> {
         access,
         move_after: args.move_after.0,
     };
-    Box::pin(furnish(&house, &parts, settings)).await.context("a component cannot start")?;
+    Box::pin(furnish(&house, &parts, settings)).await?;
     // Agents ask as themselves; the process's own copies are asked for as one of its parts.
     let speaker = parts.iter().copied().find(|part| *part != Part::Agent);
     let loops = speaker.map(|part| house.start(part.name())).transpose()?;
     if parts.contains(&Part::Identity) && parts.contains(&Part::Access) {
         await_copies(&house).await;
     }
-    say_where(&args.data, first, here);
+    if first {
+        say_what_was_made(&args.data, parts.contains(&Part::Identity));
+    }
+    println!("ready http://{here}");
 
     let node = parts.contains(&Part::Agent).then(|| node(&args, &house, here)).transpose()?;
     let node = async |answered| match node {
@@ -125,16 +128,14 @@ async fn listen(args: &UpArgs) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// One line for programs on stdout, the rest for people.
-fn say_where(data: &Path, first: bool, here: SocketAddr) {
-    if first {
-        tracing::info!(
-            "first start: the master key is `{}` (keep a copy of it), the operator's sign-in is in `{}`",
-            data.join("master.key").display(),
-            data.join("operator.txt").display()
-        );
+/// What to keep a copy of, and who may sign in.
+fn say_what_was_made(data: &Path, has_identity: bool) {
+    let key = data.join("master.key");
+    tracing::info!("first start: the master key is `{}`; keep a copy of it", key.display());
+    if has_identity {
+        let operator = data.join("operator.txt");
+        tracing::info!("the operator's sign-in is in `{}`", operator.display());
     }
-    println!("ready http://{here}");
 }
 
 /// What answers at the platform's own hosts: the API below the components' names, else the pages.

@@ -8,6 +8,7 @@ use api::{
     feed::Document as _,
     jobs::SetQueue,
 };
+use chassis::{House, HouseConfig, MountError};
 use tokio::time::Instant;
 use types::Resource;
 
@@ -158,7 +159,8 @@ stories! {
             refused = second() => refused.unwrap_err(),
             () = beating => return,
         };
-        assert_eq!(refused.code, "component_runs_already", "{refused}");
+        let MountError::Refused { problem, .. } = &refused else { panic!("{refused}") };
+        assert_eq!(problem.code, "component_runs_already", "{refused}");
         let operator = world.operator().await;
         let pause = || SetQueue {
             paused: Some(true),
@@ -169,6 +171,25 @@ stories! {
         })
         .await;
         db.close().await;
+    }
+
+    async fn a_database_is_for_whoever_has_its_master_key(world: &World) {
+        let data = world.house.data().join("elsewhere");
+        let config = || HouseConfig {
+            name: "other".into(),
+            data: data.clone(),
+            engine: world.engine.clone(),
+            clock: world.house.clock(),
+        };
+        let refused = House::open(config()).unwrap().mount(jobs::component()).await.map(drop);
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("the database of jobs was made with another `master.key`"), "{refused}");
+        std::fs::remove_file(data.join("master.key")).unwrap();
+        let lost = House::open(config()).map(drop).unwrap_err().to_string();
+        assert!(lost.contains("master.key` is gone"), "{lost}");
+        assert!(!data.join("master.key").exists(), "no other one is made");
+        // A server's user has the password that was told last.
+        world.engine.create("jobs", &world.house.database_password("jobs")).await.unwrap();
     }
 
     async fn who_asks_again_is_not_answered_before_the_copies_have_it(world: &World) {
