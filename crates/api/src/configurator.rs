@@ -38,6 +38,8 @@ operations! { "configurator":
     SetMaintenance PUT "/v1/accounts/{account}/instances/{instance}/maintenance" on instance by [customer, operator] -> Maintenance;
     /// Makes a secret of an instance anew; its processes start anew with it.
     RotateSecret POST "/v1/accounts/{account}/instances/{instance}/secrets/{secret}" on instance by [customer, operator] -> Empty;
+    /// Tells `jobs` of every instance again, whose database was lost or put back.
+    RepeatInstances POST "/v1/instances/repetition" on platform by [operator] -> Empty;
     /// Shows what is to be filled in, or how far the set-up is.
     GetSetup GET "/v1/accounts/{account}/instances/{instance}/setup" on instance by [customer, operator, gateway] -> Setup;
     /// Sets an instance up, once, by whoever holds its set-up key.
@@ -295,6 +297,10 @@ pub struct SetupStep {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<String>,
 }
+
+/// Has `jobs` told of every instance again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RepeatInstances {}
 
 /// Says how a job of a set-up ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

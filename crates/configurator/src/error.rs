@@ -33,6 +33,8 @@ pub(crate) enum Error {
     NewField(String),
     #[error("`{service}` has no secret `{secret}`; it has {known}")]
     NoSecret { service: Name, secret: String, known: String },
+    #[error("say why in `reason`: visitors will read it")]
+    Reason,
     #[error("at most 500 hosts can be looked up at once: split the request")]
     TooManyNames,
     #[error("there is no such {0}")]
@@ -59,6 +61,7 @@ impl From<Error> for Problem {
             Error::SetupKey => Self::new(Kind::Denied, "setup_key", detail),
             Error::Creating => Self { retry_after: Some(1), ..Self::conflict("creating", detail) },
             Error::NewField(_) => Self::conflict("setup_field", detail),
+            Error::Reason => Self::invalid("reason", detail),
             Error::NoSecret { .. } => Self::new(Kind::NotFound, "unknown_secret", detail),
             Error::TooManyNames => Self::invalid("too_many_names", detail),
             Error::Missing(what) => Self::not_found(what),

@@ -4,7 +4,8 @@ use api::{
     Empty, Kind, Operation as _,
     configurator::{
         FindInstance, GetHosts, GetInstance, Hosts, Instance, InstanceState, ListAllInstances,
-        ListInstances, Maintenance, PutInstance, SetMaintenance, SetSuspension, SubmitSetup,
+        ListInstances, Maintenance, PutInstance, RepeatInstances, SetMaintenance, SetSuspension,
+        SubmitSetup,
     },
 };
 use chassis::{Call, Seal, Write, random_secret};
@@ -191,7 +192,7 @@ pub(crate) async fn set_suspension(
     op: SetSuspension,
 ) -> Result<Empty, Error> {
     let stored = own(cx.tx(), op.account, op.instance).await?;
-    let stored = Stored { suspended: op.reason.map(shortened), ..stored };
+    let stored = Stored { suspended: reason(op.reason)?, ..stored };
     store::update_instance(cx.tx(), &stored).await?;
     cx.put(&route(&stored)).await?;
     cx.wait_for_copies();
@@ -203,13 +204,24 @@ pub(crate) async fn set_maintenance(
     op: SetMaintenance,
 ) -> Result<Maintenance, Error> {
     let stored = own(cx.tx(), op.account, op.instance).await?;
-    let stored = Stored { maintenance: op.reason.map(shortened), ..stored };
+    let stored = Stored { maintenance: reason(op.reason)?, ..stored };
     store::update_instance(cx.tx(), &stored).await?;
     let revision = cx.put(&route(&stored)).await?;
     cx.wait_for_copies();
     Ok(Maintenance { revision })
 }
 
-fn shortened(reason: String) -> String {
-    reason.chars().take(REASON_LENGTH_MAX).collect()
+pub(crate) async fn repeat_instances(
+    cx: &mut Write<State>,
+    _: RepeatInstances,
+) -> Result<Empty, Error> {
+    store::forget_told(cx.tx()).await?;
+    Ok(Empty {})
+}
+
+/// What visitors will read, which is something.
+fn reason(given: Option<String>) -> Result<Option<String>, Error> {
+    let shortened = |reason: &str| reason.trim().chars().take(REASON_LENGTH_MAX).collect();
+    let reason: Option<String> = given.as_deref().map(shortened);
+    if reason.as_ref().is_some_and(String::is_empty) { Err(Error::Reason) } else { Ok(reason) }
 }

@@ -22,7 +22,7 @@ mod store;
 use api::configurator::{
     Changes, DropService, FindInstance, GetEnvironment, GetHosts, GetInstance, GetSetup,
     ListAllInstances, ListInstances, PromoteService, PutInstance, PutJobResult, PutService,
-    ResolveHost, RotateSecret, SetMaintenance, SetSuspension, SubmitSetup,
+    RepeatInstances, ResolveHost, RotateSecret, SetMaintenance, SetSuspension, SubmitSetup,
 };
 use chassis::{Component, Placements};
 use types::{Host, Secret, Site};
@@ -83,6 +83,7 @@ const MIGRATIONS: &[db::Migration] = &[
         name: "configurator_0005",
         sql: include_str!("../migrations/0005_setup_page.sql"),
     },
+    db::Migration { name: "configurator_0006", sql: include_str!("../migrations/0006_later.sql") },
 ];
 
 /// The component.
@@ -101,6 +102,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .reads::<GetHosts>(instances::get_hosts)
         .writes::<SetSuspension>(instances::set_suspension)
         .writes::<SetMaintenance>(instances::set_maintenance)
+        .writes::<RepeatInstances>(instances::repeat_instances)
         .writes::<RotateSecret>(secrets::rotate_secret)
         .reads::<GetSetup>(setup::get_setup)
         .writes::<SubmitSetup>(setup::submit_setup)

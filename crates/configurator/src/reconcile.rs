@@ -1,12 +1,13 @@
 //! Making instances what they should be.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use api::{
     configurator::InstanceState,
     jobs::{self, PutInstance},
 };
 use chassis::{Next, Room};
+use types::Timestamp;
 
 use crate::{
     Error, State,
@@ -17,9 +18,14 @@ use crate::{
 };
 
 const AT_ONCE: u32 = 100;
-/// Until a database that could not be made is tried again; doubled after each.
+/// Until what could not be done is tried again; doubled after each.
 const PAUSE: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// When what failed so often is tried again.
+fn later(now: Timestamp, tries: u32) -> Timestamp {
+    now.plus((PAUSE * 2_u32.pow(tries.min(10))).min(PAUSE_MAX))
+}
 
 /// Makes the databases that are missing. A create that is repeated after a crash changes nothing,
 /// and one that fails is due again later, so it holds up no other.
@@ -33,8 +39,7 @@ pub(crate) async fn create(room: Room<State>) -> Result<Next, Error> {
         let instance = stored.instance;
         if let Err(problem) = create_one(&room, stored).await {
             tracing::error!(%instance, %problem, "the instance cannot be made yet");
-            let pause = PAUSE * 2_u32.pow(tries.min(10));
-            let due = room.now().plus(pause.min(PAUSE_MAX));
+            let due = later(room.now(), tries);
             store::try_to_create_later(room.db(), instance, due).await?;
         }
     }
@@ -66,14 +71,24 @@ async fn create_one(room: &Room<State>, stored: Stored) -> Result<(), Error> {
 }
 
 /// Queues the jobs of set-ups. What was told is not looked at again; how a job ends is told by
-/// `jobs`.
+/// `jobs`. What cannot be taken now is due again later, and holds up nobody else's set-up.
 pub(crate) async fn queue_jobs(room: Room<State>) -> Result<Next, Error> {
-    let waiting = store::jobs_to_queue(room.db(), AT_ONCE).await?;
+    let waiting = store::jobs_to_queue(room.db(), room.now(), AT_ONCE).await?;
     if waiting.is_empty() {
-        return Ok(Next::Idle);
+        let next = store::next_to_queue(room.db()).await?;
+        return Ok(next.map_or(Next::Idle, |due| Next::In(due.since(room.now()))));
     }
+    let mut late = BTreeSet::new();
     for job in waiting {
-        queue(&room, job).await?;
+        let (instance, tries) = (job.instance, job.tries);
+        if late.contains(&instance) {
+            continue;
+        }
+        if let Err(problem) = queue(&room, job).await {
+            tracing::warn!(%instance, %problem, "a set-up cannot be queued yet");
+            late.insert(instance);
+            store::try_to_queue_later(room.db(), instance, later(room.now(), tries)).await?;
+        }
     }
     Ok(Next::Now)
 }
@@ -95,6 +110,7 @@ pub(crate) async fn tell_jobs(room: Room<State>) -> Result<Next, Error> {
     if untold.is_empty() {
         return Ok(Next::Idle);
     }
+    let mut failed = None;
     for (stored, changes) in untold {
         let closed = stored.suspended.is_some() || stored.maintenance.is_some();
         let is_open = stored.state == InstanceState::Open && !closed;
@@ -104,8 +120,10 @@ pub(crate) async fn tell_jobs(room: Room<State>) -> Result<Next, Error> {
             service: stored.service,
             state: if is_open { jobs::InstanceState::Open } else { jobs::InstanceState::Closed },
         };
-        room.peers().call(put).await?;
-        store::set_told(room.db(), stored.instance, changes).await?;
+        match room.peers().call(put).await {
+            Ok(_) => store::set_told(room.db(), stored.instance, changes).await?,
+            Err(problem) => failed = failed.or(Some(problem)),
+        }
     }
-    Ok(Next::Now)
+    failed.map_or(Ok(Next::Now), |problem| Err(problem.into()))
 }

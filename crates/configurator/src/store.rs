@@ -53,6 +53,8 @@ pub(crate) struct Waiting {
     pub(crate) instance: InstanceId,
     pub(crate) position: usize,
     pub(crate) job: SetupJob,
+    /// How often `jobs` could not take it.
+    pub(crate) tries: u32,
 }
 
 pub(crate) async fn put_service(tx: &mut db::Tx, service: &PutService) -> Result<()> {
@@ -273,12 +275,24 @@ pub(crate) async fn setup_jobs(on: impl On, instance: InstanceId) -> Result<Vec<
         .await
 }
 
-const TO_QUEUE: &str = "select * from setup_job where not told and state = '\"ready\"'
-    order by instance, position limit ?";
+/// Whatever `jobs` was told is told again: instances, and the jobs of set-ups that have not ended.
+pub(crate) async fn forget_told(tx: &mut db::Tx) -> Result<()> {
+    db::query("update instance set told = 0").run(&mut *tx).await?;
+    db::query("update setup_job set told = ? where state = '\"ready\"'")
+        .bind(false)
+        .run(tx)
+        .await
+        .map(drop)
+}
 
-/// Jobs that were not told, in the order in which they run.
-pub(crate) async fn jobs_to_queue(on: impl On, limit: u32) -> Result<Vec<Waiting>> {
+const TO_QUEUE: &str = "select * from setup_job
+    where not told and state = '\"ready\"' and due <= ?
+    order by due, instance, position limit ?";
+
+/// Jobs that were not told and are due by `now`, those of an instance in the order in which they run.
+pub(crate) async fn jobs_to_queue(on: impl On, now: Timestamp, limit: u32) -> Result<Vec<Waiting>> {
     db::query(TO_QUEUE)
+        .bind(now)
         .bind(limit)
         .all(on, |row| {
             let position = row.get::<u64>("position")?;
@@ -286,9 +300,31 @@ pub(crate) async fn jobs_to_queue(on: impl On, limit: u32) -> Result<Vec<Waiting
                 instance: row.get("instance")?,
                 position: usize::try_from(position).map_err(|_| db::Error::Range)?,
                 job: read_job(row)?,
+                tries: row.get("tries")?,
             })
         })
         .await
+}
+
+/// When the next one is due.
+pub(crate) async fn next_to_queue(on: impl On) -> Result<Option<Timestamp>> {
+    let next = "select due from setup_job where not told and state = '\"ready\"'
+        order by due, instance, position limit 1";
+    db::query(next).optional(on, |row| row.get("due")).await
+}
+
+/// All that an instance's set-up has not told: one after another.
+pub(crate) async fn try_to_queue_later(
+    on: impl On,
+    instance: InstanceId,
+    due: Timestamp,
+) -> Result<()> {
+    db::query("update setup_job set due = ?, tries = tries + 1 where instance = ? and not told")
+        .bind(due)
+        .bind(instance)
+        .run(on)
+        .await
+        .map(drop)
 }
 
 pub(crate) async fn set_queued(on: impl On, job: JobId) -> Result<()> {
@@ -412,12 +448,17 @@ mod tests {
     #[tokio::test]
     async fn set_ups_that_wait_are_found_by_their_index_and_only_if_there_is_something_to_tell() {
         on_both("setups", &[crate::MIGRATIONS], async |database| {
-            let plan = db::query(TO_QUEUE).bind(1_u32).plan(&database).await.unwrap();
+            let plan = db::query(TO_QUEUE)
+                .bind(Timestamp::from_micros(0))
+                .bind(1_u32)
+                .plan(&database)
+                .await
+                .unwrap();
             assert!(plan.contains("setup_job_untold"), "{plan}");
             assert!(!plan.contains("Seq Scan on setup_job"), "{plan}");
             // A scan of the index that holds nothing else is what is wanted.
             let other = plan.replace("SCAN setup_job USING INDEX setup_job_untold", "");
-            assert!(!other.contains("SCAN setup_job"), "{plan}");
+            assert!(!other.contains("SCAN setup_job") && !other.contains("TEMP B-TREE"), "{plan}");
         })
         .await;
     }

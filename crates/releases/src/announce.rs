@@ -41,6 +41,30 @@ pub(crate) async fn step(room: Room<State>) -> Result<Next, Error> {
     unreached.into_values().next().map_or(Ok(Next::Idle), Err)
 }
 
+/// Tells everybody once after the start what is current: whoever has lost their database since, or
+/// been given an older one, has it again. Whoever knows it hears nothing new.
+pub(crate) async fn remind(room: Room<State>) -> Result<Next, Error> {
+    let _turn = room.state().announcing.lock().await;
+    let mut reminded = room.state().reminded.lock().await;
+    if *reminded {
+        return Ok(Next::Idle);
+    }
+    let mut failed = None;
+    for stored in store::current_releases(room.db()).await? {
+        match promote(&room, &stored).await {
+            Ok(()) => {}
+            Err(problem) if problem.is_transient() => failed = Some(problem),
+            Err(problem) => {
+                let service = &stored.release.service;
+                tracing::warn!(%service, %problem, "a release was forgotten; everybody is asked again");
+                settle(&room, &stored, ReleasePhase::Announcing, None).await?;
+            }
+        }
+    }
+    *reminded = failed.is_none();
+    failed.map_or(Ok(Next::Idle), |problem| Err(problem.into()))
+}
+
 async fn see_through(room: &Room<State>, stored: Stored) -> Result<(), Error> {
     if stored.release.phase == ReleasePhase::Announcing {
         match ask_everybody(room, &stored).await {

@@ -64,6 +64,8 @@ pub(crate) struct State {
     wishes: logs::Wishes,
     /// Held by whoever announces.
     announcing: tokio::sync::Mutex<()>,
+    /// Whether everybody has been told since the start what is current.
+    reminded: tokio::sync::Mutex<bool>,
 }
 
 const MIGRATIONS: &[db::Migration] = &[
@@ -90,6 +92,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         health: health::Health::default(),
         wishes: logs::Wishes::default(),
         announcing: tokio::sync::Mutex::default(),
+        reminded: tokio::sync::Mutex::default(),
     };
     Component::new("releases", MIGRATIONS, state)
         .opens(gone::remember)
@@ -110,6 +113,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .follows::<configurator::Changes>(|room, update| room.state().planning.apply(&update))
         .follows::<identity::Changes>(|room, update| room.state().nodes.apply(&update))
         .keeps("announcements", announce::step)
+        .keeps("what everybody knows of releases", announce::remind)
         .keeps("what is known of nodes", gone::step)
         .keeps("where instances are", places::step)
 }

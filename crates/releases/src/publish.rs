@@ -84,6 +84,9 @@ pub(crate) async fn list_releases(
 ) -> Result<Page<Release>, Error> {
     let cursor = op.cursor();
     let releases = store::releases(cx.db(), &op.service, &cursor).await?;
+    if releases.is_empty() && !store::is_known(cx.db(), &op.service).await? {
+        return Err(Error::NoService);
+    }
     let page = Page::cut(releases, &cursor, |stored| stored.turn.to_string());
     let plan = planning::plan(&cx).await?;
     let living = cx.state().nodes.reports(cx.now());

@@ -138,6 +138,24 @@ pub(crate) async fn unsettled(on: impl On) -> Result<Vec<Stored>> {
         .await
 }
 
+/// Whether a release of that service was ever published.
+pub(crate) async fn is_known(on: impl On, service: &Name) -> Result<bool> {
+    let known = db::query("select 1 from release where service = ? limit 1").bind(service);
+    Ok(known.optional(on, |_| Ok(())).await?.is_some())
+}
+
+/// What is current and settled.
+pub(crate) async fn current_releases(on: impl On) -> Result<Vec<Stored>> {
+    db::query(
+        "select release.* from service join release
+         on release.service = service.service and release.digest = service.digest
+         where release.phase = ? order by release.service",
+    )
+    .bind_json(&ReleasePhase::Published)
+    .all(on, read)
+    .await
+}
+
 /// Answers whether it is still the release's turn.
 pub(crate) async fn settle(
     tx: &mut db::Tx,

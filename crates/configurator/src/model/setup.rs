@@ -37,7 +37,7 @@ fn has_command(manifest: &Manifest, name: &str) -> bool {
 /// The job as it is queued now, behind the one of `jobs` that stands before it and has not
 /// succeeded.
 pub(crate) fn queued(stored: &Stored, waiting: &Waiting, jobs: &[SetupJob]) -> PutJob {
-    let Waiting { instance, position, job } = waiting;
+    let Waiting { instance, position, job, .. } = waiting;
     let before = jobs.iter().take(*position).next_back();
     PutJob {
         job: job.job,
@@ -167,7 +167,7 @@ small = { title = "Small", cpu = 0.5, memory = "256MiB" }
         let stored = kept(InstanceState::SettingUp);
         let after = |jobs: &[SetupJob], position: usize| {
             let (instance, job) = (stored.instance, jobs[position].clone());
-            queued(&stored, &Waiting { instance, position, job }, jobs).after
+            queued(&stored, &Waiting { instance, position, job, tries: 0 }, jobs).after
         };
         assert_eq!((after(&jobs, 0), after(&jobs, 1)), (None, Some(jobs[0].job)));
         jobs[0].state = JobState::Succeeded;

@@ -2,9 +2,13 @@
 
 use std::{io::Read as _, path::PathBuf, time::Duration};
 
-use api::jobs::{
-    self, BeginUsage, CancelJob, DEFAULT_CLASS, EnqueueJobs, GetInstanceJob, GetJob, JobState,
-    ListInstanceJobs, ListJobs, NewJob, PAYLOAD_BYTES_MAX, ReplayJob, ReplayJobs, Unique, Until,
+use api::{
+    configurator::RepeatInstances,
+    jobs::{
+        self, BeginUsage, CancelJob, DEFAULT_CLASS, EnqueueJobs, GetInstanceJob, GetJob, JobState,
+        ListInstanceJobs, ListJobs, NewJob, PAYLOAD_BYTES_MAX, ReplayJob, ReplayJobs, Unique,
+        Until,
+    },
 };
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -47,7 +51,9 @@ enum JobVerb {
   mandate job replay job_01h455vb4pex5vsknk084sn02q
   mandate job replay --service forum --name import")]
     Replay(Replay),
-    /// Say that `jobs.db` was put back from a backup, so that what jobs take is billed again
+    /// Say that `jobs.db` was lost, or put back from a backup
+    ///
+    /// What jobs take is billed again, and `jobs` is told of every instance again.
     Restored,
 }
 
@@ -146,13 +152,17 @@ impl Job {
                 })
             }
             JobVerb::Replay(replay) => replay.run(cx).await,
-            JobVerb::Restored => cx.show(&cx.ask(BeginUsage {}).await?, |begun| {
-                format!(
-                    "Usage is counted anew as epoch {}; {} events that waited are dropped, since \
-                     billing was told them before.",
-                    begun.epoch, begun.dropped
-                )
-            }),
+            JobVerb::Restored => {
+                let begun = cx.ask(BeginUsage {}).await?;
+                cx.ask(RepeatInstances {}).await?;
+                cx.show(&begun, |begun| {
+                    format!(
+                        "Usage is counted anew as epoch {}; {} events that waited are dropped, \
+                         since billing was told them before. `jobs` is told of every instance again.",
+                        begun.epoch, begun.dropped
+                    )
+                })
+            }
         }
     }
 }

@@ -14,11 +14,12 @@ use api::{
         ReleaseState, ReplicaReport, ReplicaState,
     },
 };
+use db::EngineKind;
 use types::{AccountId, Clock as _, Digest, InstanceId};
 
 use crate::{
     orders::{order, submit, take},
-    world::{MANIFEST, PRICES, Person, World, eventually},
+    world::{MANIFEST, PRICES, Person, World, eventually, until},
 };
 
 fn texts(service: &str) -> (String, String) {
@@ -77,6 +78,41 @@ fn fewer_permissions(manifest: &str) -> String {
     let fewer = manifest.replace(line, "").replace(route, "");
     assert!(!fewer.contains("removeUsers"));
     fewer
+}
+
+/// Whoever has lost their database hears of releases at the next start.
+async fn reminds_whoever_has_lost_a_release(engine: EngineKind) {
+    let world = World::start("reminds", engine).await;
+    world.publish("forum", "first").await;
+    let tables = async |world: &World| {
+        let password = world.house.database_password("jobs");
+        world.engine.open("jobs", &password, &[]).await.unwrap()
+    };
+    let jobs = tables(&world).await;
+    for table in ["release", "proposal"] {
+        db::query(&format!("delete from {table}")).run(&jobs).await.unwrap();
+    }
+    jobs.close().await;
+    let data = world.close().await;
+    let world = World::start_in(data, engine, "2026-12-01T00:00:00Z", async |_| {}).await;
+    let jobs = tables(&world).await;
+    until("jobs knows it", async || {
+        let known = db::query("select count(*) as n from release where service = 'forum'");
+        known.one(&jobs, |row| row.get::<u64>("n")).await.unwrap() == 1
+    })
+    .await;
+    jobs.close().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_start_reminds_whoever_has_lost_a_release_on_sqlite() {
+    Box::pin(reminds_whoever_has_lost_a_release(EngineKind::Sqlite)).await;
+}
+
+#[tokio::test]
+async fn a_start_reminds_whoever_has_lost_a_release_on_postgres() {
+    Box::pin(reminds_whoever_has_lost_a_release(EngineKind::Postgres)).await;
 }
 
 stories! {

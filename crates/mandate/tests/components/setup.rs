@@ -3,18 +3,22 @@
 use std::time::Duration;
 
 use api::{
-    configurator::{GetEnvironment, GetInstance, GetSetup, InstanceState, SubmitSetup},
+    configurator::{
+        GetEnvironment, GetInstance, GetSetup, InstanceState, RepeatInstances, SetMaintenance,
+        SubmitSetup,
+    },
     jobs::{
         GetJob, JobState, LeaseJobs, ListInstanceJobs, Outcome, Report, ReportJobs, SETUP_CLASS,
         SetQueue,
     },
+    provider::{PlaceOrder, SuspendInstance},
     releases::{Heartbeat, Release, ReleasePhase},
 };
 use types::InstanceId;
 
 use crate::{
     orders::{complete, instance, order, reaches, submit},
-    world::{MANIFEST, PRICES, Person, World, eventually},
+    world::{MANIFEST, PRICES, Person, World, eventually, until},
 };
 
 pub(crate) async fn publish(world: &World, manifest: &str) -> Release {
@@ -65,6 +69,51 @@ fn report(job: types::JobId, token: u64, outcome: Outcome) -> Report {
 }
 
 stories! {
+    async fn what_jobs_cannot_take_holds_up_no_other_service(world: &World) {
+        world.publish("forum", "first").await;
+        world.publish("shop", "first").await;
+        let ada = world.sign_up("ada").await;
+        let forum = placed(&ada, "forum.localhost").await;
+        let place = PlaceOrder { service: "shop".parse().unwrap(), ..order(ada.account, "shop.localhost", &[]) };
+        let placed = ada.client.call(place).await.unwrap();
+        let shop = complete(&ada, placed).await.instance;
+        let jobs = world.engine.open("jobs", &world.house.database_password("jobs"), &[]).await.unwrap();
+        // As if the database had been lost, and a release of the shop published since.
+        let forget = db::query("delete from release where service = 'forum'");
+        forget.run(&jobs).await.unwrap();
+        for instance in [forum, shop] {
+            ada.client.call(submit(&ada, instance)).await.unwrap();
+        }
+        let count = async |instance: InstanceId| {
+            let counted = db::query("select count(*) as n from job where instance = ?").bind(instance);
+            counted.one(&jobs, |row| row.get::<u64>("n")).await.unwrap()
+        };
+        until("the shop's set-up is queued", async || count(shop).await > 0).await;
+        assert_eq!(count(forum).await, 0);
+
+        db::query("delete from instance").run(&jobs).await.unwrap();
+        world.operator().await.call(RepeatInstances {}).await.unwrap();
+        until("all instances are known again", async || {
+            let known = db::query("select count(*) as n from instance");
+            known.one(&jobs, |row| row.get::<u64>("n")).await.unwrap() == 2
+        })
+        .await;
+        jobs.close().await;
+    }
+    async fn a_reason_that_says_nothing_closes_and_opens_nothing(world: &World) {
+        let ada = world.sign_up("ada").await;
+        let instance = instance(world, &ada, "bakery.localhost").await;
+        let account = ada.account;
+        let close = |reason: &str| SetMaintenance { account, instance, reason: Some(reason.into()) };
+        ada.client.call(close("we paint")).await.unwrap();
+        let refused = ada.client.call(close(" \t")).await.unwrap_err();
+        assert_eq!((refused.code.as_str(), refused.status), ("reason", 400));
+        let suspend = SuspendInstance { account, instance, reason: Some("  ".into()) };
+        let refused = world.operator().await.call(suspend).await.unwrap_err();
+        assert_eq!(refused.code, "reason");
+        let seen = ada.client.call(GetInstance { account, instance }).await.unwrap();
+        assert_eq!((seen.maintenance.as_deref(), seen.suspended), (Some("we paint"), None));
+    }
     async fn a_field_that_is_not_asked_for_is_refused_by_its_name(world: &World) {
         let ada = world.sign_up("ada").await;
         let instance = instance(world, &ada, "bakery.localhost").await;

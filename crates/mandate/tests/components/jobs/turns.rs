@@ -28,6 +28,26 @@ stories! {
         assert!(rest.iter().all(|lease| lease.instance == flood.instance), "what is left is taken");
     }
 
+    async fn a_flood_of_one_service_does_not_delay_anothers_first_job(world: &World) {
+        let flood = Shop::open(world).await;
+        let both = [digest("release"), release(world, "store", "other", 1, &[("work", definition())]).await];
+        for _ in 0..3 {
+            flood.queue(1_000).await;
+        }
+        let worker = Worker::join(world, "one").await;
+        worker.lease_of(&both, 10).await;
+        let store = Shop::of(world, "store", "two").await;
+        store.queue(2).await;
+        let mut shared: Vec<_> = Vec::new();
+        for _ in 0..4 {
+            shared.push(worker.lease_of(&both, 1).await[0].instance);
+        }
+        let place = shared.iter().position(|instance| *instance == store.instance);
+        assert!(place.is_some_and(|place| place <= 1), "at most one job of the other's comes before: {shared:?}");
+        let fair = shared.iter().filter(|instance| **instance == store.instance).count();
+        assert_eq!(fair, 2, "both have their share: {shared:?}");
+    }
+
     async fn turns_go_round_one_by_one(world: &World) {
         let shops = [Shop::open(world).await, Shop::of(world, "forum", "two").await];
         let third = Shop::of(world, "forum", "three").await;
