@@ -24,6 +24,8 @@ operations! { "identity":
     ListUsers GET "/v1/accounts/{account}/users" on account by [customer, operator] lists User;
     /// Finds the user of an account who signs in with an e-mail address.
     FindUser GET "/v1/accounts/{account}/users/{email}" on account by [customer, operator] -> User;
+    /// Finds a user of any account, or of none, by their e-mail address.
+    FindAnyUser GET "/v1/people/{email}" on platform by [operator] -> User;
     /// Shows a user.
     GetUser GET "/v1/users/{user}" on platform by [operator, access] -> User;
     /// Says what people, accounts and nodes are called: those of one's own account, and those that
@@ -158,6 +160,13 @@ pub struct Names {
 pub struct FindUser {
     /// The account they belong to.
     pub account: AccountId,
+    /// How they sign in, in whatever case.
+    pub email: String,
+}
+
+/// Finds a user, whosever they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FindAnyUser {
     /// How they sign in, in whatever case.
     pub email: String,
 }

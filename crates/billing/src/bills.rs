@@ -41,6 +41,9 @@ pub(crate) async fn gather(
         return Err(Error::Month(moment));
     }
     let period = moment.month();
+    if now < period.starts() {
+        return Err(Error::NotBegun(period.starts()));
+    }
     let until = now.clamp(period.starts(), period.ends());
     let taken = store::taken(db, account).await?;
     let prices = store::books_of(db, account).await?;

@@ -74,6 +74,8 @@ pub(crate) enum Error {
     Cursor(String),
     #[error("there are no bills for {0}: choose a month from 2000 to 2199")]
     Month(Timestamp),
+    #[error("the month that begins at {0} has no bill yet: choose this month or an earlier one")]
+    NotBegun(Timestamp),
     #[error("there is no such {0}")]
     Missing(&'static str),
     #[error("the bill cannot be computed: {0}")]
@@ -107,7 +109,7 @@ impl From<Error> for Problem {
             Error::Gap { .. } => Self::conflict("usage_gap", detail),
             Error::BeforeEpoch { .. } => Self::conflict("usage_before_epoch", detail),
             Error::OtherEvent(_) => Self::conflict("usage_differs", detail),
-            Error::Month(_) => Self::invalid("month", detail),
+            Error::Month(_) | Error::NotBegun(_) => Self::invalid("month", detail),
             Error::Cursor(_) => Self::invalid("cursor", detail),
             Error::Missing(what) => Self::not_found(what),
             Error::Money(cause) => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::{
-    Asker, Kind, Problem,
+    Asker, Client, Kind, Problem,
     access::{CatalogueEntry, Grant, ListGrants, ListPermissions},
     identity::FindUser,
 };
@@ -20,6 +20,9 @@ use crate::{
     words,
 };
 
+/// So many permissions are read at most; a platform has far fewer.
+const PERMISSIONS_MAX: usize = 50_000;
+
 /// What the platform tells of an account's grants, and what there is to grant.
 pub(crate) struct Access {
     account: AccountId,
@@ -34,9 +37,9 @@ impl Access {
         let client = &person.client;
         let (grants, permissions) = tokio::join!(
             client.call(ListGrants { account, after: None, limit: ALL }),
-            client.call(ListPermissions { service: None, after: None, limit: ALL }),
+            every_permission(client),
         );
-        let mut permissions = permissions.map(|page| page.items).unwrap_or_default();
+        let mut permissions = permissions.unwrap_or_default();
         permissions.retain(|entry| is_for_customers(entry, service));
         let mut ids = Ids::default();
         for grant in grants.iter().flat_map(|page| &page.items) {
@@ -78,6 +81,19 @@ impl Access {
         let mut groups: Vec<_> = groups.into_iter().collect();
         groups.sort_by_key(|(service, _)| api::COMPONENTS.contains(service));
         groups
+    }
+}
+
+/// The whole catalogue, page by page.
+async fn every_permission(client: &Client) -> Result<Vec<CatalogueEntry>, Problem> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = client.call(ListPermissions { service: None, after, limit: ALL }).await?;
+        all.extend(page.items);
+        after = page.next;
+        if after.is_none() || all.len() >= PERMISSIONS_MAX {
+            return Ok(all);
+        }
     }
 }
 

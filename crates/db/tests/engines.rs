@@ -149,6 +149,72 @@ async fn a_full_disk_is_over_once_there_is_room_again() {
     assert_eq!(ids(&db).await, ["large"]);
 }
 
+/// Where the machine lets nobody mount a disk, nothing is shown.
+#[tokio::test]
+async fn a_disk_that_is_full_at_any_moment_loses_nothing() {
+    let (folder, _) = place("disk");
+    std::fs::create_dir_all(&folder).unwrap();
+    let inside = |more: &str| {
+        let script = format!("mount -t tmpfs -o size=1m tmpfs \"$0\"; {more}");
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--mount", "--map-root-user", "sh", "-ec", &script]);
+        command.arg(&folder).arg(std::env::current_exe().unwrap());
+        command.env("SMALL_DISK", &folder).output().unwrap()
+    };
+    if !inside("true").status.success() {
+        return eprintln!("no disk can be mounted here");
+    }
+    let done = inside("exec \"$1\" --ignored --exact --nocapture a_disk_fills_and_has_room_again");
+    let (said, why) =
+        (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success() && said.contains("1 passed"), "{said}{why}");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// Not a test of its own: what the one above does on a disk of its own.
+#[tokio::test]
+#[ignore = "it is run by `a_disk_that_is_full_at_any_moment_loses_nothing`"]
+async fn a_disk_fills_and_has_room_again() {
+    let disk = std::path::PathBuf::from(std::env::var("SMALL_DISK").unwrap());
+    let filling = disk.join("filling");
+    let db = open(&Engine::sqlite(disk.join("databases"))).await;
+    let mut kept = Vec::new();
+    for round in 0..8 {
+        // Each round leaves a little more room, so that another step of a transaction is the one
+        // that finds none: its first page, a later one, or the commit.
+        let room = rustix::fs::statvfs(&disk).unwrap();
+        let bytes = (room.f_bavail * room.f_frsize).saturating_sub(round * (16 << 10));
+        std::fs::write(&filling, vec![0; usize::try_from(bytes).unwrap()]).unwrap();
+        let mut failed = 0;
+        for row in 0..12 {
+            let id = format!("{round}-{row}");
+            let written = async {
+                let mut tx = db.begin().await?;
+                insert(&mut tx, &id, None).await?;
+                let content = query("update thing set content = ? where id = ?");
+                content.bind(vec![7_u8; 8 << 10]).bind(&id).run(&mut tx).await?;
+                tx.commit().await
+            };
+            match written.await {
+                Ok(()) => kept.push(id),
+                Err(cause) => {
+                    assert!(cause.may_pass() || matches!(cause, Error::Undone), "{cause:?}");
+                    failed += 1;
+                }
+            }
+        }
+        assert!(failed > 0, "round {round} finds the disk full");
+        std::fs::remove_file(&filling).unwrap();
+        let id = format!("{round}-after");
+        insert(&db, &id, None).await.unwrap();
+        kept.push(id);
+        kept.sort();
+        assert_eq!(ids(&db).await, kept, "what was answered is there, and nothing else");
+        query("update thing set content = null").run(&db).await.unwrap();
+        query("pragma wal_checkpoint(truncate)").optional(&db, |_| Ok(())).await.unwrap();
+    }
+}
+
 /// Leaves room for so many pages; answers how many there can be.
 async fn room(on: impl db::On, pages: i64) -> i64 {
     let limit = format!("pragma max_page_count = {pages}");

@@ -4,7 +4,7 @@ use api::{
     Problem,
     access::PutGrant,
     identity::{
-        Account, CreateUser, FindUser, GetAccount, GetUser, ListAccounts, ListUsers,
+        Account, CreateUser, FindAnyUser, FindUser, GetAccount, GetUser, ListAccounts, ListUsers,
         RegisterAccount, Registered, User,
     },
 };
@@ -92,9 +92,17 @@ pub(crate) async fn get_user(cx: Call<State>, op: GetUser) -> Result<User, Error
 }
 
 pub(crate) async fn find_user(cx: Call<State>, op: FindUser) -> Result<User, Error> {
-    let found = store::person(cx.db(), &op.email.trim().to_lowercase()).await?;
-    let user = found.map(|person| person.user).filter(|user| user.account == Some(op.account));
+    let user = by_email(&cx, &op.email).await?.filter(|user| user.account == Some(op.account));
     user.ok_or(Error::Missing("user"))
+}
+
+pub(crate) async fn find_any_user(cx: Call<State>, op: FindAnyUser) -> Result<User, Error> {
+    by_email(&cx, &op.email).await?.ok_or(Error::Missing("user"))
+}
+
+async fn by_email(cx: &Room<State>, email: &str) -> Result<Option<User>, Error> {
+    let found = store::person(cx.db(), &email.trim().to_lowercase()).await?;
+    Ok(found.map(|person| person.user))
 }
 
 pub(crate) async fn list_users(cx: Call<State>, op: ListUsers) -> Result<Page<User>, Error> {

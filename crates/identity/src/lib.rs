@@ -24,10 +24,10 @@ mod store;
 use std::{path::PathBuf, sync::Arc};
 
 use api::identity::{
-    ChangePassword, Changes, CreateJoinToken, CreateSignInCode, CreateUser, EndSession, FindUser,
-    GetAccount, GetNames, GetUser, IssueInstanceToken, IssueServiceToken, JoinNode, ListAccounts,
-    ListUsers, RedeemSignInCode, RegisterAccount, RemoveNode, RequestPasswordReset, ResetPassword,
-    SignIn, SignOut, WhoAmI,
+    ChangePassword, Changes, CreateJoinToken, CreateSignInCode, CreateUser, EndSession,
+    FindAnyUser, FindUser, GetAccount, GetNames, GetUser, IssueInstanceToken, IssueServiceToken,
+    JoinNode, ListAccounts, ListUsers, RedeemSignInCode, RegisterAccount, RemoveNode,
+    RequestPasswordReset, ResetPassword, SignIn, SignOut, WhoAmI,
 };
 use chassis::{Component, Placements, Signer};
 
@@ -97,6 +97,7 @@ pub fn component(config: Config, signer: Signer) -> Component<impl Send + Sync +
         .reads::<ListAccounts>(accounts::list_accounts)
         .acts::<CreateUser>(accounts::create_user)
         .reads::<FindUser>(accounts::find_user)
+        .reads::<FindAnyUser>(accounts::find_any_user)
         .reads::<GetUser>(accounts::get_user)
         .reads::<ListUsers>(accounts::list_users)
         .reads::<GetNames>(names::get_names)

@@ -372,6 +372,18 @@ async fn usage_is_listed_by_pages() {
 }
 
 #[tokio::test]
+async fn a_month_that_has_not_begun_has_no_bill() {
+    for place in engines("ahead") {
+        let world = World::open(place).await;
+        let next = Some(moment("2027-01-01T00:00:00Z"));
+        let asked = world.ada.client.call(GetBill { account: world.ada.account, month: next });
+        refused(asked.await, Kind::Invalid, "begins at 2027-01-01T00:00:00Z has no bill yet");
+        assert!(bill_of(&world.ada, "2000-01-01T00:00:00Z").await.lines.is_empty());
+        world.close().await;
+    }
+}
+
+#[tokio::test]
 async fn nobody_sees_what_another_owes() {
     for place in engines("others") {
         let world = World::open(place).await;

@@ -277,9 +277,9 @@ pub(crate) async fn suspend(
     settled(&person, (account, instance), fields, asked.map(drop)).await
 }
 
-/// The form that opens has no reason.
+/// The form that opens asks for no reason; one that is empty is for the platform to refuse.
 fn reason(fields: &Fields, name: &str) -> Option<String> {
-    Some(fields.get(name)).filter(|reason| !reason.is_empty()).map(str::to_owned)
+    fields.all(name).next().map(|reason| reason.trim().to_owned())
 }
 
 async fn settled(

@@ -53,6 +53,8 @@ pub(crate) fn router() -> Router<Console> {
         .route("/operate/services", get(releases::services))
         .route("/operate/services/{service}", get(releases::show))
         .route("/operate/nodes", get(nodes::list))
+        .route("/operate/nodes/{node}/drain", post(nodes::drain))
+        .route("/operate/nodes/{node}/refill", post(nodes::refill))
         .route("/operate/nodes/{node}/removal", post(nodes::remove))
         .route("/operate/grants", get(operators::list))
         .route("/operate/grants/{grant}/revocation", post(operators::revoke))

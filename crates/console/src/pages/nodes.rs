@@ -2,7 +2,7 @@
 
 use api::{
     identity::RemoveNode,
-    releases::{Drain, ListNodes, Node, ReplicaReport, ReplicaState},
+    releases::{Drain, DrainNode, ListNodes, Node, RefillNode, ReplicaReport, ReplicaState},
 };
 use axum::{
     extract::{Path, Query},
@@ -13,7 +13,7 @@ use types::{Clock as _, NodeId, SystemClock};
 
 use crate::{
     answer::{Answer, Page, Shown},
-    form::form,
+    form::{Fields, form},
     layout,
     names::{Ids, Names},
     pages::releases,
@@ -47,9 +47,25 @@ fn is_going(node: &Node) -> bool {
     node.alive && (replicas || busy)
 }
 
+/// In how long a node is to be empty; nothing is ended by force after that.
+const EMPTY_WITHIN_SECONDS: u32 = 600;
+
+/// What can move goes elsewhere, as soon as it can.
+pub(crate) async fn drain(person: Person, Path(node): Path<NodeId>) -> Answer {
+    person.client.call(DrainNode { node, deadline_seconds: EMPTY_WITHIN_SECONDS }).await?;
+    Ok(Redirect::to("/operate/nodes").into_response())
+}
+
+/// It is as good as any other again.
+pub(crate) async fn refill(person: Person, Path(node): Path<NodeId>) -> Answer {
+    person.client.call(RefillNode { node }).await?;
+    Ok(Redirect::to("/operate/nodes").into_response())
+}
+
 /// The node is gone from there on, wherever its key was known.
-pub(crate) async fn remove(person: Person, Path(node): Path<NodeId>) -> Answer {
-    person.client.call(RemoveNode { node, force: false }).await?;
+pub(crate) async fn remove(person: Person, Path(node): Path<NodeId>, fields: Fields) -> Answer {
+    let force = fields.get("force") == "yes";
+    person.client.call(RemoveNode { node, force }).await?;
     Ok(Redirect::to("/operate/nodes").into_response())
 }
 
@@ -75,7 +91,22 @@ fn card(person: &Person, node: &Node, names: &Names) -> Markup {
                 @let title = format!("{} {}", report.service, report.digest.short());
                 (releases::report_row(&title, report))
             } }
+            @if node.drain.is_none() {
+                (form(&person.form_token, &format!("/operate/nodes/{}/drain", node.node), html! {
+                    button.quiet { "Move its instances away" }
+                }))
+            } @else {
+                (form(&person.form_token, &format!("/operate/nodes/{}/refill", node.node), html! {
+                    button.quiet { "Let it take instances again" }
+                }))
+            }
             (form(&person.form_token, &removal, html! {
+                @if node.promised.instances > 0 {
+                    label.option {
+                        input type="checkbox" name="force" value="yes";
+                        span.what { "Also if that closes instances whose data is on it" }
+                    }
+                }
                 button.link.danger { "Take its key from it" }
             }))
         }

@@ -441,6 +441,32 @@ async fn grants_are_given_and_taken_on_the_page_of_the_instance() {
 }
 
 #[tokio::test]
+async fn a_node_is_emptied_filled_again_and_removed_on_its_page() {
+    let world = World::new();
+    let mut operator = operator(&world);
+    let page = "/operate/nodes";
+    operator.get(page).await;
+    let nodes = data::nodes();
+    let node = nodes[0].node;
+    for (node, way) in [(node, "drain"), (nodes[1].node, "refill")] {
+        operator.submit(&format!("{page}/{node}/{way}"), &[]).await;
+        assert_eq!(operator.location(), page, "{way}");
+        operator.get(page).await;
+    }
+    let removal = format!("{page}/{node}/removal");
+    operator.submit(&removal, &[]).await;
+    assert_eq!(operator.status, StatusCode::CONFLICT, "not while instances are there");
+    operator.get(page).await;
+    assert!(operator.body.contains("closes instances whose data is on it"));
+    operator.submit(&removal, &[("force", "yes")]).await;
+    assert_eq!(operator.location(), page);
+    let asked: Vec<_> = world.changes().into_iter().map(|(asked, _)| asked).collect();
+    let expected =
+        ["releases.drainNode", "releases.refillNode", "identity.removeNode", "identity.removeNode"];
+    assert_eq!(asked, expected);
+}
+
+#[tokio::test]
 async fn an_instance_is_changed_closed_and_suspended_by_whom_it_concerns() {
     let world = World::new();
     let mut ada = customer(&world);

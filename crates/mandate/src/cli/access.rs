@@ -5,7 +5,7 @@ use api::access::{
     ListGrants, ListPermissions, ListPlatformGrants, PutGrant, RevokeGrant, RevokePlatformGrant,
 };
 use clap::Args;
-use types::{Clock as _, GrantId, Grantable, Name, Permission, Principal, Resource, SystemClock};
+use types::{Clock as _, GrantId, Grantable, Name, Permission, Resource, SystemClock};
 
 use super::{
     Failure, Outcome,
@@ -42,12 +42,12 @@ impl Grant {
         let (account, on) = cx.resource(self.whose.account, &self.on).await?;
         let given = self.what;
         let grant = if let Some(account) = account {
-            let principal = cx.principal(account, &self.principal).await?;
+            let principal = cx.principal(Some(account), &self.principal).await?;
             cx.ask(CreateGrant { account, principal, given, on }).await?
         } else {
             // What is in no account is an operator's to give, under an id of the caller's choice.
             let grant = GrantId::new(SystemClock.now());
-            let principal = somebody(cx, &self.principal).await?;
+            let principal = cx.principal(None, &self.principal).await?;
             cx.ask(PutGrant { grant, principal, given, on }).await?
         };
         let called = names(cx, std::slice::from_ref(&grant)).await;
@@ -73,15 +73,6 @@ async fn names(cx: &Context, grants: &[access::Grant]) -> Names {
         ids.resource(&grant.on);
     }
     cx.names(ids).await
-}
-
-async fn somebody(cx: &Context, text: &str) -> Result<Principal, Failure> {
-    match text {
-        "me" => Ok(cx.me().await?.principal),
-        text => text
-            .parse()
-            .map_err(|error: types::WhoError| Failure::new(status::UNFIT, error.to_string())),
-    }
 }
 
 /// Take a grant back, everywhere at once
@@ -230,7 +221,7 @@ impl Can {
             Some(account) => account,
             None => cx.account(self.whose.account).await?,
         };
-        let principal = cx.principal(account, &self.principal).await?;
+        let principal = cx.principal(Some(account), &self.principal).await?;
         let who = match self.principal.as_str() {
             "me" => cx.me().await?.user.map_or_else(|| principal.to_string(), |user| user.email),
             named => named.to_owned(),

@@ -8,7 +8,7 @@ use api::identity::{
 use clap::{Args, Subcommand};
 
 use super::{
-    Outcome,
+    Failure, Outcome,
     context::Context,
     output::{Limit, Table, Whose, clean, moment, record},
     password::PasswordSource,
@@ -37,8 +37,9 @@ impl Register {
         let (title, email) = (self.title, self.email);
         let password = self.password.chosen()?;
         let fields = RegisterAccount { title, email: email.clone(), password: password.clone() };
-        let registered = cx.ask(fields).await?;
-        let signed_in = cx.ask(identity::SignIn { email: email.clone(), password }).await?;
+        let registered = cx.ask_as_nobody(fields).await?;
+        let signed_in =
+            cx.ask_as_nobody(identity::SignIn { email: email.clone(), password }).await?;
         keep(cx, signed_in)?;
         cx.show(&registered, |registered| {
             let text = record(&[
@@ -69,8 +70,16 @@ pub(crate) struct SignIn {
 
 impl SignIn {
     pub(super) async fn run(self, cx: &Context) -> Outcome {
-        let fields = identity::SignIn { email: self.email, password: self.password.known()? };
-        let signed_in = cx.ask(fields).await?;
+        let email = self.email;
+        let fields = identity::SignIn { email: email.clone(), password: self.password.known()? };
+        let signed_in = cx.ask_as_nobody(fields).await.map_err(|failure| {
+            if !failure.is("sign_in_refused") {
+                return failure;
+            }
+            let link =
+                format!("`mandate password forgot {email}` has a link sent to choose another");
+            failure.hint(link)
+        })?;
         keep(cx, signed_in.clone())?;
         cx.show(&signed_in, |signed_in| {
             let until = moment(signed_in.expires);
@@ -106,6 +115,7 @@ impl SignOut {
     pub(super) async fn run(self, cx: &Context) -> Outcome {
         let session = match cx.session() {
             Some(kept) => Some(kept.id),
+            None if cx.asks_as_nobody() => None,
             None => cx.me().await?.session,
         };
         let Some(session) = session else {
@@ -114,6 +124,9 @@ impl SignOut {
         let ended = cx.ask(identity::SignOut { session }).await;
         if cx.session().is_some() {
             session::remove(cx.home())?;
+        }
+        if ended.as_ref().is_err_and(Failure::is_refused) {
+            return cx.show(&api::Empty {}, |_| "The session had ended before.".to_owned());
         }
         cx.show(&ended?, |_| "Signed out. The token is no longer valid.".to_owned())
     }

@@ -14,6 +14,7 @@ use types::{AccountId, Money, Timestamp};
 use super::{
     Failure, Outcome,
     context::Context,
+    names::Ids,
     output::{Limit, Table, Whose, day, moment, record},
     progress::Progress,
     status,
@@ -91,7 +92,9 @@ impl Bill {
         match self.verb {
             BillVerb::Show(When { month, whose }) => {
                 let account = cx.account(whose.account).await?;
-                cx.show(&cx.ask(GetBill { account, month }).await?, shown)
+                let bill = cx.ask(GetBill { account, month }).await?;
+                let called = cx.names(Ids { accounts: [account].into(), ..Ids::default() }).await;
+                cx.show(&bill, |bill| shown(bill, &called.account(account)))
             }
             BillVerb::Explain { line, when: When { month, whose }, usage } => {
                 let account = cx.account(whose.account).await?;
@@ -114,7 +117,7 @@ impl Bill {
     }
 }
 
-fn shown(bill: &billing::Bill) -> String {
+fn shown(bill: &billing::Bill, of: &str) -> String {
     let (from, to) = (day(bill.period.starts()), day(bill.period.ends()));
     let whole_month = bill.period == bill.period.starts().month();
     let period = match from.get(..7) {
@@ -123,7 +126,7 @@ fn shown(bill: &billing::Bill) -> String {
     };
     let draft = format!(": a draft, with usage up to {}", moment(bill.until));
     let draft = if bill.draft { draft } else { String::new() };
-    let head = format!("Bill of {} for {period}{draft}", bill.account);
+    let head = format!("Bill of {of} for {period}{draft}");
     if bill.lines.is_empty() {
         return format!("{head}\n\nNothing was used; `mandate order place` takes an instance.");
     }
@@ -147,11 +150,10 @@ fn shown(bill: &billing::Bill) -> String {
 
 /// The lines of one instance, and what they are together if there are others.
 fn of_instance(table: &mut Table, lines: &[BillLine], others: bool) {
-    let Some((BillLine { instance, host, service, amount: first, .. }, rest)) = lines.split_first()
-    else {
+    let Some((BillLine { host, service, amount: first, .. }, rest)) = lines.split_first() else {
         return;
     };
-    table.section(&format!("{host} ({service}, {instance})"));
+    table.section(&format!("{host} ({service})"));
     for line in lines {
         let (amount, currency) = match line.problem {
             Some(_) => ("?".to_owned(), String::new()),

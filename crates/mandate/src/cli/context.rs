@@ -43,7 +43,7 @@ impl Context {
         check_url(&url)?;
         let home = session::home()?;
         let given = connection.token();
-        let kept = if given.is_some() { None } else { session::read(&home)? };
+        let kept = if given.is_some() { None } else { session::kept(&home, connection.json()) };
         let session = kept.filter(|session| session.url == url);
         let token = given.or_else(|| session.as_ref().map(|session| session.token.clone()));
         let token: Option<Arc<str>> = token.as_ref().map(Secret::reveal).map(Into::into);
@@ -67,6 +67,11 @@ impl Context {
         self.session.as_ref()
     }
 
+    /// Whether there is no token to ask with.
+    pub(crate) const fn asks_as_nobody(&self) -> bool {
+        self.asks_as_nobody
+    }
+
     /// Whether replies are printed as JSON.
     pub(crate) const fn json(&self) -> bool {
         self.json
@@ -83,11 +88,27 @@ impl Context {
         &self,
         operation: O,
     ) -> Result<O::Reply, Failure> {
+        self.ask_by(&self.client, operation).await
+    }
+
+    /// The same without a token: a session that has ended keeps nobody from beginning another.
+    pub(crate) async fn ask_as_nobody<O: Operation + Clone>(
+        &self,
+        operation: O,
+    ) -> Result<O::Reply, Failure> {
+        self.ask_by(&self.client.with_token(None), operation).await
+    }
+
+    async fn ask_by<O: Operation + Clone>(
+        &self,
+        client: &Client,
+        operation: O,
+    ) -> Result<O::Reply, Failure> {
         let key = (O::METHOD == Method::POST).then(|| chassis::random_secret().reveal().to_owned());
         let send = || async {
             match &key {
-                Some(key) => self.client.call_once(operation.clone(), key).await,
-                None => self.client.call(operation.clone()).await,
+                Some(key) => client.call_once(operation.clone(), key).await,
+                None => client.call(operation.clone()).await,
             }
         };
         let reply = again(send).await;
@@ -187,12 +208,13 @@ impl Context {
                 self.url
             )),
             Kind::Denied => hint_of_denial(operation),
+            Kind::Unauthenticated if O::ASKERS == [Asker::Public] => None,
             Kind::Unauthenticated => match session::read(&self.home) {
                 Ok(Some(session)) if session.url != self.url => Some(format!(
                     "you are signed in at {}, and this is {}: pass `--url`, or sign in here",
                     session.url, self.url
                 )),
-                _ => None,
+                _ => Some("sign in with `mandate sign-in EMAIL`".to_owned()),
             },
             _ => None,
         };
@@ -201,6 +223,9 @@ impl Context {
 }
 
 fn hint_of_denial<O: Operation>(operation: &O) -> Option<String> {
+    if O::ASKERS == [Asker::Operator] {
+        return Some("this is for operators: sign in as one".to_owned());
+    }
     match operation.resource() {
         on @ (Resource::Account(_) | Resource::Instance(..)) => Some(format!(
             "`mandate can me {} --on {on} --explain` says what is missing",

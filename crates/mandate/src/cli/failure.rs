@@ -68,6 +68,14 @@ impl Failure {
         }
     }
 
+    /// What the reader of arguments says: a paragraph on what is wrong, then how it is written.
+    pub(super) fn usage(said: &str) -> Self {
+        let said = said.strip_prefix("error: ").unwrap_or(said).trim();
+        let (wrong, help) = said.split_once("\n\n").unwrap_or((said, ""));
+        let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        Self::new(status::USAGE, one_line(wrong)).hint(one_line(help))
+    }
+
     /// Ends with `status` without a word: what there is to say has been printed.
     pub(crate) fn silent(status: u8) -> Self {
         Self::new(status, "")
@@ -92,6 +100,11 @@ impl Failure {
         Self { output: Some(format!("{heading}:\n{}", lines.collect::<String>())), ..self }
     }
 
+    /// What happened, in a sentence.
+    pub(crate) fn sentence(&self) -> &str {
+        &self.sentence
+    }
+
     /// Whether the same may succeed later without anybody changing anything.
     pub(crate) const fn is_unavailable(&self) -> bool {
         self.status == status::UNAVAILABLE
@@ -100,6 +113,11 @@ impl Failure {
     /// Whether whoever asks may not, or has not said who they are.
     pub(crate) const fn is_refused(&self) -> bool {
         self.status == status::REFUSED
+    }
+
+    /// Whether that is the problem's code.
+    pub(crate) fn is(&self, code: &str) -> bool {
+        self.code == code
     }
 
     /// Whether what was asked about is not there.
@@ -164,7 +182,6 @@ impl From<Problem> for Failure {
             Kind::Internal => status::UNEXPECTED,
         };
         let hint = match (problem.kind, problem.retry_after) {
-            (Kind::Unauthenticated, _) => Some("sign in with `mandate sign-in EMAIL`".to_owned()),
             (Kind::Exhausted, Some(seconds)) => Some(format!("try again in {seconds} s")),
             _ => None,
         };

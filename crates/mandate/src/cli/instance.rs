@@ -100,14 +100,15 @@ enum InstanceVerb {
 }
 
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
 struct Change {
     #[command(flatten)]
     which: Which,
     /// How big it shall be; as it is if absent
-    #[arg(long, required_unless_present = "modules")]
+    #[arg(long, group = "what")]
     size: Option<String>,
     /// All modules that it shall have, separated by commas, `''` for none; as they are if absent
-    #[arg(long, value_delimiter = ',', value_name = "A,B")]
+    #[arg(long, group = "what", value_delimiter = ',', value_name = "A,B")]
     modules: Option<Vec<String>>,
     /// Wait until everybody has been told
     #[arg(long)]

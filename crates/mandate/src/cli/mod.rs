@@ -128,12 +128,24 @@ enum Command {
 
 /// Reads the arguments, does what they ask for, and says how it went.
 pub(crate) async fn main() -> ExitCode {
-    let matches = help::command().get_matches();
-    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let read = help::command().try_get_matches();
+    let read = read.and_then(|matches| Arguments::from_arg_matches(&matches));
+    let arguments = match read {
+        Ok(arguments) => arguments,
+        Err(error) => return written_wrongly(&error),
+    };
     match run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// Help, or what is wrong with the arguments; for a program, if that is asked for anywhere in them.
+fn written_wrongly(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() || !std::env::args_os().any(|argument| argument == "--json") {
+        error.exit();
+    }
+    Failure::usage(&error.render().to_string()).told_as_json(true).report()
 }
 
 async fn run(arguments: Arguments) -> Outcome {

@@ -42,7 +42,7 @@ impl Password {
         match self.verb {
             PasswordVerb::Change(password) => change(cx, &password).await,
             PasswordVerb::Forgot { email } => {
-                let asked = cx.ask(RequestPasswordReset { email }).await?;
+                let asked = cx.ask_as_nobody(RequestPasswordReset { email }).await?;
                 cx.show(&asked, |_| {
                     "If there is a user with that address, a mail is on its way.".into()
                 })
@@ -50,7 +50,7 @@ impl Password {
             PasswordVerb::Reset { link, password } => {
                 let token = link.rsplit_once("token=").map_or(link.as_str(), |(_, token)| token);
                 let (token, new_password) = (Secret::new(token), password.chosen()?);
-                let done = cx.ask(ResetPassword { token, new_password }).await?;
+                let done = cx.ask_as_nobody(ResetPassword { token, new_password }).await?;
                 cx.show(&done, |_| "Done; sign in with the new password.".into())
             }
         }
@@ -67,7 +67,7 @@ async fn change(cx: &Context, source: &PasswordSource) -> Outcome {
     if cx.session().is_some() {
         session::remove(cx.home())?;
     }
-    let signed_in = cx.ask(SignIn { email, password: new_password }).await?;
+    let signed_in = cx.ask_as_nobody(SignIn { email, password: new_password }).await?;
     account::keep(cx, signed_in)?;
     cx.show(&api::Empty {}, |_| "Your password is changed, and other sessions have ended.".into())
 }

@@ -134,6 +134,9 @@ async fn publish(
             ("signed by", Some(release.public_key.clone())),
             ("published", Some(moment(release.created))),
         ]);
+        if wait {
+            return format!("\n{text}\n\nEvery node has it, and its replicas are healthy.");
+        }
         format!("\n{text}\n\n`mandate node list` shows how far each node is with it.")
     })
 }

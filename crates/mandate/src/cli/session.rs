@@ -53,12 +53,24 @@ pub(crate) fn read(home: &Path) -> Result<Option<Session>, Failure> {
     let read = opened.and_then(|file| file.take(FILE_BYTES_MAX).read_to_string(&mut text));
     match read {
         Ok(_) => serde_json::from_str(&text).map(Some).map_err(|_| {
-            let sentence = format!("`{}` is not a session", path.display());
-            Failure::new(status::UNEXPECTED, sentence).hint("remove the file and sign in again")
+            let sentence = format!("`{}` is not a session, and is left aside", path.display());
+            Failure::new(status::UNEXPECTED, sentence)
         }),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(cause) => Err(Failure::cannot(format!("read `{}`", path.display()), &cause)),
     }
+}
+
+/// The session that is kept in `home`, if it can be read: what cannot be read keeps nobody from
+/// signing in again.
+pub(crate) fn kept(home: &Path, silently: bool) -> Option<Session> {
+    read(home).unwrap_or_else(|failure| {
+        if !silently {
+            // That nobody reads it is no reason to fail.
+            let _ = writeln!(io::stderr(), "note: {}", failure.sentence());
+        }
+        None
+    })
 }
 
 /// Keeps `session` in `home`, in place of the one before.

@@ -2,7 +2,7 @@
 
 use api::{
     configurator::{FindInstance, Instance},
-    identity::FindUser,
+    identity::{FindAnyUser, FindUser},
 };
 use clap::Args;
 use types::{AccountId, InstanceId, Principal, Resource};
@@ -55,10 +55,11 @@ impl Context {
         Ok((found.account, found.instance))
     }
 
-    /// Who is meant: `me`, an e-mail address of `account`, `user_…`, or a principal in full.
+    /// Who is meant: `me`, an e-mail address, `user_…`, or a principal in full. An address is looked
+    /// for in `account`; without one, which only operators may, everywhere.
     pub(crate) async fn principal(
         &self,
-        account: AccountId,
+        account: Option<AccountId>,
         text: &str,
     ) -> Result<Principal, Failure> {
         if text == "me" {
@@ -77,10 +78,15 @@ impl Context {
             };
             return text.parse().map_err(unfit);
         }
-        match self.ask(FindUser { account, email: text.to_owned() }).await {
+        let email = text.to_owned();
+        let found = match account {
+            Some(account) => self.ask(FindUser { account, email }).await,
+            None => self.ask(FindAnyUser { email }).await,
+        };
+        match found {
             Ok(user) => Ok(Principal::User(user.user)),
-            Err(failure) if failure.is_not_found() => {
-                Err(Failure::new(status::NOT_FOUND, format!("{account} has no user `{text}`"))
+            Err(failure) if failure.is_not_found() && account.is_some() => {
+                Err(Failure::new(status::NOT_FOUND, format!("the account has no user `{text}`"))
                     .hint("`mandate user list` shows the users, `mandate user add` adds one"))
             }
             Err(failure) => Err(failure),

@@ -1,9 +1,12 @@
 //! The bill, explained.
 
-use api::billing::{
-    Bill, BillLine, BillVerification, LineExplanation, LineKind, LinePart, LineUsage,
-    SetAsideUsage, UsageEvent, UsageGap, Verification, VerificationState, VerifiedLine,
-    VerifiedTotal,
+use api::{
+    billing::{
+        Bill, BillLine, BillVerification, LineExplanation, LineKind, LinePart, LineUsage,
+        SetAsideUsage, UsageEvent, UsageGap, Verification, VerificationState, VerifiedLine,
+        VerifiedTotal,
+    },
+    identity::Names,
 };
 use axum::response::Response;
 use types::{Amount, Currency, InstanceId, Money, Page, Timestamp};
@@ -143,6 +146,10 @@ fn ended(agrees: bool) -> BillVerification {
 fn billing(agrees: bool) -> impl Fn(&Asked) -> Response {
     move |asked| match asked.line.rsplit('/').next().unwrap() {
         "me" => me(),
+        "names" => {
+            let accounts = [(account(), "The Bakery".to_owned())].into();
+            reply(&Names { accounts, ..Names::default() })
+        }
         "bill" => reply(&bill()),
         "verification" => reply(&ended(agrees)),
         "usage" => {

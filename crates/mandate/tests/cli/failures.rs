@@ -54,6 +54,16 @@ async fn a_program_reads_failures_as_it_reads_replies() {
     let wrong = Person::new().runs(&["offer", "list", "--url", "bakery", "--json"]).await;
     let told: serde_json::Value = serde_json::from_str(&wrong.err).unwrap();
     assert_eq!((wrong.status, &told["error"]["code"]), (2, &"usage".into()));
+    for command in [&["fly", "--json"][..], &["order", "place", "--json"]] {
+        let wrong = Person::new().runs(command).await;
+        let told: serde_json::Value = serde_json::from_str(&wrong.err).unwrap();
+        assert_eq!((wrong.status, &told["error"]["code"]), (2, &"usage".into()), "{told}");
+        let (detail, hint) = (&told["error"]["detail"], &told["error"]["hint"]);
+        assert!(!detail.as_str().unwrap().contains('\n'), "{told}");
+        assert!(hint.as_str().unwrap().contains("--help"), "{told}");
+    }
+    let wrong = Person::new().runs(&["instance", "change", "a.localhost"]).await;
+    assert!(wrong.err.contains("--size <SIZE>|--modules <A,B>"), "{}", wrong.err);
 }
 
 #[tokio::test]

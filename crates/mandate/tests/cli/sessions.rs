@@ -1,15 +1,21 @@
 //! Signing in and out, and where the password and the token go.
 
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use api::{
-    Empty,
+    Empty, Kind,
     identity::{Account, Registered, SignIn, SignedIn, User},
 };
 use axum::response::Response;
 use types::{Page, Secret};
 
-use crate::platform::{Asked, Person, Platform, account, id, me, noon, not_found, reply, user};
+use crate::platform::{
+    Asked, Person, Platform, account, id, me, noon, not_found, problem, reply, user,
+};
 
 const PASSWORD: &str = "correct horse battery";
 const TOKEN: &str = "the.token.of.ada";
@@ -105,6 +111,98 @@ async fn whoever_takes_the_place_of_a_session_is_told() {
     assert!(done.err.contains(&format!("this replaces the session of {}", user())), "{}", done.err);
     assert!(done.err.contains(&here.url) && done.err.contains("MANDATE_HOME"), "{}", done.err);
     let _: Registered = done.json();
+}
+
+/// A platform where the token of before is worth nothing any more.
+fn where_it_has_ended(asked: &Asked) -> Response {
+    if asked.headers.contains_key("authorization") {
+        return problem(Kind::Unauthenticated, "session_ended", "the session has ended");
+    }
+    match asked.line.as_str() {
+        "POST /identity/v1/password-resets" | "POST /identity/v1/passwords" => reply(&Empty {}),
+        _ => identity(asked),
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_has_ended_keeps_nobody_from_another_one() {
+    let platform = Platform::start(where_it_has_ended).await;
+    let ada = Person::new()
+        .with("MANDATE_URL", &platform.url)
+        .with("MANDATE_TOKEN", "of.another.time")
+        .with("MANDATE_PASSWORD", PASSWORD);
+    let refused = ada.runs(&["account", "show"]).await;
+    assert_eq!(refused.status, 3);
+    assert!(refused.err.contains("hint: sign in with `mandate sign-in EMAIL`"), "{}", refused.err);
+    for command in [
+        &["sign-in", "ada@bakery.example"][..],
+        &["register", "The Bakery", "--email", "ada@bakery.example"],
+        &["password", "forgot", "ada@bakery.example"],
+        &["password", "reset", "http://mandate.example/reset-password?token=abc"],
+    ] {
+        ada.runs(command).await.good();
+    }
+    let kept = Person::new().with("MANDATE_URL", &platform.url).with("MANDATE_PASSWORD", PASSWORD);
+    kept.runs(&["sign-in", "ada@bakery.example"]).await.good();
+    let out = kept.runs(&["sign-out"]).await.good();
+    assert_eq!(out, "The session had ended before.\n");
+    assert_eq!(kept.runs(&["sign-out"]).await.good(), "There is no session to end.\n");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_session_is_left_aside() {
+    let platform = Platform::start(identity).await;
+    let ada = Person::new().with("MANDATE_URL", &platform.url).with("MANDATE_PASSWORD", PASSWORD);
+    let file = ada.home.path().join("session.json");
+    fs::write(&file, "no session").unwrap();
+    let done = ada.runs(&["sign-in", "ada@bakery.example"]).await;
+    assert!(done.err.contains("is not a session, and is left aside"), "{}", done.err);
+    done.good();
+    ada.runs(&["account", "show"]).await.good();
+}
+
+#[tokio::test]
+async fn a_wrong_password_leads_to_another_one() {
+    let refused = |_: &Asked| problem(Kind::Unauthenticated, "sign_in_refused", "that is wrong");
+    let platform = Platform::start(refused).await;
+    let ada = Person::new().with("MANDATE_URL", &platform.url).with("MANDATE_PASSWORD", PASSWORD);
+    let refused = ada.runs(&["sign-in", "ada@bakery.example"]).await;
+    assert_eq!(refused.status, 3);
+    let hint = "hint: `mandate password forgot ada@bakery.example` has a link sent";
+    assert!(refused.err.contains(hint), "{}", refused.err);
+    assert!(!refused.err.contains("mandate sign-in"), "{}", refused.err);
+}
+
+#[tokio::test]
+async fn who_changes_their_password_goes_on_with_the_new_one() {
+    let changed = AtomicBool::new(false);
+    let platform = Platform::start(move |asked: &Asked| {
+        let token = asked.headers.get("authorization");
+        match asked.line.as_str() {
+            "POST /identity/v1/sessions" => {
+                let fields = asked.body::<SignIn>();
+                let known = if changed.load(Relaxed) { "another horse" } else { PASSWORD };
+                assert_eq!((fields.password.reveal(), token), (known, None));
+                let (token, session) = (Secret::new(TOKEN), id("session"));
+                let email = fields.email;
+                let user = User { user: user(), account: None, email, created: noon() };
+                reply(&SignedIn { token, session, user, expires: noon() })
+            }
+            "PUT /identity/v1/me/password" => {
+                changed.store(true, Relaxed);
+                reply(&Empty {})
+            }
+            _ => identity(asked),
+        }
+    })
+    .await;
+    let ada = Person::new()
+        .with("MANDATE_URL", &platform.url)
+        .with("MANDATE_PASSWORD", PASSWORD)
+        .with("MANDATE_NEW_PASSWORD", "another horse");
+    ada.runs(&["sign-in", "ada@bakery.example"]).await.good();
+    let done = ada.runs(&["password", "change"]).await.good();
+    assert_eq!(done, "Your password is changed, and other sessions have ended.\n");
 }
 
 #[tokio::test]

@@ -606,6 +606,13 @@ pub(crate) fn nodes() -> Vec<Node> {
         next_start: None,
         log: "listening\n".into(),
     };
+    let drain = api::releases::Drain {
+        since: at("2026-11-24T08:00:00Z"),
+        until: at("2026-11-24T08:10:00Z"),
+        left: 1,
+        waits_for: None,
+        stays: vec![],
+    };
     let node = |text: &str, alive, releases, replicas| Node {
         node: NodeId::named(&[text]),
         name: name(text),
@@ -620,7 +627,7 @@ pub(crate) fn nodes() -> Vec<Node> {
             cpu: None,
         },
         promised: Promised { instances: 1, memory: 256 << 20, cpu: 500 },
-        drain: None,
+        drain: (!alive).then(|| drain.clone()),
     };
     let built = "unpacked 214 files\nbuild hook ended with status 0\n";
     vec![

@@ -111,6 +111,10 @@ fn identity(peer: &mut Peer) {
         let principal = types::Principal::User(user.user);
         Ok(identity::Me { principal, user: Some(user), session: Some(data::session()) })
     });
+    peer.on(|_, op: identity::RemoveNode| match op.force {
+        true => Ok(Empty {}),
+        false => Err(Problem::conflict("node_in_use", "instances are placed there")),
+    });
     peer.on(|asked, op: identity::SignIn| {
         if op.password.reveal() != data::PASSWORD {
             let detail = "the e-mail address or the password is wrong";
@@ -279,6 +283,12 @@ fn releases(peer: &mut Peer) {
     peer.on(|_, _: releases::ListServices| Ok(page(data::services())));
     peer.on(|_, op: releases::ListReleases| Ok(page(data::releases(&op.service))));
     peer.on(|_, _: releases::ListNodes| Ok(page(data::nodes())));
+    let node = |node| {
+        let found = data::nodes().into_iter().find(|known| known.node == node);
+        found.ok_or_else(|| Problem::not_found("node"))
+    };
+    peer.on(move |_, op: releases::DrainNode| node(op.node));
+    peer.on(move |_, op: releases::RefillNode| node(op.node));
 }
 
 /// What the customer's own operations act on; anything else of a customer is not theirs to know.
