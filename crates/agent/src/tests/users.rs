@@ -34,7 +34,7 @@ async fn one_user(platform: &Platform) -> Option<String> {
 }
 
 /// Starts a replica of two instances each; where they answer.
-async fn two(platform: &Platform) -> [String; 2] {
+pub(super) async fn two(platform: &Platform) -> [String; 2] {
     let release = Package::new("serve").publish(platform);
     let wanted = ["a", "b"].map(|name| DesiredReplica {
         replica: ReplicaId::named(&[name]),
