@@ -15,7 +15,7 @@ use api::{
     manifest::{Manifest, Tenancy},
 };
 use http::Uri;
-use types::{InstanceId, Name, Secret, Timestamp};
+use types::{InstanceId, Name, Period, Secret};
 
 use crate::{
     Node,
@@ -42,6 +42,10 @@ const BUILD_VARIABLES: [&str; 14] = [
     "NODE_EXTRA_CA_CERTS",
 ];
 const BUILD_PREFIXES: [&str; 5] = ["PIP_", "UV_", "NPM_CONFIG_", "npm_config_", "YARN_"];
+
+/// A token is renewed no more often, and no less, whatever the clock says of its life.
+const RENEWED_AT_BEST: Duration = Duration::from_mins(1);
+const RENEWED_AT_MOST: Duration = Duration::from_hours(1);
 
 /// Variables by their names.
 pub(crate) type Variables = BTreeMap<String, Secret>;
@@ -196,7 +200,8 @@ pub(crate) struct TokenFile {
     /// Who reads it, if not the agent's own user.
     user: Option<User>,
     path: PathBuf,
-    renew: Timestamp,
+    /// When it is not to be renewed yet.
+    fresh: Option<Period>,
 }
 
 impl TokenFile {
@@ -207,14 +212,14 @@ impl TokenFile {
         user: Option<User>,
         folder: &Path,
     ) -> Result<Self, String> {
-        let mut file = Self::found(node, service, user, folder);
+        let mut file = Self::found(service, user, folder);
         file.renew(node).await?;
         Ok(file)
     }
 
     /// The one of a replica that was found; it is renewed at once.
-    pub(crate) fn found(node: &Node, service: Name, user: Option<User>, folder: &Path) -> Self {
-        Self { service, user, path: folder.join("token"), renew: node.clock.now() }
+    pub(crate) fn found(service: Name, user: Option<User>, folder: &Path) -> Self {
+        Self { service, user, path: folder.join("token"), fresh: None }
     }
 
     /// The variables that tell the replica.
@@ -234,7 +239,7 @@ impl TokenFile {
     pub(crate) async fn keep(&mut self, node: &Node) {
         loop {
             tokio::time::sleep(node.pace.look).await;
-            if node.clock.now() >= self.renew
+            if self.fresh.is_none_or(|fresh| !fresh.contains(node.clock.now()))
                 && let Err(why) = self.renew(node).await
             {
                 tracing::warn!(service = %self.service, why, "will try again");
@@ -244,12 +249,12 @@ impl TokenFile {
 
     async fn renew(&mut self, node: &Node) -> Result<(), String> {
         self.renew_for(node, Purpose::Jobs).await?;
-        self.renew = self.renew_for(node, Purpose::Tenancy).await?;
+        self.fresh = Some(self.renew_for(node, Purpose::Tenancy).await?);
         Ok(())
     }
 
-    /// Answers when to renew it again.
-    async fn renew_for(&self, node: &Node, purpose: Purpose) -> Result<Timestamp, String> {
+    /// Answers when not to renew it yet.
+    async fn renew_for(&self, node: &Node, purpose: Purpose) -> Result<Period, String> {
         let operation = IssueServiceToken { node: node.id, service: self.service.clone(), purpose };
         let issued = node.client.call(operation).await;
         let issued = issued.map_err(|problem| format!("its token cannot be had: {problem}"))?;
@@ -260,8 +265,9 @@ impl TokenFile {
         let written = write_for(self.user, &path, issued.token.reveal());
         written.map_err(|cause| format!("its token cannot be stored: {cause}"))?;
         let now = node.clock.now();
-        let life: Duration = issued.expires.since(now);
-        Ok(now.plus(life / 2))
+        // A clock that is wrong has its own idea of how long that is.
+        let half = issued.expires.since(now) / 2;
+        Ok(Period::lasting(now, half.clamp(RENEWED_AT_BEST, RENEWED_AT_MOST)))
     }
 
     fn path_for_jobs(&self) -> PathBuf {

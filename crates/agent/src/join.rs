@@ -12,7 +12,7 @@ use api::{
     identity::JoinNode,
 };
 use ed25519_dalek::SigningKey;
-use types::{Clock, NodeId, Principal, Timestamp};
+use types::{Clock, NodeId, Period, Principal, Timestamp};
 
 use crate::{
     Config, Error,
@@ -28,8 +28,8 @@ pub(crate) struct Signer {
     node: NodeId,
     key: SigningKey,
     clock: Arc<dyn Clock>,
-    /// By audience, with the moment from which on a new one is made.
-    tokens: RwLock<HashMap<String, (Arc<str>, Timestamp)>>,
+    /// By audience, with the time for which none is made anew.
+    tokens: RwLock<HashMap<String, (Arc<str>, Period)>>,
 }
 
 impl Signer {
@@ -48,15 +48,19 @@ impl Credentials for Signer {
     fn bearer(&self, audience: &str) -> Option<Arc<str>> {
         let now = self.clock.now();
         let tokens = self.tokens.read().expect("nobody panics while holding it");
-        if let Some((token, renew)) = tokens.get(audience)
-            && now < *renew
+        // A clock that was set back is not believed to have been right before.
+        if let Some((token, fresh)) = tokens.get(audience)
+            && fresh.contains(now)
         {
             return Some(Arc::clone(token));
         }
         drop(tokens);
         let token: Arc<str> = self.sign(audience, now).into();
         let mut tokens = self.tokens.write().expect("nobody panics while holding it");
-        tokens.insert(audience.to_owned(), (Arc::clone(&token), now.plus(TOKEN_LIFE / 2)));
+        tokens.insert(
+            audience.to_owned(),
+            (Arc::clone(&token), Period::lasting(now, TOKEN_LIFE / 2)),
+        );
         Some(token)
     }
 }
@@ -125,4 +129,31 @@ fn private_key(folder: &Folder) -> Result<SigningKey, Error> {
     let seed: [u8; 32] = rand::random();
     write_lasting(&path, &const_hex::encode(seed)).map_err(Error::folder(&path))?;
     Ok(SigningKey::from_bytes(&seed))
+}
+
+#[cfg(test)]
+mod tests {
+    use types::ManualClock;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_leaps_leaves_no_token_that_nobody_takes() {
+        let noon: Timestamp = "2026-12-01T12:00:00Z".parse().unwrap();
+        let (node, clock) = (NodeId::named(&["a"]), Arc::new(ManualClock::at(noon)));
+        let key = SigningKey::from_bytes(&[7; 32]);
+        let signer = Signer { node, key, clock: clock.clone(), tokens: RwLock::default() };
+        let token = || signer.bearer("jobs").unwrap();
+        let first = token();
+        clock.advance(TOKEN_LIFE / 4);
+        assert_eq!(token(), first, "it is good for longer");
+        for leap in ["2026-12-03T00:00:00Z", "2026-11-30T00:00:00Z", "2026-12-01T12:00:00Z"] {
+            let now: Timestamp = leap.parse().unwrap();
+            clock.set(now);
+            let token = token();
+            let find = |_: &str| Some(signer.key.verifying_key());
+            let (_, claims) = api::http::token::verify(&token, find).unwrap();
+            assert!(claims.is_valid_at(now) && !claims.is_of_the_future(now), "{leap}");
+        }
+    }
 }

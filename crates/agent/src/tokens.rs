@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fs, path::Path, sync::Mutex, time::Duration};
 
 use api::{Problem, identity::IssueInstanceToken};
-use types::{AccountId, InstanceId, Secret, Timestamp};
+use types::{AccountId, InstanceId, Period, Secret};
 
 use crate::{
     Node,
@@ -20,9 +20,9 @@ const RENEWED_AFTER: Duration = Duration::from_hours(1);
 /// Whose token it is.
 type Whose = (AccountId, InstanceId);
 
-/// When tokens are to be renewed; at once if it is not known.
+/// When tokens are not to be renewed yet; one of which that is not known is renewed at once.
 #[derive(Default)]
-pub(crate) struct Tokens(Mutex<BTreeMap<Whose, Timestamp>>);
+pub(crate) struct Tokens(Mutex<BTreeMap<Whose, Period>>);
 
 impl Tokens {
     /// What tells an instance's processes where and with what to ask for jobs. One that cannot be
@@ -63,7 +63,7 @@ impl Tokens {
 
     fn is_due(&self, node: &Node, whose: Whose) -> bool {
         let known = self.0.lock().expect("nobody panics while holding it");
-        known.get(&whose).is_none_or(|due| *due <= node.clock.now())
+        known.get(&whose).is_none_or(|fresh| !fresh.contains(node.clock.now()))
     }
 
     async fn renew(&self, node: &Node, whose: Whose) -> Result<(), Problem> {
@@ -74,8 +74,8 @@ impl Tokens {
         write_for(reader_of(&path), &path, issued.token.reveal()).map_err(|cause| {
             Problem::unavailable(format!("its token cannot be stored: {cause}"), 1)
         })?;
-        let due = node.clock.now().plus(RENEWED_AFTER);
-        self.0.lock().expect("nobody panics while holding it").insert(whose, due);
+        let fresh = Period::lasting(node.clock.now(), RENEWED_AFTER);
+        self.0.lock().expect("nobody panics while holding it").insert(whose, fresh);
         Ok(())
     }
 }

@@ -190,13 +190,19 @@ pub(crate) fn folder_of(path: &Path, user: Option<User>) -> io::Result<()> {
 pub(crate) fn folder_within(above: &Path, below: &[&str], user: Option<User>) -> io::Result<()> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut at = openat(CWD, above, flags, Mode::empty())?;
-    for name in below {
+    for (depth, name) in below.iter().enumerate() {
         let is_new = match mkdirat(&at, *name, Mode::from_raw_mode(0o700)) {
             Ok(()) => true,
             Err(Errno::EXIST) => false,
             Err(cause) => return Err(cause.into()),
         };
-        at = openat(&at, *name, flags, Mode::empty())?;
+        at = openat(&at, *name, flags, Mode::empty()).map_err(|cause| match cause {
+            Errno::NOTDIR | Errno::LOOP => {
+                let path = below[..=depth].join("/");
+                io::Error::other(format!("`{path}` of the instance is no folder: remove it"))
+            }
+            cause => cause.into(),
+        })?;
         if let Some(user) = user.filter(|_| is_new) {
             let (uid, gid) = (Uid::from_raw(user.user), Gid::from_raw(user.group));
             fchown(&at, Some(uid), Some(gid))?;

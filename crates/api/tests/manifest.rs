@@ -1,12 +1,16 @@
 //! `mandate.toml` as an author writes it: one that is right, and everything that can be wrong.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use api::manifest::{
     Access, Check, Count, Engine, FieldKind, JobCommand, Level, Manifest, Missed, Run, Tenancy,
     normalise,
 };
 use proptest::prelude::*;
+use types::Secret;
 
 const FORUM: &str = r#"
 [service]
@@ -166,6 +170,23 @@ fn a_manifest_of_before_is_still_read_and_one_of_now_comes_through_json() {
     let new = Manifest::parse("m.toml", &format!("{text}{more}")).unwrap();
     let again: Manifest = serde_json::from_value(serde_json::to_value(&new).unwrap()).unwrap();
     assert_eq!(again, new);
+}
+
+#[test]
+fn a_command_and_a_variable_may_have_several_lines() {
+    let text = FORUM.replace("\"./forum\", \"seed\"", "\"sh\", \"-c\", \"echo 1\\n\\techo 2\"");
+    let more = "[env]\nSETTINGS = \"\"\"{{\"A\": 1,\n\"B\": \"{public_url}\"}}\"\"\"\n";
+    let forum = Manifest::parse("m.toml", &format!("{text}{more}")).unwrap();
+    let seed = forum.database.as_ref().unwrap().seed.as_ref().unwrap();
+    assert_eq!(seed[2], "echo 1\n\techo 2");
+    let mut variables = [("PUBLIC_URL".to_owned(), Secret::new("http://a"))].into();
+    forum.complete(&mut variables, Path::new("/release"));
+    assert_eq!(variables["SETTINGS"].reveal(), "{\"A\": 1,\n\"B\": \"http://a\"}");
+    for wrong in ["a\\u0000", "a\\u001b[31m"] {
+        let text = format!("{FORUM}[env]\nA = \"{wrong}\"\n");
+        let told = Manifest::parse("m.toml", &text).unwrap_err().to_string();
+        assert!(told.ends_with("env.A: has a control character; remove it"), "{told}");
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ use api::{
 };
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use tokio::time::Instant;
-use types::{Clock, Principal, Timestamp};
+use types::{Clock, Period, Principal};
 
 use crate::seal::{SealError, hex, key_file, unhex};
 
@@ -105,8 +105,8 @@ pub struct Signer {
     tokens: Arc<RwLock<HashMap<String, Token>>>,
 }
 
-/// A token, and when to make the next one.
-type Token = (Arc<str>, Timestamp);
+/// A token, and the time for which none is made anew.
+type Token = (Arc<str>, Period);
 
 impl Signer {
     /// Signs `claims` in the component's name.
@@ -119,7 +119,8 @@ impl Credentials for Signer {
     fn bearer(&self, audience: &str) -> Option<Arc<str>> {
         let now = self.clock.now();
         let tokens = self.tokens.read().expect("nobody panics while holding it");
-        if let Some((token, _)) = tokens.get(audience).filter(|(_, renew)| now < *renew) {
+        // A clock that was set back is not believed to have been right before.
+        if let Some((token, _)) = tokens.get(audience).filter(|(_, fresh)| fresh.contains(now)) {
             return Some(Arc::clone(token));
         }
         drop(tokens);
@@ -127,7 +128,37 @@ impl Credentials for Signer {
         let claims = Claims::new(sub, audience, now, TOKEN_LIFE);
         let token: Arc<str> = self.sign(&claims).into();
         let mut tokens = self.tokens.write().expect("nobody panics while holding it");
-        tokens.insert(audience.to_owned(), (Arc::clone(&token), now.plus(TOKEN_LIFE / 2)));
+        tokens.insert(
+            audience.to_owned(),
+            (Arc::clone(&token), Period::lasting(now, TOKEN_LIFE / 2)),
+        );
         Some(token)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::{ManualClock, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_leaps_leaves_no_token_that_nobody_takes() {
+        let noon: Timestamp = "2026-12-01T12:00:00Z".parse().unwrap();
+        let clock = Arc::new(ManualClock::at(noon));
+        let key = Arc::new(SigningKey::from_bytes(&[7; 32]));
+        let tokens = Arc::default();
+        let signer = Signer { name: "jobs", key, clock: clock.clone(), tokens };
+        let first = signer.bearer("billing");
+        clock.advance(TOKEN_LIFE / 4);
+        assert_eq!(signer.bearer("billing"), first, "it is good for longer");
+        for leap in ["2026-12-03T00:00:00Z", "2026-11-30T00:00:00Z"] {
+            let now: Timestamp = leap.parse().unwrap();
+            clock.set(now);
+            let token = signer.bearer("billing").unwrap();
+            let find = |_: &str| Some(signer.key.verifying_key());
+            let (_, claims) = api::http::token::verify(&token, find).unwrap();
+            assert!(claims.is_valid_at(now) && !claims.is_of_the_future(now), "{leap}");
+        }
     }
 }

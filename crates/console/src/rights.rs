@@ -1,19 +1,29 @@
 //! What was granted to whoever looks: no link leads where they may not go.
 
-use api::access::{Grant, ListOwnGrants};
+use api::{
+    access::{Grant, ListOwnGrants},
+    configurator::Instance,
+};
 use types::{Grantable, Resource};
 
-use crate::{paging::ALL, visitor::Visitor};
+use crate::{
+    paging::ALL,
+    visitor::{Person, Visitor},
+};
 
 /// What was granted to whoever looks; nothing if that cannot be told now.
 pub(crate) struct Rights(Option<Vec<Grant>>);
 
 impl Rights {
     pub(crate) async fn of(visitor: &Visitor) -> Self {
-        if visitor.user.is_none() {
-            return Self(Some(Vec::new()));
+        match visitor.person() {
+            Some(person) => Self::of_person(&person).await,
+            None => Self(Some(Vec::new())),
         }
-        let asked = visitor.client.call(ListOwnGrants { after: None, limit: ALL }).await;
+    }
+
+    pub(crate) async fn of_person(person: &Person) -> Self {
+        let asked = person.client.call(ListOwnGrants { after: None, limit: ALL }).await;
         Self(asked.ok().map(|page| page.items.into_iter().map(|own| own.grant).collect()))
     }
 
@@ -29,5 +39,13 @@ impl Rights {
                 }
         };
         self.0.as_ref().is_none_or(|grants| grants.iter().any(gives))
+    }
+
+    /// The same for an instance, where what was granted on its account or the platform holds too.
+    pub(crate) fn may_on_instance(&self, permission: &str, instance: &Instance) -> bool {
+        let Instance { account, instance, .. } = *instance;
+        let held = [Resource::Platform, Resource::Account(account)];
+        let mut held = held.into_iter().chain([Resource::Instance(account, instance)]);
+        held.any(|on| self.may(permission, &on))
     }
 }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use types::{Clock, Host, Timestamp};
+use types::{Clock, Host, Period, Timestamp};
 
 use crate::{Error, Tenant, source::Source};
 
@@ -46,16 +46,21 @@ struct Known {
     failure: Option<(Error, Timestamp)>,
 }
 
+/// Whether that is no longer ago. A clock that was set back does not know.
+fn is_within(long: Duration, at: Timestamp, now: Timestamp) -> bool {
+    Period::lasting(at, long).contains(now)
+}
+
 impl Known {
     /// What can be said at `now` without asking.
     fn fresh(&self, now: Timestamp) -> Option<Result<Found, Error>> {
         if let Some((found, at)) = &self.answer
-            && now.since(*at) < if found.is_some() { HIT } else { MISS }
+            && is_within(if found.is_some() { HIT } else { MISS }, *at, now)
         {
             return Some(Ok(found.clone()));
         }
         match &self.failure {
-            Some((error, at)) if now.since(*at) < PAUSE => {
+            Some((error, at)) if is_within(PAUSE, *at, now) => {
                 Some(self.stale(now).ok_or_else(|| error.clone()))
             }
             _ => None,
@@ -70,7 +75,7 @@ impl Known {
     /// What may be said if the source does not answer.
     fn stale(&self, now: Timestamp) -> Option<Found> {
         let (found, at) = self.answer.as_ref()?;
-        (found.is_some() && now.since(*at) < HIT + GRACE).then(|| found.clone())
+        (found.is_some() && is_within(HIT + GRACE, *at, now)).then(|| found.clone())
     }
 }
 

@@ -214,6 +214,15 @@ async fn a_tenant_that_is_gone_is_not_served_stale() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_back_keeps_nothing() {
+    let world = World::start("back").await;
+    assert_eq!(world.knows("a.localhost").await, Ok(true));
+    world.clock.set(Timestamp::from_micros(1_600_000_000_000_000));
+    world.breaks(StatusCode::NOT_FOUND).await;
+    assert_eq!(world.knows("a.localhost").await, Ok(false));
+}
+
+#[tokio::test]
 async fn a_rotated_token_counts_at_once() {
     let world = World::start("token").await;
     assert_eq!(world.knows("a.localhost").await, Ok(true));

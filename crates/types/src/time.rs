@@ -130,6 +130,11 @@ impl Period {
         }
     }
 
+    /// So long a time, from a moment on.
+    pub fn lasting(starts: Timestamp, long: Duration) -> Self {
+        Self { starts, ends: starts.plus(long) }
+    }
+
     /// The first moment inside.
     pub const fn starts(self) -> Timestamp {
         self.starts

@@ -58,7 +58,7 @@ impl Running {
         let port = kept.address.map(|address| node.ports.keep(address.port())).transpose()?;
         let shared = kept.want.instance.is_none();
         let service = kept.want.service.clone();
-        let token = shared.then(|| TokenFile::found(node, service, kept.user, &start.folder));
+        let token = shared.then(|| TokenFile::found(service, kept.user, &start.folder));
         Ok(Self { held, token, kept, start, _port: port })
     }
 

@@ -12,8 +12,9 @@ use super::{
     Agent, Folder, eventually,
     jobs::queue,
     packages::Package,
-    platform::{Platform, desired},
+    platform::{Platform, State, desired},
     replicas::{ask, want},
+    users::{say, two},
 };
 
 /// The disk of these tests, which is small.
@@ -38,15 +39,22 @@ async fn a_disk_is_full_while_a_release_comes() {
     let (platform, data) = (Platform::new(), disk.join("release"));
     let build = Some("head -c 300000 /dev/zero > ballast".to_owned());
     let release = Package { build, ..Package::new("serve") }.publish(&platform);
-    let digest = release.digest.clone();
+    // Of this one nothing is kept but what is unpacked.
+    let plain = Package { name: "plain", ..Package::new("serve") }.publish(&platform);
+    let (digest, plain_digest) = (release.digest.clone(), plain.digest.clone());
     let agent = Agent::start(&platform, &data);
     platform.until("the join", |state| (state.joins == 1).then_some(())).await;
     eventually("its node's id", || data.join("node.id").exists()).await;
     let filling = fill(&disk);
-    platform.want(move |_| desired(vec![release.clone()], vec![]));
-    let log = platform.release(&digest, ReleaseState::Failed).await;
-    let said = "the node cannot store the release: No space left on device";
-    assert!(log.contains(said), "{log}");
+    platform.want(move |_| desired(vec![release.clone(), plain.clone()], vec![]));
+    let full = "No space left on device";
+    for (digest, what) in [
+        (&digest, "the node cannot store the release"),
+        (&plain_digest, "the package cannot be unpacked"),
+    ] {
+        let log = platform.release(digest, ReleaseState::Failed).await;
+        assert!(log.contains(&format!("{what}: {full}")), "{log}");
+    }
     // With room for the package and not for what its hook makes.
     fs::OpenOptions::new().write(true).open(&filling).unwrap().set_len(0).unwrap();
     let mut file = fs::OpenOptions::new().append(true).open(&filling).unwrap();
@@ -64,6 +72,36 @@ async fn a_disk_is_full_while_a_release_comes() {
     assert!(log.ends_with("with status 1; the disk of the node is full"), "{log}");
     fs::remove_file(filling).unwrap();
     platform.release(&digest, ReleaseState::Ready).await;
+    platform.release(&plain_digest, ReleaseState::Ready).await;
+    agent.stop().await;
+}
+
+/// The same.
+#[tokio::test]
+#[ignore = "it is run by `a_full_disk_is_told_and_does_no_harm`"]
+async fn a_disk_is_full_while_an_instance_fills_its_folder() {
+    let Some(disk) = disk() else { return };
+    let (platform, data) = (Platform::new(), disk.join("folders"));
+    let agent = Agent::start(&platform, &data);
+    let [greedy, other] = two(&platform).await;
+    let own = ask(&greedy, "/")["environ"]["DATA_DIR"].as_str().unwrap().to_owned();
+    let fill = format!("open('{own}/all', 'wb').write(b'x' * (2 << 20))");
+    assert_eq!(say(&greedy, &fill), "OSError");
+    // Nothing bounds what it stores; who needs no room does not notice.
+    let theirs = ask(&other, "/")["environ"]["DATA_DIR"].as_str().unwrap().to_owned();
+    assert_eq!(say(&other, &format!("open('{theirs}/more', 'w').write('x' * 9999)")), "OSError");
+    ask(&other, "/die");
+    let told = |state: &State| {
+        let mut replicas = state.nodes.values().flat_map(|node| &node.replicas);
+        replicas.find(|it| it.log.contains("No space left on device")).map(drop)
+    };
+    platform.until("why it is not started", told).await;
+    assert_eq!(say(&greedy, &format!("os.remove('{own}/all')")), "None");
+    let again = platform.replica(ReplicaState::Healthy, 2).await;
+    assert_eq!(
+        say(&again.address, &format!("open('{theirs}/more', 'w').write('x' * 9999)")),
+        "9999"
+    );
     agent.stop().await;
 }
 
@@ -143,7 +181,8 @@ async fn a_full_disk_is_told_and_does_no_harm() {
         Ok(tried) if tried.status.success() => {}
         refused => return eprintln!("no disk can be mounted here: {refused:?}"),
     }
-    for name in ["a_release_comes", "something_runs", "a_job_runs"] {
+    let names = ["a_release_comes", "something_runs", "a_job_runs", "an_instance_fills_its_folder"];
+    for name in names {
         let name = format!("tests::full::a_disk_is_full_while_{name}");
         let script = format!("{ready}; exec \"$1\" --ignored --exact --nocapture {name}");
         let mut command = inside(&script);

@@ -8,6 +8,7 @@ mod full;
 mod health;
 mod jobs;
 mod lasting;
+mod misbehaving;
 mod packages;
 mod platform;
 mod ports;

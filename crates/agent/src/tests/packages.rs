@@ -53,7 +53,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         unwell = os.path.exists(os.environ["TMPDIR"] + "/unwell")
         if self.path == "/ready":
             unwell |= os.path.exists(os.environ["TMPDIR"] + "/unready")
-        body = {"pid": os.getpid(), "child": child.pid, "other": other.pid}
+        body = {"pid": os.getpid(), "parent": os.getppid(), "child": child.pid, "other": other.pid}
         body["environ"] = dict(os.environ)
         self.send_response(500 if unwell else 200)
         self.end_headers()

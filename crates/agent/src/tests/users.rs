@@ -12,13 +12,13 @@ use super::{
     platform::{Platform, State, desired},
     replicas::{ask, number, want},
 };
-use crate::users::User;
+use crate::users::{User, folder_within};
 
 /// So many processes an instance may have in these tests.
 const PROCESSES_MAX: usize = 64;
 
 /// What a replica says an expression of Python comes to, or which error.
-fn say(address: &str, expression: &str) -> String {
+pub(super) fn say(address: &str, expression: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric();
     let escaped = expression.bytes().map(|byte| {
         if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
@@ -34,7 +34,7 @@ async fn one_user(platform: &Platform) -> Option<String> {
 }
 
 /// Starts a replica of two instances each; where they answer.
-async fn two(platform: &Platform) -> [String; 2] {
+pub(super) async fn two(platform: &Platform) -> [String; 2] {
     let release = Package::new("serve").publish(platform);
     let wanted = ["a", "b"].map(|name| DesiredReplica {
         replica: ReplicaId::named(&[name]),
@@ -105,6 +105,103 @@ async fn nobody_reads_or_signals_what_is_anothers() {
     }
     denied("os.kill(os.getppid(), 15)");
     agent.stop().await;
+}
+
+#[tokio::test]
+async fn no_link_and_no_look_at_processes_leads_to_what_is_anothers() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    let agent = Agent::with_users(&platform, folder.path());
+    let [a, b] = two(&platform).await;
+    if one_user(&platform).await.is_some() {
+        return agent.stop().await;
+    }
+    let data =
+        |address: &str| ask(address, "/")["environ"]["DATA_DIR"].as_str().unwrap().to_owned();
+    let denied =
+        |expression: &str| assert_eq!(say(&a, expression), "PermissionError", "{expression}");
+    let secret = format!("{}/secret", data(&b));
+    assert_eq!(say(&b, &format!("open('{secret}', 'w').write('x')")), "1");
+    let key = folder.path().join("node.key").display().to_string();
+    for (number, file) in [&secret, &key].into_iter().enumerate() {
+        let link = format!("{}/link{number}", data(&a));
+        assert_eq!(say(&a, &format!("os.symlink('{file}', '{link}')")), "None");
+        denied(&format!("open('{link}').read()"));
+        denied(&format!("os.link('{file}', '{link}.hard')"));
+    }
+    let me = rustix::process::getpid().as_raw_nonzero().get();
+    let holder = number(&ask(&b, "/")["parent"]);
+    for pid in [number(&ask(&b, "/")["pid"]), holder, me] {
+        for name in ["mem", "maps", "environ", "auxv", "stack"] {
+            denied(&format!("open('/proc/{pid}/{name}', 'rb').read(1)"));
+        }
+        for name in ["cwd", "root", "exe"] {
+            denied(&format!("os.readlink('/proc/{pid}/{name}')"));
+        }
+        denied(&format!("os.listdir('/proc/{pid}/fd')"));
+        denied(&format!("open('/proc/{pid}/root{secret}').read()"));
+    }
+    // What the agent and the holder had open was not left to it.
+    let own = "[os.readlink('/proc/self/fd/' + it) for it in os.listdir('/proc/self/fd')[:-1]]";
+    let open = say(&a, own);
+    assert!(!open.contains(folder.path().to_str().unwrap()), "{open}");
+    assert!(!open.contains("memfd") && open.matches("socket").count() <= 2, "{open}");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_volume_that_was_made_a_link_is_given_to_nobody_and_told() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    want(&platform, &Package { run: "volumes = [\"own\"]", ..Package::new("serve") }, 1);
+    let agent = Agent::with_users(&platform, folder.path());
+    let healthy = platform.replica(ReplicaState::Healthy, 1).await;
+    let anothers = folder.path().join("anothers");
+    fs::create_dir(&anothers).unwrap();
+    let volume = ask(&healthy.address, "/")["environ"]["VOLUME_OWN"].as_str().unwrap().to_owned();
+    say(&healthy.address, &format!("os.rmdir('{volume}')"));
+    let link = format!("os.symlink('{}', '{volume}')", anothers.display());
+    assert_eq!(say(&healthy.address, &link), "None");
+    ask(&healthy.address, "/die");
+    let why = "`volumes/own` of the instance is no folder: remove it";
+    let told = |state: &State| {
+        let mut all = state.nodes.values().flat_map(|node| &node.replicas);
+        all.find(|it| it.log.contains(why)).map(drop)
+    };
+    platform.until("why it is not started", told).await;
+    let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(&anothers).unwrap());
+    assert_eq!(owner, rustix::process::geteuid().as_raw());
+    fs::remove_file(&volume).unwrap();
+    platform.replica(ReplicaState::Healthy, 2).await;
+    agent.stop().await;
+}
+
+/// The race that somebody runs who may write where the folder is made: a folder of their own, a link
+/// to another's, and nothing, by turns.
+#[test]
+fn a_link_that_comes_and_goes_is_not_followed_where_a_folder_is_made() {
+    let folder = Folder::new();
+    let (own, anothers) = (folder.path().join("own"), folder.path().join("anothers"));
+    fs::create_dir(&own).unwrap();
+    fs::create_dir(&anothers).unwrap();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let is_root = rustix::process::geteuid().is_root();
+    let user = is_root.then_some(User { user: 1_900_000_000, group: 1_900_000_000 });
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let place = own.join("volumes");
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let _ = std::os::unix::fs::symlink(&anothers, &place);
+                let _ = fs::remove_file(&place);
+                let _ = fs::remove_dir_all(&place);
+            }
+        });
+        let made = (0..5_000).filter(|_| folder_within(&own, &["volumes", "x"], user).is_ok());
+        let made = made.count();
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(made > 0, "it was made at times");
+    });
+    assert_eq!(fs::read_dir(&anothers).unwrap().count(), 0);
+    let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(&anothers).unwrap());
+    assert_eq!(owner, rustix::process::geteuid().as_raw());
 }
 
 #[tokio::test]

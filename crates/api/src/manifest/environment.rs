@@ -165,7 +165,7 @@ fn variable(node: &Node<'_>, known: &Known) -> Option<Variable> {
 }
 
 fn template(node: &Node<'_>, known: &Known) -> Option<Template> {
-    let template: Template = node.parse()?;
+    let template: Template = node.parse_lines()?;
     known.check(node, &template);
     Some(template)
 }

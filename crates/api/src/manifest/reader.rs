@@ -284,11 +284,20 @@ impl<'t> Node<'t> {
 
     /// A text, perhaps empty.
     pub(crate) fn text(&self) -> Option<&'t str> {
+        self.text_of(|letter| !letter.is_control())
+    }
+
+    /// A text of several lines, perhaps: what a program is told, or finds in its environment.
+    fn lines(&self) -> Option<&'t str> {
+        self.text_of(|letter| !letter.is_control() || matches!(letter, '\n' | '\t'))
+    }
+
+    fn text_of(&self, is_allowed: impl FnMut(char) -> bool) -> Option<&'t str> {
         let Some(text) = self.value.as_str() else { return self.wrong("write text in quotes") };
         if text.chars().count() > MAX_TEXT {
             return self.fail("is too long", format!("write at most {MAX_TEXT} characters"));
         }
-        if text.chars().any(char::is_control) {
+        if !text.chars().all(is_allowed) {
             return self.fail("has a control character", "remove it");
         }
         Some(text)
@@ -306,7 +315,16 @@ impl<'t> Node<'t> {
 
     /// What a text stands for. The error's part after the last `: ` is the mend.
     pub(crate) fn parse<T: FromStr<Err: Display>>(&self) -> Option<T> {
-        self.text()?.parse().map_err(|error: T::Err| self.refuse(&error.to_string())).ok()
+        self.parsed(self.text()?)
+    }
+
+    /// The same for a text of several lines, perhaps.
+    pub(crate) fn parse_lines<T: FromStr<Err: Display>>(&self) -> Option<T> {
+        self.parsed(self.lines()?)
+    }
+
+    fn parsed<T: FromStr<Err: Display>>(&self, text: &str) -> Option<T> {
+        text.parse().map_err(|error: T::Err| self.refuse(&error.to_string())).ok()
     }
 
     /// Leaves a fault whose sentence is `problem: mend`.
@@ -434,7 +452,7 @@ impl<'t> Node<'t> {
         let mend = "write a list of the program and its arguments such as `[\"./app\", \"serve\"]`";
         let list = self.list(mend)?;
         let words: Option<Vec<String>> =
-            list.iter().map(|word| word.text().map(str::to_owned)).collect();
+            list.iter().map(|word| word.lines().map(str::to_owned)).collect();
         let words = words?;
         if words.first().is_none_or(|program| program.trim().is_empty()) {
             return self.fail("names no program", mend);

@@ -15,7 +15,7 @@ pub struct Isolation {
 }
 
 impl Isolation {
-    /// In two sentences.
+    /// In two sentences. That nothing bounds what is stored is said of every node.
     pub fn in_words(&self) -> String {
         let users = match &self.one_user {
             None => "Each instance has a user of its own".to_owned(),
@@ -31,6 +31,6 @@ impl Isolation {
                 "without cgroups memory is watched, and processor time is given by priority"
             }
         };
-        format!("{users}; {bounds}.")
+        format!("{users}; {bounds}. Nothing bounds how much each of them stores.")
     }
 }

@@ -1,9 +1,10 @@
 //! An instance: what it is, what it has, who may do what with it, and closing it for a while.
 
 use api::{
-    Kind, Problem,
+    Kind, Operation as _, Problem,
     billing::GetPriceBook,
-    configurator::{GetInstance, Instance, InstanceState, SetMaintenance},
+    configurator::{GetInstance, Instance, InstanceState, RotateSecret, SetMaintenance},
+    jobs::RunCommand,
     prices::PriceBook,
     provider::{
         ChangeSubscription, GetOffer, ListOrders, Offer, Order, OrderPhase, SuspendInstance,
@@ -25,13 +26,15 @@ use crate::{
     form::{Draft, Fields, form},
     layout,
     pages::{
+        commands,
         decisions::{self, Question},
-        instance_jobs,
+        instance_jobs, secrets,
     },
     paging::ALL,
     paths,
     prices::Prices,
     progress::host_link,
+    rights::Rights,
     states,
     visitor::Person,
     words,
@@ -48,6 +51,7 @@ struct Whole {
     /// The newest order for it.
     order: Option<Order>,
     access: Access,
+    rights: Rights,
     jobs: Markup,
 }
 
@@ -82,6 +86,7 @@ pub(crate) async fn draw(
                 }
                 section.card #jobs { h2 { "Jobs" } (whole.jobs) }
                 (by_itself(&whole, person.now))
+                (tools(person, &whole, draft))
             }
             div {
                 section.card #access {
@@ -112,11 +117,12 @@ async fn load(person: &Person, (account, instance): Which) -> Result<Whole, Prob
     let client = &person.client;
     let instance = client.call(GetInstance { account, instance }).await?;
     let service = instance.service.clone();
-    let (offer, book, orders, access, jobs) = tokio::join!(
+    let (offer, book, orders, access, rights, jobs) = tokio::join!(
         client.call(GetOffer { service: service.clone() }),
         client.call(GetPriceBook { service }),
         client.call(ListOrders { account, after: None, limit: ALL }),
         Access::load(person, account, Some(&instance.service)),
+        Rights::of_person(person),
         instance_jobs::section(person, account, instance.instance),
     );
     let orders = orders.map(|orders| orders.items).unwrap_or_default();
@@ -124,7 +130,7 @@ async fn load(person: &Person, (account, instance): Which) -> Result<Whole, Prob
         .into_iter()
         .find(|order| order.instance == instance.instance && order.phase != OrderPhase::Failed);
     let jobs = jobs.unwrap_or_else(|problem| failure::missing_part(&problem));
-    Ok(Whole { offer, book: book.ok(), order, access, jobs, instance })
+    Ok(Whole { offer, book: book.ok(), order, access, rights, jobs, instance })
 }
 
 fn heading(whole: &Whole) -> Markup {
@@ -152,6 +158,20 @@ fn by_itself(whole: &Whole, now: Timestamp) -> Markup {
     html! {
         @if let Some(schedules) = schedules {
             section.card #schedules { h2 { "By itself" } (schedules) }
+        }
+    }
+}
+
+/// What can be done with the application itself, as far as the person may.
+fn tools(person: &Person, whole: &Whole, draft: &Draft) -> Markup {
+    let Whole { instance, offer, rights, .. } = whole;
+    let may = |permission| rights.may_on_instance(permission, instance);
+    html! {
+        @if let Ok(Offer { manifest, .. }) = offer {
+            @if may(RunCommand::PERMISSION) {
+                (commands::section(person, instance, manifest, draft))
+            }
+            @if may(RotateSecret::PERMISSION) { (secrets::section(person, instance, manifest)) }
         }
     }
 }

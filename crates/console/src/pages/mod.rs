@@ -4,6 +4,7 @@ mod accounts;
 mod audit;
 mod bill;
 mod catalogue;
+mod commands;
 mod decisions;
 mod enter;
 mod entry;
@@ -24,6 +25,7 @@ mod problems;
 mod queue;
 mod queues;
 mod releases;
+mod secrets;
 mod users;
 
 use axum::{
@@ -82,6 +84,8 @@ fn of_accounts() -> Router<Console> {
         .route("/instances/{instance}/subscription", post(instance::change))
         .route("/instances/{instance}/maintenance", post(instance::maintain))
         .route("/instances/{instance}/suspension", post(instance::suspend))
+        .route("/instances/{instance}/secrets/{secret}", post(secrets::rotate))
+        .route("/instances/{instance}/commands", post(commands::run))
         .route("/orders", get(orders::list))
         .route("/orders/{order}", get(orders::show))
         .route("/users", get(users::list).post(users::add))

@@ -116,3 +116,57 @@ async fn a_customer_sees_what_an_instance_does_by_itself_and_when() {
     ada.get(&format!("{}/jobs?state=sleeping", forum())).await;
     assert_eq!(ada.status, StatusCode::NOT_FOUND);
 }
+
+fn store() -> String {
+    format!("/accounts/{}/instances/{}", data::account(), data::instance_id("store"))
+}
+
+#[tokio::test]
+async fn a_command_is_run_once_and_a_secret_is_made_anew() {
+    let world = World::new();
+    let mut ada = Browser::with_token(world.console(), TOKEN);
+    let (commands, secret) =
+        (format!("{}/commands", store()), format!("{}/secrets/SECRET_KEY", store()));
+    let said = text_of(ada.get(&store()).await);
+    assert!(said.contains("SECRET_KEY") && said.contains("64 hex"), "{said}");
+    ada.submit(&commands, &[("program", "./run"), ("arguments", "report\r\n--all")]).await;
+    let job = format!("{}/jobs/{}", store(), data::jobs()[0].job);
+    assert_eq!((ada.status, ada.location()), (StatusCode::SEE_OTHER, job.as_str()));
+    let (asked, key) = world.changes().pop().unwrap();
+    assert!(asked == "jobs.runCommand" && key.is_some(), "a double click runs it once");
+    ada.get(&store()).await;
+    ada.submit(&commands, &[("program", "rm"), ("arguments", "-rf")]).await;
+    assert_eq!(ada.status, StatusCode::BAD_REQUEST);
+    assert!(text_of(&ada.body).contains("runs only"), "{}", ada.body);
+    assert!(ada.body.contains(">-rf</textarea>"), "what was filled in is kept");
+    ada.get(&store()).await;
+    ada.submit(&secret, &[]).await;
+    assert_eq!((ada.status, ada.location()), (StatusCode::SEE_OTHER, store().as_str()));
+    assert_eq!(changes(&world).pop().unwrap(), "configurator.rotateSecret");
+}
+
+#[tokio::test]
+async fn only_who_may_run_commands_and_rotate_secrets_is_offered_it() {
+    let world = World::new();
+    let mut ada = Browser::with_token(world.console(), TOKEN);
+    let is_offered =
+        |page: &str| [page.contains("id=\"commands\""), page.contains("id=\"secrets\"")];
+    assert_eq!(is_offered(ada.get(&store()).await), [true, true], "the owner of the account");
+    let grant = data::adas_grants().remove(0);
+    let of = |permission: &str, on| {
+        let mut own = grant.clone();
+        own.grant.given = types::Grantable::Permission(permission.parse().unwrap());
+        own.grant.on = on;
+        own
+    };
+    let here = types::Resource::Instance(data::account(), data::instance_id("store"));
+    let elsewhere = types::Resource::Instance(data::account(), data::instance_id("forum"));
+    world.grant_only(vec![
+        of("jobs.runCommand", here.clone()),
+        of("configurator.rotateSecret", elsewhere),
+    ]);
+    assert_eq!(is_offered(ada.get(&store()).await), [true, false]);
+    // What has neither shows neither.
+    world.grant_only(vec![of("jobs.runCommand", here)]);
+    assert_eq!(is_offered(ada.get(&forum()).await), [false, false]);
+}

@@ -18,6 +18,7 @@ fn customers_pages() -> Vec<String> {
         "/catalogue/store?plan=business".into(),
         format!("{account}/instances"),
         format!("{forum}?principal={ben}&permission=forum.moderate"),
+        format!("{account}/instances/{}", data::instance_id("store")),
         format!("{forum}/jobs"),
         format!("{forum}/jobs/{}", data::jobs()[0].job),
         format!("{account}/orders"),

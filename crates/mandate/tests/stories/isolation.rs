@@ -1,6 +1,10 @@
 //! Two customers beside each other: each tries what the other has.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
 
 use api::{
     Kind, Problem,
@@ -32,6 +36,7 @@ pub(crate) async fn is_tried(
     through_the_front(world, (ada, forum, topic), (eve, eves_forum, eves_store)).await;
     through_the_interfaces(eve, (ada.account(), forum.instance)).await;
     through_the_database(world, forum, eves_store).await;
+    through_the_machine(world, eves_store).await;
 }
 
 async fn through_the_front(
@@ -157,6 +162,55 @@ async fn through_the_database(world: &World, forum: &Instance, eves_store: &Inst
         let refused = connects(world, &foreign).await.unwrap_err();
         assert!(refused.contains("permission denied for database"), "{refused}");
     }
+}
+
+/// What a process of the store's could read of all that the platform keeps on this machine.
+async fn through_the_machine(world: &World, eves_store: &Instance) {
+    let url = Some(eves_store.url.as_str());
+    let is_of_store = |pid: &u32| variable(*pid, "PUBLIC_URL").as_deref() == url;
+    let store = processes_of(&world.data()).into_iter().find(is_of_store).unwrap();
+    let process = PathBuf::from(format!("/proc/{store}"));
+    let (about, release) = (process.metadata().unwrap(), process.join("cwd").read_link().unwrap());
+    if about.uid() == Path::new("/proc/self").metadata().unwrap().uid() {
+        // Who is not root has one user for all.
+        return;
+    }
+    let all = files_below(&world.data());
+    let is_own = |path: &PathBuf| {
+        path.starts_with(&release)
+            || path.symlink_metadata().is_ok_and(|it| it.uid() == about.uid())
+    };
+    let others: Vec<&PathBuf> = all.iter().filter(|path| !is_own(path)).collect();
+    for name in ["master.key", "operator.txt", "node.key", "users.json", "output.log"] {
+        assert!(others.iter().any(|path| path.ends_with(name)), "{name} is looked at");
+    }
+    let manifest = release.join("mandate.toml");
+    let asked = others.into_iter().chain([&manifest]).map(|path| path.display().to_string());
+    let list = world.folder().join("others");
+    std::fs::write(&list, asked.collect::<Vec<_>>().join("\n")).unwrap();
+    let [user, group] = [about.uid(), about.gid()].map(|number| number.to_string());
+    let mut look = Command::new("setpriv");
+    look.args(["--reuid", &user, "--regid", &group, "--clear-groups", "python3", "-c", LOOK]);
+    let seen = look.stdin(std::fs::File::open(list).unwrap()).output().await.unwrap();
+    assert!(seen.status.success(), "{}", String::from_utf8_lossy(&seen.stderr));
+    let seen = String::from_utf8(seen.stdout).unwrap();
+    assert_eq!(seen.trim(), manifest.to_str().unwrap(), "its own release, and nothing of others");
+}
+
+/// Says which of the files can be read whose names are told.
+const LOOK: &str = "
+import os, sys
+print(*(name for name in sys.stdin.read().splitlines() if os.access(name, os.R_OK)), sep='\\n')
+";
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let files = entries.flat_map(|entry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => files_below(&entry.path()),
+        Ok(kind) if kind.is_file() => vec![entry.path()],
+        _ => vec![],
+    });
+    files.collect()
 }
 
 /// Connects with the driver that the store's release brought, as its code could.

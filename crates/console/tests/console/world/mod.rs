@@ -236,6 +236,10 @@ fn configurator(peer: &mut Peer) {
         Ok(configurator::Hosts { hosts: known.map(|it| (it.instance, it.host)).collect() })
     });
     peer.on(|_, op: configurator::GetSetup| Ok(data::setup(op.instance)));
+    peer.on(|_, op: configurator::RotateSecret| {
+        let known = op.secret == "SECRET_KEY";
+        known.then_some(Empty {}).ok_or_else(|| Problem::not_found("secret"))
+    });
     peer.on(|_, _: configurator::SetMaintenance| Ok(configurator::Maintenance { revision: 3 }));
 }
 
@@ -265,6 +269,10 @@ fn jobs(peer: &mut Peer) {
     peer.on(move |_, op: jobs::GetInstanceJob| known(op.job));
     peer.on(move |_, op: jobs::CancelJob| known(op.job));
     peer.on(move |_, op: jobs::ReplayJob| known(op.job));
+    peer.on(|_, op: jobs::RunCommand| match op.command[0].as_str() {
+        "./run" => Ok(jobs::Enqueued { jobs: vec![data::jobs()[0].job] }),
+        _ => Err(Problem::invalid("no_such_command", "`store` runs only `./run` once")),
+    });
     peer.on(|_, _: jobs::ReplayJobs| Ok(jobs::Replayed { replayed: 1 }));
     peer.on(|_, _: jobs::ListQueues| Ok(page(data::queues())));
     let queue = |service: &Name, class: &str| {
