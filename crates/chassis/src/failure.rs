@@ -14,3 +14,18 @@ pub fn database_failed(component: &str, cause: &db::Error) -> Problem {
         Problem::internal()
     }
 }
+
+/// A database that cannot be used at a start, as whoever has started the program reads it, and nobody
+/// else: with the reason.
+pub(crate) fn cannot_start(component: &str, cause: &db::Error) -> Problem {
+    let mut detail = format!("{component} cannot use its database");
+    let first: &dyn std::error::Error = cause;
+    for why in std::iter::successors(Some(first), |why| why.source()) {
+        let why = why.to_string();
+        // Some repeat what they come from.
+        if !detail.contains(&why) {
+            detail = format!("{detail}: {why}");
+        }
+    }
+    Problem { detail, ..Problem::internal() }
+}

@@ -15,7 +15,7 @@ use crate::{
     call::Inner,
     component::Task,
     door::{self, Door},
-    failure::database_failed,
+    failure::cannot_start,
     feed::{self, Followers, LEASE_MAX},
     lease::Lease,
     process,
@@ -131,7 +131,7 @@ impl House {
         let name = component.name;
         let missing = component.missing();
         assert!(missing.is_empty(), "nobody answers {missing:?}");
-        let failed = |cause: db::Error| database_failed(name, &cause);
+        let failed = |cause: db::Error| cannot_start(name, &cause);
         let password = self.database_password(name);
         let migrations = [FEED.as_slice(), component.migrations];
         let db = self.config.engine.open(name, &password, &migrations).await.map_err(failed)?;
