@@ -40,8 +40,14 @@ mod users;
 mod tests;
 
 use std::{
-    ffi::OsString, fmt, future::Future, io, net::IpAddr, ops::RangeInclusive, path::PathBuf,
-    sync::Arc,
+    ffi::OsString,
+    fmt,
+    future::Future,
+    io,
+    net::IpAddr,
+    ops::RangeInclusive,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use api::{Client, releases::Machine};
@@ -133,6 +139,8 @@ pub(crate) struct Node {
     pub(crate) surveys: Surveys,
     pub(crate) pace: Pace,
     pub(crate) changes: Changes,
+    /// Whether the platform says that this is no node any more: it is then left alone for the most.
+    pub(crate) removed: AtomicBool,
 }
 
 /// Makes this machine a node if it is none yet, then keeps it as the platform wants it until
@@ -177,6 +185,7 @@ async fn run_at(
         surveys: Surveys::default(),
         pace,
         changes: Changes::default(),
+        removed: AtomicBool::default(),
     });
     let host = Processes::open(Arc::clone(&node)).await?;
     let worker = Worker::new(Arc::clone(&node), host.releases());

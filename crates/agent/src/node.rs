@@ -1,6 +1,6 @@
 //! The agent's loop: tell, hear, plan, act.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
 use api::{
     Kind, Problem,
@@ -132,7 +132,7 @@ impl<'n> Talk<'n> {
         match answer.unwrap_or_else(late).and_then(within_limits) {
             Ok(desired) => {
                 self.pauses.reset();
-                self.unknown = None;
+                self.is_known();
                 self.not_before = Instant::now() + BREATH;
                 self.told = Some(observed.revision);
                 self.hear(desired, is_news);
@@ -143,8 +143,12 @@ impl<'n> Talk<'n> {
                 self.told = None;
             }
             Err(problem) => {
-                self.not_before = Instant::now() + self.pauses.take();
                 self.notice(&problem).await;
+                if self.node.removed.load(Ordering::Acquire) {
+                    self.not_before = Instant::now() + self.node.pace.removed;
+                    return;
+                }
+                self.not_before = Instant::now() + self.pauses.take();
                 let level = if may_pass(&problem) { "later" } else { "perhaps never" };
                 tracing::warn!(%problem, answered = level, "the platform does not hear this node");
             }
@@ -162,11 +166,22 @@ impl<'n> Talk<'n> {
         }
     }
 
+    /// The platform knows this node, or may.
+    fn is_known(&mut self) {
+        self.unknown = None;
+        if self.node.removed.swap(false, Ordering::AcqRel) {
+            self.node.changes.tell();
+        }
+    }
+
     /// A node that was removed is to run nothing. A component that has just been started may not have
     /// heard of it yet: who knows is identity, which is asked when that has lasted.
     async fn notice(&mut self, problem: &Problem) {
         if !is_unknown(problem) {
-            self.unknown = None;
+            self.is_known();
+            return;
+        }
+        if self.node.removed.load(Ordering::Acquire) {
             return;
         }
         let since = *self.unknown.get_or_insert_with(Instant::now);
@@ -180,7 +195,12 @@ impl<'n> Talk<'n> {
         let answer = tokio::time::timeout(PATIENCE, asking).await;
         let is_removed = matches!(&answer, Ok(Err(problem)) if is_unknown(problem));
         if is_removed {
-            tracing::warn!("this node was removed: what runs here is ended");
+            tracing::warn!(
+                "this node was removed: what runs here is ended. To let the machine join again, stop \
+                 its agent, remove `node.key` and `node.id` from its folder, and start it with a new \
+                 token"
+            );
+            self.node.removed.store(true, Ordering::Release);
             let engine = self.desired.take().map(|desired| desired.engine).unwrap_or_default();
             let (releases, replicas) = (Vec::new(), Vec::new());
             self.desired = Some(Desired {

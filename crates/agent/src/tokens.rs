@@ -1,7 +1,13 @@
 //! Tokens with which the processes of an instance ask for jobs: a file for each instance that has or
 //! had a process here, renewed for as long as it is there, whichever agent has made it.
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Mutex, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    sync::{Mutex, atomic::Ordering},
+    time::Duration,
+};
 
 use api::{Problem, identity::IssueInstanceToken};
 use types::{AccountId, InstanceId, Period, Secret};
@@ -50,6 +56,9 @@ impl Tokens {
     pub(crate) async fn keep(&self, node: &Node) {
         loop {
             tokio::time::sleep(node.pace.look).await;
+            if node.removed.load(Ordering::Acquire) {
+                continue;
+            }
             for whose in all(&node.folder.tokens()) {
                 if self.is_due(node, whose)
                     && let Err(problem) = self.renew(node, whose).await

@@ -2,7 +2,10 @@
 //! service, so that nobody reads, signals or fills what is another's.
 //!
 //! They are numbers and no more: nobody signs in as them, so no file of the system names them. Which
-//! number is whose stands in a file of the agent's folder; none is ever given to somebody else.
+//! number is whose stands in a file of the agent's folder; none is ever given to somebody else, nor
+//! by another agent of the machine ([`ranges`]).
+
+mod ranges;
 
 use std::{
     collections::BTreeMap,
@@ -25,12 +28,17 @@ use crate::{
     folder::{private_folder, read_text, write_lasting, write_private},
     machine,
 };
+use ranges::Ranges;
 
 /// So many numbers are an agent's.
 const COUNT: u32 = 65_536;
 /// Above what systems give to people, daemons and containers, and below what programs take for
 /// negative.
 const NUMBERS: Range<u32> = 1_900_000_000..2_140_000_000;
+/// The table, in the agent's folder.
+const FILE: &str = "users.json";
+/// Where the agents of a machine agree on which numbers are whose.
+const RANGES: &str = "/var/lib/mandate/users.json";
 /// To change owners, to pass over permissions, to signal others, to become another user, and to see
 /// who listens where.
 const CAPABILITIES: [(u32, &str); 7] = [
@@ -69,11 +77,11 @@ struct Table {
 impl Users {
     /// The users of the agent whose folder is `root`.
     pub(crate) fn open(root: &Path, one_user: bool) -> io::Result<Self> {
-        let file = root.join("users.json");
+        let file = root.join(FILE);
         let chosen = one_user.then(|| "it was started with `--one-user`".to_owned());
         let table = match chosen.or_else(|| missing(root)) {
             Some(why) => Err(why),
-            None => Ok(Mutex::new(Table::open(&file)?)),
+            None => Ok(Mutex::new(Table::open(&file, Path::new(RANGES))?)),
         };
         Ok(Self { file, table })
     }
@@ -114,21 +122,49 @@ impl Users {
 }
 
 impl Table {
-    fn open(file: &Path) -> io::Result<Self> {
-        if let Some(text) = read_text(file)? {
-            return serde_json::from_str(&text).map_err(io::Error::from);
-        }
-        let taken = machine::users();
-        let starts: Vec<u32> = NUMBERS.step_by(COUNT as usize).collect();
-        let first = loop {
-            let first = starts[rand::random_range(0..starts.len())];
-            if !taken.iter().any(|user| (first..first + COUNT).contains(user)) {
-                break first;
+    /// The table in a file of the agent's folder. Its numbers are no other agent's of those that keep
+    /// to `ranges`.
+    fn open(file: &Path, ranges: &Path) -> io::Result<Self> {
+        let root = file.parent().unwrap_or(file);
+        let first_of = |root: &Path| Some(Self::read(&root.join(FILE)).ok()??.first);
+        let mut ranges = match Ranges::open(ranges, first_of) {
+            Ok(ranges) => Some(ranges),
+            Err(cause) => {
+                let file = ranges.display();
+                tracing::warn!(
+                    %cause,
+                    "`{file}` cannot be used: another agent of this machine may choose the same users"
+                );
+                None
             }
         };
+        let mut take = |first| ranges.as_mut().map_or(Ok(()), |ranges| ranges.take(first, root));
+        if let Some(table) = Self::read(file)? {
+            take(table.first)?;
+            return Ok(table);
+        }
+        let first = Self::choose(|first| ranges.as_ref().is_none_or(|it| it.is_free(first)));
         let table = Self { first, count: COUNT, given: BTreeMap::new() };
         table.write(file)?;
+        ranges.map_or(Ok(()), |mut ranges| ranges.take(first, root))?;
         Ok(table)
+    }
+
+    fn read(file: &Path) -> io::Result<Option<Self>> {
+        let text = read_text(file)?;
+        text.map(|text| serde_json::from_str(&text).map_err(io::Error::from)).transpose()
+    }
+
+    /// The first number of a range that nobody has who runs, nor who is known.
+    fn choose(is_free: impl Fn(u32) -> bool) -> u32 {
+        let taken = machine::users();
+        let starts: Vec<u32> = NUMBERS.step_by(COUNT as usize).collect();
+        loop {
+            let first = starts[rand::random_range(0..starts.len())];
+            if is_free(first) && !taken.iter().any(|user| (first..first + COUNT).contains(user)) {
+                return first;
+            }
+        }
     }
 
     fn write(&self, file: &Path) -> io::Result<()> {
@@ -298,7 +334,9 @@ mod tests {
     fn a_number_is_ones_for_good() {
         let folder = Folder::new();
         let file = folder.path().join("users.json");
-        let open = || Users { file: file.clone(), table: Ok(Table::open(&file).unwrap().into()) };
+        let ranges = folder.path().join("ranges.json");
+        let table = || Table::open(&file, &ranges).unwrap();
+        let open = || Users { file: file.clone(), table: Ok(table().into()) };
         let (store, forum): (Name, Name) = ("store".parse().unwrap(), "forum".parse().unwrap());
         let [a, b] = ["a", "b"].map(|name| Some(InstanceId::named(&[name])));
         let all = |users: &Users| -> Vec<User> {
@@ -316,6 +354,36 @@ mod tests {
         assert_eq!((given[0].group, given[3].group), (given[1].group, given[1].group));
         assert_ne!(given[0].group, given[2].group);
         assert_eq!(all(&open()), given, "also under the next agent");
+    }
+
+    #[test]
+    fn no_two_agents_of_a_machine_have_the_same_numbers() {
+        let folder = Folder::new();
+        let ranges = folder.path().join("of the machine/users.json");
+        let file = |agent: &str| {
+            let root = folder.path().join(agent);
+            fs::create_dir_all(&root).unwrap();
+            root.join(FILE)
+        };
+        let first = |agent: &str| Table::open(&file(agent), &ranges).map(|table| table.first);
+        let one = first("one").unwrap();
+        assert_eq!(first("one").unwrap(), one, "also under the next agent");
+        // What is in the file is all that anybody can go by: the agent does not run.
+        let known = |first| Ranges::open(&ranges, |_| Some(one)).unwrap().is_free(first);
+        assert!(!known(one) && known(one + COUNT));
+        // A folder that was copied has the numbers of another's.
+        fs::copy(file("one"), file("copied")).unwrap();
+        let refused = first("copied").unwrap_err().to_string();
+        assert!(
+            refused.contains("those of the agent at `") && refused.contains("one`"),
+            "{refused}"
+        );
+        // One that was moved is the same agent, and one that is gone has none.
+        fs::rename(folder.path().join("one"), folder.path().join("moved")).unwrap();
+        assert_eq!(first("moved").unwrap(), one);
+        assert!(first("copied").is_err());
+        fs::remove_dir_all(folder.path().join("moved")).unwrap();
+        assert_eq!(first("copied").unwrap(), one);
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! What is left of nodes and instances that are gone, and what is left of nodes after a restart.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeSet, HashSet},
+    net::{IpAddr, SocketAddr},
+};
 
-use api::releases::ReplicaAddress;
+use api::releases::{ReplicaAddress, ReplicaState};
 use chassis::{Next, Room};
-use types::NodeId;
+use types::{InstanceId, Name, NodeId};
 
 use crate::{
     Error, State,
@@ -32,8 +35,10 @@ pub(crate) async fn remember(room: Room<State>) -> Result<(), Error> {
 pub(crate) async fn step(room: Room<State>) -> Result<Next, Error> {
     write_down_the_heard(&room).await?;
     let (nodes, move_after) = (&room.state().nodes, room.state().move_after);
-    for (node, talking, standing) in nodes.silent(room.now(), move_after) {
-        forget(&room, node, &talking, standing).await?;
+    let silent = nodes.silent(room.now(), move_after);
+    let served = Served::by_the_living(&room, !silent.is_empty());
+    for (node, talking, standing) in silent {
+        forget(&room, node, &talking, (standing, &served)).await?;
     }
     // Whoever waits for another plan hears of it.
     match planning::look(&room).await {
@@ -59,17 +64,16 @@ async fn write_down_the_heard(room: &Room<State>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The replicas of a node that is silent are asked if no other can be: its agent may be away for a
-/// moment, and they are not. Once others take over, nobody uses them. A node that is none any more
-/// is forgotten.
+/// The replicas of a node that is silent are asked if no other can be: its agent may be away, and they
+/// are not. Once the node is lost that holds only for those in whose place nobody serves. A node that is
+/// none any more is forgotten.
 async fn forget(
     room: &Room<State>,
     node: NodeId,
     talking: &Talking,
-    standing: Standing,
+    (standing, served): (Standing, &Served),
 ) -> Result<(), Error> {
     let mut talk = talking.lock().await;
-    let (is_node, is_lost) = (standing != Standing::Removed, standing != Standing::Silent);
     if !room.state().nodes.is_silent(node, room.now()) {
         return Ok(());
     }
@@ -77,15 +81,19 @@ async fn forget(
         Some(told) => told,
         None => store::replicas(room.db(), node).await?,
     };
-    let is_silent = |address: &Option<ReplicaAddress>| address.as_ref().is_some_and(|it| it.silent);
-    let is_done = if is_lost { told.is_empty() } else { told.values().all(is_silent) };
-    if is_node && is_done {
+    let mut left = silent(&told);
+    match standing {
+        Standing::Alive | Standing::Silent => {}
+        Standing::Lost => left.retain(|_, address| served.lacks(room, address.as_ref())),
+        Standing::Removed => left.clear(),
+    }
+    let is_node = standing != Standing::Removed;
+    if is_node && left == told {
         talk.told = Some(told);
         return Ok(());
     }
     // Whoever is back says all again.
     *talk = Talk::default();
-    let left = if is_lost { Told::new() } else { silent(&told) };
     let mut write = room.begin().await?;
     tell_gateways(&mut write, &told, &left).await?;
     if !is_node {
@@ -98,6 +106,46 @@ async fn forget(
         room.state().planning.something_ended();
     }
     Ok(())
+}
+
+/// What the living serve, and from which addresses.
+#[derive(Default)]
+struct Served {
+    processes: HashSet<(Name, Option<InstanceId>, String)>,
+    machines: HashSet<IpAddr>,
+}
+
+impl Served {
+    /// Looks, if anybody wants to know.
+    fn by_the_living(room: &Room<State>, is_wanted: bool) -> Self {
+        let mut served = Self::default();
+        let reports = if is_wanted { room.state().nodes.reports(room.now()) } else { Vec::new() };
+        for replica in reports.iter().flat_map(|report| &report.replicas) {
+            served.machines.extend(machine_of(&replica.address));
+            if replica.state == ReplicaState::Healthy {
+                let process = replica.process.clone();
+                served.processes.insert((replica.service.clone(), replica.instance, process));
+            }
+        }
+        served
+    }
+
+    /// Whether a replica that may still run is the only one to ask. A machine of the same address may
+    /// be another one by now, whose replicas are other instances'.
+    fn lacks(&self, room: &Room<State>, replica: Option<&ReplicaAddress>) -> bool {
+        let Some(replica) = replica else { return false };
+        let ReplicaAddress { service, instance, process, address, .. } = replica;
+        let is_anothers = machine_of(address).is_none_or(|it| self.machines.contains(&it));
+        let is_there =
+            |instance| room.state().planning.route(instance).is_ok_and(|it| it.is_some());
+        !is_anothers
+            && instance.is_none_or(is_there)
+            && !self.processes.contains(&(service.clone(), *instance, process.clone()))
+    }
+}
+
+fn machine_of(address: &str) -> Option<IpAddr> {
+    Some(address.parse::<SocketAddr>().ok()?.ip())
 }
 
 fn silent(told: &Told) -> Told {

@@ -204,7 +204,12 @@ impl<'d> Placing<'d> {
 
     fn look_at(&mut self, need: &'d Need, placed: Option<Placed>, running: &impl Running) {
         let next = match placed {
-            _ if need.shared => Some(Placed::default()),
+            _ if need.shared => {
+                if let Err(what) = self.takers(need) {
+                    self.decisions.waits.insert(need.instance, what);
+                }
+                Some(Placed::default())
+            }
             Some(Placed { node: Some(node), former }) => {
                 let former = former.filter(|former| self.still_runs(need, node, *former, running));
                 self.count_leaving(former);
@@ -339,8 +344,8 @@ impl<'d> Placing<'d> {
         None
     }
 
-    /// The best node for it, or what is missing.
-    fn choose(&self, need: &Need) -> Result<NodeId, String> {
+    /// The nodes that may have it, if they have room, or what is missing.
+    fn takers(&self, need: &Need) -> Result<Vec<&Load<'_>>, String> {
         let takers: Vec<&Load<'_>> = self.loads.values().filter(|load| load.host.takes()).collect();
         if takers.is_empty() {
             return Err("a machine to run it".to_owned());
@@ -351,7 +356,12 @@ impl<'d> Placing<'d> {
             let labels = need.labels.iter().map(|(name, value)| format!("`{name}={value}`"));
             return Err(format!("a node with {}", labels.collect::<Vec<_>>().join(", ")));
         }
-        let roomy = labelled.into_iter().filter(|load| load.has_room_for(need));
+        Ok(labelled)
+    }
+
+    /// The best node for it, or what is missing.
+    fn choose(&self, need: &Need) -> Result<NodeId, String> {
+        let roomy = self.takers(need)?.into_iter().filter(|load| load.has_room_for(need));
         let best = roomy.min_by_key(|load| load.rank(need));
         best.map(|load| load.host.node).ok_or_else(|| {
             let (memory, cpu) = (need.memory >> 20, f64::from(need.cpu) / 1_000.0);

@@ -10,7 +10,12 @@ mod place;
 mod reports;
 mod says;
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use api::jobs::LeaseJobs;
 use tokio::{
@@ -117,7 +122,7 @@ impl Worker {
             setup_slots: slots(free.for_setups),
             wait_millis: if free.for_all == 0 { WAIT_MILLIS_FULL } else { WAIT_MILLIS },
         };
-        if operation.releases.is_empty() {
+        if operation.releases.is_empty() || self.node.removed.load(Ordering::Acquire) {
             return None;
         }
         let (node, reports) = (Arc::clone(&self.node), Arc::clone(&self.reports));

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -306,5 +306,6 @@ async fn simulated_node(platform: &Arc<Platform>, path: &std::path::Path, place:
         surveys: Surveys::default(),
         pace: PACE,
         changes: Changes::default(),
+        removed: AtomicBool::default(),
     }
 }

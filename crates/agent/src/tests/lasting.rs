@@ -228,6 +228,22 @@ async fn a_node_that_was_removed_ends_what_it_runs() {
 }
 
 #[tokio::test]
+async fn a_node_that_was_removed_leaves_the_platform_alone() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    want(&platform, &Package::new("stray"), 1);
+    let agent = Agent::start(&platform, folder.path());
+    let pids = processes(&platform.replica(ReplicaState::Healthy, 1).await.address);
+    platform.forget_nodes();
+    eventually("the end of what runs", || nobody_is_left(&pids)).await;
+    let asked = platform.state.lock().unwrap().strangers;
+    // As often as it would ask for jobs, for its share and for tokens otherwise.
+    tokio::time::sleep(3 * super::PACE.removed).await;
+    let since = platform.state.lock().unwrap().strangers - asked;
+    assert!((1..=4).contains(&since), "{since} times");
+    agent.stop().await;
+}
+
+#[tokio::test]
 async fn visitors_do_not_notice_that_agents_come_and_go() {
     let (platform, folder) = (Platform::new(), Folder::new());
     want(&platform, &Package::new("serve"), 1);

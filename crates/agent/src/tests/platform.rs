@@ -50,6 +50,8 @@ pub(super) struct State {
     pub(super) unanswered: u32,
     pub(super) joins: u32,
     pub(super) tokens: u32,
+    /// How often somebody who is no node has asked.
+    pub(super) strangers: u32,
     /// What somebody wants to read, until a node has heard of it.
     pub(super) wishes: Vec<LogWish>,
     /// What was told of that.
@@ -92,6 +94,7 @@ impl Platform {
             unanswered: 0,
             joins: 0,
             tokens: 0,
+            strangers: 0,
             wishes: Vec::new(),
             told: Vec::new(),
             fetched: Vec::new(),
@@ -180,7 +183,8 @@ impl Platform {
         let parts: Vec<&str> = path.split('/').skip(1).collect();
         let (body, method) = (request.body(), request.method());
         if parts != ["identity", "v1", "nodes"] {
-            self.authenticate(request, parts[0])?;
+            let known = self.authenticate(request, parts[0]);
+            known.inspect_err(|_| self.change(|state| state.strangers += 1))?;
         }
         let reply = match parts.as_slice() {
             ["identity", "v1", "nodes"] => json(&self.join(decode(&[], None, body)?)?),

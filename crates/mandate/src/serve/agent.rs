@@ -33,7 +33,7 @@ pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
         one_user: args.one_user,
         processes_max: args.instance_processes,
     };
-    node.run(ended(ending)).await
+    node.run(ended(ending)).await.context("the agent cannot go on")
 }
 
 /// A gateway on another machine that is told of a loopback address would lead to itself.
@@ -95,7 +95,7 @@ impl Node {
             processes_max: self.processes_max,
             clock: Arc::new(SystemClock),
         };
-        agent::run(config, shutdown).await.context("the agent cannot go on")
+        Ok(agent::run(config, shutdown).await?)
     }
 }
 

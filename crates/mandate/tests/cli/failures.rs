@@ -220,3 +220,23 @@ async fn a_stranger_cannot_write_to_the_terminal_what_moves_its_cursor() {
     let mean = Platform::start(|_| problem(Kind::Invalid, "x", "no\u{1b}]0;title\u{7}")).await;
     assert!(!Person::at(&mean).runs(&["whoami"]).await.err.contains(['\u{1b}', '\u{7}']));
 }
+
+#[tokio::test]
+async fn a_start_that_failed_tells_its_reason_last() {
+    let person = Person::new();
+    let folder = person.home.path();
+    std::fs::create_dir_all(folder.join("full/agent")).unwrap();
+    std::fs::write(folder.join("full/agent/ports"), "").unwrap();
+    let database = ["--data", "away", "--database", "postgres://me:secret@127.0.0.1:1/none"];
+    let agent = ["--data", "full", "--port", "0"];
+    for (arguments, why) in [(&database[..], "refused"), (&agent[..], "ports` cannot be used")] {
+        let mut command = person.command(&[&["up"], arguments].concat());
+        let output = command.current_dir(folder).output().await.unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        let last = said.lines().last().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(last.starts_with("error: ") && last.contains(why), "{said}");
+        assert_eq!(last.matches("cannot go on").count(), usize::from(why.contains("ports")));
+        assert!(!said.contains("secret"), "{said}");
+    }
+}

@@ -13,7 +13,7 @@ use api::{
         ReadSnapshot, RefillNode, ReplicaAddress, ReplicaReport, ReplicaState,
     },
 };
-use types::{AccountId, Digest, InstanceId, NodeId};
+use types::{AccountId, Digest, InstanceId, NodeId, ReplicaId};
 
 use crate::{
     orders::submit,
@@ -61,13 +61,18 @@ impl Agent {
             service: replica.service.clone(),
             instance: replica.instance,
             process: replica.process.clone(),
-            address: "127.0.0.1:4000".into(),
+            address: self.address(),
             state: ReplicaState::Healthy,
             starts: 1,
             log: String::new(),
         });
         let desired = self.says(healthy.collect()).await;
         desired.replicas.iter().filter_map(|replica| replica.instance).collect()
+    }
+
+    /// Where its replicas listen: each has a machine of its own.
+    fn address(&self) -> String {
+        format!("127.0.0.{}:4000", self.name.as_bytes()[0])
     }
 
     async fn shown(&self, world: &World) -> Node {
@@ -241,6 +246,15 @@ stories! {
         assert!(refused.kind == Kind::Invalid && refused.detail.contains("`a b`"), "{refused}");
     }
 
+    async fn what_serves_all_waits_for_a_node_with_its_label_too(world: &World) {
+        let shared = "tenancy = \"shared\"\n\n[placement]\nlabels = { disk = \"ssd\" }\n";
+        publish_with(world, false, ("tenancy = \"dedicated\"", shared)).await;
+        let ada = world.sign_up("ada").await;
+        let instance = take(&ada, "one.localhost", InstanceState::Open).await;
+        Agent::join(world, "plain", Machine::default()).await;
+        says(&ada, instance, "a node with `disk=ssd`").await;
+    }
+
     async fn what_a_silent_node_had_moves_after_a_while_and_runs_once(world: &World) {
         publish(world, false, "").await;
         let ada = world.sign_up("ada").await;
@@ -258,12 +272,13 @@ stories! {
         until("it is asked last", async || silent().await == [true]).await;
         assert_eq!(one.beat().await, [instance]);
         assert_eq!(silent().await, [false], "it is back");
-        // It is away for too long.
+        // It is away for too long. What it may still run is asked until others do.
         for _ in 0..32 {
             world.clock.advance(Duration::from_secs(10));
-            two.beat().await;
+            two.says(Vec::new()).await;
         }
         until("it moves", async || place_of(world, instance).await == Some(two.node)).await;
+        until("it is still asked", async || silent().await == [true]).await;
         until("it runs there", async || two.beat().await == [instance]).await;
         let at = async || {
             told::<ReplicaAddress>(world).await.values().map(|it| it.node).collect::<Vec<_>>()
@@ -291,6 +306,26 @@ stories! {
         says(&ada, instance, "node `one`, which is silent: its data is there").await;
         assert_eq!(place_of(world, instance).await, Some(one.node));
         assert!(two.beat().await.is_empty(), "it never starts without its files");
+        let told = async || told::<ReplicaAddress>(world).await.into_values().collect::<Vec<_>>();
+        let asked = told().await;
+        let is_asked_last = |it: &[ReplicaAddress]| it.len() == 1 && it[0].silent;
+        assert!(is_asked_last(&asked), "it may run although its agent is away: {asked:?}");
+        // A machine of the same address is another one, with others' replicas.
+        let again = Agent::silently(world, "one-again", Machine::default()).await;
+        let replica = ReplicaReport {
+            next_start: None,
+            replica: ReplicaId::named(&["another"]),
+            digest: Digest::of(b"another"),
+            service: "store".parse().unwrap(),
+            instance: None,
+            process: "web".into(),
+            address: again.address(),
+            state: ReplicaState::Starting,
+            starts: 1,
+            log: String::new(),
+        };
+        again.says(vec![replica]).await;
+        until("nobody is sent there", async || told().await.is_empty()).await;
         assert_eq!(one.beat().await, [instance], "it goes on where they are");
     }
 

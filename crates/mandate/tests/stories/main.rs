@@ -84,11 +84,20 @@ async fn applications_from_pypi_serve_two_customers_from_their_databases() {
     Box::pin(applications::documents(World::start(Together, Postgres).await)).await;
 }
 
-#[tokio::test]
-async fn three_machines_come_and_go_and_visitors_do_not_notice() {
-    let world = World::start_with(Together, Sqlite, nodes::QUICKLY).await;
-    Box::pin(nodes::story(&world)).await;
+async fn three_machines_come_and_go(engine: EngineKind) {
+    let mut world = World::start_with(Apart, engine, nodes::QUICKLY).await;
+    Box::pin(nodes::story(&mut world)).await;
     world.end().await;
+}
+
+#[tokio::test]
+async fn three_machines_come_and_go_and_visitors_do_not_notice_on_sqlite() {
+    three_machines_come_and_go(Sqlite).await;
+}
+
+#[tokio::test]
+async fn three_machines_come_and_go_and_visitors_do_not_notice_on_postgres() {
+    three_machines_come_and_go(Postgres).await;
 }
 
 #[tokio::test]

@@ -1,14 +1,14 @@
-//! Three machines: agents come and go, one is emptied and one is lost, while visitors come.
+//! Three machines: agents come and go, one is upgraded, `jobs` and `releases` are killed, a machine is
+//! emptied and one is lost, while visitors come and jobs are asked for. `./x soak nodes` does so for
+//! longer, in an order that chance chooses.
+
+mod load;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
+    fs::{self, File},
     path::PathBuf,
     process::Stdio,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
     time::Duration,
 };
 
@@ -17,9 +17,11 @@ use tokio::process::{Child, Command};
 use types::{InstanceId, NodeId, Page};
 
 use crate::world::{
-    Browser, Person, Signal, World, alive, eventually, processes_of, signal, until, variable,
+    Person, Signal, World, alive, eventually, processes_of, signal, until, variable,
 };
+use load::{Jobs, Visitors};
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_mandate");
 /// How the platform is started: a machine that is silent for so long has lost what can move.
 pub(crate) const QUICKLY: &[&str] = &["--move-after", "20s"];
 
@@ -27,6 +29,8 @@ pub(crate) const QUICKLY: &[&str] = &["--move-after", "20s"];
 struct Machine {
     name: &'static str,
     data: PathBuf,
+    /// Its own name for the program.
+    program: PathBuf,
     url: String,
     address: &'static str,
     agent: Option<Child>,
@@ -40,8 +44,12 @@ impl Machine {
         address: &'static str,
     ) -> Self {
         let token: JoinToken = operator.does(&["node", "token"]).await;
-        let (data, agent) = (world.folder().join(name), None);
-        let mut machine = Self { name, data, url: world.url(), address, agent };
+        let (data, url, agent) = (world.folder().join(name), world.url(), None);
+        let program = data.with_extension("mandate");
+        fs::hard_link(PROGRAM, &program)
+            .or_else(|_| fs::copy(PROGRAM, &program).map(drop))
+            .unwrap();
+        let mut machine = Self { name, data, program, url, address, agent };
         machine.starts(&["--token", token.token.reveal()]);
         machine.is_heard_of(operator).await;
         machine
@@ -50,7 +58,7 @@ impl Machine {
     fn starts(&mut self, more: &[&str]) {
         let log = self.data.with_extension("log");
         let log = File::options().create(true).append(true).open(log).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mandate"));
+        let mut command = Command::new(&self.program);
         command.args(["agent", "--join", &self.url, "--name", self.name]);
         command.args(["--listen-ip", self.address]).arg("--data").arg(&self.data).args(more);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
@@ -62,6 +70,13 @@ impl Machine {
         let mut agent = self.agent.take().unwrap();
         signal(agent.id().unwrap(), how);
         agent.wait().await.unwrap();
+    }
+
+    /// Another program takes the place of the one that runs.
+    fn is_upgraded(&self) {
+        let new = self.program.with_extension("new");
+        fs::copy(PROGRAM, &new).unwrap();
+        fs::rename(new, &self.program).unwrap();
     }
 
     /// The machine loses its power.
@@ -87,47 +102,6 @@ impl Machine {
 async fn node(operator: &Person, name: &str) -> Option<Node> {
     let nodes: Page<Node> = operator.does(&["node", "list"]).await;
     nodes.items.into_iter().find(|node| node.name.as_str() == name)
-}
-
-/// Whoever asks every host again and again, and remembers what was not answered well.
-struct Visitors {
-    failures: Arc<Mutex<BTreeMap<String, Vec<u16>>>>,
-    asked: Arc<AtomicBool>,
-    task: tokio::task::JoinHandle<usize>,
-}
-
-impl Visitors {
-    fn come(world: &World, hosts: &[String]) -> Self {
-        let failures: Arc<Mutex<BTreeMap<String, Vec<u16>>>> = Arc::default();
-        let asked = Arc::new(AtomicBool::new(true));
-        let browsers: Vec<(String, Browser)> =
-            hosts.iter().map(|host| (host.clone(), world.browser(host))).collect();
-        let (told, goes_on) = (Arc::clone(&failures), Arc::clone(&asked));
-        let task = tokio::spawn(async move {
-            let mut count = 0;
-            while goes_on.load(Ordering::Relaxed) {
-                for (host, browser) in &browsers {
-                    let answer = browser.try_send(http::Method::GET, "/", None).await;
-                    count += 1;
-                    let status = answer.map_or(0, |answer| answer.status);
-                    if status != 200 {
-                        told.lock().unwrap().entry(host.clone()).or_default().push(status);
-                    }
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            count
-        });
-        Self { failures, asked, task }
-    }
-
-    /// Nobody was turned away.
-    async fn were_all_answered(self) {
-        self.asked.store(false, Ordering::Relaxed);
-        let count = self.task.await.unwrap();
-        let failures = self.failures.lock().unwrap();
-        assert!(count > 50 && failures.is_empty(), "of {count}: {failures:?}");
-    }
 }
 
 /// Takes instances that set themselves up, and waits until they answer.
@@ -170,16 +144,21 @@ async fn places(operator: &Person) -> BTreeMap<InstanceId, NodeId> {
     on.collect()
 }
 
-async fn each_runs_once(world: &World, instances: &[Instance]) {
-    until("each instance runs exactly once", async || {
-        processes(world, instances).values().all(|processes| processes.len() == 1)
+/// Each instance has one process, and what serves all has one on each of so many machines.
+async fn each_runs_once(world: &World, instances: &[Instance], machines: usize) {
+    until("each instance runs exactly once, and what serves all on each machine", async || {
+        let of_all = processes_of(world.folder()).into_iter().filter(|pid| {
+            variable(*pid, "MANDATE_SERVICE").is_some() && variable(*pid, "PORT").is_some()
+        });
+        of_all.count() == machines
+            && processes(world, instances).values().all(|processes| processes.len() == 1)
     })
     .await;
 }
 
-pub(crate) async fn story(world: &World) {
+pub(crate) async fn story(world: &mut World) {
     let operator = world.operator().await;
-    for service in ["plain", "keeper"] {
+    for service in ["plain", "keeper", "common"] {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stories/nodes/");
         let _: serde_json::Value =
             operator.does(&["service", "publish", &format!("{folder}{service}")]).await;
@@ -189,8 +168,9 @@ pub(crate) async fn story(world: &World) {
     let ada = world.registers("ada").await;
     let plain = take(&ada, world, "plain", 6).await;
     let keepers = take(&ada, world, "keeper", 3).await;
+    let common = take(&ada, world, "common", 1).await;
     let all: Vec<Instance> = plain.iter().chain(&keepers).cloned().collect();
-    each_runs_once(world, &all).await;
+    each_runs_once(world, &all, 3).await;
     let hosts = |of: &[Instance]| of.iter().map(|it| it.host.to_string()).collect::<Vec<_>>();
     let of = |node: NodeId, places: &BTreeMap<InstanceId, NodeId>| {
         let there = |it: &&Instance| places.get(&it.instance) == Some(&node);
@@ -202,10 +182,19 @@ pub(crate) async fn story(world: &World) {
         assert_eq!(of(there, &spread), (2, 1), "{name} has its share");
     }
 
-    // An agent is away for so long that its node is silent, and its replicas answer.
+    let every = [hosts(&all), hosts(&common)].concat();
+    let asked = Jobs::are_asked_for(world, &every);
+
+    // An agent is away for so long that its node is silent, and its replicas answer. Meanwhile another
+    // machine's program is replaced, and both that the agents talk to are killed.
     let before = processes(world, &all);
-    let visitors = Visitors::come(world, &hosts(&all));
+    let visitors = Visitors::come(world, &every);
     second.ends(Signal::TERM).await;
+    third.is_upgraded();
+    third.ends(Signal::TERM).await;
+    third.starts(&[]);
+    world.loses("jobs", Duration::from_millis(500)).await;
+    world.loses("releases", Duration::from_millis(500)).await;
     let is_silent = |node: &Option<Node>| node.as_ref().is_some_and(|node| !node.alive);
     eventually("it is silent", || node(&operator, "second"), is_silent).await;
     second.starts(&[]);
@@ -217,11 +206,11 @@ pub(crate) async fn story(world: &World) {
     assert_eq!(processes(world, &all), before, "nothing was started again");
 
     // A node is emptied: each runs elsewhere before it ends there, and what cannot move is named.
-    let visitors = Visitors::come(world, &hosts(&all));
+    let visitors = Visitors::come(world, &every);
     let drained: Node = operator.does(&["node", "drain", "second", "--within", "80s"]).await;
     let drain = drained.drain.unwrap();
     assert_eq!((drain.left, drain.stays.len()), (0, 1), "{:?}", drain.stays);
-    each_runs_once(world, &all).await;
+    each_runs_once(world, &all, 2).await;
     visitors.were_all_answered().await;
     assert_eq!(of(drained.node, &places(&operator).await), (0, 1));
     let refused = operator.runs(&["node", "remove", "second"]).await.refused(5);
@@ -247,8 +236,10 @@ pub(crate) async fn story(world: &World) {
     // It is back, with what has its data there, and runs nothing that has moved away.
     third.starts(&[]);
     until("it answers again", async || closed.get("/").await.status == 200).await;
-    each_runs_once(world, &all).await;
+    each_runs_once(world, &all, 3).await;
     assert_eq!(of(lost, &places(&operator).await), (0, 1));
+    // Whatever was taken was done, and had its effect once.
+    asked.had_their_effect_once().await;
     // What their agents would leave ends with the story.
     third.is_lost().await;
     second.is_lost().await;

@@ -248,6 +248,9 @@ fn what_is_missing_is_said() {
     assert_eq!(waits(&need(0), &[]), "a machine to run it");
     let picky = Need { labels: [("disk".to_owned(), "ssd".to_owned())].into(), ..need(0) };
     assert_eq!(waits(&picky, &hosts), "a node with `disk=ssd`");
+    let shared = Need { shared: true, ..picky };
+    assert_eq!(waits(&shared, &hosts), "a node with `disk=ssd`");
+    assert_eq!(waits(&Need { labels: Labels::new(), ..shared }, &hosts), "");
     hosts[0].machine.cpu = Some(400);
     let room = "room: no node has 256 MiB of memory and 0.5 of a processor left to promise";
     assert_eq!(waits(&need(0), &hosts), room);

@@ -218,6 +218,17 @@ impl World {
         }
     }
 
+    /// A part that stands in a process of its own is killed, and started again after a while.
+    pub(crate) async fn loses(&mut self, part: &'static str, away: Duration) {
+        let place = self.processes.iter().position(|process| process.is_called(part)).unwrap();
+        let process = self.processes.swap_remove(place);
+        process.signal(Signal::KILL);
+        process.ended().await;
+        tokio::time::sleep(away).await;
+        let process = self.begin(part, &[part]).await;
+        self.processes.push(process);
+    }
+
     /// Stops everything and leaves nothing behind.
     pub(crate) async fn end(mut self) {
         self.stop().await;

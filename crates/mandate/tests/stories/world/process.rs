@@ -47,6 +47,10 @@ impl Process {
         Self { name: name.to_owned(), child, _out: out, url }
     }
 
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        self.name == name
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.url.rsplit_once(':').unwrap().1.parse().unwrap()
     }
