@@ -138,12 +138,25 @@ pub(crate) async fn follow(
     command: Command,
     mut see: impl FnMut(&str),
 ) -> anyhow::Result<ExitStatus> {
+    let passes_on = |line: &str| {
+        // Nobody reads any more: the program is seen through all the same.
+        let _ = writeln!(std::io::stdout().lock(), "{line}");
+        see(line.trim_end());
+    };
+    listen(command, passes_on).await
+}
+
+/// Runs a program to its end, and shows each line of what was piped to `see`.
+pub(crate) async fn listen(
+    command: Command,
+    mut see: impl FnMut(&str),
+) -> anyhow::Result<ExitStatus> {
     let program = command.get_program().display().to_string();
     let mut group = Group::start(command, Signal::TERM, Duration::from_secs(10))?;
     let pipe = group.pipe();
     let work = async {
         let Some(pipe) = pipe else { return group.wait().await };
-        let mut reading = std::pin::pin!(pass_on(pipe, &mut see));
+        let mut reading = std::pin::pin!(read(pipe, &mut see));
         tokio::select! {
             read = &mut reading => {
                 read?;
@@ -164,15 +177,12 @@ pub(crate) async fn follow(
     }
 }
 
-async fn pass_on(pipe: impl AsyncRead + Unpin, see: &mut impl FnMut(&str)) -> anyhow::Result<()> {
+async fn read(pipe: impl AsyncRead + Unpin, see: &mut impl FnMut(&str)) -> anyhow::Result<()> {
     let mut reader = BufReader::new(pipe);
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line).await? > 0 {
-        let mut out = std::io::stdout().lock();
-        out.write_all(&line)?;
-        out.flush()?;
-        drop(out);
-        see(String::from_utf8_lossy(&line).trim_end());
+        let text = String::from_utf8_lossy(&line);
+        see(text.strip_suffix('\n').unwrap_or(&text));
         line.clear();
     }
     Ok(())

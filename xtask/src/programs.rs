@@ -13,7 +13,12 @@ const PACKAGE: &str = "target/xtask/forum-package";
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments);
-    // What it said of this program would have what looks at it built anew, and then again when
+    as_outside(command)
+}
+
+/// A command that builds nothing anew because it was not started by hand.
+pub(crate) fn as_outside(mut command: Command) -> Command {
+    // What cargo said of this program would have what looks at it built anew, and then again when
     // cargo is called by hand.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();

@@ -1,11 +1,12 @@
 //! `./x test`: everything that must hold, on this machine, in one command.
 
 mod store;
+mod suites;
 mod tally;
 
 use std::{
     path::Path,
-    process::{Command, ExitCode, Stdio},
+    process::{Command, ExitCode},
     time::{Duration, Instant},
 };
 
@@ -99,37 +100,29 @@ async fn with_postgres(options: &Options, done: &mut Vec<Done>, failures: &mut V
             return;
         }
     };
-    if options.wants("tests") {
-        if done.iter().any(|done| done.step == "build" && !done.succeeded()) {
+    let is_built = done.iter().all(|done| done.step != "build" || done.succeeded());
+    let tests = async {
+        if options.wants("tests") && is_built {
+            let crates = options.crates();
+            measure(done, "tests", suites::run(&crates, &postgres, failures)).await;
+        } else if options.wants("tests") {
             let outcome = Err("not run, since the build failed".into());
             done.push(Done { step: "tests", took: Duration::ZERO, outcome });
-        } else {
-            measure(done, "tests", tests(options, &postgres, failures)).await;
         }
-    }
-    if options.wants("store") {
-        measure(done, "store", store::tests(Path::new("services/store"), &postgres)).await;
-    }
-}
-
-async fn tests(
-    options: &Options,
-    postgres: &Postgres,
-    failures: &mut Vec<String>,
-) -> anyhow::Result<Tally> {
-    // Without those in documents: there are none, and to ask each crate for them takes a while.
-    let mut command = cargo(&["test", "--no-fail-fast", "--tests"]);
-    match options.crates().as_slice() {
-        [] => command.arg("--workspace"),
-        some => command.args(some.iter().flat_map(|name| ["--package", name])),
     };
-    postgres.tell(&mut command);
-    machine::tell_pip(&mut command)?;
-    command.stdout(Stdio::piped());
-    let mut cargo = tally::Cargo::default();
-    let status = process::follow(command, |line| cargo.read(line)).await?;
-    failures.extend(cargo.failures().map(str::to_owned));
-    Ok(cargo.tally(status.success()))
+    // What it prints is shown after what is shown of the others.
+    let store = async {
+        let (begun, mut printed) = (Instant::now(), String::new());
+        let outcome = store::tests(Path::new("services/store"), &postgres, &mut printed).await;
+        let outcome = outcome.map_err(|error| format!("{error:#}"));
+        (printed, Done { step: "store", took: begun.elapsed(), outcome })
+    };
+    if !options.wants("store") {
+        return tests.await;
+    }
+    let ((), (printed, store)) = tokio::join!(tests, store);
+    println!("\n== store\n{printed}== {}", store.line());
+    done.push(store);
 }
 
 async fn measure(

@@ -46,10 +46,17 @@ pub struct Config {
     pub mail: Mail,
     /// How many users an account may have.
     pub users_max: u64,
+    /// How much memory it takes to compute, and to guess, a new password's hash, in KiB.
+    pub hash_memory_kib: u32,
     /// Where the console is, for links in letters: `http://console.localhost:8080`.
     pub console_url: String,
     /// Where other machines reach the platform; none if only this machine does.
     pub join_url: Option<String>,
+}
+
+impl Config {
+    /// OWASP's floor, 19 MiB: about 30 ms of a core for each sign-in.
+    pub const HASH_MEMORY_KIB: u32 = 19 * 1024;
 }
 
 /// So many letters are on their way at once.
@@ -87,7 +94,7 @@ pub fn component(config: Config, signer: Signer) -> Component<impl Send + Sync +
         },
     ];
     let sending = Arc::new(Semaphore::new(LETTERS_MAX));
-    let (passwords, limits) = (Passwords::new(), Limits::default());
+    let (passwords, limits) = (Passwords::new(config.hash_memory_kib), Limits::default());
     let placements = Placements::default();
     let state = State { config, sending, signer, passwords, limits, placements };
     Component::new("identity", MIGRATIONS, state)

@@ -1,7 +1,6 @@
 //! Passwords, kept as Argon2id hashes.
 //!
-//! Parameters are OWASP's floor (19 MiB, 2 passes): about 30 ms of a core for each sign-in. They
-//! are computed on two threads of their own that stand back for everything else. One of them is
+//! They are computed on two threads of their own that stand back for everything else. One of them is
 //! for whoever is known here, so that strangers, however many, leave it free. Few may wait, and of
 //! one address fewer: a flood costs neither the memory nor the cores that everybody else needs.
 
@@ -13,7 +12,7 @@ use std::{
 };
 
 use argon2::{
-    Argon2, PasswordHasher as _, PasswordVerifier as _, password_hash::phc::PasswordHash,
+    Argon2, Params, PasswordHasher as _, PasswordVerifier as _, password_hash::phc::PasswordHash,
 };
 use tokio::sync::{mpsc, oneshot};
 use types::Secret;
@@ -26,8 +25,8 @@ const OF_ONE_ADDRESS_MAX: usize = 32;
 /// How far the threads stand back, as `nice` counts it.
 const STAND_BACK: i32 = 10;
 
-/// What an unknown user's password is compared with, so that it takes as long as a known one's.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+/// How often the memory is gone over for a hash.
+const PASSES: u32 = 2;
 
 type Work = Box<dyn FnOnce() + Send>;
 
@@ -41,6 +40,8 @@ pub(crate) enum For {
 }
 
 pub(crate) struct Passwords {
+    /// What a new hash costs.
+    cost: Params,
     known: mpsc::Sender<Work>,
     strangers: mpsc::Sender<Work>,
     /// How many of each address are waiting.
@@ -48,9 +49,12 @@ pub(crate) struct Passwords {
 }
 
 impl Passwords {
-    pub(crate) fn new() -> Self {
+    /// `memory_kib` is what a new hash takes; Argon2id cannot do with less than eight.
+    pub(crate) fn new(memory_kib: u32) -> Self {
+        let cost = Params::new(memory_kib.max(Params::MIN_M_COST), PASSES, 1, None);
+        let cost = cost.expect("so much memory and so many passes can be asked for");
         let (known, strangers) = (begin_thread("passwords"), begin_thread("strangers"));
-        Self { known, strangers, waiting: Arc::default() }
+        Self { cost, known, strangers, waiting: Arc::default() }
     }
 
     /// The hash to keep for a new password.
@@ -59,11 +63,21 @@ impl Passwords {
         if !(10..=200).contains(&length) {
             return Err(Error::Password);
         }
+        let argon2 = Argon2::from(&self.cost);
         let hashed = self.compute(whose, move || {
-            let hash = Argon2::default().hash_password(password.reveal().as_bytes());
+            let hash = argon2.hash_password(password.reveal().as_bytes());
             hash.map(|hash| hash.to_string()).ok()
         });
         hashed.await?.ok_or(Error::Hashing)
+    }
+
+    /// What an unknown user's password is compared with, so that it takes as long as a known one's.
+    fn nobodys_hash(&self) -> String {
+        let (memory, passes) = (self.cost.m_cost(), self.cost.t_cost());
+        format!(
+            "$argon2id$v=19$m={memory},t={passes},p=1$c29tZXNhbHRzb21lc2FsdA$\
+             AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        )
     }
 
     /// Whether `password` is the one that `hash` was made of; `None` stands for an unknown user.
@@ -77,9 +91,10 @@ impl Passwords {
             return Ok(false);
         }
         let known = hash.is_some();
-        let hash = hash.unwrap_or_else(|| NOBODY.to_owned());
+        let hash = hash.unwrap_or_else(|| self.nobodys_hash());
         let same = self.compute(whose, move || {
             let hash = PasswordHash::new(&hash).ok()?;
+            // At what the hash cost when it was made.
             Argon2::default().verify_password(password.reveal().as_bytes(), &hash).ok()
         });
         Ok(same.await?.is_some() && known)
@@ -153,12 +168,13 @@ fn begin_thread(name: &str) -> mpsc::Sender<Work> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Config;
 
     const ANYBODY: For = For::Stranger(None);
 
     #[tokio::test]
     async fn only_the_right_password_is_right() {
-        let passwords = Passwords::new();
+        let passwords = Passwords::new(Config::HASH_MEMORY_KIB);
         let hash = passwords.hash(Secret::new("correct horse"), ANYBODY).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
         let is_right = async |text: &str, hash: Option<String>| {
@@ -167,8 +183,18 @@ mod tests {
         assert!(is_right("correct horse", Some(hash.clone())).await);
         assert!(!is_right("correct house", Some(hash)).await);
         assert!(!is_right("correct horse", None).await);
-        assert!(PasswordHash::new(NOBODY).is_ok(), "or an unknown user would be told at once");
         assert!(passwords.hash(Secret::new("short"), ANYBODY).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_unknown_user_costs_as_much_as_a_known_one() {
+        for memory_kib in [Config::HASH_MEMORY_KIB, 8] {
+            let passwords = Passwords::new(memory_kib);
+            let known = passwords.hash(Secret::new("correct horse"), ANYBODY).await.unwrap();
+            let costs = |hash: &str| Params::try_from(&PasswordHash::new(hash).unwrap()).unwrap();
+            assert_eq!(costs(&passwords.nobodys_hash()), costs(&known));
+            assert_eq!(costs(&known).m_cost(), memory_kib);
+        }
     }
 
     /// Waits until it is let go.
@@ -179,7 +205,7 @@ mod tests {
 
     #[tokio::test]
     async fn strangers_do_not_use_up_what_others_need() {
-        let passwords = Arc::new(Passwords::new());
+        let passwords = Arc::new(Passwords::new(Config::HASH_MEMORY_KIB));
         let mut going = Vec::new();
         let mut busy = 0;
         for n in 0..200 {

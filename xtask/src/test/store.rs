@@ -13,15 +13,23 @@ use crate::{machine, postgres::Postgres, process};
 /// Where the virtual environment is kept.
 const ENVIRONMENT: &str = "target/xtask/store-venv";
 
-/// Runs them on both engines.
-pub(crate) async fn tests(folder: &Path, postgres: &Postgres) -> anyhow::Result<Tally> {
+/// Runs them on both engines; what they printed is added to `printed`.
+pub(crate) async fn tests(
+    folder: &Path,
+    postgres: &Postgres,
+    printed: &mut String,
+) -> anyhow::Result<Tally> {
     let python = environment(folder).await?;
     let mut command = Command::new(python);
     command.args(["-u", "-B", "-m", "pytest", "-v"]).current_dir(folder);
     postgres.tell(&mut command);
     command.stdout(Stdio::piped());
     let mut pytest = Pytest::default();
-    let status = process::follow(command, |line| pytest.read(line)).await?;
+    let status = process::listen(command, |line| {
+        pytest.read(line.trim_end());
+        printed.extend([line, "\n"]);
+    });
+    let status = status.await?;
     Ok(pytest.tally(status.success()))
 }
 

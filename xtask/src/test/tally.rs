@@ -42,9 +42,9 @@ impl fmt::Display for Tally {
 /// So many lines are kept of why a test failed.
 const WHY_LINES_MAX: usize = 12;
 
-/// Reads what `cargo test` prints on standard output.
+/// Reads what a test program prints on standard output.
 #[derive(Default)]
-pub(crate) struct Cargo {
+pub(crate) struct Libtest {
     sum: Tally,
     /// A test program has begun, and has not said how it went.
     open: bool,
@@ -65,7 +65,7 @@ enum Reading {
     Why,
 }
 
-impl Cargo {
+impl Libtest {
     /// Takes note of a line.
     pub(crate) fn read(&mut self, line: &str) {
         self.read_failure(line);
@@ -167,10 +167,10 @@ impl Pytest {
 mod tests {
     use super::*;
 
-    fn cargo(text: &str, succeeded: bool) -> Tally {
-        let mut cargo = Cargo::default();
-        text.lines().for_each(|line| cargo.read(line));
-        cargo.tally(succeeded)
+    fn libtest(text: &str, succeeded: bool) -> Tally {
+        let mut libtest = Libtest::default();
+        text.lines().for_each(|line| libtest.read(line));
+        libtest.tally(succeeded)
     }
 
     fn pytest(text: &str, succeeded: bool) -> Tally {
@@ -186,30 +186,30 @@ mod tests {
     fn results_of_all_programs_are_added() {
         let bad = GOOD.replace("ok. 12 passed; 0 failed", "FAILED. 10 passed; 2 failed");
         let sum = Tally { passed: 22, failed: 2, ignored: 2 };
-        assert_eq!(cargo(&format!("{GOOD}{bad}"), false), sum);
+        assert_eq!(libtest(&format!("{GOOD}{bad}"), false), sum);
     }
 
     #[test]
     fn a_program_that_crashes_has_failed() {
         let crashed = "running 2 tests\ntest a ... ok\n";
-        assert_eq!(cargo(&format!("{crashed}{GOOD}"), false).failed, 1);
-        assert_eq!(cargo(&format!("{GOOD}{crashed}"), false).failed, 1);
+        assert_eq!(libtest(&format!("{crashed}{GOOD}"), false).failed, 1);
+        assert_eq!(libtest(&format!("{GOOD}{crashed}"), false).failed, 1);
     }
 
     #[test]
     fn what_does_not_compile_has_failed() {
-        assert_eq!(cargo("", false), Tally { passed: 0, failed: 1, ignored: 0 });
-        assert_eq!(cargo(GOOD, false), Tally { passed: 12, failed: 1, ignored: 1 });
+        assert_eq!(libtest("", false), Tally { passed: 0, failed: 1, ignored: 0 });
+        assert_eq!(libtest(GOOD, false), Tally { passed: 12, failed: 1, ignored: 1 });
     }
 
     #[test]
     fn why_a_test_failed_is_kept() {
-        let mut cargo = Cargo::default();
+        let mut libtest = Libtest::default();
         let printed = "running 2 tests\ntest a ... FAILED\n\nfailures:\n\n---- a stdout ----\n\
             chatter\n\nthread 'a' (7) panicked at src/lib.rs:3:9:\nleft: 1\n right: 2\n\n\
             failures:\n    a\n\ntest result: FAILED. 1 passed; 1 failed; 0 ignored\n";
-        printed.lines().for_each(|line| cargo.read(line));
-        let kept: Vec<&str> = cargo.failures().collect();
+        printed.lines().for_each(|line| libtest.read(line));
+        let kept: Vec<&str> = libtest.failures().collect();
         assert_eq!(
             kept,
             ["a", "  thread 'a' (7) panicked at src/lib.rs:3:9:", "  left: 1", "   right: 2"]
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn what_a_test_prints_is_no_beginning() {
         let chatty = GOOD.replace("test a", "running late today\nrunning 3 tests of speed\ntest a");
-        assert_eq!(cargo(&chatty, true), Tally { passed: 12, failed: 0, ignored: 1 });
+        assert_eq!(libtest(&chatty, true), Tally { passed: 12, failed: 0, ignored: 1 });
     }
 
     #[test]

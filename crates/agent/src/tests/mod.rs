@@ -56,6 +56,9 @@ const PACE: Pace = Pace {
     ask_again_at_most: Duration::from_millis(200),
 };
 
+/// Nothing that is waited for takes longer, also on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(90);
+
 /// A folder that is gone after the test.
 pub(crate) struct Folder(PathBuf);
 
@@ -191,7 +194,7 @@ fn hold_a_command() {
 
 /// Waits for what cannot be listened for: files, processes, ports.
 async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let waited = tokio::time::timeout(Duration::from_secs(30), async {
+    let waited = tokio::time::timeout(PATIENCE, async {
         while !is_so() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

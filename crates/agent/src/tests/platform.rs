@@ -125,7 +125,7 @@ impl Platform {
         mut is_so: impl FnMut(&State) -> Option<T>,
     ) -> T {
         let mut changed = self.changed.subscribe();
-        let found = tokio::time::timeout(Duration::from_mins(1), async {
+        let found = tokio::time::timeout(super::PATIENCE, async {
             loop {
                 if let Some(found) = is_so(&self.state.lock().unwrap()) {
                     return found;

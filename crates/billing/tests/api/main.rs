@@ -62,7 +62,7 @@ async fn verified(who: &Person, month: Option<Timestamp>) -> Verification {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_mins(1), done).await.expect("a verification ends")
+    tokio::time::timeout(Duration::from_secs(90), done).await.expect("a verification ends")
 }
 
 fn refused<T: std::fmt::Debug>(answer: Result<T, api::Problem>, kind: Kind, words: &str) {

@@ -74,7 +74,7 @@ async fn a_verification_that_nobody_can_read_any_more_ends() {
              values (?, ?, 0, 0, 1, 5, 9, 0, '{}', '{}', 'there', '{}')";
         let begins = moment("2026-12-01T00:00:00Z");
         query(begun).bind(account).bind(begins).run(&world.tables).await.unwrap();
-        let ended = tokio::time::timeout(Duration::from_secs(30), async {
+        let ended = tokio::time::timeout(Duration::from_secs(90), async {
             loop {
                 let seen = world.ada.client.call(GetVerification { account, month }).await.unwrap();
                 if seen.state != VerificationState::Running {

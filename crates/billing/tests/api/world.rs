@@ -100,7 +100,7 @@ impl World {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), fresh).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(90), fresh).await.unwrap();
         Self {
             tables: room.db().clone(),
             house,

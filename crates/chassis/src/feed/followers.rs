@@ -170,7 +170,7 @@ pub(crate) async fn forget_the_gone(db: &db::Db, followers: &Followers) {
 mod tests {
     use super::*;
 
-    const LEASE: Duration = Duration::from_millis(200);
+    const LEASE: Duration = Duration::from_secs(1);
     /// A lease may have begun so long before the test's watch.
     const TICK: Duration = Duration::from_millis(5);
 

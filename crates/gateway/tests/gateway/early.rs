@@ -21,8 +21,8 @@ const LARGE: usize = 30 << 20;
 /// Sends the whole of a large body before it reads anything, as many clients do.
 fn send_all(address: SocketAddr, line: &str, more: &str) -> std::io::Result<Answer> {
     let mut stream = std::net::TcpStream::connect(address)?;
-    stream.set_write_timeout(Some(Duration::from_secs(20)))?;
-    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    stream.set_write_timeout(Some(Duration::from_mins(1)))?;
+    stream.set_read_timeout(Some(Duration::from_mins(1)))?;
     let head = format!(
         "{line} HTTP/1.1\r\nHost: forum.localhost\r\n{more}Content-Length: {LARGE}\r\n\r\n"
     );
@@ -179,7 +179,7 @@ async fn slow_bodies_of_one_instance_leave_room_for_others() {
     let refused = loop {
         let mut one = begin("forum.localhost").await;
         let mut answer = [0; 1_024];
-        let read = tokio::time::timeout(Duration::from_secs(2), one.read(&mut answer)).await;
+        let read = tokio::time::timeout(Duration::from_secs(5), one.read(&mut answer)).await;
         match read {
             Ok(count) => break Answer::read(&answer[..count.unwrap()]),
             Err(_) => slow.push(one),

@@ -178,7 +178,7 @@ async fn a_connection_is_given_up_before_an_application_would() {
 
 /// Answers the first request of the next connection and keeps that open.
 async fn answer_one(listener: &TcpListener) -> TcpStream {
-    let accepted = tokio::time::timeout(Duration::from_secs(20), listener.accept()).await;
+    let accepted = tokio::time::timeout(Duration::from_mins(1), listener.accept()).await;
     let (mut stream, _) = accepted.expect("a connection is made").unwrap();
     let mut head = [0; 4_096];
     let _ = stream.read(&mut head).await.unwrap();
@@ -265,8 +265,7 @@ async fn a_gateway_that_ends_finishes_what_is_under_way() {
     let stopping = tokio::spawn(async move { world.stop().await });
     // The idle connection is closed at once, and nobody new is let in.
     let mut nothing = Vec::new();
-    let closed =
-        tokio::time::timeout(Duration::from_secs(10), idle.read_to_end(&mut nothing)).await;
+    let closed = tokio::time::timeout(Duration::from_mins(1), idle.read_to_end(&mut nothing)).await;
     assert_eq!(closed.expect("closed").unwrap(), 0);
     while TcpStream::connect(address).await.is_ok() {
         tokio::task::yield_now().await;

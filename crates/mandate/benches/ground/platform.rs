@@ -68,6 +68,7 @@ impl Platform {
             data: data.to_owned(),
             mail,
             users_max: 1_000,
+            hash_memory_kib: identity::Config::HASH_MEMORY_KIB,
             console_url,
             join_url,
         };

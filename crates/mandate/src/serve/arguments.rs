@@ -379,7 +379,8 @@ impl UpArgs {
         let console_url = format!("{scheme}://console.{}{port}", self.domain());
         let (data, users_max) = (self.data.clone(), self.users_per_account);
         let join_url = self.join_url(here, site);
-        Ok(identity::Config { data, mail, users_max, console_url, join_url })
+        let hash_memory_kib = identity::Config::HASH_MEMORY_KIB;
+        Ok(identity::Config { data, mail, users_max, hash_memory_kib, console_url, join_url })
     }
 
     /// Where instances send mail.

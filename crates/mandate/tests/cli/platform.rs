@@ -161,7 +161,7 @@ impl Person {
 }
 
 /// A command that takes longer waits for something that does not come.
-const LONGEST: Duration = Duration::from_mins(1);
+const LONGEST: Duration = Duration::from_mins(2);
 
 /// How a command ended.
 #[derive(Debug)]

@@ -376,7 +376,9 @@ stories! {
         .unwrap();
         let mail = identity::Mail::new(world.data.join("mail"), "m@example.com", None).unwrap();
         let (data, console_url) = (world.data.clone(), String::new());
-        let config = identity::Config { data, mail, users_max: 9, console_url, join_url: None };
+        let hash_memory_kib = 8;
+        let config =
+            identity::Config { data, mail, users_max: 9, hash_memory_kib, console_url, join_url: None };
         let signer = again.signer("identity").unwrap();
         again.mount(identity::component(config, signer)).await.unwrap();
         assert!(!file.exists(), "its password would be wrong");

@@ -68,7 +68,9 @@ async fn set_up(world: &World, person: &Person, releases: Vec<Digest>) -> Digest
         setup_slots: 0,
         wait_millis: 5_000,
     };
-    client.call(lease).await.unwrap().leases.remove(0).release
+    let asked = async || client.call(lease.clone()).await.unwrap().leases;
+    let leases = eventually("there is a job", asked, |leases| !leases.is_empty()).await;
+    leases[0].release.clone()
 }
 
 /// Without `removeUsers`.

@@ -174,7 +174,8 @@ stories! {
                 setup_slots: 0,
                 wait_millis: 5_000,
             };
-            let lease = client.call(lease).await.unwrap().leases.remove(0);
+            let asked = async || client.call(lease.clone()).await.unwrap().leases;
+            let lease = eventually("there is a job", asked, |leases| !leases.is_empty()).await.remove(0);
             assert_eq!(lease.name, name);
             if name == "migrate" {
                 assert_eq!(lease.command, ["./migrate-well"]);

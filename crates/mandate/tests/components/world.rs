@@ -393,6 +393,8 @@ fn identity_config(data: &std::path::Path) -> identity::Config {
         data: data.to_owned(),
         mail: identity::Mail::new(data.join("mail"), "mandate@example.com", None).unwrap(),
         users_max: USERS_MAX,
+        // Nobody guesses here, and everybody signs in.
+        hash_memory_kib: 8,
         console_url: "http://console.localhost:8080".to_owned(),
         join_url: Some("http://10.0.0.4:8080".to_owned()),
     }
@@ -414,9 +416,12 @@ async fn end<S>(room: Room<S>, instance: InstanceId) {
     write.commit().await.unwrap();
 }
 
+/// Nothing that is waited for takes longer, also on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(90);
+
 /// Waits for something that will be true soon.
 pub(crate) async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
-    let waited = tokio::time::timeout(Duration::from_secs(30), async {
+    let waited = tokio::time::timeout(PATIENCE, async {
         while !is_so().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -76,7 +76,7 @@ impl Feed {
     async fn wait(&self, follower: &str, revision: u64) {
         let mut acknowledged = self.0.acknowledged.subscribe();
         let done = acknowledged.wait_for(|all| all.get(follower).is_some_and(|at| *at >= revision));
-        tokio::time::timeout(Duration::from_secs(20), done)
+        tokio::time::timeout(Duration::from_mins(1), done)
             .await
             .expect("followed in time")
             .unwrap();

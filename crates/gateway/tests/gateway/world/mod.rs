@@ -388,7 +388,7 @@ impl World {
         let _ = stream.write_all(bytes).await;
         let mut answer = Vec::new();
         let read =
-            tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut answer)).await;
+            tokio::time::timeout(Duration::from_mins(1), stream.read_to_end(&mut answer)).await;
         read.expect("the gateway closes").ok();
         answer
     }

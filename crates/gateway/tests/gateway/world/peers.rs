@@ -75,7 +75,7 @@ impl Ledger {
     pub(crate) async fn has(&self, meter: &str, quantity: u64) {
         let mut changed = self.changed.subscribe();
         let wait = changed.wait_for(|_| self.sum(meter) >= quantity);
-        let waited = tokio::time::timeout(Duration::from_secs(20), wait).await;
+        let waited = tokio::time::timeout(Duration::from_mins(1), wait).await;
         assert!(waited.is_ok(), "{meter}: {} of {quantity}", self.sum(meter));
     }
 

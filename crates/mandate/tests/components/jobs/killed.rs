@@ -21,7 +21,7 @@ use crate::world::{World, until};
 const FOLDER: &str = "MANDATE_TEST_TICKS";
 const HOURS_AT_A_TIME: usize = 2;
 const STEPS_MAX: usize = 60;
-const LONGEST: Duration = Duration::from_mins(4);
+const LONGEST: Duration = Duration::from_mins(8);
 
 #[tokio::test]
 async fn ticks_survive_a_kill_after_each_durable_step_on_sqlite() {
