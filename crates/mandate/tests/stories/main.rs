@@ -85,6 +85,18 @@ async fn applications_from_pypi_serve_two_customers_from_their_databases() {
 }
 
 #[tokio::test]
+#[ignore = "it fetches much from PyPI: `./x soak applications` runs it"]
+async fn applications_from_pypi_have_a_process_beside_them() {
+    Box::pin(applications::discussions(World::start(Together, Sqlite).await)).await;
+}
+
+#[tokio::test]
+#[ignore = "it fetches much from PyPI: `./x soak applications` runs it"]
+async fn applications_from_pypi_have_files_and_do_something_by_themselves() {
+    Box::pin(applications::shop(World::start(Together, Postgres).await)).await;
+}
+
+#[tokio::test]
 async fn three_machines_come_and_go_and_visitors_do_not_notice() {
     let world = World::start_with(Together, Sqlite, nodes::QUICKLY).await;
     Box::pin(nodes::story(&world)).await;
