@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::{
-    machine::{self, COMPILER, NODE, POSTGRES, PYTHON, PYTHON_VENV},
+    machine::{self, CHROMIUM, COMPILER, NODE, POSTGRES, PYTHON, PYTHON_VENV},
     postgres::Postgres,
     process,
     programs::cargo,
@@ -11,7 +11,8 @@ use crate::{
 
 /// Tells their stories, one after the other.
 pub(crate) async fn run() -> anyhow::Result<ExitCode> {
-    machine::ensure(&[&COMPILER, &NODE, &PYTHON, &PYTHON_VENV, &POSTGRES]).await?;
+    let python = [&PYTHON, &PYTHON_VENV];
+    machine::ensure(&[&[&COMPILER, &NODE, &POSTGRES, &CHROMIUM], &python[..]].concat()).await?;
     let postgres = Postgres::start().await?;
     let mut command = cargo(&["test", "--package", "mandate", "--test", "stories"]);
     command.args(["--", "--test-threads", "1", "--ignored", "applications_from"]);

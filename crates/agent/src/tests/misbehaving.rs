@@ -16,9 +16,9 @@ use super::{
 
 fn bytes_in(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
-    let sizes = entries.map(|entry| match entry.file_type().unwrap().is_dir() {
-        true => bytes_in(&entry.path()),
-        false => entry.metadata().unwrap().len(),
+    let sizes = entries.map(|entry| {
+        let about = entry.metadata().unwrap();
+        if about.is_dir() { bytes_in(&entry.path()) } else { about.len() }
     });
     sizes.sum()
 }

@@ -1,22 +1,10 @@
 //! Commands of an application that are run once for an instance.
 
-use api::{
-    Problem,
-    configurator::Instance,
-    jobs::{Enqueued, RunCommand},
-    manifest::Manifest,
-};
-use axum::{
-    extract::Path,
-    response::{IntoResponse as _, Redirect},
-};
+use api::{configurator::Instance, manifest::Manifest};
 use maud::{Markup, html};
-use types::{AccountId, InstanceId};
 
 use crate::{
-    answer::Answer,
     form::{Draft, Fields, form},
-    pages::instance::refused,
     paths,
     visitor::Person,
 };
@@ -57,29 +45,8 @@ pub(crate) fn section(
     }
 }
 
-pub(crate) async fn run(
-    person: Person,
-    Path((account, instance)): Path<(AccountId, InstanceId)>,
-    fields: Fields,
-) -> Answer {
-    let command = words(&fields);
-    let asked = async {
-        let once = fields.once()?;
-        let operation = RunCommand { account, instance, command };
-        let Enqueued { jobs } = person.client.call_once(operation, once).await?;
-        jobs.first().copied().ok_or_else(Problem::internal)
-    };
-    match asked.await {
-        Ok(job) => {
-            let page = format!("{}/jobs/{job}", paths::instance(account, instance));
-            Ok(Redirect::to(&page).into_response())
-        }
-        Err(problem) => refused(&person, (account, instance), fields, problem).await,
-    }
-}
-
 /// The program and its arguments. A browser ends lines as mail does; spaces belong to an argument.
-fn words(fields: &Fields) -> Vec<String> {
+pub(crate) fn words(fields: &Fields) -> Vec<String> {
     let arguments = fields.exact("arguments").lines().filter(|line| !line.is_empty());
     [fields.get("program")].into_iter().chain(arguments).map(str::to_owned).collect()
 }

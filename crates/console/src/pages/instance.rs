@@ -297,6 +297,35 @@ pub(crate) async fn suspend(
     settled(&person, (account, instance), fields, asked.map(drop)).await
 }
 
+pub(crate) async fn rotate(
+    person: Person,
+    Path((account, instance, secret)): Path<(AccountId, InstanceId, String)>,
+    fields: Fields,
+) -> Answer {
+    let asked = person.client.call(RotateSecret { account, instance, secret }).await;
+    settled(&person, (account, instance), fields, asked.map(drop)).await
+}
+
+/// Leads to the job that it is.
+pub(crate) async fn run(
+    person: Person,
+    Path((account, instance)): Path<Which>,
+    fields: Fields,
+) -> Answer {
+    let asked = async {
+        let operation = RunCommand { account, instance, command: commands::words(&fields) };
+        let queued = person.client.call_once(operation, fields.once()?).await?;
+        queued.jobs.first().copied().ok_or_else(Problem::internal)
+    };
+    match asked.await {
+        Ok(job) => {
+            let page = format!("{}/jobs/{job}", paths::instance(account, instance));
+            Ok(Redirect::to(&page).into_response())
+        }
+        Err(problem) => refused(&person, (account, instance), fields, problem).await,
+    }
+}
+
 /// The form that opens asks for no reason; one that is empty is for the platform to refuse.
 fn reason(fields: &Fields, name: &str) -> Option<String> {
     fields.all(name).next().map(|reason| reason.trim().to_owned())

@@ -1,23 +1,9 @@
 //! The secrets of an instance: their names, and having one made anew. Nobody is shown one.
 
-use api::{
-    configurator::{Instance, RotateSecret},
-    manifest::Manifest,
-};
-use axum::{
-    extract::Path,
-    response::{IntoResponse as _, Redirect},
-};
+use api::{configurator::Instance, manifest::Manifest};
 use maud::{Markup, html};
-use types::{AccountId, InstanceId};
 
-use crate::{
-    answer::Answer,
-    form::{Fields, form},
-    pages::instance::refused,
-    paths,
-    visitor::Person,
-};
+use crate::{form::form, paths, visitor::Person};
 
 /// Nothing if the instance has none.
 pub(crate) fn section(person: &Person, instance: &Instance, manifest: &Manifest) -> Markup {
@@ -41,16 +27,5 @@ pub(crate) fn section(person: &Person, instance: &Instance, manifest: &Manifest)
                 }
             }
         }
-    }
-}
-
-pub(crate) async fn rotate(
-    person: Person,
-    Path((account, instance, secret)): Path<(AccountId, InstanceId, String)>,
-    fields: Fields,
-) -> Answer {
-    match person.client.call(RotateSecret { account, instance, secret }).await {
-        Ok(_) => Ok(Redirect::to(&paths::instance(account, instance)).into_response()),
-        Err(problem) => refused(&person, (account, instance), fields, problem).await,
     }
 }

@@ -84,6 +84,18 @@ async fn applications_from_pypi_serve_two_customers_from_their_databases() {
     Box::pin(applications::documents(World::start(Together, Postgres).await)).await;
 }
 
+#[tokio::test]
+#[ignore = "it fetches much from PyPI: `./x soak applications` runs it"]
+async fn applications_from_pypi_have_a_process_beside_them() {
+    Box::pin(applications::discussions(World::start(Together, Sqlite).await)).await;
+}
+
+#[tokio::test]
+#[ignore = "it fetches much from PyPI: `./x soak applications` runs it"]
+async fn applications_from_pypi_have_files_and_do_something_by_themselves() {
+    Box::pin(applications::shop(World::start(Together, Postgres).await)).await;
+}
+
 async fn three_machines_come_and_go(engine: EngineKind) {
     let mut world = World::start_with(Apart, engine, nodes::QUICKLY).await;
     Box::pin(nodes::story(&mut world)).await;
