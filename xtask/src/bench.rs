@@ -14,6 +14,8 @@ use crate::{machine, postgres::Postgres, process, programs::cargo};
 pub(crate) struct Options {
     /// What to measure.
     name: Name,
+    #[command(flatten)]
+    jobs: jobs::Counts,
 }
 
 /// What can be measured.
@@ -46,7 +48,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     machine::ensure(&[&machine::COMPILER, &machine::POSTGRES]).await?;
     let postgres = Postgres::start().await?;
     let Some(told) = options.name.of_ground() else {
-        jobs::run(&postgres).await?;
+        jobs::run(&postgres, &options.jobs).await?;
         return Ok(ExitCode::SUCCESS);
     };
     let mut command = cargo(&["bench", "--package", "mandate", "--bench", "ground", "--", told]);

@@ -199,7 +199,8 @@ pub struct SetSuspension {
     pub reason: Option<String>,
 }
 
-/// Closes an instance for maintenance, or opens it.
+/// Closes an instance for maintenance, or opens it. Its visitors are kept out when this returns, and
+/// no more of its jobs are begun a moment later; its processes and the jobs that run already go on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SetMaintenance {
     /// Whose.

@@ -436,3 +436,23 @@ async fn many_rows_are_written_and_changed_by_one_statement() {
         assert!(none.all(&db, |_| Ok(())).await.is_err());
     }
 }
+
+#[tokio::test]
+async fn many_rows_do_not_have_a_table_read_that_has_an_index() {
+    let [_, engine] = engines("plans");
+    let db = open(&engine).await;
+    let mut rows = db::Rows::new(&["id", "count"]);
+    for place in 0..20_000_u32 {
+        rows.push(db::row![place.to_string(), place]);
+    }
+    let insert = "insert into thing (id, count) select id, count from {rows} as r";
+    query(insert).bind(rows).run(&db).await.unwrap();
+    query("analyze thing").run(&db).await.unwrap();
+    let some = db::Rows::of(&["id"], (0..1_000).map(|place: u32| place.to_string()));
+    let update = "explain update thing set moment = 1 from {rows} as r where thing.id = r.id";
+    let plan: Vec<String> =
+        query(update).bind(some).all(&db, |row| row.get("QUERY PLAN")).await.unwrap();
+    assert!(plan.iter().any(|line| line.contains("thing_pkey")), "{plan:#?}");
+    db.close().await;
+    engine.remove_all().await.unwrap();
+}

@@ -15,11 +15,13 @@ use std::{
 
 use api::{
     Problem,
-    jobs::{BATCH_MAX, JobDefinition, Lease, LeaseJobs, Leases, SETUP_CLASS, Upgrade},
+    jobs::{
+        BATCH_MAX, JobDefinition, LEASES_BYTES_MAX, Lease, LeaseJobs, Leases, SETUP_CLASS, Upgrade,
+    },
 };
 use chassis::{Call, Room, Share, Write};
 use serde_json::Value;
-use types::{Digest, InstanceId, JobId, Name, NodeId};
+use types::{Digest, InstanceId, Name, NodeId};
 
 use crate::{
     Error, State as Memory, due,
@@ -32,6 +34,8 @@ use crate::{
 
 const RELEASES_MAX: usize = 1_000;
 const WAIT_MILLIS_MAX: u32 = 5_000;
+/// How long a lease is without its payload and command, by and large.
+const LEASE_BYTES: usize = 512;
 
 pub(crate) async fn lease_jobs(cx: Call<Memory>, op: LeaseJobs) -> Result<Leases, Error> {
     let patience = Duration::from_millis(op.wait_millis.min(WAIT_MILLIS_MAX).into());
@@ -151,11 +155,15 @@ async fn take(
     }
     let chosen = choose(&mut write, &open, slots).await?;
     let places: BTreeMap<i64, usize> = open.iter().map(|(place, lane)| (lane.id, *place)).collect();
-    let mut jobs = Vec::new();
+    let (mut jobs, mut bytes) = (Vec::new(), 0);
     for (instance, candidate) in chosen {
-        let (kind, offer, _) = &able[places[&candidate.lane]];
+        let (kind, offer, definition) = &able[places[&candidate.lane]];
+        bytes += candidate.bytes + bytes_of(definition);
+        if bytes > LEASES_BYTES_MAX && !jobs.is_empty() {
+            break;
+        }
         if limits.take(kind, instance) {
-            jobs.push((candidate.job, &offer.release));
+            jobs.push((candidate, &offer.release));
         }
     }
     if jobs.is_empty() {
@@ -164,12 +172,15 @@ async fn take(
     let now = cx.now();
     let expires = now.plus(Duration::from_secs(LEASE_SECONDS.into()));
     let claimed = store::claim(write.tx(), node, &jobs, now, expires).await?;
-    let mut claimed: BTreeMap<JobId, Claimed> =
-        claimed.into_iter().map(|claimed| (claimed.job, claimed)).collect();
-    let claimed: Vec<Claimed> = jobs.iter().filter_map(|(job, _)| claimed.remove(job)).collect();
     serve(&mut write, &claimed).await?;
     let leases = claimed.into_iter().filter_map(|claimed| lease(claimed, &offers)).collect();
     Ok(write.finish(leases).await?)
+}
+
+/// How long a lease is without its payload.
+fn bytes_of(definition: &JobDefinition) -> usize {
+    let words = definition.command.iter().chain(definition.upgrade.iter().flatten());
+    LEASE_BYTES + words.map(String::len).sum::<usize>()
 }
 
 /// The lanes of a kind that have work for whoever has this share of its service.
@@ -243,7 +254,7 @@ async fn choose(
     let mut chosen = Vec::new();
     for (_, instance, _) in order {
         let mut candidates = found.remove(&instance).unwrap_or_default();
-        candidates.sort_unstable_by_key(|one| (-one.priority, one.job));
+        candidates.sort_unstable_by_key(|one| (one.rank, one.job));
         let within = candidates.into_iter().filter(|one| {
             let room = rooms.get_mut(&one.lane).filter(|room| **room > 0);
             room.map(|room| *room -= 1).is_some()

@@ -84,6 +84,6 @@ pub(crate) async fn forget(room: Room<Memory>) -> Result<Next, Error> {
     }
     store::count(write.tx(), moves).await?;
     write.commit().await?;
-    let all = forgotten.len() == AT_ONCE as usize || keys == u64::from(AT_ONCE);
+    let all = forgotten.len() >= AT_ONCE as usize || keys == u64::from(AT_ONCE);
     Ok(if all { Next::Now } else { Next::Idle })
 }

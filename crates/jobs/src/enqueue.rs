@@ -161,9 +161,9 @@ pub(crate) fn planned(
             has_key: key.is_some(),
             not_before,
             state: place(held, 0, not_before, now),
+            priority: job.priority.unwrap_or(definition.priority),
             ..entry(to, &definition.class, &job.name, job.version.unwrap_or(1), id, now)
         },
-        priority: job.priority.unwrap_or(definition.priority),
         payload,
         timeout_seconds: job.timeout_seconds,
         unique_until: job.unique.map(|unique| match unique.until {
@@ -200,6 +200,7 @@ fn entry(to: &Target, class: &str, name: &str, version: u32, job: JobId, now: Ti
         class: kind.class,
         name: kind.name,
         version,
+        priority: 0,
         state: State::Ready,
         blocked_by: 0,
         is_awaited: false,

@@ -10,13 +10,13 @@ use crate::{
     Error, State as Memory,
     model::{Fate, State, place},
     releases::known_here,
-    store::{self, Change, Entry, Moves},
+    store::{self, Change, Entry, Moves, Success},
 };
 
 /// For how long a job that has ended is kept, if no release says otherwise.
 const KEPT: Duration = Duration::from_hours(30 * 24);
 
-/// A job, locked, and what becomes of it.
+/// A job, locked, and what becomes of it. The lease of one that succeeds has ended.
 pub(crate) struct Settled {
     pub(crate) entry: Entry,
     pub(crate) fate: Fate,
@@ -57,7 +57,8 @@ async fn settle_some(
     moves: &mut Moves,
 ) -> Result<Vec<End>, Error> {
     let now = cx.now();
-    let (mut changes, mut ends, mut keys, mut untold) = (vec![], vec![], vec![], vec![]);
+    let (mut changes, mut successes) = (vec![], vec![]);
+    let (mut ends, mut keys, mut untold) = (vec![], vec![], vec![]);
     for Settled { entry, fate, output, progress, result } in settled {
         let (state, not_before, lost, problem) = match fate {
             Fate::Runs => continue,
@@ -66,32 +67,36 @@ async fn settle_some(
             }
             Fate::Ended { state, lost, problem } => (state, entry.not_before, lost, problem),
         };
-        moves.moved(entry.lane, Some(entry.state), Some(state));
         let (job, has_ended) = (entry.job, state.has_ended());
+        moves.moved(entry.lane, Some(entry.state), Some(state));
+        if has_ended {
+            keys.extend(entry.has_key.then_some(job));
+            untold.extend((entry.class == SETUP_CLASS).then_some(job));
+            let end = || End { job, name: entry.name.clone(), state };
+            ends.extend(entry.is_awaited.then(end));
+        }
         let forget = if has_ended { Some(now.plus(kept(cx, &entry).await?)) } else { None };
+        if let Some(forget) = forget.filter(|_| state == State::Succeeded) {
+            let output = output.unwrap_or_default();
+            successes.push(Success { entry, output, progress, result, forget });
+            continue;
+        }
         let ended = has_ended.then_some(now);
         let lost = if has_ended { lost.max(entry.lost) } else { lost };
         changes.push(Change {
-            job,
+            entry,
             state,
             not_before,
             lost,
             problem,
             output,
             progress,
-            result,
             ended,
             forget,
         });
-        if has_ended {
-            keys.extend(entry.has_key.then_some(job));
-            untold.extend((entry.class == SETUP_CLASS).then_some(job));
-            ends.extend(entry.is_awaited.then_some(End { job, name: entry.name, state }));
-        }
     }
-    if !changes.is_empty() {
-        store::change(cx.tx(), &changes).await?;
-    }
+    store::insert_successes(cx.tx(), &successes, now).await?;
+    store::change(cx.tx(), &changes).await?;
     store::give_keys_back(cx.tx(), keys).await?;
     store::insert_untold(cx.tx(), &untold).await?;
     Ok(ends)

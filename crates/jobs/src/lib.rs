@@ -68,6 +68,7 @@ const MIGRATIONS: &[db::Migration] = &[
     chassis::PROPOSALS,
     db::Migration { name: "jobs_lanes", sql: include_str!("../migrations/0003_lanes.sql") },
     db::Migration { name: "jobs_schedules", sql: include_str!("../migrations/0010_schedules.sql") },
+    db::Migration { name: "jobs_leases", sql: include_str!("../migrations/0011_leases.sql") },
 ];
 
 /// The component.

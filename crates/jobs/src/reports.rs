@@ -10,7 +10,7 @@ use api::{
     },
 };
 use chassis::{Next, Room, Write};
-use types::{InstanceId, JobId, Timestamp};
+use types::{InstanceId, JobId, NodeId, Timestamp};
 
 use crate::{
     Error, State as Memory,
@@ -33,37 +33,71 @@ pub(crate) async fn report_jobs(cx: &mut Write<Memory>, op: ReportJobs) -> Resul
     if !(1..=BATCH_MAX).contains(&op.reports.len()) {
         return Err(Error::Batch(op.reports.len()));
     }
-    let ids = op.reports.iter().map(|report| report.job);
-    let entries = store::entries(cx.tx(), ids).await?;
-    let mut entries: BTreeMap<JobId, Entry> =
-        entries.into_iter().map(|entry| (entry.job, entry)).collect();
-    let now = cx.now();
-    let (mut reports, mut renewed, mut settled) = (vec![], vec![], vec![]);
+    let jobs: Vec<JobId> = op.reports.iter().map(|report| report.job).collect();
+    let (mut successes, mut others) = (BTreeMap::new(), BTreeMap::new());
     for report in op.reports {
-        let (job, token) = (report.job, report.token);
-        let mine = entries.get(&job).is_some_and(|entry| {
-            (entry.state, entry.node, entry.token) == (State::Running, Some(op.node), token)
-        });
         // Of two reports in one request the first counts.
-        let Some(entry) = entries.remove(&job).filter(|_| mine) else {
-            reports.push(Reported { job, verdict: Verdict::Lost });
+        if successes.contains_key(&report.job) || others.contains_key(&report.job) {
             continue;
+        }
+        let succeeded = report.outcome == Outcome::Succeeded && i64::try_from(report.token).is_ok();
+        let kind = if succeeded { &mut successes } else { &mut others };
+        kind.insert(report.job, report);
+    }
+    let mut verdicts = BTreeMap::new();
+    let mut settled = succeeded(cx, op.node, successes).await?;
+    verdicts.extend(settled.iter().map(|settled| (settled.entry.job, Verdict::Kept)));
+    settled.extend(others_of(cx, op.node, others, &mut verdicts).await?);
+    // Nobody pays for an attempt that came to nothing.
+    let usage = usage_of(&settled, cx.now());
+    settle(cx, settled).await?;
+    store::append_usage(cx.tx(), &usage).await?;
+    let told = |job| Reported { job, verdict: verdicts.remove(&job).unwrap_or(Verdict::Lost) };
+    Ok(Reports { reports: jobs.into_iter().map(told).collect() })
+}
+
+/// Takes reports of success, most of all there are, where the jobs are that node's; answers what
+/// becomes of them.
+async fn succeeded(
+    cx: &mut Write<Memory>,
+    node: NodeId,
+    mut reports: BTreeMap<JobId, Report>,
+) -> Result<Vec<Settled>, Error> {
+    let leases: Vec<_> = reports.iter().map(|(job, report)| (*job, report.token)).collect();
+    let mut settled = Vec::new();
+    for (entry, progress) in store::end_leases(cx.tx(), node, &leases).await? {
+        if let Some(mut report) = reports.remove(&entry.job) {
+            report.progress = report.progress.or(progress);
+            settled.push(settled_by(cx, entry, report).await?);
+        }
+    }
+    Ok(settled)
+}
+
+/// Takes the other reports, where the jobs are that node's; answers what becomes of those that do
+/// not run any more.
+async fn others_of(
+    cx: &mut Write<Memory>,
+    node: NodeId,
+    mut reports: BTreeMap<JobId, Report>,
+    verdicts: &mut BTreeMap<JobId, Verdict>,
+) -> Result<Vec<Settled>, Error> {
+    let (mut renewed, mut settled) = (Vec::new(), Vec::new());
+    for entry in store::entries(cx.tx(), reports.keys().copied()).await? {
+        let mine = |report: &Report| {
+            (entry.state, entry.node, entry.token) == (State::Running, Some(node), report.token)
         };
+        let Some(report) = reports.remove(&entry.job).filter(mine) else { continue };
         let stop = report.outcome == Outcome::Running && entry.cancelled;
-        let verdict = if stop { Verdict::Stop } else { Verdict::Kept };
-        reports.push(Reported { job, verdict });
+        verdicts.insert(entry.job, if stop { Verdict::Stop } else { Verdict::Kept });
         if report.outcome == Outcome::Running {
             renewed.push(report);
         } else {
-            settled.push(settled_by(cx, entry, report, now).await?);
+            settled.push(settled_by(cx, entry, report).await?);
         }
     }
     renew(cx, renewed).await?;
-    // Nobody pays for an attempt that came to nothing.
-    let usage = usage_of(&settled, now);
-    settle(cx, settled).await?;
-    store::append_usage(cx.tx(), &usage).await?;
-    Ok(Reports { reports })
+    Ok(settled)
 }
 
 async fn renew(cx: &mut Write<Memory>, renewed: Vec<Report>) -> Result<(), Error> {
@@ -92,7 +126,6 @@ async fn settled_by(
     cx: &mut Write<Memory>,
     entry: Entry,
     report: Report,
-    now: Timestamp,
 ) -> Result<Settled, Error> {
     let result = report.result.filter(|_| report.outcome == Outcome::Succeeded);
     let result = result.map(|result| result.to_string());
@@ -103,6 +136,7 @@ async fn settled_by(
     } else {
         (report.outcome, report.problem.map(|text| shortened(&text, PROBLEM_BYTES_MAX)))
     };
+    let now = cx.now();
     let fate = fate_of(cx, &entry, outcome, problem, now).await?;
     Ok(Settled {
         entry,

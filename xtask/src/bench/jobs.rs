@@ -13,33 +13,43 @@ use anyhow::ensure;
 use crate::{postgres::Postgres, process, programs::cargo};
 use figures::Figures;
 
-/// How many jobs each does in a turn, and how many turns there are.
-const JOBS: &str = "20000";
-const ROUNDS: usize = 3;
-/// How many wait while it is measured what that costs.
-const WAITING: &str = "1000000";
+/// How much of `jobs` is measured.
+#[derive(clap::Args)]
+pub(super) struct Counts {
+    /// How many jobs each queue does in a turn
+    #[arg(long, default_value_t = 20_000)]
+    jobs: u32,
+    /// How many turns there are
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+    /// How many jobs wait while it is measured what that costs
+    #[arg(long, default_value_t = 1_000_000)]
+    waiting: u32,
+}
+
 /// What everything is compared with.
 const BARE: &str = "bare `skip locked`";
 
 /// Measures, and prints the table.
-pub(crate) async fn run(postgres: &Postgres) -> anyhow::Result<()> {
+pub(super) async fn run(postgres: &Postgres, counts: &Counts) -> anyhow::Result<()> {
+    let Counts { jobs, rounds, waiting } = *counts;
     let contenders = Contenders::build().await?;
     let mut figures = Figures::default();
-    for round in 1..=ROUNDS {
+    for round in 1..=rounds {
         for contender in ["bare", "postgres", "sqlite", "pg-boss", "graphile-worker", "river"] {
-            eprintln!("round {round} of {ROUNDS}: {contender} …");
+            eprintln!("round {round} of {rounds}: {contender} …");
             let database = postgres
                 .database(&format!("bench_{}_{round}", contender.replace('-', "_")))
                 .await?;
-            follow(contenders.command(contender, &database, "0"), &mut figures).await?;
+            follow(contenders.command(contender, &database, (jobs, 0)), &mut figures).await?;
         }
     }
     for engine in ["postgres", "sqlite"] {
-        eprintln!("{engine} with {WAITING} waiting …");
+        eprintln!("{engine} with {waiting} waiting …");
         let mut alone = Figures::default();
         let database = postgres.database(&format!("bench_{engine}_waiting")).await?;
-        follow(contenders.command(engine, &database, WAITING), &mut alone).await?;
-        figures.add_beside(alone, &format!(", {WAITING} waiting"));
+        follow(contenders.command(engine, &database, (jobs, waiting)), &mut alone).await?;
+        figures.add_beside(alone, &format!(", {waiting} waiting"));
     }
     println!("\n{}", figures.table(BARE));
     Ok(())
@@ -73,23 +83,24 @@ impl Contenders {
         Ok(Self { peers: std::fs::canonicalize(folder)? })
     }
 
-    fn command(&self, contender: &str, database: &str, waiting: &str) -> Command {
+    fn command(&self, contender: &str, database: &str, (jobs, waiting): (u32, u32)) -> Command {
+        let jobs = &jobs.to_string();
         match contender {
             "river" => {
                 let mut river = river("run");
-                river.args(["--", database, JOBS]);
+                river.args(["--", database, jobs]);
                 river
             }
             "pg-boss" | "graphile-worker" => {
                 // Debian's Node is too old for them.
                 let mut node = Command::new(self.peers.join("node_modules/.bin/node"));
-                node.args(["peers.mjs", contender, database, JOBS]).current_dir(&self.peers);
+                node.args(["peers.mjs", contender, database, jobs]).current_dir(&self.peers);
                 node
             }
             ours => {
                 let mut bench = cargo(&["bench", "--quiet", "--package", "mandate"]);
-                bench.args(["--bench", "jobs", "--", ours, JOBS, waiting]);
-                bench.arg(if waiting == "0" { "1" } else { "3" });
+                bench.args(["--bench", "jobs", "--", ours, jobs, &waiting.to_string()]);
+                bench.arg(if waiting == 0 { "1" } else { "3" });
                 bench.env("MANDATE_TEST_POSTGRES", database);
                 bench
             }

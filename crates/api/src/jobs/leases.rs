@@ -18,7 +18,8 @@ pub struct LeaseJobs {
     /// or the answer with that lease never came. So a node asks one question at a time.
     #[serde(default)]
     pub holding: Vec<JobId>,
-    /// How many jobs it can take now, at most 1,000.
+    /// How many jobs it can take now, at most 1,000. It is given fewer if they would be longer than
+    /// 4 MiB together.
     pub slots: u32,
     /// How many jobs of set-ups it can take beside those: nobody waits for an instance because of
     /// other people's long jobs.

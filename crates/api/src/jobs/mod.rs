@@ -81,6 +81,9 @@ operations! { "jobs":
 pub const BATCH_MAX: usize = 1_000;
 /// How long a payload may be, as JSON.
 pub const PAYLOAD_BYTES_MAX: usize = 256 << 10;
+/// How long the jobs that are leased at once may be, payloads and commands together; a single one may
+/// be longer.
+pub const LEASES_BYTES_MAX: usize = 4 << 20;
 /// How long a result may be, as JSON.
 pub const RESULT_BYTES_MAX: usize = 64 << 10;
 

@@ -6,13 +6,17 @@ use api::jobs::Progress;
 use db::{On, Rows, row};
 use types::{JobId, Timestamp};
 
-use super::{Entry, Result, entries};
+use super::{
+    Entry, Result, entries,
+    leases::{offer, withdraw},
+};
 use crate::model::State;
 
 /// How a job is from now on.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Change {
-    pub(crate) job: JobId,
+    /// As it was, with its last attempt.
+    pub(crate) entry: Entry,
     pub(crate) state: State,
     pub(crate) not_before: Timestamp,
     pub(crate) lost: u32,
@@ -21,7 +25,6 @@ pub(crate) struct Change {
     pub(crate) output: Option<String>,
     /// As it was, if absent.
     pub(crate) progress: Option<Progress>,
-    pub(crate) result: Option<String>,
     pub(crate) ended: Option<Timestamp>,
     pub(crate) forget: Option<Timestamp>,
 }
@@ -32,42 +35,57 @@ pub(crate) async fn change(tx: &mut db::Tx, changes: &[Change]) -> Result<()> {
         "id",
         "state",
         "not_before",
+        "attempts",
+        "token",
+        "node",
+        "release",
+        "started",
         "lost",
         "problem",
         "output",
         "progress",
-        "result",
         "ended",
         "forget",
     ]);
     for change in changes {
         let progress = change.progress.as_ref().map(serde_json::to_string).transpose();
         let progress = progress.map_err(|cause| db::Error::encode("progress", cause))?;
+        let entry = &change.entry;
         rows.push(row![
-            change.job,
+            entry.job,
             change.state.word(),
             change.not_before,
+            entry.attempts,
+            entry.token,
+            entry.node,
+            entry.release.as_ref(),
+            entry.started,
             change.lost,
             change.problem.as_deref(),
             change.output.as_deref(),
             progress,
-            change.result.as_deref(),
             change.ended,
             change.forget,
         ]);
     }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let jobs = Rows::of(&["id"], changes.iter().map(|change| change.entry.job));
     db::query(
-        "update job set state = r.state, not_before = r.not_before, lost = r.lost,
-         problem = r.problem, output = coalesce(r.output, job.output),
-         progress = coalesce(r.progress, job.progress), result = r.result, ended = r.ended,
-         forget = r.forget, lease_expires = null, cancelled = ? from {rows} as r
-         where job.id = r.id",
+        "update job set state = r.state, not_before = r.not_before, attempts = r.attempts,
+         token = r.token, node = r.node, release = r.release, started = r.started, lost = r.lost,
+         problem = r.problem, ended = r.ended, forget = r.forget,
+         output = coalesce(r.output, lease.output, job.output),
+         progress = coalesce(r.progress, case when lease.job is null then job.progress
+         else lease.progress end)
+         from {rows} as r left join lease on lease.job = r.id where job.id = r.id",
     )
-    .bind(false)
     .bind(rows)
-    .run(tx)
-    .await
-    .map(drop)
+    .run(&mut *tx)
+    .await?;
+    withdraw(tx, jobs.clone()).await?;
+    offer(tx, jobs).await
 }
 
 /// Moves jobs to another state and changes nothing else.
@@ -81,23 +99,9 @@ pub(crate) async fn set_states(tx: &mut db::Tx, states: &[(JobId, State)]) -> Re
     }
     db::query("update job set state = r.state from {rows} as r where job.id = r.id")
         .bind(rows)
-        .run(tx)
-        .await
-        .map(drop)
-}
-
-/// Running jobs are to be stopped.
-pub(crate) async fn set_cancelled(tx: &mut db::Tx, jobs: &[JobId]) -> Result<()> {
-    let rows = Rows::of(&["id"], jobs.iter().copied());
-    if rows.is_empty() {
-        return Ok(());
-    }
-    db::query("update job set cancelled = ? where id in (select r.id from {rows} as r)")
-        .bind(true)
-        .bind(rows)
-        .run(tx)
-        .await
-        .map(drop)
+        .run(&mut *tx)
+        .await?;
+    offer(tx, Rows::of(&["id"], states.iter().map(|(job, _)| *job))).await
 }
 
 /// A job is tried again from the beginning, in a lane that its service has today.
@@ -112,9 +116,9 @@ pub(crate) async fn replay(tx: &mut db::Tx, jobs: &[(Entry, State)]) -> Result<(
          from {rows} as r where job.id = r.id",
     )
     .bind(rows)
-    .run(tx)
-    .await
-    .map(drop)
+    .run(&mut *tx)
+    .await?;
+    offer(tx, Rows::of(&["id"], jobs.iter().map(|(entry, _)| entry.job))).await
 }
 
 /// Jobs wait for earlier ones.
@@ -178,9 +182,9 @@ pub(crate) async fn set_blocked(tx: &mut db::Tx, jobs: &[(JobId, u64, State)]) -
          where job.id = r.id",
     )
     .bind(rows)
-    .run(tx)
-    .await
-    .map(drop)
+    .run(&mut *tx)
+    .await?;
+    offer(tx, Rows::of(&["id"], jobs.iter().map(|(job, ..)| *job))).await
 }
 
 /// The name of a job that this one waits for.

@@ -1,9 +1,11 @@
 //! The tables.
 
 mod change;
+mod entry;
 mod jobs;
 mod keys;
 mod lanes;
+mod leases;
 mod queues;
 mod releases;
 mod schedules;
@@ -11,9 +13,11 @@ mod show;
 mod usage;
 
 pub(crate) use change::*;
+pub(crate) use entry::*;
 pub(crate) use jobs::*;
 pub(crate) use keys::*;
 pub(crate) use lanes::*;
+pub(crate) use leases::*;
 pub(crate) use queues::*;
 pub(crate) use releases::*;
 pub(crate) use schedules::*;

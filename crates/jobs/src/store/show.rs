@@ -4,11 +4,27 @@ use api::jobs::{Job, JobState};
 use db::On;
 use types::{AccountId, Cursor, InstanceId, JobId, Name};
 
-use super::{Result, jobs::read_state};
+use super::{Result, entry::read_state};
 use crate::model::State;
 
-const SHOWN: &str = "select job.*, (select kind.stranded from lane join kind on kind.id = lane.kind
-    where lane.id = job.lane) as stranded from job";
+/// A job with what its lease or its success says of it. The state is the one that counts.
+const SHOWN: &str = "select job.id, job.account, job.instance, job.service, job.class, job.name,
+    job.version, job.priority, job.not_before, job.attempts_max, job.lost, job.payload, job.created,
+    case when lease.job is not null then 'running' when success.job is not null then 'succeeded'
+    else job.state end as state,
+    coalesce(lease.attempts, success.attempts, job.attempts) as attempts,
+    coalesce(lease.node, success.node, job.node) as node,
+    coalesce(lease.release, success.release, job.release) as release,
+    coalesce(lease.started, success.started, job.started) as started,
+    coalesce(success.ended, job.ended) as ended,
+    coalesce(lease.output, success.output, job.output) as output,
+    case when lease.job is not null then lease.progress when success.job is not null
+    then success.progress else job.progress end as progress,
+    case when lease.job is null and success.job is null then job.problem end as problem,
+    coalesce(success.result, job.result) as result,
+    (select kind.stranded from lane join kind on kind.id = lane.kind
+    where lane.id = job.lane) as stranded
+    from job left join lease on lease.job = job.id left join success on success.job = job.id";
 
 fn read(row: &db::Row) -> Result<Job> {
     let stranded: Option<bool> = row.get("stranded")?;
@@ -72,9 +88,8 @@ pub(crate) async fn jobs(on: impl On, filter: &Filter, cursor: &Cursor) -> Resul
         words.push(name.clone());
     }
     if let Some(state) = filter.state {
-        text += " and job.state = '";
-        text += kept(state).word();
-        text += "'";
+        text += " and ";
+        text += &is_in(kept(state));
     }
     text += ") as job";
     match filter.state {
@@ -85,6 +100,18 @@ pub(crate) async fn jobs(on: impl On, filter: &Filter, cursor: &Cursor) -> Resul
     text += " order by id desc limit ?";
     let asked = words.iter().fold(db::query(&text), db::Query::bind);
     asked.bind(cursor.rows()).all(on, read).await
+}
+
+/// Said of the table that has those of the state, and few others.
+fn is_in(state: State) -> String {
+    match state {
+        State::Running => "lease.job is not null".to_owned(),
+        State::Succeeded => "success.job is not null".to_owned(),
+        State::Ready => "exists (select 1 from ready where ready.lane = job.lane
+            and ready.rank = -job.priority and ready.job = job.id)"
+            .to_owned(),
+        state => format!("job.state = '{}'", state.word()),
+    }
 }
 
 /// As it is kept.

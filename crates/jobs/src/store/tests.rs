@@ -1,9 +1,13 @@
 //! What the indexes are for, on both engines.
 
-use db::{Query, Rows, row, testing::on_both};
-use types::Timestamp;
+use db::{
+    Engine, Query, Rows, row,
+    testing::{on_both, postgres},
+};
+use types::{AccountId, Digest, InstanceId, JobId, NodeId, Secret, Timestamp};
 
 use super::*;
+use crate::model::State;
 
 /// The statement is answered from these indexes, without reading or sorting what they leave out.
 async fn uses(database: &db::Db, asked: Query, indexes: &[&str], scanned: &str) {
@@ -24,7 +28,13 @@ async fn a_claim_looks_at_what_it_hands_out_and_at_nothing_else() {
         let lanes = db::query(LANES).bind(7_i64).bind(10_u32);
         uses(&database, lanes, &["lane_waiting"], "lane").await;
         let top = db::query(TOP).bind(10_u32).bind(Rows::of(&["lane"], [7_i64]));
-        uses(&database, top, &["job_ready"], "job").await;
+        uses(&database, top, &["ready_in_order"], "ready").await;
+        let mut taken = Rows::new(&["lane", "rank", "job"]);
+        taken.push(row![7_i64, 0_i64, "job_1"]);
+        let take = "delete from ready where (lane, rank, job) in
+            (select r.lane, r.rank, r.job from {rows} as r)";
+        let plan = db::query(take).bind(taken).plan(&database).await.unwrap();
+        assert!(plan.contains("ready_in_order"), "{plan}");
         let services = Rows::of(&["service"], ["forum"]);
         let plan = db::query(WITH_WORK).bind(services).plan(&database).await.unwrap();
         assert!(plan.contains("lane_waiting"), "{plan}");
@@ -34,7 +44,7 @@ async fn a_claim_looks_at_what_it_hands_out_and_at_nothing_else() {
         let plan = db::query(update).bind(rows).plan(&database).await.unwrap();
         assert!(!plan.contains("Seq Scan on job") && !plan.contains("SCAN job\n"), "{plan}");
         let expired = db::query(EXPIRED).bind(now).bind(5_u32);
-        uses(&database, expired, &["job_running"], "job").await;
+        uses(&database, expired, &["lease_expires"], "lease").await;
         let due = db::query(DUE).bind(now).bind(5_u32);
         uses(&database, due, &["job_delayed"], "job").await;
     })
@@ -50,9 +60,14 @@ async fn what_is_parked_is_found_by_its_lane_and_what_is_old_by_its_age() {
             let asked = db::query(&format!("select id {text}")).bind(7_i64).bind(5_u32);
             uses(&database, asked, &["job_parked"], "job").await;
         }
-        let old = db::query("select id from job where forget <= ? order by forget limit ?");
-        let asked = old.bind(Timestamp::from_micros(1)).bind(5_u32);
-        uses(&database, asked, &["job_forget"], "job").await;
+        for (table, key, index) in
+            [("job", "id", "job_forget"), ("success", "job", "success_forget")]
+        {
+            let old =
+                format!("select {key} from {table} where forget <= ? order by forget limit ?");
+            let asked = db::query(&old).bind(Timestamp::from_micros(1)).bind(5_u32);
+            uses(&database, asked, &[index], table).await;
+        }
     })
     .await;
 }
@@ -60,9 +75,73 @@ async fn what_is_parked_is_found_by_its_lane_and_what_is_old_by_its_age() {
 #[tokio::test]
 async fn what_recurs_is_looked_at_when_it_is_due_and_not_before() {
     on_both("recurring", &[crate::MIGRATIONS], async |database| {
+        let mut rows = Rows::new(&["instance", "due"]);
+        for number in 0..10_000_i64 {
+            rows.push(row![format!("inst_{number}"), 1_000 + number]);
+        }
+        let insert =
+            "insert into schedule (instance, name, account, service, plan, last, due, is_open)
+            select instance, 'digest', 'acct', 'forum', '{}', 0, due, true from {rows} as r";
+        db::query(insert).bind(rows).run(&database).await.unwrap();
+        db::query("analyze").run(&database).await.unwrap();
         let due = db::query(SCHEDULES_DUE).bind(Timestamp::from_micros(1)).bind(5_u32);
         uses(&database, due, &["schedule_due"], "schedule").await;
         uses(&database, db::query(SCHEDULE_NEXT), &["schedule_due"], "schedule").await;
     })
     .await;
+}
+
+/// A job in each state, as it was kept when all was one row.
+async fn insert_whole_rows(database: &db::Db) -> Vec<(JobId, State)> {
+    let jobs: Vec<(JobId, State)> =
+        State::ALL.iter().map(|state| (JobId::named(&[state.word()]), *state)).collect();
+    let mut rows = Rows::new(&["id", "state", "account", "instance", "node", "release"]);
+    for (job, state) in &jobs {
+        let (account, instance) = (AccountId::named(&["ada"]), InstanceId::named(&["one"]));
+        let node = NodeId::named(&["node"]);
+        rows.push(row![*job, state.word(), account, instance, node, &Digest::of(b"release")]);
+    }
+    db::query(
+        "insert into job (id, account, instance, service, lane, class, name, version, priority,
+         payload, attempts_max, state, blocked_by, is_awaited, not_before, attempts, lost, token,
+         node, release, lease_expires, cancelled, output, created, started, ended, forget)
+         select id, account, instance, 'forum', 7, 'default', 'work', 1, 5, '{}', 3, state, 0,
+         false, 0, 2, 0, 4, node, release, 9, false, 'said', 0, 1, 2, 3 from {rows} as r",
+    )
+    .bind(rows)
+    .run(database)
+    .await
+    .unwrap();
+    jobs
+}
+
+#[tokio::test]
+async fn jobs_that_were_one_row_stand_where_they_stood() {
+    let prefix = format!("apart{}", std::process::id());
+    let folder = std::env::temp_dir().join(format!("mandate-{prefix}"));
+    for engine in [Engine::sqlite(folder), postgres(&prefix)] {
+        let password = Secret::new("a password");
+        let (_, before) = crate::MIGRATIONS.split_last().unwrap();
+        let database = engine.open("tables", &password, &[before]).await.unwrap();
+        let jobs = insert_whole_rows(&database).await;
+        database.close().await;
+        let database = engine.open("tables", &password, &[crate::MIGRATIONS]).await.unwrap();
+        let mut tx = database.begin().await.unwrap();
+        let entries = entries(&mut tx, jobs.iter().map(|(job, _)| *job)).await.unwrap();
+        assert_eq!(entries.len(), jobs.len());
+        for entry in entries {
+            assert!(jobs.contains(&(entry.job, entry.state)), "{entry:?}");
+            assert_eq!((entry.token, entry.attempts), (4, 2), "{entry:?}");
+            let runs = entry.state == State::Running;
+            assert_eq!(entry.lease_expires, runs.then_some(Timestamp::from_micros(9)));
+            let shown = job(&mut tx, entry.job).await.unwrap().unwrap();
+            assert_eq!((shown.state, &*shown.output), (entry.state.shown(false), "said"));
+        }
+        let ready = candidates(&mut tx, &[7], 9).await.unwrap();
+        let ready: Vec<(JobId, i32)> = ready.iter().map(|one| (one.job, one.rank)).collect();
+        assert_eq!(ready, [(JobId::named(&["ready"]), -5)]);
+        drop(tx);
+        database.close().await;
+        engine.remove_all().await.unwrap();
+    }
 }

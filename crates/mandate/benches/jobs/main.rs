@@ -75,12 +75,13 @@ async fn measure(who: &str, engine: EngineKind, (jobs, waiting, rounds): (usize,
         let (platform, shop) = (&platform, &shop);
         latency((who, with), platform, shop, &mut workers[0]).await;
         let begun = Instant::now();
-        tokio::join!(queue(platform, shop, jobs, None), work(platform, &mut workers, jobs));
-        say(who, &format!("{THROUGH}{with}"), a_second(jobs, begun), "jobs/s");
+        let ((), ended) =
+            tokio::join!(queue(platform, shop, jobs, None), work(platform, &mut workers, jobs));
+        say(who, &format!("{THROUGH}{with}"), a_second(jobs, ended - begun), "jobs/s");
         queue(platform, shop, jobs, None).await;
         let begun = Instant::now();
-        work(platform, &mut workers, jobs).await;
-        say(who, &format!("{BURN}{with}"), a_second(jobs, begun), "jobs/s");
+        let ended = work(platform, &mut workers, jobs).await;
+        say(who, &format!("{BURN}{with}"), a_second(jobs, ended - begun), "jobs/s");
     };
     for _ in 0..rounds {
         round("").await;
@@ -88,7 +89,7 @@ async fn measure(who: &str, engine: EngineKind, (jobs, waiting, rounds): (usize,
     if waiting > 0 {
         let begun = Instant::now();
         queue(&platform, &shop, waiting, Some(-1_000)).await;
-        say(who, "enqueue alone", a_second(waiting, begun), "jobs/s");
+        say(who, "enqueue alone", a_second(waiting, begun.elapsed()), "jobs/s");
         for _ in 0..rounds {
             round(&format!(", {waiting} waiting")).await;
         }
@@ -124,11 +125,12 @@ async fn queue(platform: &Platform, shop: &Shop, count: usize, priority: Option<
     futures_util::future::join_all((0..AT_ONCE).map(enqueue)).await;
 }
 
-/// Works until so many jobs are done.
-async fn work(platform: &Platform, workers: &mut [Worker], count: usize) {
+/// Works until so many jobs are done; answers when that was. Who waits for more hears of it later.
+async fn work(platform: &Platform, workers: &mut [Worker], count: usize) -> Instant {
     let done = Mutex::new(0);
+    let ended = Mutex::new(Instant::now());
     let each = workers.iter_mut().map(|worker| {
-        let done = &done;
+        let (done, ended) = (&done, &ended);
         async move {
             while *done.lock().unwrap() < count {
                 let leases = worker.lease(platform, 1_000).await.unwrap();
@@ -138,17 +140,19 @@ async fn work(platform: &Platform, workers: &mut [Worker], count: usize) {
                     let size = ends.len();
                     worker.report(platform, ends).await.unwrap();
                     *done.lock().unwrap() += size;
+                    *ended.lock().unwrap() = Instant::now();
                 }
             }
         }
     });
     futures_util::future::join_all(each).await;
+    ended.into_inner().unwrap()
 }
 
-/// How many a second, since `begun`.
-fn a_second(jobs: usize, begun: Instant) -> f64 {
+/// How many a second.
+fn a_second(jobs: usize, took: Duration) -> f64 {
     let jobs = u32::try_from(jobs).expect("fewer are measured");
-    f64::from(jobs) / begun.elapsed().as_secs_f64()
+    f64::from(jobs) / took.as_secs_f64()
 }
 
 /// How soon one job is had by a worker that waits.

@@ -26,6 +26,7 @@ impl Command {
     /// Runs it, prints what it prints, and ends as it ends.
     pub(super) async fn run(self, cx: &Context) -> Outcome {
         let (account, instance) = cx.instance_id(self.which.account, &self.which.instance).await?;
+        cx.is_not_failed((account, instance), &self.which.instance).await?;
         let queued = cx.ask(RunCommand { account, instance, command: self.command }).await?;
         let Some(job) = queued.jobs.first().copied() else {
             return Err(Failure::new(status::UNEXPECTED, "the platform named no job"));

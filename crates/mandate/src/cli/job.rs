@@ -203,6 +203,9 @@ impl Run {
     async fn run(self, cx: &Context) -> Outcome {
         let payload = self.payload.as_ref().map_or(Ok(Value::Null), payload)?;
         let (account, instance) = cx.instance_id(self.which.account, &self.which.instance).await?;
+        if self.wait {
+            cx.is_not_failed((account, instance), &self.which.instance).await?;
+        }
         let new = NewJob {
             name: self.name,
             payload,
@@ -219,7 +222,9 @@ impl Run {
         if !self.wait {
             return cx.show(&cx.ask(look).await?, |job| {
                 let of = &self.which.instance;
-                format!("{} waits; `mandate job show {0} --of {of}` shows it.", job.job)
+                let what =
+                    job.waits_for.as_ref().map_or_else(String::new, |it| format!(" for {it}"));
+                format!("{} waits{what}; `mandate job show {0} --of {of}` shows it.", job.job)
             });
         }
         let mut progress = Progress::begin(cx);

@@ -1,13 +1,13 @@
 //! What people call things, and what those are: an instance by its host, a user by their e-mail.
 
 use api::{
-    configurator::{FindInstance, Instance},
+    configurator::{FindInstance, GetInstance, Instance, InstanceState},
     identity::{FindAnyUser, FindUser},
 };
 use clap::Args;
 use types::{AccountId, InstanceId, Principal, Resource};
 
-use super::{Failure, context::Context, status};
+use super::{Failure, Outcome, context::Context, failure::failed, status};
 
 /// An instance.
 #[derive(Debug, Args)]
@@ -53,6 +53,23 @@ impl Context {
         }
         let found = self.instance(named, text).await?;
         Ok((found.account, found.instance))
+    }
+
+    /// Whoever waited for a job of an instance that has failed would wait for good; `called` is how
+    /// the instance was named.
+    pub(super) async fn is_not_failed(
+        &self,
+        (account, instance): (AccountId, InstanceId),
+        called: &str,
+    ) -> Outcome {
+        // Who may queue a job need not be one who may look at the instance.
+        let Ok(found) = self.ask(GetInstance { account, instance }).await else { return Ok(()) };
+        if found.state != InstanceState::Failed {
+            return Ok(());
+        }
+        let what = format!("nothing was queued, since `{called}` has failed and does no jobs");
+        Err(failed(&what, found.problem)
+            .hint(format!("set it up again first: `mandate instance setup {called}`")))
     }
 
     /// Who is meant: `me`, an e-mail address, `user_…`, or a principal in full. An address is looked

@@ -2,6 +2,7 @@
 
 use api::{
     Kind,
+    configurator::{Instance, InstanceState},
     jobs::{
         Counts, Drain, DrainState, Enqueued, Gate, Job, JobState, NewJob, Progress, Queue,
         QueueDetail, QueuedKind, Replayed, SetQueue, Until,
@@ -10,8 +11,11 @@ use api::{
 use serde_json::{Value, json};
 use types::{Digest, JobId, Page};
 
-use crate::platform::{
-    Asked, Person, Platform, account, id, instance, me, noon, not_found, problem, reply,
+use crate::{
+    orders::bakery_forum,
+    platform::{
+        Asked, Person, Platform, account, id, instance, me, noon, not_found, problem, reply,
+    },
 };
 
 fn job(state: JobState) -> Job {
@@ -109,6 +113,31 @@ async fn a_job_that_fails_says_why_and_what_it_printed() {
     let json: Job =
         ada.runs(&["job", "run", &name, "--account", &of, "import", "--json"]).await.json();
     assert_eq!(json.job, id("job"));
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_job_of_an_instance_that_has_failed() {
+    let failed = || Instance {
+        problem: Some("`seed` failed".into()),
+        ..bakery_forum(InstanceState::Failed)
+    };
+    let platform = Platform::start(move |asked| match asked.line.as_str() {
+        line if line.starts_with("GET /configurator/") => reply(&failed()),
+        _ => going(asked, JobState::Succeeded),
+    })
+    .await;
+    let ada = Person::at(&platform);
+    let (name, of) = (instance().to_string(), account().to_string());
+    for (words, ends) in [
+        (["job", "run", &name, "--account", &of].as_slice(), ["import", "--wait"].as_slice()),
+        (&["instance", "run", &name, "--account", &of], &["--", "./manage.py"]),
+    ] {
+        let done = ada.runs(&[words, ends].concat()).await;
+        assert_eq!(done.status, 5, "{done:?}");
+        assert!(done.err.contains("has failed and does no jobs: `seed` failed"), "{done:?}");
+        assert!(done.err.contains("hint: set it up again first"), "{done:?}");
+    }
+    assert!(!platform.lines().iter().any(|line| line.starts_with("POST")), "nothing was queued");
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ fn order(phase: OrderPhase) -> Order {
     }
 }
 
-fn bakery_forum(state: InstanceState) -> Instance {
+pub(crate) fn bakery_forum(state: InstanceState) -> Instance {
     let url = "http://bakery-forum.localhost:8080";
     let setup_url = format!("{url}/.mandate/setup?key=0123456789abcdef0123456789abcdef");
     Instance {

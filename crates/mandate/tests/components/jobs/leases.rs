@@ -5,7 +5,8 @@ use std::time::Duration;
 use api::{
     billing::{JOB_MILLISECONDS, ListUsage, RecordUsage, UsageEvent},
     jobs::{
-        BeginUsage, InstanceState, JobState, Lease, NewJob, Outcome, Progress, Report, Verdict,
+        BeginUsage, InstanceState, JobState, LEASES_BYTES_MAX, Lease, NewJob, Outcome, Progress,
+        Report, Verdict,
     },
 };
 use types::InstanceId;
@@ -72,6 +73,45 @@ stories! {
         assert_eq!(quick.report(&taken, Outcome::Succeeded).await, Verdict::Kept);
         assert_eq!(shop.state(job).await, JobState::Succeeded);
         assert_eq!(quick.report(&taken, Outcome::Succeeded).await, Verdict::Lost, "it ends once");
+    }
+
+    async fn what_is_due_is_found_by_everybody_who_asks_at_once(world: &World) {
+        let shop = Shop::open(world).await;
+        shop.asks(vec![NewJob { delay_seconds: Some(60), ..work() }; 2]).await.unwrap();
+        let (a, b) = (Worker::join(world, "one").await, Worker::join(world, "two").await);
+        let tables = tables(world).await;
+        // Somebody is making it ready and gets no further: the lane's counters are taken.
+        let mut busy = tables.begin().await.unwrap();
+        let lanes = db::query("select id from lane /*for update*/");
+        lanes.all(&mut busy, |row| row.get::<i64>("id")).await.unwrap();
+        world.clock.advance(Duration::from_mins(2));
+        {
+            let both = async { tokio::join!(a.lease(1), b.lease(1)) };
+            tokio::pin!(both);
+            let early = tokio::time::timeout(Duration::from_secs(2), &mut both).await;
+            assert!(early.is_err(), "both wait for what is due");
+            drop(busy);
+            let (one, two) = both.await;
+            assert_eq!((one.len(), two.len()), (1, 1), "each has one");
+        }
+        tables.close().await;
+    }
+
+    async fn an_answer_is_no_longer_than_may_be_and_leaves_the_rest_to_the_next(world: &World) {
+        let shop = Shop::open(world).await;
+        let long = || NewJob { payload: "x".repeat(200 << 10).into(), ..work() };
+        for _ in 0..8 {
+            shop.asks(vec![long(); 4]).await.unwrap();
+        }
+        let worker = Worker::join(world, "one").await;
+        let mut counts = Vec::new();
+        while counts.iter().sum::<usize>() < 32 {
+            let leases = worker.lease(1_000).await;
+            let bytes: usize = leases.iter().map(|lease| lease.payload.to_string().len()).sum();
+            assert!((1..=LEASES_BYTES_MAX).contains(&bytes), "{bytes} bytes");
+            counts.push(leases.len());
+        }
+        assert_eq!(counts, [20, 12], "as many as fit, and then those that are left");
     }
 
     async fn what_a_killed_node_had_waits_again_at_once(world: &World) {
