@@ -3,6 +3,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    net::Ipv4Addr,
     path::Path,
     process::ExitCode,
     time::Duration,
@@ -12,7 +13,10 @@ use anyhow::{Context as _, ensure};
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
-use super::ledger::Seen;
+use super::{
+    databases::{Databases, Engine},
+    ledger::Seen,
+};
 use crate::{
     demo::{
         browser::Browser,
@@ -33,6 +37,9 @@ pub(crate) struct Options {
     /// How many visitors come at the same time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=32))]
     visitors: u32,
+    /// On which databases
+    #[arg(long, value_enum, default_value = "sqlite")]
+    engine: Engine,
 }
 
 const HOST: &str = "soak.localhost";
@@ -51,7 +58,10 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     programs::build(&["build", "--package", "mandate"]).await?;
     let data = std::env::temp_dir().join(format!("mandate-soak-{}", std::process::id()));
     let _remains = Remains(data.clone());
-    let platform = Platform::start(&data, None, &[]).await?;
+    let databases = Databases::start(options.engine, Ipv4Addr::LOCALHOST).await?;
+    let databases = databases.options();
+    let databases: Vec<&str> = databases.iter().map(String::as_str).collect();
+    let platform = Platform::start(&data, None, &databases).await?;
     println!("killed {} times at http://127.0.0.1:{}", options.kills, platform.port);
     let done = killed(options, &data, platform).await;
     match &done {
