@@ -111,9 +111,12 @@ impl Platform {
 pub(crate) fn free_port(mut wanted: RangeInclusive<u16>) -> anyhow::Result<u16> {
     let (first, last) = (*wanted.start(), *wanted.end());
     let free = wanted.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
-    free.with_context(|| match first == last {
-        true => format!("the port {first} is taken; choose another one with `--port`"),
-        false => format!("no port from {first} to {last} is free"),
+    free.with_context(|| {
+        if first == last {
+            format!("the port {first} is taken; choose another one with `--port`")
+        } else {
+            format!("no port from {first} to {last} is free")
+        }
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Numbers that look like chance (SplitMix64).
+/// Numbers that look like chance (`SplitMix64`).
 #[derive(Debug)]
 pub(crate) struct Chance(u64);
 

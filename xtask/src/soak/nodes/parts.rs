@@ -58,12 +58,12 @@ impl Parts {
             ports.insert(name, free_port(above..=8_999)?);
         }
         let running = BTreeMap::new();
-        let mut parts = Self { data: data.to_owned(), databases, ports, running };
+        let mut this = Self { data: data.to_owned(), databases, ports, running };
         // The others need the keys that it makes.
         for name in [REST].into_iter().chain(KILLED) {
-            parts.start_one(name).await?;
+            this.start_one(name).await?;
         }
-        Ok(parts)
+        Ok(this)
     }
 
     /// Where people and machines reach the platform.

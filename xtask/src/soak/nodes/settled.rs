@@ -45,10 +45,10 @@ async fn unsettled(scene: &Scene) -> anyhow::Result<String> {
     let running = running(scene);
     let shared = MACHINES.len();
     for host in scene.hosts.values().map(String::as_str).chain(["common"]) {
-        let wanted = match super::is_of(host, "common") {
-            true => 0,
-            false if host == "common" => shared,
-            false => 1,
+        let wanted = match host {
+            "common" => shared,
+            host if super::is_of(host, "common") => 0,
+            _ => 1,
         };
         let found = running.get(host).copied().unwrap_or_default();
         if found != wanted {
