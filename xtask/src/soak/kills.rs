@@ -63,7 +63,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let databases: Vec<&str> = databases.iter().map(String::as_str).collect();
     let platform = Platform::start(&data, None, &databases).await?;
     println!("killed {} times at http://127.0.0.1:{}", options.kills, platform.port);
-    let done = killed(options, &data, platform).await;
+    let done = killed(options, &data, platform, &databases).await;
     match &done {
         Ok(_) => std::fs::remove_dir_all(&data)?,
         Err(_) => eprintln!("what is left of it is in {}", data.display()),
@@ -71,7 +71,12 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     done
 }
 
-async fn killed(options: &Options, data: &Path, first: Platform) -> anyhow::Result<ExitCode> {
+async fn killed(
+    options: &Options,
+    data: &Path,
+    first: Platform,
+    databases: &[&str],
+) -> anyhow::Result<ExitCode> {
     let port = first.port;
     let url = format!("http://127.0.0.1:{port}");
     let owner = Person::new(data, &url, "ada", "ada@bakery.example", "flour-and-water");
@@ -79,7 +84,7 @@ async fn killed(options: &Options, data: &Path, first: Platform) -> anyhow::Resu
     let (seen, over) = (RefCell::new(Seen::default()), Cell::new(false));
     let visitors = (0..options.visitors).map(|_| visit(port, &seen, &over));
     let killing = async {
-        let last = kill_again_and_again(options.kills, data, first, &seen).await;
+        let last = kill_again_and_again(options.kills, (data, databases), first, &seen).await;
         over.set(true);
         last
     };
@@ -120,7 +125,7 @@ async fn visit(port: u16, seen: &RefCell<Seen>, over: &Cell<bool>) {
 /// Kills it, starts it, waits until it serves, lets it live for a while; the last one lives on.
 async fn kill_again_and_again(
     kills: u32,
-    data: &Path,
+    (data, databases): (&Path, &[&str]),
     mut platform: Platform,
     seen: &RefCell<Seen>,
 ) -> anyhow::Result<Platform> {
@@ -130,7 +135,7 @@ async fn kill_again_and_again(
         sleep(Duration::from_millis(life)).await;
         let killed = Instant::now();
         platform.kill().context("it cannot be waited for")?;
-        platform = Platform::start(data, Some(port), &[]).await?;
+        platform = Platform::start(data, Some(port), databases).await?;
         println!("kill {kill}: ready again after {:.1} s", killed.elapsed().as_secs_f64());
     }
     serves(seen).await.with_context(|| platform.last_words())?;
