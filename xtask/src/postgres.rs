@@ -2,7 +2,7 @@
 
 use std::{
     fs::{DirBuilder, File},
-    net::TcpListener,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     os::unix::{
         fs::{DirBuilderExt as _, chown},
         process::CommandExt as _,
@@ -21,12 +21,14 @@ use crate::{machine, process};
 const START_LONGEST: Duration = Duration::from_mins(1);
 /// Whom everything belongs to, and who needs no password.
 const SUPERUSER: &str = "postgres";
-/// Anybody else does. Tests make thousands of connections: SCRAM, which is slow on purpose, would be a
-/// third of what they compute.
-const WHO_MAY: &str = "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 md5\n";
+/// Anybody else does; the superuser is on this machine. Tests make thousands of connections: SCRAM,
+/// which is slow on purpose, would be a third of what they compute.
+fn who_may(address: Ipv4Addr) -> String {
+    format!("host all {SUPERUSER} {address}/32 trust\nhost all all {address}/16 md5\n")
+}
+
 /// Its data lives as long as a run: nothing needs to survive a loss of power.
-const SETTINGS: [&str; 8] = [
-    "listen_addresses=127.0.0.1",
+const SETTINGS: [&str; 7] = [
     "unix_socket_directories=",
     "fsync=off",
     "synchronous_commit=off",
@@ -41,12 +43,17 @@ pub(crate) struct Postgres {
     // Before the folder, since fields are dropped in this order.
     _server: process::Group,
     _folder: Folder,
-    port: u16,
+    address: SocketAddr,
 }
 
 impl Postgres {
     /// Starts one.
     pub(crate) async fn start() -> anyhow::Result<Self> {
+        Self::start_at(Ipv4Addr::LOCALHOST).await
+    }
+
+    /// Starts one that is found at an address of this machine, also by machines beyond it.
+    pub(crate) async fn start_at(address: Ipv4Addr) -> anyhow::Result<Self> {
         let programs = machine::postgres().context("PostgreSQL is not installed")?;
         // The server refuses to run as root.
         let user = if machine::is_root() { Some(unprivileged()?) } else { None };
@@ -54,10 +61,11 @@ impl Postgres {
         let data = folder.0.join("data");
         let initdb = run_as(user, &programs.join("initdb"), &folder.0);
         initialise(initdb, &data).await?;
-        std::fs::write(data.join("pg_hba.conf"), WHO_MAY)?;
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        std::fs::write(data.join("pg_hba.conf"), who_may(address))?;
+        let port = TcpListener::bind((address, 0))?.local_addr()?.port();
         let mut command = run_as(user, &programs.join("postgres"), &folder.0);
         command.arg("-D").arg(&data).args(["-p", &port.to_string()]);
+        command.args(["-c", &format!("listen_addresses={address}")]);
         command.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
         let log = folder.0.join("log");
         command.stdout(File::create(&log)?).stderr(File::options().append(true).open(&log)?);
@@ -66,12 +74,12 @@ impl Postgres {
         ready(&mut server, &data).await.with_context(|| {
             format!("PostgreSQL said: {}", std::fs::read_to_string(&log).unwrap_or_default().trim())
         })?;
-        Ok(Self { _server: server, _folder: folder, port })
+        Ok(Self { _server: server, _folder: folder, address: SocketAddr::from((address, port)) })
     }
 
     /// Where its superuser finds it.
     pub(crate) fn url(&self) -> String {
-        format!("postgres://{SUPERUSER}@127.0.0.1:{}/postgres", self.port)
+        format!("postgres://{SUPERUSER}@{}/postgres", self.address)
     }
 
     /// The address of a new and empty database.
@@ -82,7 +90,7 @@ impl Postgres {
         let done = process::output(psql).await?;
         let said = String::from_utf8_lossy(&done.stderr);
         ensure!(done.status.success(), "a database cannot be made: {}", said.trim());
-        Ok(format!("postgres://{SUPERUSER}@127.0.0.1:{}/{name}", self.port))
+        Ok(format!("postgres://{SUPERUSER}@{}/{name}", self.address))
     }
 
     /// Tells a program where it is, under the names that the tests of this workspace ask for.

@@ -4,7 +4,7 @@ use std::{
     fs::{self, DirEntry},
     io::Write as _,
     os::unix::process::CommandExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitStatus, Output, Stdio},
     time::{Duration, Instant},
 };
@@ -83,6 +83,17 @@ impl Group {
         self.stop()
     }
 
+    /// Sends it a signal and waits until it has ended, and kills it if it takes too long; how it
+    /// ended.
+    pub(crate) async fn ends(mut self, how: Signal) -> anyhow::Result<ExitStatus> {
+        // An error means that it is gone, which is what is wanted.
+        let _ = kill_process_group(self.leader, how);
+        match timeout(self.patience, self.child.wait()).await {
+            Ok(status) => Ok(status?),
+            Err(_) => self.kill().context("it does not end"),
+        }
+    }
+
     fn end(&mut self) {
         for signal in [self.stop, Signal::KILL] {
             if self.ended().is_some() {
@@ -110,21 +121,32 @@ pub(crate) struct Remains(pub(crate) PathBuf);
 
 impl Drop for Remains {
     fn drop(&mut self) {
-        let names = |pid: &Pid, file: &str| {
-            let text = fs::read(format!("/proc/{}/{file}", pid.as_raw_nonzero()));
-            let wanted = self.0.as_os_str().as_encoded_bytes();
-            text.unwrap_or_default().windows(wanted.len()).any(|part| part == wanted)
-        };
-        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-        let pid = |entry: DirEntry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?);
-        let own = rustix::process::getpid();
-        for pid in entries.filter_map(pid).filter(|pid| *pid != own) {
-            if names(&pid, "environ") || names(&pid, "cmdline") {
-                // It may have ended meanwhile.
-                let _ = kill_process(pid, Signal::KILL);
-            }
+        for pid in processes_of(&self.0) {
+            // It may have ended meanwhile.
+            let _ = kill_process(pid, Signal::KILL);
         }
     }
+}
+
+/// The processes that were started for what is in a folder: their command or environment names it.
+pub(crate) fn processes_of(folder: &Path) -> Vec<Pid> {
+    let names = |pid: &Pid, file: &str| {
+        let text = fs::read(format!("/proc/{}/{file}", pid.as_raw_nonzero()));
+        let wanted = folder.as_os_str().as_encoded_bytes();
+        text.unwrap_or_default().windows(wanted.len()).any(|part| part == wanted)
+    };
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pid = |entry: DirEntry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?);
+    let own = rustix::process::getpid();
+    let others = entries.filter_map(pid).filter(|pid| *pid != own);
+    others.filter(|pid| names(pid, "environ") || names(pid, "cmdline")).collect()
+}
+
+/// A variable of a process's environment.
+pub(crate) fn variable(pid: Pid, name: &str) -> Option<String> {
+    let environment = fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).ok()?;
+    let mut pairs = environment.split(|byte| *byte == 0).filter_map(|it| str::from_utf8(it).ok());
+    pairs.find_map(|pair| Some(pair.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
 }
 
 /// Runs a program to its end with this program's output.

@@ -23,6 +23,10 @@ use crate::{
 
 /// How long a replica may take to accept a connection.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
+/// A machine that takes so long to say that it has received something is gone. It is asked whether it is
+/// there while an answer is waited for, at first after so long and then each second.
+const SILENT_MAX: Duration = Duration::from_secs(5);
+const ASKED_AGAIN: Duration = Duration::from_secs(1);
 /// How long a connection to a replica is kept without being used. Shorter than applications do:
 /// those that close soonest do so after 2 s.
 const POOL_IDLE_MAX: Duration = Duration::from_millis(1_500);
@@ -156,6 +160,10 @@ fn client(idle_max: usize) -> Client {
     let mut http = HttpConnector::new();
     http.set_connect_timeout(Some(CONNECT_TIME_MAX));
     http.set_nodelay(true);
+    // What was sent to a machine that has lost its power or its network would be waited for.
+    http.set_tcp_user_timeout(Some(SILENT_MAX));
+    http.set_keepalive(Some(SILENT_MAX));
+    http.set_keepalive_interval(Some(ASKED_AGAIN));
     legacy::Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(POOL_IDLE_MAX)

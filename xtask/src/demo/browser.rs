@@ -56,6 +56,12 @@ impl Browser {
         self.follow(answer).await
     }
 
+    /// Reads as a program does, which wants no pages and follows nowhere.
+    pub(crate) async fn read(&self, path: &str) -> anyhow::Result<Answer> {
+        let request = self.request(Method::GET, path).header(header::ACCEPT, "application/json");
+        self.exchange(request, Bytes::new()).await
+    }
+
     /// Sends a form, and looks at the page that follows.
     pub(crate) async fn send(&self, path: &str, form: &[(&str, &str)]) -> anyhow::Result<Answer> {
         let fields =

@@ -3,6 +3,7 @@
 use std::{
     fs::{DirBuilder, File},
     net::TcpListener,
+    ops::RangeInclusive,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     process::{Command, ExitCode, ExitStatus, Stdio},
@@ -54,7 +55,10 @@ impl Platform {
         options: &[&str],
     ) -> anyhow::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(data)?;
-        let port = free_port(port)?;
+        let port = match port {
+            Some(port) => free_port(port..=port)?,
+            None => free_port(8080..=8179)?,
+        };
         let log = data.join("mandate.log");
         let mut command = Command::new(PROGRAM);
         command.arg("up").arg("--data").arg(data).args(["--port", &port.to_string()]);
@@ -103,15 +107,17 @@ impl Platform {
     }
 }
 
-fn free_port(wanted: Option<u16>) -> anyhow::Result<u16> {
-    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    match wanted {
-        Some(port) => {
-            ensure!(free(&port), "the port {port} is taken; choose another one with `--port`");
-            Ok(port)
+/// The first port of several that nobody has.
+pub(crate) fn free_port(mut wanted: RangeInclusive<u16>) -> anyhow::Result<u16> {
+    let (first, last) = (*wanted.start(), *wanted.end());
+    let free = wanted.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.with_context(|| {
+        if first == last {
+            format!("the port {first} is taken; choose another one with `--port`")
+        } else {
+            format!("no port from {first} to {last} is free")
         }
-        None => (8080..8180).find(free).context("no port from 8080 to 8179 is free"),
-    }
+    })
 }
 
 /// The machine's agent: fetches releases, runs replicas and jobs.

@@ -3,6 +3,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    net::Ipv4Addr,
     path::Path,
     process::ExitCode,
     time::Duration,
@@ -12,7 +13,10 @@ use anyhow::{Context as _, ensure};
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
-use super::ledger::Seen;
+use super::{
+    databases::{Databases, Engine},
+    ledger::Seen,
+};
 use crate::{
     demo::{
         browser::Browser,
@@ -33,6 +37,9 @@ pub(crate) struct Options {
     /// How many visitors come at the same time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=32))]
     visitors: u32,
+    /// On which databases
+    #[arg(long, value_enum, default_value = "sqlite")]
+    engine: Engine,
 }
 
 const HOST: &str = "soak.localhost";
@@ -51,9 +58,12 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     programs::build(&["build", "--package", "mandate"]).await?;
     let data = std::env::temp_dir().join(format!("mandate-soak-{}", std::process::id()));
     let _remains = Remains(data.clone());
-    let platform = Platform::start(&data, None, &[]).await?;
+    let databases = Databases::start(options.engine, Ipv4Addr::LOCALHOST).await?;
+    let databases = databases.options();
+    let databases: Vec<&str> = databases.iter().map(String::as_str).collect();
+    let platform = Platform::start(&data, None, &databases).await?;
     println!("killed {} times at http://127.0.0.1:{}", options.kills, platform.port);
-    let done = killed(options, &data, platform).await;
+    let done = killed(options, &data, platform, &databases).await;
     match &done {
         Ok(_) => std::fs::remove_dir_all(&data)?,
         Err(_) => eprintln!("what is left of it is in {}", data.display()),
@@ -61,7 +71,12 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     done
 }
 
-async fn killed(options: &Options, data: &Path, first: Platform) -> anyhow::Result<ExitCode> {
+async fn killed(
+    options: &Options,
+    data: &Path,
+    first: Platform,
+    databases: &[&str],
+) -> anyhow::Result<ExitCode> {
     let port = first.port;
     let url = format!("http://127.0.0.1:{port}");
     let owner = Person::new(data, &url, "ada", "ada@bakery.example", "flour-and-water");
@@ -69,7 +84,7 @@ async fn killed(options: &Options, data: &Path, first: Platform) -> anyhow::Resu
     let (seen, over) = (RefCell::new(Seen::default()), Cell::new(false));
     let visitors = (0..options.visitors).map(|_| visit(port, &seen, &over));
     let killing = async {
-        let last = kill_again_and_again(options.kills, data, first, &seen).await;
+        let last = kill_again_and_again(options.kills, (data, databases), first, &seen).await;
         over.set(true);
         last
     };
@@ -110,7 +125,7 @@ async fn visit(port: u16, seen: &RefCell<Seen>, over: &Cell<bool>) {
 /// Kills it, starts it, waits until it serves, lets it live for a while; the last one lives on.
 async fn kill_again_and_again(
     kills: u32,
-    data: &Path,
+    (data, databases): (&Path, &[&str]),
     mut platform: Platform,
     seen: &RefCell<Seen>,
 ) -> anyhow::Result<Platform> {
@@ -120,7 +135,7 @@ async fn kill_again_and_again(
         sleep(Duration::from_millis(life)).await;
         let killed = Instant::now();
         platform.kill().context("it cannot be waited for")?;
-        platform = Platform::start(data, Some(port), &[]).await?;
+        platform = Platform::start(data, Some(port), databases).await?;
         println!("kill {kill}: ready again after {:.1} s", killed.elapsed().as_secs_f64());
     }
     serves(seen).await.with_context(|| platform.last_words())?;

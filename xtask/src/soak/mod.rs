@@ -2,9 +2,11 @@
 //! count; not part of `./x test`.
 
 mod applications;
+mod databases;
 mod jobs;
 mod kills;
 mod ledger;
+mod nodes;
 
 use std::process::ExitCode;
 
@@ -23,6 +25,9 @@ enum What {
     /// Does 50,000 jobs with workers that are killed and stopped; none may be lost, done twice, or
     /// done by a release that does not accept it
     Jobs(jobs::Options),
+    /// Stops, upgrades, kills and cuts off the agents of three nodes, and the nodes, while visitors
+    /// come and jobs are asked for
+    Nodes(nodes::Options),
     /// Publishes applications that nobody here wrote, as they come from the indexes of npm and
     /// pip, and has their own clients use them
     Applications,
@@ -33,6 +38,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     match &options.what {
         What::Kills(options) => kills::run(options).await,
         What::Jobs(options) => jobs::run(options).await,
+        What::Nodes(options) => nodes::run(options).await,
         What::Applications => applications::run().await,
     }
 }

@@ -156,91 +156,126 @@ async fn each_runs_once(world: &World, instances: &[Instance], machines: usize) 
     .await;
 }
 
+/// Who and what takes part.
+struct Scene {
+    operator: Person,
+    ada: Person,
+    second: Machine,
+    third: Machine,
+    /// What can move.
+    plain: Vec<Instance>,
+    /// What has its data on its machine.
+    keepers: Vec<Instance>,
+    /// Both.
+    all: Vec<Instance>,
+    /// The hosts of all of it, and of an instance of what serves all.
+    hosts: Vec<String>,
+}
+
 pub(crate) async fn story(world: &mut World) {
-    let operator = world.operator().await;
-    for service in ["plain", "keeper", "common"] {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stories/nodes/");
-        let _: serde_json::Value =
-            operator.does(&["service", "publish", &format!("{folder}{service}")]).await;
-    }
-    let mut second = Machine::joins(world, &operator, "second", "127.0.0.2").await;
-    let mut third = Machine::joins(world, &operator, "third", "127.0.0.3").await;
-    let ada = world.registers("ada").await;
-    let plain = take(&ada, world, "plain", 6).await;
-    let keepers = take(&ada, world, "keeper", 3).await;
-    let common = take(&ada, world, "common", 1).await;
-    let all: Vec<Instance> = plain.iter().chain(&keepers).cloned().collect();
-    each_runs_once(world, &all, 3).await;
-    let hosts = |of: &[Instance]| of.iter().map(|it| it.host.to_string()).collect::<Vec<_>>();
-    let of = |node: NodeId, places: &BTreeMap<InstanceId, NodeId>| {
-        let there = |it: &&Instance| places.get(&it.instance) == Some(&node);
-        (plain.iter().filter(there).count(), keepers.iter().filter(there).count())
-    };
-    let spread = places(&operator).await;
-    for name in ["second", "third"] {
-        let there = node(&operator, name).await.unwrap().node;
-        assert_eq!(of(there, &spread), (2, 1), "{name} has its share");
-    }
-
-    let every = [hosts(&all), hosts(&common)].concat();
-    let asked = Jobs::are_asked_for(world, &every);
-
-    // An agent is away for so long that its node is silent, and its replicas answer. Meanwhile another
-    // machine's program is replaced, and both that the agents talk to are killed.
-    let before = processes(world, &all);
-    let visitors = Visitors::come(world, &every);
-    second.ends(Signal::TERM).await;
-    third.is_upgraded();
-    third.ends(Signal::TERM).await;
-    third.starts(&[]);
-    world.loses("jobs", Duration::from_millis(500)).await;
-    world.loses("releases", Duration::from_millis(500)).await;
-    let is_silent = |node: &Option<Node>| node.as_ref().is_some_and(|node| !node.alive);
-    eventually("it is silent", || node(&operator, "second"), is_silent).await;
-    second.starts(&[]);
-    second.is_heard_of(&operator).await;
-    third.ends(Signal::KILL).await;
-    third.starts(&[]);
-    third.is_heard_of(&operator).await;
-    visitors.were_all_answered().await;
-    assert_eq!(processes(world, &all), before, "nothing was started again");
-
-    // A node is emptied: each runs elsewhere before it ends there, and what cannot move is named.
-    let visitors = Visitors::come(world, &every);
-    let drained: Node = operator.does(&["node", "drain", "second", "--within", "80s"]).await;
-    let drain = drained.drain.unwrap();
-    assert_eq!((drain.left, drain.stays.len()), (0, 1), "{:?}", drain.stays);
-    each_runs_once(world, &all, 2).await;
-    visitors.were_all_answered().await;
-    assert_eq!(of(drained.node, &places(&operator).await), (0, 1));
-    let refused = operator.runs(&["node", "remove", "second"]).await.refused(5);
-    assert!(refused.contains("1 instance"), "{refused}");
-    let _: Node = operator.does(&["node", "drain", "second", "--undo"]).await;
-
-    // A node is lost: what can move does, and what cannot waits for it.
-    let lost = node(&operator, "third").await.unwrap().node;
-    let there = places(&operator).await;
-    let stays: Vec<&Instance> =
-        keepers.iter().filter(|it| there.get(&it.instance) == Some(&lost)).collect();
-    assert_eq!(stays.len(), 1);
-    third.is_lost().await;
-    for instance in &plain {
-        let browser = world.browser(instance.host.as_str());
-        until("it answers from elsewhere", async || browser.get("/").await.status == 200).await;
-    }
-    let closed = world.browser(stays[0].host.as_str());
-    assert_eq!(closed.get("/").await.status, 503, "it never starts empty elsewhere");
-    let host = stays[0].host.as_str();
-    let said = ada.runs(&["instance", "show", host]).await.good();
-    assert!(said.contains("`third`") && said.contains("its data is there"), "{said}");
-    // It is back, with what has its data there, and runs nothing that has moved away.
-    third.starts(&[]);
-    until("it answers again", async || closed.get("/").await.status == 200).await;
-    each_runs_once(world, &all, 3).await;
-    assert_eq!(of(lost, &places(&operator).await), (0, 1));
+    let mut scene = Scene::new(world).await;
+    let asked = Jobs::are_asked_for(world, &scene.hosts);
+    scene.agents_are_away(world).await;
+    scene.a_machine_is_emptied(world).await;
+    scene.a_machine_is_lost(world).await;
     // Whatever was taken was done, and had its effect once.
     asked.had_their_effect_once().await;
     // What their agents would leave ends with the story.
-    third.is_lost().await;
-    second.is_lost().await;
+    scene.third.is_lost().await;
+    scene.second.is_lost().await;
+}
+
+impl Scene {
+    async fn new(world: &World) -> Self {
+        let operator = world.operator().await;
+        for service in ["plain", "keeper", "common"] {
+            let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stories/nodes/");
+            let _: serde_json::Value =
+                operator.does(&["service", "publish", &format!("{folder}{service}")]).await;
+        }
+        let second = Machine::joins(world, &operator, "second", "127.0.0.2").await;
+        let third = Machine::joins(world, &operator, "third", "127.0.0.3").await;
+        let ada = world.registers("ada").await;
+        let plain = take(&ada, world, "plain", 6).await;
+        let keepers = take(&ada, world, "keeper", 3).await;
+        let common = take(&ada, world, "common", 1).await;
+        let all: Vec<Instance> = plain.iter().chain(&keepers).cloned().collect();
+        each_runs_once(world, &all, 3).await;
+        let hosts = all.iter().chain(&common).map(|it| it.host.to_string()).collect();
+        let scene = Self { operator, ada, second, third, plain, keepers, all, hosts };
+        for name in ["second", "third"] {
+            let there = node(&scene.operator, name).await.unwrap().node;
+            assert_eq!(scene.share_of(there).await, (2, 1), "{name} has its share");
+        }
+        scene
+    }
+
+    /// How many of what can move and of what cannot are on a node.
+    async fn share_of(&self, node: NodeId) -> (usize, usize) {
+        let places = places(&self.operator).await;
+        let there = |it: &&Instance| places.get(&it.instance) == Some(&node);
+        (self.plain.iter().filter(there).count(), self.keepers.iter().filter(there).count())
+    }
+
+    /// An agent is away for so long that its node is silent, and its replicas answer. Meanwhile another
+    /// machine's program is replaced, and both that the agents talk to are killed.
+    async fn agents_are_away(&mut self, world: &mut World) {
+        let Self { operator, second, third, all, hosts, .. } = self;
+        let before = processes(world, all);
+        let visitors = Visitors::come(world, hosts);
+        second.ends(Signal::TERM).await;
+        third.is_upgraded();
+        third.ends(Signal::TERM).await;
+        third.starts(&[]);
+        world.loses("jobs", Duration::from_millis(500)).await;
+        world.loses("releases", Duration::from_millis(500)).await;
+        let is_silent = |node: &Option<Node>| node.as_ref().is_some_and(|node| !node.alive);
+        eventually("it is silent", || node(operator, "second"), is_silent).await;
+        second.starts(&[]);
+        second.is_heard_of(operator).await;
+        third.ends(Signal::KILL).await;
+        third.starts(&[]);
+        third.is_heard_of(operator).await;
+        visitors.were_all_answered().await;
+        assert_eq!(processes(world, all), before, "nothing was started again");
+    }
+
+    /// Each runs elsewhere before it ends there, and what cannot move is named.
+    async fn a_machine_is_emptied(&self, world: &World) {
+        let visitors = Visitors::come(world, &self.hosts);
+        let drain = ["node", "drain", "second", "--within", "80s"];
+        let drained: Node = self.operator.does(&drain).await;
+        let drain = drained.drain.unwrap();
+        assert_eq!((drain.left, drain.stays.len()), (0, 1), "{:?}", drain.stays);
+        each_runs_once(world, &self.all, 2).await;
+        visitors.were_all_answered().await;
+        assert_eq!(self.share_of(drained.node).await, (0, 1));
+        let refused = self.operator.runs(&["node", "remove", "second"]).await.refused(5);
+        assert!(refused.contains("1 instance"), "{refused}");
+        let _: Node = self.operator.does(&["node", "drain", "second", "--undo"]).await;
+    }
+
+    /// What can move does, and what cannot waits for it.
+    async fn a_machine_is_lost(&mut self, world: &World) {
+        let lost = node(&self.operator, "third").await.unwrap().node;
+        let there = places(&self.operator).await;
+        let is_there = |it: &&Instance| there.get(&it.instance) == Some(&lost);
+        let stays: Vec<&Instance> = self.keepers.iter().filter(is_there).collect();
+        assert_eq!(stays.len(), 1);
+        self.third.is_lost().await;
+        for instance in &self.plain {
+            let browser = world.browser(instance.host.as_str());
+            until("it answers from elsewhere", async || browser.get("/").await.status == 200).await;
+        }
+        let host = stays[0].host.as_str();
+        let closed = world.browser(host);
+        assert_eq!(closed.get("/").await.status, 503, "it never starts empty elsewhere");
+        let said = self.ada.runs(&["instance", "show", host]).await.good();
+        assert!(said.contains("`third`") && said.contains("its data is there"), "{said}");
+        // It is back, with what has its data there, and runs nothing that has moved away.
+        self.third.starts(&[]);
+        until("it answers again", async || closed.get("/").await.status == 200).await;
+        each_runs_once(world, &self.all, 3).await;
+        assert_eq!(self.share_of(lost).await, (0, 1));
+    }
 }
