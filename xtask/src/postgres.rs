@@ -21,8 +21,8 @@ use crate::{machine, process};
 const START_LONGEST: Duration = Duration::from_mins(1);
 /// Whom everything belongs to, and who needs no password.
 const SUPERUSER: &str = "postgres";
-/// Anybody else does. Tests make thousands of connections: SCRAM, which is slow on purpose, would be a
-/// third of what they compute.
+/// Anybody else does. Tests make thousands of connections: by SCRAM, which is slow on purpose, they
+/// would be half of what a test computes.
 const WHO_MAY: &str = "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 md5\n";
 /// Its data lives as long as a run: nothing needs to survive a loss of power.
 const SETTINGS: [&str; 8] = [
