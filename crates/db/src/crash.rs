@@ -5,7 +5,12 @@
 //! finds none left is followed by SIGKILL, as if the machine had been pulled from under it. No
 //! ordinary start sets the variable, and without it a step costs one load.
 
-use std::{path::PathBuf, sync::OnceLock};
+use std::{
+    fs::File,
+    io::{self, Read as _, Seek as _, Write as _},
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use rustix::process::{Signal, getpid, kill_process};
 
@@ -15,23 +20,28 @@ static FILE: OnceLock<Option<PathBuf>> = OnceLock::new();
 pub(crate) fn step() {
     let file = FILE.get_or_init(|| std::env::var_os("MANDATE_CRASH_FILE").map(PathBuf::from));
     if let Some(file) = file {
-        count_down(file);
+        // Without a file nothing is counted. A count that cannot be written ends the test, by never
+        // coming to its end.
+        let _ = count_down(file);
     }
 }
 
-fn count_down(file: &std::path::Path) {
-    static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    let _turn = ONE_AT_A_TIME.lock();
-    let left = std::fs::read_to_string(file).ok().and_then(|text| text.trim().parse::<u64>().ok());
-    match left {
-        None => {}
-        Some(0) => {
-            // Nobody can stop this signal, so there is nothing to do about a failure.
-            let _ = kill_process(getpid(), Signal::KILL);
-        }
-        Some(left) => {
-            // A count that cannot be written ends the test, by never coming to its end.
-            let _ = std::fs::write(file, (left - 1).to_string());
-        }
-    }
+/// The file is locked meanwhile, and says `killed` once there is no way back: who takes it away
+/// under the lock knows whether this process goes on.
+fn count_down(file: &Path) -> io::Result<()> {
+    // What was taken away is not made again.
+    let mut file = File::options().read(true).write(true).open(file)?;
+    file.lock()?;
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    let left = text.trim().parse::<u64>().map_err(io::Error::other)?.checked_sub(1);
+    file.rewind()?;
+    file.set_len(0)?;
+    let Some(left) = left else {
+        file.write_all(b"killed")?;
+        // Nobody can stop this signal, so there is nothing to do about a failure.
+        let _ = kill_process(getpid(), Signal::KILL);
+        return Ok(());
+    };
+    file.write_all(left.to_string().as_bytes())
 }

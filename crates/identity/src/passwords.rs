@@ -1,8 +1,8 @@
 //! Passwords, kept as Argon2id hashes.
 //!
-//! They are computed on two threads of their own that stand back for everything else. One of them is
-//! for whoever is known here, so that strangers, however many, leave it free. Few may wait, and of
-//! one address fewer: a flood costs neither the memory nor the cores that everybody else needs.
+//! They are computed on two threads of their own that stand back for everything else. One of them
+//! is for whoever is known here, so that strangers, however many, leave it free. Few may wait, and
+//! of one address fewer: a flood costs neither the memory nor the cores that everybody else needs.
 
 use std::{
     collections::HashMap,

@@ -138,7 +138,7 @@ impl Customer {
         let setup = client.call(GetSetup { account, instance }).await.unwrap();
         assert!(setup.steps.iter().all(|step| step.state == JobState::Succeeded));
         // Billing is told while the instance is set up, and bills whole seconds.
-        let deadline = Duration::from_secs(30);
+        let deadline = Duration::from_secs(90);
         let cycles = tokio::time::timeout(deadline, async {
             loop {
                 let bill = client.call(GetBill { account, month: None }).await.unwrap();

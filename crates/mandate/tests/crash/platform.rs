@@ -2,7 +2,7 @@
 
 use std::{
     fs::{DirEntry, File},
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _},
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -18,6 +18,8 @@ use types::{AccountId, Digest, Secret};
 const MANDATE: &str = env!("CARGO_BIN_EXE_mandate");
 /// More steps than any story has: one that gets there counts something else.
 const STEPS_MAX: u64 = 150;
+/// No story takes longer, also on a machine that does much else.
+const TOLD_LONGEST: Duration = Duration::from_mins(4);
 
 pub(crate) struct Platform {
     folder: PathBuf,
@@ -120,7 +122,7 @@ impl Platform {
     ) -> bool {
         self.kill_after(steps);
         let mut killed = false;
-        let told = tokio::time::timeout(Duration::from_mins(1), async {
+        let told = tokio::time::timeout(TOLD_LONGEST, async {
             loop {
                 match go_on(self).await {
                     Ok(true) => break,
@@ -133,9 +135,8 @@ impl Platform {
             }
         });
         assert!(told.await.is_ok(), "after {steps} steps it never ended\n{}", self.log());
-        self.kill_never();
         // What else the process does takes steps too, and the last may have come just now.
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        self.kill_never();
         self.starts_again_if_killed(&mut killed).await;
         killed
     }
@@ -154,8 +155,16 @@ impl Platform {
         std::fs::rename(fresh, self.crash_file()).unwrap();
     }
 
-    fn kill_never(&self) {
-        let _ = std::fs::remove_file(self.crash_file());
+    /// No step is counted any more. A process that has taken its last one is waited for.
+    fn kill_never(&mut self) {
+        let Ok(mut file) = File::open(self.crash_file()) else { return };
+        file.lock().unwrap();
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        std::fs::remove_file(self.crash_file()).unwrap();
+        if let Some((child, _)) = self.running.as_mut().filter(|_| text == "killed") {
+            child.wait().unwrap();
+        }
     }
 
     /// Whether it has ended, which it may only by being killed; it will not be a second time.

@@ -34,7 +34,9 @@ impl Chromium {
         let arguments = ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage"];
         let profile = format!("--user-data-dir={}", profile.display());
         let arguments: Vec<_> = arguments.into_iter().chain([profile.as_str()]).collect();
-        let options = json!({ "goog:chromeOptions": { "args": arguments } });
+        // What is asked of a page may take long on a machine that does much else.
+        let timeouts = json!({ "script": 120_000 });
+        let options = json!({ "goog:chromeOptions": { "args": arguments }, "timeouts": timeouts });
         let Value::Object(capabilities) = options else { unreachable!("it is an object") };
         let mut builder = ClientBuilder::new(HttpConnector::new());
         builder.capabilities(capabilities);

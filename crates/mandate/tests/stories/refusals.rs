@@ -179,7 +179,7 @@ async fn a_replica_that_is_gone(world: &World, operator: &Person, roy: &Person) 
         let mut replicas = replicas.filter(|r| r.instance == Some(store.instance));
         replicas.find(|replica| replica.state == ReplicaState::Healthy)
     };
-    let replica = healthy().await.unwrap();
+    let replica = eventually("it is healthy", healthy, Option::is_some).await.unwrap();
     let processes = replicas_at(world.folder(), &replica.address);
     assert!(!processes.is_empty());
     for pid in processes {

@@ -1,6 +1,6 @@
 //! The platform ends, well or not, and starts again on the same data.
 
-use std::collections::BTreeSet;
+use std::{cell::Cell, collections::BTreeSet};
 
 use api::{
     billing::{Bill, BillLine, LineKind, Verification},
@@ -105,17 +105,14 @@ async fn replicas(world: &World) -> BTreeSet<u32> {
 
 /// Waits until everything serves again; how often the forum answered meanwhile.
 async fn all_is_back(world: &World, mia: &Person, visitor: &Browser) -> usize {
-    let mut answers = 0;
-    loop {
+    let answers = Cell::new(0);
+    until("the forum is back", async || {
         let answer = visitor.try_send(http::Method::GET, "/", None).await;
-        answers += usize::from(answer.as_ref().is_some_and(is_the_forums));
+        answers.set(answers.get() + usize::from(answer.as_ref().is_some_and(is_the_forums)));
         // The member's session is the forum's, and is in the instance's database.
-        if let Some(answer) = answer.filter(|answer| answer.status == 200) {
-            answer.shows("nat");
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+        answer.filter(|answer| answer.status == 200).map(|answer| answer.shows("nat")).is_some()
+    })
+    .await;
     let store = world.browser(STORE);
     until("the store is back", async || store.get("/").await.status == 200).await;
     let me: Me = mia.does(&["whoami"]).await;
@@ -123,7 +120,7 @@ async fn all_is_back(world: &World, mia: &Person, visitor: &Browser) -> usize {
     let instances: Page<Instance> = mia.does(&["instance", "list"]).await;
     assert_eq!(instances.items.len(), 2);
     assert!(instances.items.iter().all(|instance| instance.state == InstanceState::Open));
-    answers
+    answers.get()
 }
 
 /// Whether the forum itself answered, and not the gateway in its place: only that is counted.

@@ -10,11 +10,11 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A port that nobody has, and that no connection to elsewhere is given meanwhile: those come
-/// from a higher range.
+/// A port that nobody has, and that nobody is given meanwhile: those of replicas and of connections
+/// to elsewhere come from higher ranges.
 pub(crate) fn free_port() -> u16 {
-    const FIRST: u16 = 20_000;
-    const COUNT: u16 = 12_000;
+    const FIRST: u16 = 10_000;
+    const COUNT: u16 = 10_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let begin = u16::try_from(std::process::id() % u32::from(COUNT)).unwrap();
     loop {
