@@ -398,8 +398,8 @@ pub(crate) async fn end_leases(
     let asked = format!("select {ENTRY} from job where id in (select r.id from {{rows}} as r)");
     let entries = db::query(&asked).bind(ids).all(tx, read_entry).await?;
     let told = entries.into_iter().filter_map(|mut entry| {
-        let (leased, progress) = ended.remove(&entry.job)?;
-        leased.tell(&mut entry);
+        let (attempt, progress) = ended.remove(&entry.job)?;
+        attempt.tell(&mut entry);
         Some((entry, progress))
     });
     Ok(told.collect())

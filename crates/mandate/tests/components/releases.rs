@@ -96,7 +96,8 @@ async fn reminds_whoever_has_lost_a_release(engine: EngineKind) {
     }
     jobs.close().await;
     let data = world.close().await;
-    let world = World::start_in(data, engine, "2026-12-01T00:00:00Z", async |_| {}).await;
+    let again = World::start_in(data, engine, "2026-12-01T00:00:00Z", async |_| {});
+    let world = Box::pin(again).await;
     let jobs = tables(&world).await;
     until("jobs knows it", async || {
         let known = db::query("select count(*) as n from release where service = 'forum'");

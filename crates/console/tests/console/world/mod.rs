@@ -111,9 +111,9 @@ fn identity(peer: &mut Peer) {
         let principal = types::Principal::User(user.user);
         Ok(identity::Me { principal, user: Some(user), session: Some(data::session()) })
     });
-    peer.on(|_, op: identity::RemoveNode| match op.force {
-        true => Ok(Empty {}),
-        false => Err(Problem::conflict("node_in_use", "instances are placed there")),
+    peer.on(|_, op: identity::RemoveNode| {
+        let refused = || Problem::conflict("node_in_use", "instances are placed there");
+        op.force.then_some(Empty {}).ok_or_else(refused)
     });
     peer.on(|asked, op: identity::SignIn| {
         if op.password.reveal() != data::PASSWORD {
