@@ -67,6 +67,10 @@ pub(crate) enum Error {
          \"hold\""
     )]
     OpenDrain,
+    #[error(
+        "the queue of set-ups has no gate, since whoever ordered waits for them: pause it instead"
+    )]
+    SetupGate,
     #[error("the deadline of a drain must be 1 second to one day")]
     DrainSeconds,
     #[error("there is no such job")]
@@ -107,6 +111,7 @@ impl From<Error> for Problem {
             Error::CannotReplay => Self::conflict("job_not_ended", detail),
             Error::NoQueue { .. } => Self::not_found("queue"),
             Error::OpenDrain | Error::DrainSeconds => Self::invalid("drain", detail),
+            Error::SetupGate => Self::invalid("gate", detail),
             Error::Missing => Self::not_found("job"),
             Error::NoInstance => Self::not_found("instance"),
             Error::Database(cause) => chassis::database_failed("jobs", &cause),

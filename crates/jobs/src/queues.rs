@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use api::jobs::{
-    Counts, Drain, DrainState, Gate, GetQueue, ListQueues, Queue, QueueDetail, SetQueue,
+    Counts, Drain, DrainState, Gate, GetQueue, ListQueues, Queue, QueueDetail, SETUP_CLASS,
+    SetQueue,
 };
 use chassis::{Call, Write};
 use types::{Page, Timestamp};
@@ -72,6 +73,9 @@ pub(crate) async fn set_queue(cx: &mut Write<Memory>, op: SetQueue) -> Result<Qu
 
 fn changed(queue: StoredQueue, op: &SetQueue, now: Timestamp) -> Result<StoredQueue, Error> {
     let gate = op.gate.unwrap_or(queue.gate);
+    if gate != Gate::Open && queue.class == SETUP_CLASS {
+        return Err(Error::SetupGate);
+    }
     let drain = match op.drain_seconds {
         Some(_) if gate == Gate::Open => return Err(Error::OpenDrain),
         Some(seconds) if !(1..=DRAIN_SECONDS_MAX).contains(&seconds) => {

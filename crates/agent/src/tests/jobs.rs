@@ -48,10 +48,15 @@ pub(super) fn queue_packed(platform: &Arc<Platform>, package: &Package) -> Lease
 }
 
 /// The same, changed before anybody can take it.
-fn queue_with(platform: &Arc<Platform>, script: &'static str, change: impl FnOnce(&mut Lease)) {
+pub(super) fn queue_with(
+    platform: &Arc<Platform>,
+    script: &'static str,
+    change: impl FnOnce(&mut Lease),
+) -> Lease {
     let mut lease = queue(platform, script);
     change(&mut lease);
-    platform.change(|state| state.jobs = [lease].into());
+    platform.change(|state| state.jobs = [lease.clone()].into());
+    lease
 }
 
 /// The number that a job's script wrote to a file beside the releases, when it has.

@@ -7,7 +7,7 @@ use types::{Clock as _, ManualClock, SystemClock};
 
 use super::{
     Agent, Folder, eventually,
-    jobs::queue,
+    jobs::queue_with,
     packages::Package,
     platform::{Platform, State},
     replicas::{ask, want},
@@ -51,7 +51,8 @@ async fn a_job_and_its_tokens_outlive_a_clock_that_leaps() {
     let (platform, folder) = (Platform::new(), Folder::new());
     let noon = SystemClock.now();
     let clock = Arc::new(ManualClock::at(noon));
-    let lease = queue(&platform, "until test -e ../../go; do sleep 0.02; done");
+    let script = "until test -e ../../go; do sleep 0.02; done";
+    let lease = queue_with(&platform, script, |lease| lease.lease_seconds = 3);
     let agent = Agent::start_with(&platform, folder.path(), clock.clone());
     let renewals = |state: &State| {
         state.reports.iter().filter(|report| report.outcome == Outcome::Running).count()

@@ -4,7 +4,7 @@ use api::{
     Problem,
     jobs::{
         Counts, Gate, GetQueue, Job, JobState, ListJobs, QueueDetail, QueuedKind, ReplayJobs,
-        SetQueue,
+        SETUP_CLASS, SetQueue,
     },
 };
 use axum::{
@@ -191,7 +191,8 @@ fn controls(person: &Person, detail: &QueueDetail, path: &str) -> Markup {
                 @else { button.quiet name="paused" value="yes" { "Pause" } }
             }))
         }
-        section.card {
+        // Set-ups have no gate: whoever ordered waits for them.
+        @if queue.class != SETUP_CLASS { section.card {
             h2 { "Let nothing in" }
             @if queue.gate == Gate::Open {
                 p.soft { "New jobs are kept until the gate opens, or refused, to be sent again later." }
@@ -218,7 +219,7 @@ fn controls(person: &Person, detail: &QueueDetail, path: &str) -> Markup {
                 }
                 (send(html! { button name="gate" value="open" { "Open the gate" } }))
             }
-        }
+        } }
     }
 }
 

@@ -17,7 +17,7 @@ use api::{
 use types::InstanceId;
 
 use crate::{
-    orders::{complete, instance, order, reaches, submit},
+    orders::{complete, instance, order, reaches, submit, take},
     world::{MANIFEST, PRICES, Person, World, eventually, until},
 };
 
@@ -75,8 +75,8 @@ stories! {
         let ada = world.sign_up("ada").await;
         let forum = placed(&ada, "forum.localhost").await;
         let place = PlaceOrder { service: "shop".parse().unwrap(), ..order(ada.account, "shop.localhost", &[]) };
-        let placed = ada.client.call(place).await.unwrap();
-        let shop = complete(&ada, placed).await.instance;
+        let shop = take(&ada, place, InstanceState::AwaitingSetup).await;
+        reaches(&ada, forum, InstanceState::AwaitingSetup).await;
         let jobs = world.engine.open("jobs", &world.house.database_password("jobs"), &[]).await.unwrap();
         // As if the database had been lost, and a release of the shop published since.
         let forget = db::query("delete from release where service = 'forum'");

@@ -76,7 +76,10 @@ impl Publication {
     /// itself.
     async fn go_on(&self, client: &Client) -> Result<bool, Problem> {
         let list = ListReleases { service: service(), after: None, limit: Some(1) };
-        let newest = client.call(list).await?.items.into_iter().next();
+        let newest = match client.call(list).await {
+            Err(problem) if problem.kind == api::Kind::NotFound => None,
+            listed => listed?.items.into_iter().next(),
+        };
         let known = newest.filter(|release| release.digest == self.publish.digest);
         if let Some(release) = known {
             assert_ne!(release.phase, ReleasePhase::Failed, "{:?}", release.problem);

@@ -6,7 +6,7 @@ use api::{
     Kind,
     jobs::{
         Counts, DrainState, Gate, GetJob, GetQueue, InstanceState, JobDefinition, JobState,
-        ListQueues, NewJob, Outcome, Queue, SetQueue,
+        ListQueues, NewJob, Outcome, Queue, SETUP_CLASS, SetQueue,
     },
 };
 
@@ -48,6 +48,11 @@ stories! {
         let refused = shop.asks(vec![work()]).await.unwrap_err();
         assert_eq!((refused.status, refused.code.as_str()), (503, "gate_closed"));
         assert_eq!(refused.retry_after, Some(30));
+        for gate in [Gate::Refuse, Gate::Hold] {
+            let setups = SetQueue::of(name("forum"), SETUP_CLASS);
+            let refused = shop.operator.call(SetQueue { gate: Some(gate), ..setups }).await;
+            assert_eq!(refused.unwrap_err().code, "gate", "whoever ordered waits for them");
+        }
         set(&shop, SetQueue { gate: Some(Gate::Hold), ..change("forum") }).await;
         let held = shop.queue_one(NewJob { after: vec![old], ..work() }).await;
         let later = shop.queue_one(NewJob { delay_seconds: Some(3_600), ..work() }).await;
