@@ -43,7 +43,7 @@ async fn main() -> Result<(), BoxError> {
     let begun = Instant::now();
     let done = Arc::new(Done::default());
     let client = client(pool.clone(), &done)?;
-    let run = client.start()?;
+    let mut run = client.start()?;
     add(&client, jobs).await?;
     wait_for(&done, jobs).await;
     say("from enqueue to done", jobs, begun);
@@ -52,7 +52,7 @@ async fn main() -> Result<(), BoxError> {
     let client = self::client(pool, &done)?;
     add(&client, jobs).await?;
     let begun = Instant::now();
-    let run = client.start()?;
+    let mut run = client.start()?;
     wait_for(&done, jobs).await;
     say("claim and complete", jobs, begun);
     run.stop().await?;
