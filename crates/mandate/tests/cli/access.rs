@@ -193,6 +193,38 @@ async fn can_says_yes_or_no_by_its_exit_code_and_why_if_asked() {
 }
 
 #[tokio::test]
+async fn an_operator_names_people_by_address_and_takes_back_what_is_the_platforms() {
+    let platform = Platform::start(|asked| match asked.line.as_str() {
+        "GET /identity/v1/people/ben%40bakery.example" => reply(&User {
+            user: bob(),
+            account: None,
+            email: "ben@bakery.example".into(),
+            created: noon(),
+        }),
+        line if line.starts_with("PUT /access/v1/grants/grnt_") => {
+            let principal = asked.body::<serde_json::Value>()["principal"].clone();
+            assert_eq!(principal, format!("user/{}", bob()));
+            reply(&grant())
+        }
+        line if line.starts_with("DELETE /access/v1/grants/grnt_") => {
+            reply(&Revoked { revision: 7 })
+        }
+        _ => not_found(),
+    })
+    .await;
+    let operator = Person::at(&platform);
+    let granted = ["grant", "ben@bakery.example", "operator", "--on", "platform"];
+    let granted = operator.runs(&granted).await.good();
+    let back = format!("mandate revoke {} --platform", grant().grant);
+    assert!(granted.contains(&back), "{granted}");
+    let back: Vec<&str> = back.split(' ').skip(1).collect();
+    assert!(operator.runs(&back).await.good().contains("everywhere"));
+    assert!(platform.lines().pop().unwrap().starts_with("DELETE /access/v1/grants/grnt_"));
+    let nobody = ["grant", "eve@bakery.example", "operator", "--on", "platform"];
+    assert_eq!(operator.runs(&nobody).await.status, 4);
+}
+
+#[tokio::test]
 async fn grants_permissions_and_the_audit_trail_are_listed_and_a_grant_revoked() {
     let platform = Platform::start(access(true)).await;
     let ada = Person::at(&platform);

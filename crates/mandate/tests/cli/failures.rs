@@ -238,5 +238,6 @@ async fn a_start_that_failed_tells_its_reason_last() {
         assert!(last.starts_with("error: ") && last.contains(why), "{said}");
         assert_eq!(last.matches("cannot go on").count(), usize::from(why.contains("ports")));
         assert!(!said.contains("secret"), "{said}");
+        assert!(!said.contains('\u{1b}'), "no terminal reads it, so there are no colours: {said}");
     }
 }

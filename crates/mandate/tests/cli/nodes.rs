@@ -1,6 +1,7 @@
 //! Machines: how one joins, and what they run.
 
 use api::{
+    Empty,
     configurator::Hosts,
     identity::JoinToken,
     releases::{Machine, Node, Promised, ReplicaReport, ReplicaState},
@@ -85,9 +86,14 @@ async fn a_node_says_for_which_host_it_runs_what() {
             let host = "bakery-store.localhost".parse().unwrap();
             reply(&Hosts { hosts: [(instance(), host)].into() })
         }
+        line if line.starts_with("DELETE /identity/v1/nodes/node_") => reply(&Empty {}),
         _ => not_found(),
     })
     .await;
-    let listed = Person::at(&platform).runs(&["node", "list"]).await.good();
+    let operator = Person::at(&platform);
+    let listed = operator.runs(&["node", "list"]).await.good();
     assert!(listed.contains("bakery-store.localhost") && !listed.contains("inst_"), "{listed}");
+    let removed = operator.runs(&["node", "remove", "one", "--force"]).await.good();
+    assert!(removed.starts_with("`one` is no longer a node"), "{removed}");
+    assert_eq!(platform.asked().pop().unwrap().query, "force=true");
 }
