@@ -27,6 +27,8 @@ enum Name {
     Heartbeats,
     /// What others notice of two hundred wrong sign-ins at once.
     SignIn,
+    /// What a click on a bill costs, with little usage behind it and with much.
+    Bills,
     /// The queue of jobs, beside those of others: pg-boss, graphile-worker and River.
     Jobs,
 }
@@ -38,6 +40,7 @@ impl Name {
             Self::Ground => Some("ground"),
             Self::Heartbeats => Some("heartbeats"),
             Self::SignIn => Some("sign-in"),
+            Self::Bills => Some("bills"),
             Self::Jobs => None,
         }
     }

@@ -63,6 +63,7 @@ const MIGRATIONS: &[db::Migration] = &[
     db::Migration { name: "billing_0001", sql: include_str!("../migrations/0001_billing.sql") },
     db::Migration { name: "billing_0002", sql: include_str!("../migrations/0002_summaries.sql") },
     db::Migration { name: "billing_0003", sql: include_str!("../migrations/0003_set_aside.sql") },
+    db::Migration { name: "billing_0004", sql: include_str!("../migrations/0004_newest.sql") },
     chassis::PROPOSALS,
 ];
 

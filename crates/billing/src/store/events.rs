@@ -141,7 +141,8 @@ pub(crate) async fn newest_events(
 }
 
 const NEWEST: &str = "select * from usage_event where account = ? and instance = ? and meter = ?
-     and used_at >= ? and used_at < ? order by used_at desc, source, epoch, sequence desc limit ?";
+     and used_at >= ? and used_at < ?
+     order by used_at desc, source desc, epoch desc, sequence desc limit ?";
 
 /// Events of an account in a period after `key`, oldest first, that were added up to `revision`.
 pub(crate) async fn events_until(

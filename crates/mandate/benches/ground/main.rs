@@ -1,12 +1,13 @@
 //! What the platform costs, by the name that is given: `ground`, the ground floor (a call inside
 //! the house, a request through the gateway, rows per second, the memory of an idle platform);
 //! `heartbeats`, what nodes cost that have nothing new to say; `sign-in`, what others notice of
-//! wrong sign-ins.
+//! wrong sign-ins; `bills`, what a click on a bill costs with much usage behind it.
 //!
 //! Whatever is compared runs in one process on one machine, in turns, for several rounds; a figure
 //! is the median of the rounds, with the tenth and the ninetieth percentile beside it. Look at the
 //! ratios first: the absolute numbers are of this machine and of what else it is doing.
 
+mod bills;
 mod call;
 mod figures;
 mod folder;
@@ -32,7 +33,10 @@ fn main() -> anyhow::Result<()> {
         None | Some("ground") => ground(&mut table)?,
         Some("heartbeats") => heartbeats::measure(&runtime("house", 2)?, &mut table)?,
         Some("sign-in") => sign_in::measure(&runtime("house", 2)?, &mut table)?,
-        Some(other) => anyhow::bail!("`{other}` is not measured: ground, heartbeats, sign-in"),
+        Some("bills") => bills::measure(&runtime("house", 2)?, &mut table)?,
+        Some(other) => {
+            anyhow::bail!("`{other}` is not measured: ground, heartbeats, sign-in, bills")
+        }
     }
     println!("\n{table}");
     Ok(())
