@@ -100,7 +100,8 @@ impl House {
     /// Opens the house; the first time, its master key is made.
     pub fn open(config: HouseConfig) -> Result<Self, crate::SealError> {
         let (master, keys) = (config.data.join("master.key"), config.data.join("keys"));
-        if !master.exists() && keys.exists() {
+        // The keys are looked for first: another process that starts makes the master key before them.
+        if keys.exists() && !master.exists() {
             return Err(crate::SealError::Lost(master));
         }
         let master = key_file(&master)?;

@@ -72,10 +72,10 @@ pub(crate) async fn set_queue(cx: &mut Write<Memory>, op: SetQueue) -> Result<Qu
 }
 
 fn changed(queue: StoredQueue, op: &SetQueue, now: Timestamp) -> Result<StoredQueue, Error> {
-    let gate = op.gate.unwrap_or(queue.gate);
-    if gate != Gate::Open && queue.class == SETUP_CLASS {
+    if op.gate.is_some_and(|gate| gate != Gate::Open) && queue.class == SETUP_CLASS {
         return Err(Error::SetupGate);
     }
+    let gate = op.gate.unwrap_or(queue.gate);
     let drain = match op.drain_seconds {
         Some(_) if gate == Gate::Open => return Err(Error::OpenDrain),
         Some(seconds) if !(1..=DRAIN_SECONDS_MAX).contains(&seconds) => {

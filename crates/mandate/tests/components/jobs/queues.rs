@@ -10,7 +10,7 @@ use api::{
     },
 };
 
-use super::{Shop, Worker, change, definition, digest, name, release, work};
+use super::{Shop, Worker, change, definition, digest, name, release, tables, work};
 use crate::world::{eventually, until};
 
 async fn set(shop: &Shop, change: SetQueue) -> Queue {
@@ -53,6 +53,13 @@ stories! {
             let refused = shop.operator.call(SetQueue { gate: Some(gate), ..setups }).await;
             assert_eq!(refused.unwrap_err().code, "gate", "whoever ordered waits for them");
         }
+        // One that was closed before that was refused can be paused all the same.
+        let db = tables(world).await;
+        let close = db::query("update queue set gate = 'refuse' where class = ?");
+        assert_eq!(close.bind(SETUP_CLASS).run(&db).await.unwrap(), 1);
+        db.close().await;
+        let setups = SetQueue::of(name("forum"), SETUP_CLASS);
+        set(&shop, SetQueue { paused: Some(true), ..setups }).await;
         set(&shop, SetQueue { gate: Some(Gate::Hold), ..change("forum") }).await;
         let held = shop.queue_one(NewJob { after: vec![old], ..work() }).await;
         let later = shop.queue_one(NewJob { delay_seconds: Some(3_600), ..work() }).await;
