@@ -1,18 +1,14 @@
 //! Who the node is: its key, its id, and the tokens that it signs for itself.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, RwLock},
-    time::Duration,
-};
+use std::sync::Arc;
 
 use api::{
     Client, Credentials, Kind, Problem,
-    http::token::{Claims, sign},
+    http::token::{ASKING_LIFE, Asking, Claims, sign},
     identity::JoinNode,
 };
 use ed25519_dalek::SigningKey;
-use types::{Clock, NodeId, Period, Principal, Timestamp};
+use types::{Clock, NodeId, Principal, Timestamp};
 
 use crate::{
     Config, Error,
@@ -20,16 +16,12 @@ use crate::{
     pause::Pace,
 };
 
-/// How long a token is good for; a new one is made at half of that.
-const TOKEN_LIFE: Duration = Duration::from_mins(5);
-
 /// Signs as this node.
 pub(crate) struct Signer {
     node: NodeId,
     key: SigningKey,
     clock: Arc<dyn Clock>,
-    /// By audience, with the time for which none is made anew.
-    tokens: RwLock<HashMap<String, (Arc<str>, Period)>>,
+    tokens: Asking,
 }
 
 impl Signer {
@@ -39,7 +31,7 @@ impl Signer {
     }
 
     fn sign(&self, audience: &str, now: Timestamp) -> String {
-        let claims = Claims::new(Principal::Node(self.node), audience, now, TOKEN_LIFE);
+        let claims = Claims::new(Principal::Node(self.node), audience, now, ASKING_LIFE);
         sign(&self.node.to_string(), &self.key, &claims)
     }
 }
@@ -47,21 +39,7 @@ impl Signer {
 impl Credentials for Signer {
     fn bearer(&self, audience: &str) -> Option<Arc<str>> {
         let now = self.clock.now();
-        let tokens = self.tokens.read().expect("nobody panics while holding it");
-        // A clock that was set back is not believed to have been right before.
-        if let Some((token, fresh)) = tokens.get(audience)
-            && fresh.contains(now)
-        {
-            return Some(Arc::clone(token));
-        }
-        drop(tokens);
-        let token: Arc<str> = self.sign(audience, now).into();
-        let mut tokens = self.tokens.write().expect("nobody panics while holding it");
-        tokens.insert(
-            audience.to_owned(),
-            (Arc::clone(&token), Period::lasting(now, TOKEN_LIFE / 2)),
-        );
-        Some(token)
+        self.tokens.token(audience, now, || Some(self.sign(audience, now)))
     }
 }
 
@@ -73,7 +51,7 @@ pub(crate) async fn join(config: &Config, folder: &Folder, pace: Pace) -> Result
         Some(node) => node,
         None => ask(config, folder, &key, pace).await?,
     };
-    Ok(Signer { node, key, clock: Arc::clone(&config.clock), tokens: RwLock::default() })
+    Ok(Signer { node, key, clock: Arc::clone(&config.clock), tokens: Asking::default() })
 }
 
 async fn ask(
@@ -142,10 +120,10 @@ mod tests {
         let noon: Timestamp = "2026-12-01T12:00:00Z".parse().unwrap();
         let (node, clock) = (NodeId::named(&["a"]), Arc::new(ManualClock::at(noon)));
         let key = SigningKey::from_bytes(&[7; 32]);
-        let signer = Signer { node, key, clock: clock.clone(), tokens: RwLock::default() };
+        let signer = Signer { node, key, clock: clock.clone(), tokens: Asking::default() };
         let token = || signer.bearer("jobs").unwrap();
         let first = token();
-        clock.advance(TOKEN_LIFE / 4);
+        clock.advance(ASKING_LIFE / 4);
         assert_eq!(token(), first, "it is good for longer");
         for leap in ["2026-12-03T00:00:00Z", "2026-11-30T00:00:00Z", "2026-12-01T12:00:00Z"] {
             let now: Timestamp = leap.parse().unwrap();

@@ -13,16 +13,13 @@ use std::{
 
 use api::{
     Credentials,
-    http::token::{Claims, sign},
+    http::token::{ASKING_LIFE, Asking, Claims, sign},
 };
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use tokio::time::Instant;
-use types::{Clock, Period, Principal};
+use types::{Clock, Principal};
 
 use crate::seal::{SealError, hex, key_file, unhex};
-
-/// How long a component's token is good for; a new one is made at half of that.
-const TOKEN_LIFE: Duration = Duration::from_mins(5);
 
 /// The public keys of the platform's components, in a folder.
 #[derive(Clone)]
@@ -102,11 +99,8 @@ pub struct Signer {
     name: &'static str,
     key: Arc<SigningKey>,
     clock: Arc<dyn Clock>,
-    tokens: Arc<RwLock<HashMap<String, Token>>>,
+    tokens: Arc<Asking>,
 }
-
-/// A token, and the time for which none is made anew.
-type Token = (Arc<str>, Period);
 
 impl Signer {
     /// Signs `claims` in the component's name.
@@ -118,21 +112,10 @@ impl Signer {
 impl Credentials for Signer {
     fn bearer(&self, audience: &str) -> Option<Arc<str>> {
         let now = self.clock.now();
-        let tokens = self.tokens.read().expect("nobody panics while holding it");
-        // A clock that was set back is not believed to have been right before.
-        if let Some((token, _)) = tokens.get(audience).filter(|(_, fresh)| fresh.contains(now)) {
-            return Some(Arc::clone(token));
-        }
-        drop(tokens);
-        let sub = Principal::Service(self.name.parse().ok()?);
-        let claims = Claims::new(sub, audience, now, TOKEN_LIFE);
-        let token: Arc<str> = self.sign(&claims).into();
-        let mut tokens = self.tokens.write().expect("nobody panics while holding it");
-        tokens.insert(
-            audience.to_owned(),
-            (Arc::clone(&token), Period::lasting(now, TOKEN_LIFE / 2)),
-        );
-        Some(token)
+        self.tokens.token(audience, now, || {
+            let sub = Principal::Service(self.name.parse().ok()?);
+            Some(self.sign(&Claims::new(sub, audience, now, ASKING_LIFE)))
+        })
     }
 }
 
@@ -150,7 +133,7 @@ mod tests {
         let tokens = Arc::default();
         let signer = Signer { name: "jobs", key, clock: clock.clone(), tokens };
         let first = signer.bearer("billing");
-        clock.advance(TOKEN_LIFE / 4);
+        clock.advance(ASKING_LIFE / 4);
         assert_eq!(signer.bearer("billing"), first, "it is good for longer");
         for leap in ["2026-12-03T00:00:00Z", "2026-11-30T00:00:00Z"] {
             let now: Timestamp = leap.parse().unwrap();

@@ -39,6 +39,6 @@ pub use keys::{KeyRing, Signer};
 pub use placements::{Placements, Share};
 pub use policy::{Question, Words};
 pub use proposal::{PROPOSALS, proposals};
-pub use reconcile::Next;
+pub use reconcile::{Next, pause};
 pub use relay::Relay;
 pub use seal::{Seal, SealError, hex, private_file, random_secret, replace_private_file, unhex};

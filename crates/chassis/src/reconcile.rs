@@ -36,6 +36,16 @@ async fn attempt<E: Into<Problem>>(
     )
 }
 
+/// Until what could not be done is tried again; doubled after each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// How long to wait before a row is looked at again with which something was tried so often in vain.
+/// It is due later by itself, so it holds up no other.
+pub fn pause(tries: u32) -> Duration {
+    (FIRST_PAUSE * 2_u32.pow(tries.min(10))).min(LONGEST_PAUSE)
+}
+
 const SOON: Duration = Duration::from_millis(100);
 const IDLE: Duration = Duration::from_secs(5);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -77,7 +87,17 @@ where
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn who_waits_waits_longer_each_time_and_never_too_long(tries in 0_u32..100) {
+            prop_assert_eq!(pause(tries + 1), (pause(tries) * 2).min(LONGEST_PAUSE));
+            prop_assert_eq!(pause(0), FIRST_PAUSE);
+        }
+    }
 
     #[tokio::test]
     async fn a_step_that_panics_has_failed_and_is_tried_again() {

@@ -1,13 +1,12 @@
 //! Making instances what they should be.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use api::{
     configurator::InstanceState,
     jobs::{self, PutInstance},
 };
-use chassis::{Next, Room};
-use types::Timestamp;
+use chassis::{Next, Room, pause};
 
 use crate::{
     Error, State,
@@ -18,14 +17,6 @@ use crate::{
 };
 
 const AT_ONCE: u32 = 100;
-/// Until what could not be done is tried again; doubled after each.
-const PAUSE: Duration = Duration::from_millis(200);
-const PAUSE_MAX: Duration = Duration::from_secs(30);
-
-/// When what failed so often is tried again.
-fn later(now: Timestamp, tries: u32) -> Timestamp {
-    now.plus((PAUSE * 2_u32.pow(tries.min(10))).min(PAUSE_MAX))
-}
 
 /// Makes the databases that are missing. A create that is repeated after a crash changes nothing,
 /// and one that fails is due again later, so it holds up no other.
@@ -39,7 +30,7 @@ pub(crate) async fn create(room: Room<State>) -> Result<Next, Error> {
         let instance = stored.instance;
         if let Err(problem) = create_one(&room, stored).await {
             tracing::error!(%instance, %problem, "the instance cannot be made yet");
-            let due = later(room.now(), tries);
+            let due = room.now().plus(pause(tries));
             store::try_to_create_later(room.db(), instance, due).await?;
         }
     }
@@ -87,7 +78,8 @@ pub(crate) async fn queue_jobs(room: Room<State>) -> Result<Next, Error> {
         if let Err(problem) = queue(&room, job).await {
             tracing::warn!(%instance, %problem, "a set-up cannot be queued yet");
             late.insert(instance);
-            store::try_to_queue_later(room.db(), instance, later(room.now(), tries)).await?;
+            let due = room.now().plus(pause(tries));
+            store::try_to_queue_later(room.db(), instance, due).await?;
         }
     }
     Ok(Next::Now)

@@ -5,11 +5,11 @@ use api::{
     billing::WithdrawSubscription,
     provider::{Order, OrderPhase},
 };
-use chassis::{Next, Room};
+use chassis::{Next, Room, pause};
 
 use crate::{
     Error, State,
-    model::orders::{Step, after, instance, next_step, pause, subscription},
+    model::orders::{Step, after, instance, next_step, subscription},
     store::{self, Stored},
 };
 

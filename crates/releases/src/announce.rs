@@ -5,7 +5,7 @@
 //! told to promote what it kept, which nobody refuses. Every step may be repeated, so a crash
 //! anywhere is only a pause.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use api::{
     Operation, Problem,
@@ -45,8 +45,7 @@ pub(crate) async fn step(room: Room<State>) -> Result<Next, Error> {
 /// been given an older one, has it again. Whoever knows it hears nothing new.
 pub(crate) async fn remind(room: Room<State>) -> Result<Next, Error> {
     let _turn = room.state().announcing.lock().await;
-    let mut reminded = room.state().reminded.lock().await;
-    if *reminded {
+    if room.state().reminded.load(Ordering::Acquire) {
         return Ok(Next::Idle);
     }
     let mut failed = None;
@@ -61,7 +60,7 @@ pub(crate) async fn remind(room: Room<State>) -> Result<Next, Error> {
             }
         }
     }
-    *reminded = failed.is_none();
+    room.state().reminded.store(failed.is_none(), Ordering::Release);
     failed.map_or(Ok(Next::Idle), |problem| Err(problem.into()))
 }
 

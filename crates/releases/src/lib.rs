@@ -24,7 +24,7 @@ mod readiness;
 mod said;
 mod store;
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::atomic::AtomicBool, time::Duration};
 
 use api::{
     configurator, identity,
@@ -65,7 +65,7 @@ pub(crate) struct State {
     /// Held by whoever announces.
     announcing: tokio::sync::Mutex<()>,
     /// Whether everybody has been told since the start what is current.
-    reminded: tokio::sync::Mutex<bool>,
+    reminded: AtomicBool,
 }
 
 const MIGRATIONS: &[db::Migration] = &[
@@ -92,7 +92,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         health: health::Health::default(),
         wishes: logs::Wishes::default(),
         announcing: tokio::sync::Mutex::default(),
-        reminded: tokio::sync::Mutex::default(),
+        reminded: AtomicBool::default(),
     };
     Component::new("releases", MIGRATIONS, state)
         .opens(gone::remember)

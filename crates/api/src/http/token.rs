@@ -4,15 +4,22 @@
 //! one algorithm and the header must be ours to the byte but for the key's name, so nothing that a
 //! caller writes can choose how it is checked.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Arc, RwLock},
+    time::Duration,
+};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
-use types::{AccountId, NodeId, Principal, SessionId, Timestamp};
+use types::{AccountId, NodeId, Period, Principal, SessionId, Timestamp};
 
 /// No token is longer; a longer one is not read.
 pub const TOKEN_BYTES_MAX: usize = 2_048;
+
+/// How long a token is good for with which a component or a node asks.
+pub const ASKING_LIFE: Duration = Duration::from_mins(5);
 
 /// So much may the clock of who signs be ahead of the clock of who checks.
 const CLOCKS_DIFFER_MAX: Duration = Duration::from_mins(1);
@@ -71,6 +78,33 @@ impl Claims {
     pub fn is_of_the_future(&self, now: Timestamp) -> bool {
         let latest = now.plus(CLOCKS_DIFFER_MAX).micros();
         self.iat.saturating_mul(1_000_000) > latest
+    }
+}
+
+/// The tokens with which somebody asks, by their audiences; each is made anew at half of its life.
+#[derive(Default)]
+pub struct Asking(RwLock<HashMap<String, (Arc<str>, Period)>>);
+
+impl Asking {
+    /// The token for `audience`, which `make` makes for [`ASKING_LIFE`] from `now` on if there is
+    /// none yet or no more.
+    pub fn token(
+        &self,
+        audience: &str,
+        now: Timestamp,
+        make: impl FnOnce() -> Option<String>,
+    ) -> Option<Arc<str>> {
+        let known = self.0.read().expect("nobody panics while holding it");
+        // A clock that was set back is not believed to have been right before.
+        if let Some((token, _)) = known.get(audience).filter(|(_, fresh)| fresh.contains(now)) {
+            return Some(Arc::clone(token));
+        }
+        drop(known);
+        let token: Arc<str> = make()?.into();
+        let fresh = Period::lasting(now, ASKING_LIFE / 2);
+        let mut known = self.0.write().expect("nobody panics while holding it");
+        known.insert(audience.to_owned(), (Arc::clone(&token), fresh));
+        Some(token)
     }
 }
 

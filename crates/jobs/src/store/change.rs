@@ -8,7 +8,7 @@ use types::{JobId, Timestamp};
 
 use super::{
     Entry, Result, entries,
-    leases::{offer, withdraw},
+    leases::{document, offer, withdraw},
 };
 use crate::model::State;
 
@@ -48,8 +48,6 @@ pub(crate) async fn change(tx: &mut db::Tx, changes: &[Change]) -> Result<()> {
         "forget",
     ]);
     for change in changes {
-        let progress = change.progress.as_ref().map(serde_json::to_string).transpose();
-        let progress = progress.map_err(|cause| db::Error::encode("progress", cause))?;
         let entry = &change.entry;
         rows.push(row![
             entry.job,
@@ -63,7 +61,7 @@ pub(crate) async fn change(tx: &mut db::Tx, changes: &[Change]) -> Result<()> {
             change.lost,
             change.problem.as_deref(),
             change.output.as_deref(),
-            progress,
+            change.progress.as_ref().map(document).transpose()?,
             change.ended,
             change.forget,
         ]);

@@ -346,7 +346,8 @@ pub(crate) async fn renew(
     .map(drop)
 }
 
-fn document(progress: &Progress) -> Result<String> {
+/// As it is kept.
+pub(super) fn document(progress: &Progress) -> Result<String> {
     serde_json::to_string(progress).map_err(|cause| db::Error::encode("progress", cause))
 }
 

@@ -29,18 +29,7 @@ const BATCH: u64 = 1_000;
 const ROUNDS: usize = 5;
 /// So often is each asked in a round.
 const ASKS: usize = 40;
-const PRICES: &str = r#"
-service = "forum"
-currency = "USD"
-effective = 2026-01-01T00:00:00Z
-
-[plans.basic]
-title = "Basic"
-monthly = "9.00"
-sizes.small = { per_hour = "0.0125", minimum_seconds = 60 }
-meters.requests = { model = "per_unit", included = 100, unit = "0.001" }
-meters.bytes_out = { model = "per_unit", unit = "0.000000001" }
-"#;
+const PRICES: &str = include_str!("../../tests/components/prices.toml");
 
 /// Measures on SQLite.
 pub(crate) fn measure(house: &Runtime, table: &mut Table) -> anyhow::Result<()> {
@@ -76,7 +65,7 @@ async fn used(folder: &Folder, name: &str, events: u64) -> anyhow::Result<Platfo
     let data = folder.join(name);
     let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
     let platform = Platform::start(&data, Engine::sqlite(data.join("databases")), nowhere).await?;
-    let book = PriceBook::parse("prices.toml", PRICES);
+    let book = PriceBook::parse("prices.toml", &PRICES.replace("NAME", "forum"));
     let book = book.map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
     let put = PutPriceBook { service: book.service.clone(), book, words: None };
     platform.component("releases")?.call(put).await?;
@@ -100,7 +89,7 @@ async fn used(folder: &Folder, name: &str, events: u64) -> anyhow::Result<Platfo
             at: now,
             account,
             instance,
-            meter: if number.is_multiple_of(2) { "requests" } else { "bytes_out" }.into(),
+            meter: "requests".into(),
             quantity: number % 7 + 1,
             note: "GET /topics".into(),
         };

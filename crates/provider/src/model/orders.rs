@@ -13,10 +13,6 @@ use types::{OrderId, Timestamp};
 use super::changes::Changes;
 use crate::Error;
 
-/// Until a step that could not be taken is tried again; doubled after each.
-const PAUSE: Duration = Duration::from_millis(200);
-const PAUSE_MAX: Duration = Duration::from_secs(30);
-
 /// Who is told next, and of what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -52,11 +48,6 @@ pub(crate) fn after(step: Step, told: Result<(), Problem>, order: Order) -> Opti
             Some(Order { phase: OrderPhase::Undoing, problem: Some(problem.detail), ..order })
         }
     }
-}
-
-/// How long to wait after so many tries in vain.
-pub(crate) fn pause(tries: u32) -> Duration {
-    (PAUSE * 2_u32.pow(tries.min(10))).min(PAUSE_MAX)
 }
 
 /// The order that changes `latest`. Orders of an instance follow each other, and what billing is
@@ -172,12 +163,6 @@ pub(crate) mod tests {
             let next = changed(latest.clone(), &changes, now);
             prop_assert!(next.created > latest.created && next.created >= now);
             prop_assert_eq!((next.instance, next.size.as_str()), (latest.instance, "large"));
-        }
-
-        #[test]
-        fn who_waits_waits_longer_each_time_and_never_too_long(tries in 0_u32..100) {
-            prop_assert_eq!(pause(tries + 1), (pause(tries) * 2).min(PAUSE_MAX));
-            prop_assert_eq!(pause(0), PAUSE);
         }
     }
 
