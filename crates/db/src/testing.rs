@@ -2,6 +2,7 @@
 
 use types::Secret;
 
+pub use crate::crash::{kill_after, kill_never};
 use crate::{Db, Engine, Migration};
 
 /// The address of the PostgreSQL server that tests may use.

@@ -74,10 +74,15 @@ stories! {
         world.publish("shop", "first").await;
         let ada = world.sign_up("ada").await;
         let forum = placed(&ada, "forum.localhost").await;
-        let place = PlaceOrder { service: "shop".parse().unwrap(), ..order(ada.account, "shop.localhost", &[]) };
+        // What is older comes first.
+        world.clock.advance(Duration::from_secs(1));
+        let service = "shop".parse().unwrap();
+        let place = PlaceOrder { service, ..order(ada.account, "shop.localhost", &[]) };
         let shop = take(&ada, place, InstanceState::AwaitingSetup).await;
+        assert!(forum < shop);
         reaches(&ada, forum, InstanceState::AwaitingSetup).await;
-        let jobs = world.engine.open("jobs", &world.house.database_password("jobs"), &[]).await.unwrap();
+        let password = world.house.database_password("jobs");
+        let jobs = world.engine.open("jobs", &password, &[]).await.unwrap();
         // As if the database had been lost, and a release of the shop published since.
         let forget = db::query("delete from release where service = 'forum'");
         forget.run(&jobs).await.unwrap();
@@ -85,8 +90,8 @@ stories! {
             ada.client.call(submit(&ada, instance)).await.unwrap();
         }
         let count = async |instance: InstanceId| {
-            let counted = db::query("select count(*) as n from job where instance = ?").bind(instance);
-            counted.one(&jobs, |row| row.get::<u64>("n")).await.unwrap()
+            let counted = db::query("select count(*) as n from job where instance = ?");
+            counted.bind(instance).one(&jobs, |row| row.get::<u64>("n")).await.unwrap()
         };
         until("the shop's set-up is queued", async || count(shop).await > 0).await;
         assert_eq!(count(forum).await, 0);

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{DirEntry, File},
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader},
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -150,19 +150,13 @@ impl Platform {
 
     /// From now on it has so many durable steps left.
     fn kill_after(&self, steps: u64) {
-        let fresh = self.folder.join("crash.new");
-        std::fs::write(&fresh, steps.to_string()).unwrap();
-        std::fs::rename(fresh, self.crash_file()).unwrap();
+        db::testing::kill_after(&self.crash_file(), steps).unwrap();
     }
 
     /// No step is counted any more. A process that has taken its last one is waited for.
     fn kill_never(&mut self) {
-        let Ok(mut file) = File::open(self.crash_file()) else { return };
-        file.lock().unwrap();
-        let mut text = String::new();
-        file.read_to_string(&mut text).unwrap();
-        std::fs::remove_file(self.crash_file()).unwrap();
-        if let Some((child, _)) = self.running.as_mut().filter(|_| text == "killed") {
+        let killed = db::testing::kill_never(&self.crash_file()).unwrap();
+        if let Some((child, _)) = self.running.as_mut().filter(|_| killed) {
             child.wait().unwrap();
         }
     }
