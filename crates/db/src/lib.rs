@@ -9,7 +9,7 @@
 //! In a statement, `/*for update*/` locks the rows that are read until the transaction ends,
 //! `/*for share*/` keeps others from changing them until then, and `/*skip locked*/` passes over
 //! those that somebody else has locked. SQLite needs none of it, since it has one writer at a time.
-//! `{rows}` is a table that [`Rows`] gives.
+//! `{rows}` is a table that [`Rows`] gives, `in {list}` compares with the values of a [`List`].
 
 mod crash;
 mod database;
@@ -31,5 +31,5 @@ pub use error::Error;
 pub use migrate::Migration;
 pub use query::{On, Query, query};
 pub use row::{Column, Row};
-pub use rows::Rows;
+pub use rows::{List, Rows};
 pub use value::{IntoValue, Value};

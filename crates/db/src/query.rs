@@ -6,9 +6,10 @@ use serde::Serialize;
 use sqlx::{AssertSqlSafe, Postgres, Sqlite, query::Query as Prepared};
 
 use crate::{
-    Db, Error, Row, Rows, Tx, crash,
+    Db, Error, List, Row, Rows, Tx, crash,
     database::{Pools, Transaction},
     row::Found,
+    rows::Kind,
     value::{IntoValue, Unfit, Value},
 };
 
@@ -78,19 +79,14 @@ impl Query {
         rows.iter().map(read).collect()
     }
 
-    /// How the engine would run it, an index wherever one fits: for tests of what indexes are for.
+    /// How the engine would run it: for tests of what indexes are for.
     pub async fn plan(self, db: &Db) -> Result<String, Error> {
-        let mut tx = db.begin().await?;
-        let (word, column) = match tx.transaction {
-            Transaction::Sqlite(_) => ("explain query plan", "detail"),
-            Transaction::Postgres(_) => {
-                // In a table of a few rows no index is worth its while.
-                query("set local enable_seqscan = off").run(&mut tx).await?;
-                ("explain", "QUERY PLAN")
-            }
+        let (word, column) = match db.pools() {
+            Pools::Sqlite { .. } => ("explain query plan", "detail"),
+            Pools::Postgres(_) => ("explain", "QUERY PLAN"),
         };
         let asked = Self { text: format!("{word} {}", self.text), values: self.values };
-        let lines: Vec<String> = asked.all(&mut tx, |row| row.get(column)).await?;
+        let lines: Vec<String> = asked.all(db, |row| row.get(column)).await?;
         Ok(lines.join("\n"))
     }
 
@@ -103,6 +99,9 @@ impl Query {
                 }
                 Value::Rows(rows) if !rows.can_be_given() => {
                     return Err(Error::encode("rows", "there are none, or one does not fit"));
+                }
+                Value::List(list) if !list.can_be_given() => {
+                    return Err(Error::encode("list", "a value does not fit"));
                 }
                 _ => {}
             }
@@ -117,57 +116,66 @@ impl Query {
     }
 
     fn for_sqlite(self) -> Prepared<'static, Sqlite, <Sqlite as sqlx::Database>::Arguments> {
-        let prepared = sqlx::query(AssertSqlSafe(self.with_tables(Rows::sqlite_table)));
-        self.values.into_iter().fold(prepared, |query, value| match value {
-            Value::Text(text) => query.bind(text),
-            Value::Number(number) => query.bind(number),
-            Value::Truth(truth) => query.bind(truth),
-            Value::Bytes(bytes) => query.bind(bytes),
-            Value::Rows(rows) => query.bind(rows.document()),
-            Value::Unfit(_) => query,
-        })
-    }
-
-    fn for_postgres(self) -> Prepared<'static, Postgres, <Postgres as sqlx::Database>::Arguments> {
-        let text = postgres_text(&self.with_tables(Rows::postgres_table));
+        let list = |_: &List| "in (select value from json_each(?))".to_owned();
+        let text = self.with_tables(Rows::sqlite_table, list);
         let prepared = sqlx::query(AssertSqlSafe(text));
         self.values.into_iter().fold(prepared, |query, value| match value {
             Value::Text(text) => query.bind(text),
             Value::Number(number) => query.bind(number),
             Value::Truth(truth) => query.bind(truth),
             Value::Bytes(bytes) => query.bind(bytes),
-            Value::Rows(rows) => rows.into_columns().into_iter().fold(query, bind_array),
+            Value::Rows(rows) => query.bind(rows.document()),
+            Value::List(list) => query.bind(list.document()),
             Value::Unfit(_) => query,
         })
     }
 
-    /// The text with each `{rows}` as the engine reads it.
-    fn with_tables(&self, table: impl Fn(&Rows) -> String) -> String {
-        let tables = self.values.iter().filter_map(|value| match value {
-            Value::Rows(rows) => Some(table(rows)),
-            _ => None,
-        });
-        tables.fold(self.text.clone(), |text, table| text.replacen("{rows}", &table, 1))
+    fn for_postgres(self) -> Prepared<'static, Postgres, <Postgres as sqlx::Database>::Arguments> {
+        let text = self.with_tables(Rows::postgres_table, List::postgres_condition);
+        let text = postgres_text(&text);
+        let prepared = sqlx::query(AssertSqlSafe(text));
+        self.values.into_iter().fold(prepared, |query, value| match value {
+            Value::Text(text) => query.bind(text),
+            Value::Number(number) => query.bind(number),
+            Value::Truth(truth) => query.bind(truth),
+            Value::Bytes(bytes) => query.bind(bytes),
+            Value::Rows(rows) => rows.into_arrays().into_iter().fold(query, bind_array),
+            Value::List(list) => bind_array(query, list.into_array()),
+            Value::Unfit(_) => query,
+        })
+    }
+
+    /// The text with each `{rows}` and `in {list}` as the engine reads it.
+    fn with_tables(
+        &self,
+        table: impl Fn(&Rows) -> String,
+        condition: impl Fn(&List) -> String,
+    ) -> String {
+        self.values.iter().fold(self.text.clone(), |text, value| match value {
+            Value::Rows(rows) => text.replacen("{rows}", &table(rows), 1),
+            Value::List(list) => text.replacen("in {list}", &condition(list), 1),
+            _ => text,
+        })
     }
 }
 
 type PostgresQuery = Prepared<'static, Postgres, <Postgres as sqlx::Database>::Arguments>;
 
-fn bind_array(query: PostgresQuery, column: Vec<Value>) -> PostgresQuery {
+fn bind_array(query: PostgresQuery, (kind, values): (Kind, Vec<Value>)) -> PostgresQuery {
     macro_rules! array {
         ($variant:ident) => {
             query.bind(
-                column
+                values
                     .into_iter()
                     .map(|value| if let Value::$variant(value) = value { value } else { None })
                     .collect::<Vec<_>>(),
             )
         };
     }
-    match column.first() {
-        Some(Value::Number(_)) => array!(Number),
-        Some(Value::Truth(_)) => array!(Truth),
-        _ => array!(Text),
+    match kind {
+        Kind::Number => array!(Number),
+        Kind::Truth => array!(Truth),
+        Kind::Text => array!(Text),
     }
 }
 

@@ -1,5 +1,5 @@
-//! A table that is handed to a statement: many rows in one round trip, with the same text however
-//! many there are.
+//! Tables and lists that are handed to a statement: many values in one round trip, with the same text
+//! however many there are.
 
 use crate::value::{IntoValue, Value};
 
@@ -49,13 +49,11 @@ impl Rows {
     }
 
     pub(crate) fn can_be_given(&self) -> bool {
-        let unfit =
-            |value: &Value| matches!(value, Value::Bytes(_) | Value::Unfit(_) | Value::Rows(_));
-        !self.is_empty() && !self.columns.iter().flatten().any(unfit)
+        !self.is_empty() && self.columns.iter().flatten().all(is_fit)
     }
 
-    pub(crate) fn into_columns(self) -> Vec<Vec<Value>> {
-        self.columns
+    pub(crate) fn into_arrays(self) -> Vec<(Kind, Vec<Value>)> {
+        self.columns.into_iter().map(|column| (Kind::of_column(&column), column)).collect()
     }
 
     /// For SQLite: one value, a document of rows.
@@ -79,16 +77,97 @@ impl Rows {
     /// counts the rows when a plan is made: a thousand of them would have all of a table read that
     /// has an index, again on each new connection.
     pub(crate) fn postgres_table(&self) -> String {
-        let kind = |column: &Vec<Value>| match column.first() {
-            Some(Value::Number(_)) => "bigint",
-            Some(Value::Truth(_)) => "boolean",
-            _ => "text",
-        };
-        let arrays: Vec<String> =
-            self.columns.iter().map(|column| format!("(select ?::{}[])", kind(column))).collect();
+        let kinds = self.columns.iter().map(|column| Kind::of_column(column).word());
+        let arrays: Vec<String> = kinds.map(|kind| format!("(select ?::{kind}[])")).collect();
         let (arrays, names) = (arrays.join(", "), self.names.join(", "));
         format!("(select * from unnest({arrays}) as given ({names}))")
     }
+}
+
+/// Values that a statement looks for: `select id from thing where id in {list}`.
+///
+/// They are looked up one by one in the index of what is compared with them, however large PostgreSQL
+/// takes the table for, which a join with [`Rows`] leaves to it: a queue that was empty when it was
+/// counted has one row for the planner, and would be read whole for each of them. For the same reason
+/// a statement that sorts by what it looks for, as one must that locks rows, says
+/// `order by id || ''` or `order by id + 0`: there is an index in that order, which would have to be
+/// read from end to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct List {
+    kind: Kind,
+    values: Vec<Value>,
+}
+
+impl List {
+    /// A list of values of one column.
+    pub fn of<T: IntoValue>(values: impl IntoIterator<Item = T>) -> Self {
+        Self { kind: Kind::of(&T::NULL), values: values.into_iter().map(T::into_value).collect() }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    pub(crate) fn can_be_given(&self) -> bool {
+        self.values.iter().all(is_fit)
+    }
+
+    pub(crate) fn into_array(self) -> (Kind, Vec<Value>) {
+        (self.kind, self.values)
+    }
+
+    /// The document of values, for SQLite.
+    pub(crate) fn document(&self) -> String {
+        self.values.iter().map(json).collect::<serde_json::Value>().to_string()
+    }
+
+    /// For PostgreSQL: one value, an array.
+    pub(crate) fn postgres_condition(&self) -> String {
+        format!("= any (?::{}[])", self.kind.word())
+    }
+}
+
+impl IntoValue for List {
+    const NULL: Value = Value::Text(None);
+    fn into_value(self) -> Value {
+        Value::List(self)
+    }
+}
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Text,
+    Number,
+    Truth,
+}
+
+impl Kind {
+    const fn of(value: &Value) -> Self {
+        match value {
+            Value::Number(_) => Self::Number,
+            Value::Truth(_) => Self::Truth,
+            _ => Self::Text,
+        }
+    }
+
+    fn of_column(column: &[Value]) -> Self {
+        column.first().map_or(Self::Text, Self::of)
+    }
+
+    /// As PostgreSQL calls it.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Number => "bigint",
+            Self::Truth => "boolean",
+        }
+    }
+}
+
+const fn is_fit(value: &Value) -> bool {
+    matches!(value, Value::Text(_) | Value::Number(_) | Value::Truth(_))
 }
 
 impl IntoValue for Rows {
@@ -103,6 +182,6 @@ fn json(value: &Value) -> serde_json::Value {
         Value::Text(text) => text.clone().into(),
         Value::Number(number) => (*number).into(),
         Value::Truth(truth) => (*truth).into(),
-        Value::Bytes(_) | Value::Unfit(_) | Value::Rows(_) => serde_json::Value::Null,
+        _ => serde_json::Value::Null,
     }
 }

@@ -5,7 +5,7 @@ use types::{
     Timestamp,
 };
 
-use crate::Rows;
+use crate::{List, Rows};
 
 /// A value of a statement. The absent ones carry their type, which PostgreSQL asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub enum Value {
     Unfit(Unfit),
     /// A table.
     Rows(Rows),
+    /// What a column is compared with.
+    List(List),
 }
 
 /// Why a value cannot be bound.

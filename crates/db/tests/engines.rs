@@ -456,3 +456,33 @@ async fn many_rows_do_not_have_a_table_read_that_has_an_index() {
     db.close().await;
     engine.remove_all().await.unwrap();
 }
+
+#[tokio::test]
+async fn what_was_planned_on_a_small_table_reads_no_large_one_whole() {
+    let [_, engine] = engines("grown");
+    let db = open(&engine).await;
+    let mut tx = db.begin().await.unwrap();
+    let find = async |tx: &mut db::Tx| {
+        let some = db::List::of(["0", "1", "missing"]);
+        let find = "select thing.id from thing where id in {list}";
+        query(find).bind(some).all(tx, |_| Ok(())).await.unwrap().len()
+    };
+    // A statement has its plan for good on a connection after it has been asked five times.
+    for _ in 0..10 {
+        assert_eq!(find(&mut tx).await, 0);
+    }
+    for place in 0..1_000_u32 {
+        insert(&mut tx, &place.to_string(), None).await.unwrap();
+    }
+    let read_whole = async |tx: &mut db::Tx| {
+        query("select seq_tup_read from pg_stat_xact_user_tables where relname = 'thing'")
+            .one(tx, |row| row.get::<i64>("seq_tup_read"))
+            .await
+            .unwrap()
+    };
+    assert_eq!(find(&mut tx).await, 2);
+    assert_eq!(read_whole(&mut tx).await, 0);
+    drop(tx);
+    db.close().await;
+    engine.remove_all().await.unwrap();
+}

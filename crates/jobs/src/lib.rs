@@ -69,6 +69,10 @@ const MIGRATIONS: &[db::Migration] = &[
     db::Migration { name: "jobs_lanes", sql: include_str!("../migrations/0003_lanes.sql") },
     db::Migration { name: "jobs_schedules", sql: include_str!("../migrations/0010_schedules.sql") },
     db::Migration { name: "jobs_leases", sql: include_str!("../migrations/0011_leases.sql") },
+    db::Migration {
+        name: "jobs_ready_by_job",
+        sql: include_str!("../migrations/0012_ready_by_job.sql"),
+    },
 ];
 
 /// The component.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::jobs::Progress;
-use db::{On, Rows, row};
+use db::{List, On, Rows, row};
 use types::{JobId, Timestamp};
 
 use super::{
@@ -69,7 +69,7 @@ pub(crate) async fn change(tx: &mut db::Tx, changes: &[Change]) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
-    let jobs = Rows::of(&["id"], changes.iter().map(|change| change.entry.job));
+    let jobs = List::of(changes.iter().map(|change| change.entry.job));
     db::query(
         "update job set state = r.state, not_before = r.not_before, attempts = r.attempts,
          token = r.token, node = r.node, release = r.release, started = r.started, lost = r.lost,
@@ -77,14 +77,19 @@ pub(crate) async fn change(tx: &mut db::Tx, changes: &[Change]) -> Result<()> {
          output = coalesce(r.output, lease.output, job.output),
          progress = coalesce(r.progress, case when lease.job is null then job.progress
          else lease.progress end)
-         from {rows} as r left join lease on lease.job = r.id where job.id = r.id",
+         from {rows} as r left join lease on lease.job = r.id
+         where job.id = r.id and job.id in {list}",
     )
     .bind(rows)
+    .bind(jobs.clone())
     .run(&mut *tx)
     .await?;
     withdraw(tx, jobs.clone()).await?;
     offer(tx, jobs).await
 }
+
+pub(crate) const SET_STATES: &str = "update job set state = r.state from {rows} as r
+    where job.id = r.id and job.id in {list}";
 
 /// Moves jobs to another state and changes nothing else.
 pub(crate) async fn set_states(tx: &mut db::Tx, states: &[(JobId, State)]) -> Result<()> {
@@ -95,11 +100,9 @@ pub(crate) async fn set_states(tx: &mut db::Tx, states: &[(JobId, State)]) -> Re
     if rows.is_empty() {
         return Ok(());
     }
-    db::query("update job set state = r.state from {rows} as r where job.id = r.id")
-        .bind(rows)
-        .run(&mut *tx)
-        .await?;
-    offer(tx, Rows::of(&["id"], states.iter().map(|(job, _)| *job))).await
+    let jobs = List::of(states.iter().map(|(job, _)| *job));
+    db::query(SET_STATES).bind(rows).bind(jobs.clone()).run(&mut *tx).await?;
+    offer(tx, jobs).await
 }
 
 /// A job is tried again from the beginning, in a lane that its service has today.
@@ -108,15 +111,17 @@ pub(crate) async fn replay(tx: &mut db::Tx, jobs: &[(Entry, State)]) -> Result<(
     for (entry, state) in jobs {
         rows.push(row![entry.job, entry.lane, state.word()]);
     }
+    let jobs = List::of(jobs.iter().map(|(entry, _)| entry.job));
     db::query(
         "update job set lane = r.lane, state = r.state, attempts = 0, lost = 0, problem = null,
          result = null, progress = null, ended = null, forget = null, blocked_by = 0
-         from {rows} as r where job.id = r.id",
+         from {rows} as r where job.id = r.id and job.id in {list}",
     )
     .bind(rows)
+    .bind(jobs.clone())
     .run(&mut *tx)
     .await?;
-    offer(tx, Rows::of(&["id"], jobs.iter().map(|(entry, _)| entry.job))).await
+    offer(tx, jobs).await
 }
 
 /// Jobs wait for earlier ones.
@@ -128,12 +133,12 @@ pub(crate) async fn insert_awaited(tx: &mut db::Tx, waits: &[(JobId, JobId)]) ->
     if rows.is_empty() {
         return Ok(());
     }
-    let earlier = Rows::of(&["id"], waits.iter().map(|(earlier, _)| *earlier));
+    let earlier = List::of(waits.iter().map(|(earlier, _)| *earlier));
     db::query("insert into awaited (earlier, job) select earlier, job from {rows} as r")
         .bind(rows)
         .run(&mut *tx)
         .await?;
-    db::query("update job set is_awaited = ? where id in (select r.id from {rows} as r)")
+    db::query("update job set is_awaited = ? where id in {list}")
         .bind(true)
         .bind(earlier)
         .run(tx)
@@ -144,16 +149,15 @@ pub(crate) async fn insert_awaited(tx: &mut db::Tx, waits: &[(JobId, JobId)]) ->
 /// Those who waited for these jobs, which have ended, wait for them no more; answers who they are,
 /// locked, with how many of these jobs each has waited for.
 pub(crate) async fn take_followers(tx: &mut db::Tx, ended: &[JobId]) -> Result<Vec<(Entry, u64)>> {
-    let ended = Rows::of(&["id"], ended.iter().copied());
+    let ended = List::of(ended.iter().copied());
     if ended.is_empty() {
         return Ok(Vec::new());
     }
-    let followers: Vec<JobId> = db::query(
-        "delete from awaited where earlier in (select r.id from {rows} as r) returning job",
-    )
-    .bind(ended)
-    .all(&mut *tx, |row| row.get("job"))
-    .await?;
+    let followers: Vec<JobId> =
+        db::query("delete from awaited where earlier in {list} returning job")
+            .bind(ended)
+            .all(&mut *tx, |row| row.get("job"))
+            .await?;
     let mut counts: BTreeMap<JobId, u64> = BTreeMap::new();
     for follower in followers {
         *counts.entry(follower).or_default() += 1;
@@ -175,14 +179,16 @@ pub(crate) async fn set_blocked(tx: &mut db::Tx, jobs: &[(JobId, u64, State)]) -
     if rows.is_empty() {
         return Ok(());
     }
+    let jobs = List::of(jobs.iter().map(|(job, ..)| *job));
     db::query(
         "update job set blocked_by = r.blocked_by, state = r.state from {rows} as r
-         where job.id = r.id",
+         where job.id = r.id and job.id in {list}",
     )
     .bind(rows)
+    .bind(jobs.clone())
     .run(&mut *tx)
     .await?;
-    offer(tx, Rows::of(&["id"], jobs.iter().map(|(job, ..)| *job))).await
+    offer(tx, jobs).await
 }
 
 /// The name of a job that this one waits for.

@@ -4,7 +4,7 @@
 //! goes from `ready` to `lease` when it is handed out and on to `success`, and neither step writes its
 //! own row. Whoever wants to do something else with it locks both, by [`entries`].
 
-use db::{On, Rows, row};
+use db::{List, On, Rows, row};
 use types::{JobId, Timestamp};
 
 use super::{
@@ -99,14 +99,14 @@ pub(crate) async fn entries(
     tx: &mut db::Tx,
     ids: impl IntoIterator<Item = JobId>,
 ) -> Result<Vec<Entry>> {
-    let ids = Rows::of(&["id"], ids);
+    let ids = List::of(ids);
     if ids.is_empty() {
         return Ok(Vec::new());
     }
     lock_leases(tx, ids.clone()).await?;
     let mut entries = db::query(&format!(
-        "select {ENTRY} from job where job.id in (select r.id from {{rows}} as r)
-         order by job.id /*for update*/"
+        "select {ENTRY} from job where job.id in {{list}}
+         order by job.id || '' /*for update*/"
     ))
     .bind(ids)
     .all(&mut *tx, read_entry)
@@ -158,13 +158,13 @@ pub(crate) const DUE: &str = "select id from job where state = 'delayed' and not
 pub(crate) async fn make_due(tx: &mut db::Tx, now: Timestamp, limit: u32) -> Result<Vec<i64>> {
     let due: Vec<JobId> =
         db::query(DUE).bind(now).bind(limit).all(&mut *tx, |row| row.get("id")).await?;
-    let due = Rows::of(&["id"], due);
+    let due = List::of(due);
     if due.is_empty() {
         return Ok(Vec::new());
     }
     let lanes = db::query(
         "update job set state = 'ready' where state = 'delayed'
-         and id in (select r.id from {rows} as r) returning lane",
+         and id in {list} returning lane",
     )
     .bind(due.clone())
     .all(&mut *tx, |row| row.get("lane"))
@@ -173,20 +173,29 @@ pub(crate) async fn make_due(tx: &mut db::Tx, now: Timestamp, limit: u32) -> Res
     Ok(lanes)
 }
 
+/// Which jobs are to be forgotten, those first that were to be longest ago: in this table, by this
+/// column.
+pub(crate) fn old(table: &str, key: &str) -> String {
+    format!(
+        "select old.{key} from {table} as old where old.forget <= ? and not exists
+         (select 1 from untold where untold.job = old.{key}) order by old.forget limit ?"
+    )
+}
+
 /// Whether a job or a key was kept for long enough.
 pub(crate) async fn is_anything_old(on: impl On, now: Timestamp) -> Result<bool> {
-    db::query(
-        "select id from (select job.id from job where job.forget <= ? and not exists
-         (select 1 from untold where untold.job = job.id) limit 1) as old_job
-         union all
-         select job from (select success.job from success where success.forget <= ? and not exists
-         (select 1 from untold where untold.job = success.job) limit 1) as old_success
-         union all
-         select job from (select job from unique_key where expires <= ? limit 1) as old_key",
-    )
+    let (others, succeeded) = (old("job", "id"), old("success", "job"));
+    let keys = "select job from unique_key where expires <= ? limit ?";
+    db::query(&format!(
+        "select id from ({others}) as others union all select job from ({succeeded}) as succeeded
+         union all select job from ({keys}) as keys"
+    ))
     .bind(now)
+    .bind(1_u32)
     .bind(now)
+    .bind(1_u32)
     .bind(now)
+    .bind(1_u32)
     .all(on, |_| Ok(()))
     .await
     .map(|found| !found.is_empty())
@@ -199,28 +208,24 @@ pub(crate) async fn prune(
     now: Timestamp,
     limit: u32,
 ) -> Result<Vec<(i64, State)>> {
-    let succeeded: Vec<JobId> = db::query(
-        "delete from success where job in (select old.job from success as old where old.forget <= ?
-         and not exists (select 1 from untold where untold.job = old.job)
-         order by old.forget limit ?) returning job",
-    )
-    .bind(now)
-    .bind(limit)
-    .all(&mut *tx, |row| row.get("job"))
-    .await?;
+    let succeeded = old("success", "job");
+    let succeeded: Vec<JobId> =
+        db::query(&format!("delete from success where job in ({succeeded}) returning job"))
+            .bind(now)
+            .bind(limit)
+            .all(&mut *tx, |row| row.get("job"))
+            .await?;
     let mut forgotten = Vec::new();
-    let succeeded = Rows::of(&["id"], succeeded);
+    let succeeded = List::of(succeeded);
     if !succeeded.is_empty() {
-        let delete = "delete from job where id in (select r.id from {rows} as r) returning lane";
+        let delete = "delete from job where id in {list} returning lane";
         let lanes = db::query(delete).bind(succeeded);
         let read = |row: &db::Row| Ok((row.get("lane")?, State::Succeeded));
         forgotten.extend(lanes.all(&mut *tx, read).await?);
     }
-    let others = db::query(
-        "delete from job where id in (select old.id from job as old where old.forget <= ?
-         and not exists (select 1 from untold where untold.job = old.id)
-         order by old.forget limit ?) returning lane, state",
-    );
+    let others = old("job", "id");
+    let others =
+        db::query(&format!("delete from job where id in ({others}) returning lane, state"));
     let read = |row: &db::Row| Ok((row.get("lane")?, read_state(row)?));
     forgotten.extend(others.bind(now).bind(limit).all(tx, read).await?);
     Ok(forgotten)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use db::{Rows, row};
+use db::{List, Rows, row};
 use types::{InstanceId, JobId, Timestamp};
 
 use super::Result;
@@ -33,11 +33,10 @@ pub(crate) async fn take_keys(
     .run(&mut *tx)
     .await?;
     let mine = db::query(
-        "select unique_key.name, unique_key.word, unique_key.job from unique_key
-         join {rows} as r on r.name = unique_key.name and r.word = unique_key.word
-         where unique_key.instance = ?",
+        "select r.name, r.word, (select unique_key.job from unique_key where instance = ?
+         and unique_key.name = r.name and unique_key.word = r.word) as job from {rows} as r",
     );
-    let mine = mine.bind(rows).bind(instance);
+    let mine = mine.bind(instance).bind(rows);
     let mine =
         mine.all(tx, |row| Ok(((row.get("name")?, row.get("word")?), row.get("job")?))).await?;
     Ok(mine.into_iter().collect())
@@ -48,13 +47,13 @@ pub(crate) async fn give_keys_back(
     tx: &mut db::Tx,
     jobs: impl IntoIterator<Item = JobId>,
 ) -> Result<()> {
-    let rows = Rows::of(&["job"], jobs);
+    let rows = List::of(jobs);
     if rows.is_empty() {
         return Ok(());
     }
     db::query(
         "delete from unique_key where expires is null
-         and job in (select r.job from {rows} as r)",
+         and job in {list}",
     )
     .bind(rows)
     .run(tx)

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use db::{On, Rows, row};
+use db::{List, On, Rows, row};
 use types::{Digest, InstanceId, Name};
 
 use super::Result;
@@ -109,11 +109,9 @@ impl Moves {
 }
 
 /// Locks lanes in the order of their numbers, so that no two transactions wait for each other.
-async fn lock_lanes(tx: &mut db::Tx, lanes: impl IntoIterator<Item = i64>) -> Result<()> {
-    let lanes = Rows::of(&["id"], lanes);
+async fn lock_lanes(tx: &mut db::Tx, lanes: List) -> Result<()> {
     db::query(
-        "select lane.id from lane where lane.id in (select r.id from {rows} as r)
-         order by lane.id /*for update*/",
+        "select lane.id from lane where lane.id in {list} order by lane.id + 0 /*for update*/",
     )
     .bind(lanes)
     .all(tx, |_| Ok(()))
@@ -125,16 +123,18 @@ pub(crate) async fn count(tx: &mut db::Tx, moves: Moves) -> Result<()> {
     if moves.0.is_empty() {
         return Ok(());
     }
+    let lanes = List::of(moves.0.keys().copied());
     if moves.0.len() > 1 {
-        lock_lanes(&mut *tx, moves.0.keys().copied()).await?;
+        lock_lanes(&mut *tx, lanes.clone()).await?;
     }
     db::query(
         "update lane set blocked = lane.blocked + r.blocked, held = lane.held + r.held,
          delayed = lane.delayed + r.delayed, ready = lane.ready + r.ready,
          running = lane.running + r.running, failed = lane.failed + r.failed
-         from {rows} as r where lane.id = r.id",
+         from {rows} as r where lane.id = r.id and lane.id in {list}",
     )
     .bind(moves.rows())
+    .bind(lanes)
     .run(tx)
     .await
     .map(drop)
@@ -183,7 +183,7 @@ pub(crate) struct Lane {
 }
 
 pub(crate) const WITH_WORK: &str = "select kind.* from kind
-    where kind.service in (select r.service from {rows} as r)
+    where kind.service in {list}
     and exists (select 1 from lane where lane.kind = kind.id
         and lane.ready > 0 and lane.running < lane.most and not lane.closed)
     and not exists (select 1 from queue where queue.service = kind.service
@@ -195,7 +195,7 @@ pub(crate) async fn kinds_with_work(on: impl On, services: &BTreeSet<Name>) -> R
     if services.is_empty() {
         return Ok(Vec::new());
     }
-    db::query(WITH_WORK).bind(Rows::of(&["service"], services)).all(on, read_kind).await
+    db::query(WITH_WORK).bind(List::of(services)).all(on, read_kind).await
 }
 
 pub(crate) const LANES: &str = "select id, instance, turn, ready, running, most from lane
@@ -225,11 +225,11 @@ pub(crate) async fn lanes_of_these(
     instances: &[InstanceId],
     limit: u32,
 ) -> Result<Vec<Lane>> {
-    let instances = Rows::of(&["instance"], instances.iter().copied());
+    let instances = List::of(instances.iter().copied());
     db::query(
-        "select lane.* from {rows} as r join lane on lane.instance = r.instance
-         where lane.kind = ? and lane.ready > 0 and lane.running < lane.most and not lane.closed
-         order by lane.turn, lane.id limit ?",
+        "select * from lane where instance in {list}
+         and kind = ? and ready > 0 and running < most and not closed
+         order by turn + 0, id limit ?",
     )
     .bind(instances)
     .bind(kind)
@@ -245,9 +245,9 @@ pub(crate) async fn running(
 ) -> Result<Vec<(Kind, InstanceId, u32)>> {
     db::query(
         "select kind.*, lane.instance, lane.running from lane join kind on kind.id = lane.kind
-         where lane.running > 0 and kind.service in (select r.service from {rows} as r)",
+         where lane.running > 0 and kind.service in {list}",
     )
-    .bind(Rows::of(&["service"], services))
+    .bind(List::of(services))
     .all(on, |row| Ok((read_kind(row)?, row.get("instance")?, row.get("running")?)))
     .await
 }
@@ -259,24 +259,22 @@ pub(crate) async fn count_served(
     moves: Moves,
     turns: &[(InstanceId, i64)],
 ) -> Result<()> {
-    let instances = Rows::of(&["instance"], turns.iter().map(|(instance, _)| *instance));
-    db::query(
-        "select lane.id from lane where lane.instance in (select r.instance from {rows} as r)
-         order by lane.id /*for update*/",
-    )
-    .bind(instances)
-    .all(&mut *tx, |_| Ok(()))
-    .await?;
+    let instances = List::of(turns.iter().map(|(instance, _)| *instance));
+    db::query("select id from lane where instance in {list} order by id + 0 /*for update*/")
+        .bind(instances.clone())
+        .all(&mut *tx, |_| Ok(()))
+        .await?;
     count(&mut *tx, moves).await?;
     let mut rows = Rows::new(&["instance", "turn"]);
     for (instance, turn) in turns {
         rows.push(row![*instance, *turn]);
     }
     db::query(
-        "update lane set turn = r.turn from {rows} as r
-         where lane.instance = r.instance and lane.ready > 0",
+        "update lane set turn = r.turn from {rows} as r where lane.instance = r.instance
+         and lane.instance in {list} and lane.ready > 0",
     )
     .bind(rows)
+    .bind(instances)
     .run(tx)
     .await
     .map(drop)

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::jobs::Progress;
-use db::{On, Rows, row};
+use db::{List, On, Rows, row};
 use types::{AccountId, Digest, InstanceId, JobId, Name, NodeId, Timestamp};
 
 use super::{
@@ -43,12 +43,12 @@ pub(super) async fn insert_ready(tx: &mut db::Tx, ready: &[Candidate]) -> Result
 }
 
 /// Puts those of these jobs where workers get them that are to be there by their own rows.
-pub(super) async fn offer(tx: &mut db::Tx, jobs: Rows) -> Result<()> {
+pub(super) async fn offer(tx: &mut db::Tx, jobs: List) -> Result<()> {
     db::query(
         "insert into ready (lane, rank, job, bytes)
          select job.lane, -job.priority, job.id, octet_length(job.payload) from job
-         where job.id in (select r.id from {rows} as r) and job.state = 'ready'
-         on conflict (lane, rank, job) do nothing",
+         where job.id in {list} and job.state = 'ready'
+         on conflict (job) do nothing",
     )
     .bind(jobs)
     .run(tx)
@@ -57,19 +57,9 @@ pub(super) async fn offer(tx: &mut db::Tx, jobs: Rows) -> Result<()> {
 }
 
 /// Takes jobs from where workers get them, and from those who have them.
-pub(super) async fn withdraw(tx: &mut db::Tx, jobs: Rows) -> Result<()> {
-    db::query(
-        "delete from ready where (lane, rank, job) in (select job.lane, -job.priority, job.id
-         from job where job.id in (select r.id from {rows} as r))",
-    )
-    .bind(jobs.clone())
-    .run(&mut *tx)
-    .await?;
-    db::query("delete from lease where job in (select r.id from {rows} as r)")
-        .bind(jobs)
-        .run(tx)
-        .await
-        .map(drop)
+pub(super) async fn withdraw(tx: &mut db::Tx, jobs: List) -> Result<()> {
+    db::query("delete from ready where job in {list}").bind(jobs.clone()).run(&mut *tx).await?;
+    db::query("delete from lease where job in {list}").bind(jobs).run(tx).await.map(drop)
 }
 
 /// What a lease says of its job.
@@ -111,45 +101,36 @@ impl Leased {
 
 /// Locks the leases of these jobs. It comes before their own rows are locked: whoever ends a lease
 /// has that and goes on to the rows of jobs that waited for this one.
-pub(super) async fn lock_leases(tx: &mut db::Tx, jobs: Rows) -> Result<()> {
-    db::query(
-        "select job from lease where job in (select r.id from {rows} as r)
-         order by job /*for update*/",
-    )
-    .bind(jobs)
-    .all(tx, |_| Ok(()))
-    .await
-    .map(drop)
+pub(super) async fn lock_leases(tx: &mut db::Tx, jobs: List) -> Result<()> {
+    db::query("select job from lease where job in {list} order by job || '' /*for update*/")
+        .bind(jobs)
+        .all(tx, |_| Ok(()))
+        .await
+        .map(drop)
 }
 
 /// Where those stand that are ready by their own rows, which are locked. They are looked for in the
 /// order in which a job goes through the tables, so one that is on its way is not missed.
 pub(super) async fn look_closer(tx: &mut db::Tx, entries: &mut [Entry]) -> Result<()> {
-    let mut ready = Rows::new(&["lane", "rank", "job"]);
-    for entry in entries.iter().filter(|entry| entry.state == State::Ready) {
-        ready.push(row![entry.lane, -entry.priority, entry.job]);
-    }
+    let ready = entries.iter().filter(|entry| entry.state == State::Ready);
+    let ready = List::of(ready.map(|entry| entry.job));
     if ready.is_empty() {
         return Ok(());
     }
-    let waiting: BTreeSet<JobId> = db::query(
-        "select job from ready where (lane, rank, job) in
-         (select r.lane, r.rank, r.job from {rows} as r) order by job /*for update*/",
-    )
-    .bind(ready)
-    .all(&mut *tx, |row| row.get("job"))
-    .await?
-    .into_iter()
-    .collect();
+    let waiting: BTreeSet<JobId> =
+        db::query("select job from ready where job in {list} order by job || '' /*for update*/")
+            .bind(ready)
+            .all(&mut *tx, |row| row.get("job"))
+            .await?
+            .into_iter()
+            .collect();
     let begun = |entry: &&mut Entry| entry.state == State::Ready && !waiting.contains(&entry.job);
-    let ids = Rows::of(&["id"], entries.iter_mut().filter(begun).map(|entry| entry.job));
+    let ids = List::of(entries.iter_mut().filter(begun).map(|entry| entry.job));
     if ids.is_empty() {
         return Ok(());
     }
-    let leased = db::query(
-        "select * from lease where job in (select r.id from {rows} as r)
-         order by job /*for update*/",
-    );
+    let leased =
+        db::query("select * from lease where job in {list} order by job || '' /*for update*/");
     let leased = leased.bind(ids).all(tx, Leased::read).await?;
     let mut leased: BTreeMap<JobId, Leased> = leased.into_iter().collect();
     for entry in entries.iter_mut().filter(begun) {
@@ -214,6 +195,8 @@ pub(crate) struct Claimed {
     pub(crate) unique_until: Option<String>,
 }
 
+pub(crate) const TAKE: &str = "delete from ready where job in {list} returning job";
+
 /// Gives jobs to a node, each to be done by a release; answers which of them were still to be had,
 /// in their order.
 pub(crate) async fn claim(
@@ -223,18 +206,10 @@ pub(crate) async fn claim(
     now: Timestamp,
     expires: Timestamp,
 ) -> Result<Vec<Claimed>> {
-    let mut rows = Rows::new(&["lane", "rank", "job"]);
-    for (Candidate { lane, rank, job, .. }, _) in jobs {
-        rows.push(row![*lane, *rank, *job]);
-    }
-    let taken: Vec<JobId> = db::query(
-        "delete from ready where (lane, rank, job) in
-         (select r.lane, r.rank, r.job from {rows} as r) returning job",
-    )
-    .bind(rows)
-    .all(&mut *tx, |row| row.get("job"))
-    .await?;
-    let taken = Rows::of(&["id"], taken);
+    let wanted = List::of(jobs.iter().map(|(candidate, _)| candidate.job));
+    let taken: Vec<JobId> =
+        db::query(TAKE).bind(wanted).all(&mut *tx, |row| row.get("job")).await?;
+    let taken = List::of(taken);
     if taken.is_empty() {
         return Ok(Vec::new());
     }
@@ -242,7 +217,7 @@ pub(crate) async fn claim(
         jobs.iter().map(|(candidate, release)| (candidate.job, *release)).collect();
     let claimed = db::query(
         "select id, account, instance, service, lane, name, version, payload, attempts, token,
-         timeout_seconds, unique_until from job where id in (select r.id from {rows} as r)",
+         timeout_seconds, unique_until from job where id in {list}",
     )
     .bind(taken)
     .all(&mut *tx, |row| read_claimed(row, &releases))
@@ -337,10 +312,12 @@ pub(crate) async fn renew(
     }
     db::query(
         "update lease set expires = ?, output = r.output,
-         progress = coalesce(r.progress, lease.progress) from {rows} as r where lease.job = r.job",
+         progress = coalesce(r.progress, lease.progress) from {rows} as r
+         where lease.job = r.job and lease.job in {list}",
     )
     .bind(expires)
     .bind(rows)
+    .bind(List::of(told.iter().map(|(job, ..)| *job)))
     .run(tx)
     .await
     .map(drop)
@@ -353,17 +330,21 @@ pub(super) fn document(progress: &Progress) -> Result<String> {
 
 /// Running jobs are to be stopped.
 pub(crate) async fn set_cancelled(tx: &mut db::Tx, jobs: &[JobId]) -> Result<()> {
-    let rows = Rows::of(&["id"], jobs.iter().copied());
+    let rows = List::of(jobs.iter().copied());
     if rows.is_empty() {
         return Ok(());
     }
-    db::query("update lease set cancelled = ? where job in (select r.id from {rows} as r)")
+    db::query("update lease set cancelled = ? where job in {list}")
         .bind(true)
         .bind(rows)
         .run(tx)
         .await
         .map(drop)
 }
+
+/// By its jobs: among all of a node's are those that have ended lately.
+pub(crate) const END_LEASES: &str =
+    "delete from lease where job in {list} and node || '' = ? and token = ? returning *";
 
 /// Ends the leases that the node has under these tokens; answers their jobs, running. What becomes
 /// of them is written in the same transaction.
@@ -372,31 +353,29 @@ pub(crate) async fn end_leases(
     node: NodeId,
     leases: &[(JobId, u64)],
 ) -> Result<Vec<(Entry, Option<Progress>)>> {
-    let mut rows = Rows::new(&["job", "token"]);
+    let mut by_token: BTreeMap<u64, Vec<JobId>> = BTreeMap::new();
     for (job, token) in leases {
-        rows.push(row![*job, *token]);
+        by_token.entry(*token).or_default().push(*job);
     }
-    if rows.is_empty() {
-        return Ok(Vec::new());
+    if by_token.len() > 1 {
+        lock_leases(tx, List::of(leases.iter().map(|(job, _)| *job))).await?;
     }
-    let ended = db::query(
-        "delete from lease where (job, token) in (select r.job, r.token from {rows} as r)
-         and node = ? returning *",
-    )
-    .bind(rows)
-    .bind(node)
-    .all(&mut *tx, |row| {
-        let told: Option<String> = row.get("progress")?;
-        Ok((Leased::read(row)?, told.map(|_| row.json("progress")).transpose()?))
-    })
-    .await?;
+    let mut ended = Vec::new();
+    for (token, jobs) in by_token {
+        let asked = db::query(END_LEASES).bind(List::of(jobs)).bind(node).bind(token);
+        let some = asked.all(&mut *tx, |row| {
+            let told: Option<String> = row.get("progress")?;
+            Ok((Leased::read(row)?, told.map(|_| row.json("progress")).transpose()?))
+        });
+        ended.extend(some.await?);
+    }
     let mut ended: BTreeMap<JobId, (Leased, Option<Progress>)> =
         ended.into_iter().map(|((job, leased), progress)| (job, (leased, progress))).collect();
-    let ids = Rows::of(&["id"], ended.keys().copied());
+    let ids = List::of(ended.keys().copied());
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let asked = format!("select {ENTRY} from job where id in (select r.id from {{rows}} as r)");
+    let asked = format!("select {ENTRY} from job where id in {{list}}");
     let entries = db::query(&asked).bind(ids).all(tx, read_entry).await?;
     let told = entries.into_iter().filter_map(|mut entry| {
         let (attempt, progress) = ended.remove(&entry.job)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::jobs::{JobDefinition, PutInstance};
-use db::{On, Rows};
+use db::{List, On};
 use types::{AccountId, Digest, InstanceId, Name};
 
 use super::Result;
@@ -50,14 +50,14 @@ pub(crate) async fn releases(
     on: impl On,
     digests: impl IntoIterator<Item = &Digest>,
 ) -> Result<Vec<Release>> {
-    let digests = Rows::of(&["digest"], digests);
+    let digests = List::of(digests);
     if digests.is_empty() {
         return Ok(Vec::new());
     }
     db::query(
         "select release.digest, release.service, release.turn,
          (select max(other.turn) from release as other where other.service = release.service)
-         as newest from release where release.digest in (select r.digest from {rows} as r)
+         as newest from release where release.digest in {list}
          order by release.service, release.turn desc",
     )
     .bind(digests)

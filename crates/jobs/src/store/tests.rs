@@ -1,7 +1,7 @@
 //! What the indexes are for, on both engines.
 
 use db::{
-    Engine, Query, Rows, row,
+    Engine, List, Query, Rows, row,
     testing::{on_both, postgres},
 };
 use types::{AccountId, Digest, InstanceId, JobId, NodeId, Secret, Timestamp};
@@ -29,20 +29,19 @@ async fn a_claim_looks_at_what_it_hands_out_and_at_nothing_else() {
         uses(&database, lanes, &["lane_waiting"], "lane").await;
         let top = db::query(TOP).bind(10_u32).bind(Rows::of(&["lane"], [7_i64]));
         uses(&database, top, &["ready_in_order"], "ready").await;
-        let mut taken = Rows::new(&["lane", "rank", "job"]);
-        taken.push(row![7_i64, 0_i64, "job_1"]);
-        let take = "delete from ready where (lane, rank, job) in
-            (select r.lane, r.rank, r.job from {rows} as r)";
-        let plan = db::query(take).bind(taken).plan(&database).await.unwrap();
-        assert!(plan.contains("ready_in_order"), "{plan}");
-        let services = Rows::of(&["service"], ["forum"]);
+        let jobs = List::of(["job_1"]);
+        uses(&database, db::query(TAKE).bind(jobs.clone()), &["ready_by_job"], "ready").await;
+        let services = List::of(["forum"]);
         let plan = db::query(WITH_WORK).bind(services).plan(&database).await.unwrap();
         assert!(plan.contains("lane_waiting"), "{plan}");
         let mut rows = Rows::new(&["id", "state"]);
         rows.push(row!["job_1", "ready"]);
-        let update = "update job set state = r.state from {rows} as r where job.id = r.id";
-        let plan = db::query(update).bind(rows).plan(&database).await.unwrap();
+        let states = db::query(SET_STATES).bind(rows).bind(jobs.clone());
+        let plan = states.plan(&database).await.unwrap();
         assert!(!plan.contains("Seq Scan on job") && !plan.contains("SCAN job\n"), "{plan}");
+        let ended = db::query(END_LEASES).bind(jobs).bind("node_1").bind(1_i64);
+        let plan = ended.plan(&database).await.unwrap();
+        assert!(plan.contains("lease_pkey") || plan.contains("lease_1"), "{plan}");
         let expired = db::query(EXPIRED).bind(now).bind(5_u32);
         uses(&database, expired, &["lease_expires"], "lease").await;
         let due = db::query(DUE).bind(now).bind(5_u32);
@@ -63,9 +62,7 @@ async fn what_is_parked_is_found_by_its_lane_and_what_is_old_by_its_age() {
         for (table, key, index) in
             [("job", "id", "job_forget"), ("success", "job", "success_forget")]
         {
-            let old =
-                format!("select {key} from {table} where forget <= ? order by forget limit ?");
-            let asked = db::query(&old).bind(Timestamp::from_micros(1)).bind(5_u32);
+            let asked = db::query(&old(table, key)).bind(Timestamp::from_micros(1)).bind(5_u32);
             uses(&database, asked, &[index], table).await;
         }
     })
@@ -121,7 +118,8 @@ async fn jobs_that_were_one_row_stand_where_they_stood() {
     let folder = std::env::temp_dir().join(format!("mandate-{prefix}"));
     for engine in [Engine::sqlite(folder), postgres(&prefix)] {
         let password = Secret::new("a password");
-        let (_, before) = crate::MIGRATIONS.split_last().unwrap();
+        let apart = crate::MIGRATIONS.iter().position(|one| one.name == "jobs_leases").unwrap();
+        let before = &crate::MIGRATIONS[..apart];
         let database = engine.open("tables", &password, &[before]).await.unwrap();
         let jobs = insert_whole_rows(&database).await;
         database.close().await;
