@@ -89,9 +89,8 @@ impl Rows {
 /// They are looked up one by one in the index of what is compared with them, however large PostgreSQL
 /// takes the table for, which a join with [`Rows`] leaves to it: a queue that was empty when it was
 /// counted has one row for the planner, and would be read whole for each of them. For the same reason
-/// a statement that sorts by what it looks for, as one must that locks rows, says
-/// `order by id || ''` or `order by id + 0`: there is an index in that order, which would have to be
-/// read from end to end.
+/// a statement that sorts by another column than the one it looks in says `order by id + 0`: of such a
+/// table it would read the index that has that order, from end to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct List {
     kind: Kind,

@@ -106,7 +106,7 @@ pub(crate) async fn entries(
     lock_leases(tx, ids.clone()).await?;
     let mut entries = db::query(&format!(
         "select {ENTRY} from job where job.id in {{list}}
-         order by job.id || '' /*for update*/"
+         order by job.id /*for update*/"
     ))
     .bind(ids)
     .all(&mut *tx, read_entry)

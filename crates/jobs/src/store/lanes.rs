@@ -110,13 +110,11 @@ impl Moves {
 
 /// Locks lanes in the order of their numbers, so that no two transactions wait for each other.
 async fn lock_lanes(tx: &mut db::Tx, lanes: List) -> Result<()> {
-    db::query(
-        "select lane.id from lane where lane.id in {list} order by lane.id + 0 /*for update*/",
-    )
-    .bind(lanes)
-    .all(tx, |_| Ok(()))
-    .await
-    .map(drop)
+    db::query("select lane.id from lane where lane.id in {list} order by lane.id /*for update*/")
+        .bind(lanes)
+        .all(tx, |_| Ok(()))
+        .await
+        .map(drop)
 }
 
 pub(crate) async fn count(tx: &mut db::Tx, moves: Moves) -> Result<()> {
@@ -217,8 +215,12 @@ pub(crate) async fn lanes(on: impl On, kind: i64, limit: u32) -> Result<Vec<Lane
     db::query(LANES).bind(kind).bind(limit).all(on, read_lane).await
 }
 
-/// The same, of these instances. Found by the instances: how many others have work is of no
-/// account.
+/// By the instances alone, so it does not read like the index of all lanes with work: how many
+/// others have some is of no account.
+pub(crate) const LANES_OF_THESE: &str = "select * from lane where instance in {list}
+    and kind = ? and ready + 0 > 0 and running < most and not closed order by turn, id limit ?";
+
+/// The same, of these instances.
 pub(crate) async fn lanes_of_these(
     on: impl On,
     kind: i64,
@@ -226,16 +228,7 @@ pub(crate) async fn lanes_of_these(
     limit: u32,
 ) -> Result<Vec<Lane>> {
     let instances = List::of(instances.iter().copied());
-    db::query(
-        "select * from lane where instance in {list}
-         and kind = ? and ready > 0 and running < most and not closed
-         order by turn + 0, id limit ?",
-    )
-    .bind(instances)
-    .bind(kind)
-    .bind(limit)
-    .all(on, read_lane)
-    .await
+    db::query(LANES_OF_THESE).bind(instances).bind(kind).bind(limit).all(on, read_lane).await
 }
 
 /// What runs of the services' jobs: of which kind, for which instance, how many.
@@ -252,6 +245,9 @@ pub(crate) async fn running(
     .await
 }
 
+pub(crate) const LOCK_SERVED: &str =
+    "select id from lane where instance in {list} order by id + 0 /*for update*/";
+
 /// Counts what was handed out, and instances have had their turn; lanes whose work ran out keep an
 /// earlier one.
 pub(crate) async fn count_served(
@@ -260,10 +256,7 @@ pub(crate) async fn count_served(
     turns: &[(InstanceId, i64)],
 ) -> Result<()> {
     let instances = List::of(turns.iter().map(|(instance, _)| *instance));
-    db::query("select id from lane where instance in {list} order by id + 0 /*for update*/")
-        .bind(instances.clone())
-        .all(&mut *tx, |_| Ok(()))
-        .await?;
+    db::query(LOCK_SERVED).bind(instances.clone()).all(&mut *tx, |_| Ok(())).await?;
     count(&mut *tx, moves).await?;
     let mut rows = Rows::new(&["instance", "turn"]);
     for (instance, turn) in turns {

@@ -102,7 +102,7 @@ impl Leased {
 /// Locks the leases of these jobs. It comes before their own rows are locked: whoever ends a lease
 /// has that and goes on to the rows of jobs that waited for this one.
 pub(super) async fn lock_leases(tx: &mut db::Tx, jobs: List) -> Result<()> {
-    db::query("select job from lease where job in {list} order by job || '' /*for update*/")
+    db::query("select job from lease where job in {list} order by job /*for update*/")
         .bind(jobs)
         .all(tx, |_| Ok(()))
         .await
@@ -118,7 +118,7 @@ pub(super) async fn look_closer(tx: &mut db::Tx, entries: &mut [Entry]) -> Resul
         return Ok(());
     }
     let waiting: BTreeSet<JobId> =
-        db::query("select job from ready where job in {list} order by job || '' /*for update*/")
+        db::query("select job from ready where job in {list} order by job /*for update*/")
             .bind(ready)
             .all(&mut *tx, |row| row.get("job"))
             .await?
@@ -129,8 +129,7 @@ pub(super) async fn look_closer(tx: &mut db::Tx, entries: &mut [Entry]) -> Resul
     if ids.is_empty() {
         return Ok(());
     }
-    let leased =
-        db::query("select * from lease where job in {list} order by job || '' /*for update*/");
+    let leased = db::query("select * from lease where job in {list} order by job /*for update*/");
     let leased = leased.bind(ids).all(tx, Leased::read).await?;
     let mut leased: BTreeMap<JobId, Leased> = leased.into_iter().collect();
     for entry in entries.iter_mut().filter(begun) {

@@ -50,6 +50,21 @@ async fn a_claim_looks_at_what_it_hands_out_and_at_nothing_else() {
     .await;
 }
 
+/// A queue is empty when PostgreSQL counts it.
+#[tokio::test]
+async fn the_lanes_of_some_are_found_without_those_of_others() {
+    on_both("served", &[crate::MIGRATIONS], async |database| {
+        db::query("analyze").run(&database).await.unwrap();
+        let some = List::of(["inst_1", "inst_2"]);
+        let these = db::query(LANES_OF_THESE).bind(some.clone()).bind(7_i64).bind(5_u32);
+        for asked in [these, db::query(LOCK_SERVED).bind(some)] {
+            let plan = asked.plan(&database).await.unwrap();
+            assert!(plan.contains("lane_by_instance"), "{plan}");
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn what_is_parked_is_found_by_its_lane_and_what_is_old_by_its_age() {
     on_both("parked", &[crate::MIGRATIONS], async |database| {
