@@ -75,8 +75,11 @@ fn card(person: &Person, node: &Node, names: &Names) -> Markup {
         section.card {
             h2.heading {
                 span { (node.name) }
-                @if node.alive { span.chip.good { "alive" } } @else { span.chip.bad { "silent" } }
-                @if node.drain.is_some() { span.chip.busy { "being emptied" } }
+                span {
+                    @if node.drain.is_some() { span.chip.busy { "being emptied" } " " }
+                    @if node.alive { span.chip.good { "alive" } }
+                    @else { span.chip.bad { "silent" } }
+                }
             }
             p.small { (promised(node)) }
             @if let Some(drain) = &node.drain { p.small { (emptying(drain)) } }
@@ -100,15 +103,22 @@ fn card(person: &Person, node: &Node, names: &Names) -> Markup {
                     button.quiet { "Let it take instances again" }
                 }))
             }
-            (form(&person.form_token, &removal, html! {
-                @if node.promised.instances > 0 {
-                    label.option {
-                        input type="checkbox" name="force" value="yes";
-                        span.what { "Also if that closes instances whose data is on it" }
-                    }
+            div.jobs { details {
+                summary { span { "Remove this node" } }
+                p.soft.small {
+                    "Its key is worth nothing from then on, and what can move runs elsewhere. "
+                    "The machine can join again with a new token."
                 }
-                button.link.danger { "Take its key from it" }
-            }))
+                (form(&person.form_token, &removal, html! {
+                    @if node.promised.instances > 0 {
+                        label.option {
+                            input type="checkbox" name="force" value="yes";
+                            span.what { "Also if that closes instances whose data is on it" }
+                        }
+                    }
+                    button.danger { "Remove " (node.name) }
+                }))
+            } }
         }
     }
 }
