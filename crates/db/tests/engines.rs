@@ -438,6 +438,29 @@ async fn many_rows_are_written_and_changed_by_one_statement() {
 }
 
 #[tokio::test]
+async fn what_is_listed_is_found_and_of_nothing_nothing() {
+    for engine in engines("lists") {
+        let db = open(&engine).await;
+        for (id, count) in [("1", 1), ("two", 2), ("it's", 3)] {
+            insert(&db, id, Some(count)).await.unwrap();
+        }
+        let found = async |column: &str, list: db::List| {
+            let asked = format!("select id from thing where {column} in {{list}} order by count");
+            query(&asked).bind(list).all(&db, |row| row.get::<String>("id")).await.unwrap()
+        };
+        assert_eq!(found("id", db::List::of(["it's", "1", "missing"])).await, ["1", "it's"]);
+        assert_eq!(found("count", db::List::of([2_u32, 3, 4])).await, ["two", "it's"]);
+        assert!(found("id", db::List::of([""; 0])).await.is_empty());
+        assert!(found("count", db::List::of([0_i64; 0])).await.is_empty());
+        let unfit = db::List::of([u64::MAX]);
+        let asked = query("select id from thing where count in {list}").bind(unfit);
+        assert!(asked.all(&db, |_| Ok(())).await.is_err());
+        db.close().await;
+        engine.remove_all().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn many_rows_do_not_have_a_table_read_that_has_an_index() {
     let [_, engine] = engines("plans");
     let db = open(&engine).await;

@@ -105,8 +105,7 @@ pub(crate) async fn entries(
     }
     lock_leases(tx, ids.clone()).await?;
     let mut entries = db::query(&format!(
-        "select {ENTRY} from job where job.id in {{list}}
-         order by job.id /*for update*/"
+        "select {ENTRY} from job where job.id in {{list}} order by job.id /*for update*/"
     ))
     .bind(ids)
     .all(&mut *tx, read_entry)
@@ -162,13 +161,9 @@ pub(crate) async fn make_due(tx: &mut db::Tx, now: Timestamp, limit: u32) -> Res
     if due.is_empty() {
         return Ok(Vec::new());
     }
-    let lanes = db::query(
-        "update job set state = 'ready' where state = 'delayed'
-         and id in {list} returning lane",
-    )
-    .bind(due.clone())
-    .all(&mut *tx, |row| row.get("lane"))
-    .await?;
+    let made =
+        "update job set state = 'ready' where state = 'delayed' and id in {list} returning lane";
+    let lanes = db::query(made).bind(due.clone()).all(&mut *tx, |row| row.get("lane")).await?;
     offer(tx, due).await?;
     Ok(lanes)
 }

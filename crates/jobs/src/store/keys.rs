@@ -47,18 +47,15 @@ pub(crate) async fn give_keys_back(
     tx: &mut db::Tx,
     jobs: impl IntoIterator<Item = JobId>,
 ) -> Result<()> {
-    let rows = List::of(jobs);
-    if rows.is_empty() {
+    let jobs = List::of(jobs);
+    if jobs.is_empty() {
         return Ok(());
     }
-    db::query(
-        "delete from unique_key where expires is null
-         and job in {list}",
-    )
-    .bind(rows)
-    .run(tx)
-    .await
-    .map(drop)
+    db::query("delete from unique_key where expires is null and job in {list}")
+        .bind(jobs)
+        .run(tx)
+        .await
+        .map(drop)
 }
 
 /// Forgets keys whose time is over; answers how many.

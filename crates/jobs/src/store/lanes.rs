@@ -121,10 +121,15 @@ pub(crate) async fn count(tx: &mut db::Tx, moves: Moves) -> Result<()> {
     if moves.0.is_empty() {
         return Ok(());
     }
-    let lanes = List::of(moves.0.keys().copied());
     if moves.0.len() > 1 {
-        lock_lanes(&mut *tx, lanes.clone()).await?;
+        lock_lanes(&mut *tx, List::of(moves.0.keys().copied())).await?;
     }
+    add(tx, moves).await
+}
+
+/// Of lanes that are locked, or of one.
+async fn add(tx: &mut db::Tx, moves: Moves) -> Result<()> {
+    let lanes = List::of(moves.0.keys().copied());
     db::query(
         "update lane set blocked = lane.blocked + r.blocked, held = lane.held + r.held,
          delayed = lane.delayed + r.delayed, ready = lane.ready + r.ready,
@@ -181,8 +186,7 @@ pub(crate) struct Lane {
 }
 
 pub(crate) const WITH_WORK: &str = "select kind.* from kind
-    where kind.service in {list}
-    and exists (select 1 from lane where lane.kind = kind.id
+    where kind.service in {list} and exists (select 1 from lane where lane.kind = kind.id
         and lane.ready > 0 and lane.running < lane.most and not lane.closed)
     and not exists (select 1 from queue where queue.service = kind.service
         and queue.class = kind.class and queue.paused)
@@ -257,7 +261,7 @@ pub(crate) async fn count_served(
 ) -> Result<()> {
     let instances = List::of(turns.iter().map(|(instance, _)| *instance));
     db::query(LOCK_SERVED).bind(instances.clone()).all(&mut *tx, |_| Ok(())).await?;
-    count(&mut *tx, moves).await?;
+    add(&mut *tx, moves).await?;
     let mut rows = Rows::new(&["instance", "turn"]);
     for (instance, turn) in turns {
         rows.push(row![*instance, *turn]);

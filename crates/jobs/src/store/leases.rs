@@ -329,13 +329,13 @@ pub(super) fn document(progress: &Progress) -> Result<String> {
 
 /// Running jobs are to be stopped.
 pub(crate) async fn set_cancelled(tx: &mut db::Tx, jobs: &[JobId]) -> Result<()> {
-    let rows = List::of(jobs.iter().copied());
-    if rows.is_empty() {
+    let jobs = List::of(jobs.iter().copied());
+    if jobs.is_empty() {
         return Ok(());
     }
     db::query("update lease set cancelled = ? where job in {list}")
         .bind(true)
-        .bind(rows)
+        .bind(jobs)
         .run(tx)
         .await
         .map(drop)

@@ -52,7 +52,7 @@ async fn ticking() {
         }
         std::fs::write(folder.join("moment"), now(&world).to_string()).unwrap();
     }
-    std::fs::remove_file(folder.join("crash")).unwrap();
+    db::testing::kill_never(&folder.join("crash")).unwrap();
     world.close().await;
 }
 
@@ -102,7 +102,7 @@ fn is_killed(folder: &Path, steps: usize) -> bool {
         .unwrap();
     let killed = ended.signal() == Some(9);
     assert!(killed || ended.success(), "after {steps} steps: {ended}");
-    let _ = std::fs::remove_file(folder.join("crash"));
+    db::testing::kill_never(&folder.join("crash")).unwrap();
     killed
 }
 
