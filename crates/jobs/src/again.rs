@@ -94,10 +94,8 @@ async fn replay(cx: &mut Write<Memory>, entries: Vec<Entry>) -> Result<u32, Erro
         entry.lane = kind.lane(entry.instance);
         moves.moved(entry.lane, None, Some(state));
         let most = most(cx, &entry).await?;
-        lanes.insert(
-            entry.lane,
-            NewLane { kind: kind.id(), instance: entry.instance, closed, most },
-        );
+        let (account, instance) = (entry.account, entry.instance);
+        lanes.insert(entry.lane, NewLane { kind: kind.id(), account, instance, closed, most });
         kinds.insert(kind, false);
         jobs.push((entry, state));
     }
@@ -105,8 +103,9 @@ async fn replay(cx: &mut Write<Memory>, entries: Vec<Entry>) -> Result<u32, Erro
         return Ok(0);
     }
     store::put_kinds(cx.tx(), &kinds).await?;
+    store::put_lanes(cx.tx(), &lanes).await?;
     store::replay(cx.tx(), &jobs).await?;
-    store::count_new(cx.tx(), &lanes, moves).await?;
+    store::count(cx.tx(), moves).await?;
     Ok(u32::try_from(jobs.len()).unwrap_or(u32::MAX))
 }
 

@@ -106,6 +106,9 @@ fn offer_for<'o>(offers: &'o [Offer], kind: &Kind) -> Option<(&'o Offer, &'o Job
     able.find(|(_, definition)| definition.accepts(kind.version))
 }
 
+/// A kind of job that a release does, and how.
+type Able<'o> = (Kind, &'o Offer, &'o JobDefinition);
+
 /// What slots are for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Which {
@@ -132,7 +135,7 @@ async fn take(
     let mut kinds = store::kinds_with_work(cx.db(), &services).await?;
     kinds.retain(|kind| which == Which::All || kind.class == SETUP_CLASS);
     let able = |kind: Kind| offer_for(&offers, &kind).map(|(offer, job)| (kind, offer, job));
-    let mut able: Vec<_> = kinds.into_iter().filter_map(able).collect();
+    let mut able: Vec<Able<'_>> = kinds.into_iter().filter_map(able).collect();
     keep_own(cx.room(), &mut able, &shares).await?;
     // Who finds nothing does not hold up those who write.
     if able.is_empty() {
@@ -154,15 +157,16 @@ async fn take(
         }
     }
     let chosen = choose(&mut write, &open, slots).await?;
-    let places: BTreeMap<i64, usize> = open.iter().map(|(place, lane)| (lane.id, *place)).collect();
+    let lanes: BTreeMap<i64, (&Lane, &Able<'_>)> =
+        open.iter().map(|(place, lane)| (lane.id, (lane, &able[*place]))).collect();
     let (mut jobs, mut bytes) = (Vec::new(), 0);
-    for (instance, candidate) in chosen {
-        let (kind, offer, definition) = &able[places[&candidate.lane]];
+    for candidate in chosen {
+        let (lane, (kind, offer, definition)) = lanes[&candidate.lane];
         bytes += candidate.bytes + bytes_of(definition);
         if bytes > LEASES_BYTES_MAX && !jobs.is_empty() {
             break;
         }
-        if limits.take(kind, instance) {
+        if limits.take(kind, lane.instance) {
             jobs.push((candidate, &offer.release));
         }
     }
@@ -172,9 +176,14 @@ async fn take(
     let now = cx.now();
     let expires = now.plus(Duration::from_secs(LEASE_SECONDS.into()));
     let claimed = store::claim(write.tx(), node, &jobs, now, expires).await?;
-    serve(&mut write, &claimed).await?;
-    let leases = claimed.into_iter().filter_map(|claimed| lease(claimed, &offers)).collect();
-    Ok(write.finish(leases).await?)
+    let of = |claimed: &Claimed| lanes.get(&claimed.lane).copied();
+    let instances = |claimed: &Claimed| of(claimed).map(|(lane, _)| lane.instance);
+    serve(&mut write, &claimed, instances).await?;
+    let leases = claimed.into_iter().filter_map(|claimed| {
+        let (lane, able) = of(&claimed)?;
+        Some(lease(claimed, lane, able))
+    });
+    Ok(write.finish(leases.collect()).await?)
 }
 
 /// How long a lease is without its payload.
@@ -200,9 +209,9 @@ async fn lanes(
 }
 
 /// What only other nodes can do is not looked at again.
-async fn keep_own<T, U>(
+async fn keep_own(
     room: &Room<Memory>,
-    able: &mut Vec<(Kind, T, U)>,
+    able: &mut Vec<Able<'_>>,
     shares: &BTreeMap<Name, Share>,
 ) -> Result<(), Error> {
     let mut own = BTreeSet::new();
@@ -217,9 +226,7 @@ async fn keep_own<T, U>(
 }
 
 /// What the releases say of the kinds that they do.
-fn able_definitions<'a>(
-    able: &[(Kind, &'a Offer, &'a JobDefinition)],
-) -> BTreeMap<Kind, &'a JobDefinition> {
+fn able_definitions<'a>(able: &[Able<'a>]) -> BTreeMap<Kind, &'a JobDefinition> {
     able.iter().map(|(kind, _, definition)| (kind.clone(), *definition)).collect()
 }
 
@@ -229,7 +236,7 @@ async fn choose(
     write: &mut Write<Memory>,
     open: &[(usize, Lane)],
     slots: u32,
-) -> Result<Vec<(InstanceId, Candidate)>, Error> {
+) -> Result<Vec<Candidate>, Error> {
     let mut instances: BTreeMap<InstanceId, (i64, u32)> = BTreeMap::new();
     for (_, lane) in open {
         let (turn, room) = instances.entry(lane.instance).or_insert((lane.turn, 0));
@@ -259,7 +266,7 @@ async fn choose(
             let room = rooms.get_mut(&one.lane).filter(|room| **room > 0);
             room.map(|room| *room -= 1).is_some()
         });
-        chosen.extend(within.take(shares[&instance] as usize).map(|one| (instance, one)));
+        chosen.extend(within.take(shares[&instance] as usize));
     }
     Ok(chosen)
 }
@@ -279,44 +286,46 @@ fn by_size(open: &[(usize, Lane)], shares: &BTreeMap<InstanceId, u32>) -> BTreeM
 }
 
 /// Counts what was handed out, and gives back the keys that hold until a job is begun.
-async fn serve(write: &mut Write<Memory>, claimed: &[Claimed]) -> Result<(), Error> {
+async fn serve(
+    write: &mut Write<Memory>,
+    claimed: &[Claimed],
+    instances: impl Fn(&Claimed) -> Option<InstanceId>,
+) -> Result<(), Error> {
     let mut moves = Moves::default();
     let mut turns: Vec<(InstanceId, i64)> = Vec::new();
     let mut served = BTreeSet::new();
-    for claimed in claimed {
-        moves.moved(claimed.lane, Some(State::Ready), Some(State::Running));
-        if served.insert(claimed.instance) {
+    for one in claimed {
+        moves.moved(one.lane, Some(State::Ready), Some(State::Running));
+        if let Some(instance) = instances(one).filter(|instance| served.insert(*instance)) {
             let turn = write.state().turn.fetch_add(1, Ordering::SeqCst) + 1;
-            turns.push((claimed.instance, turn));
+            turns.push((instance, turn));
         }
     }
     if turns.is_empty() {
         return Ok(());
     }
-    let begun = |claimed: &&Claimed| claimed.unique_until.as_deref() == Some("started");
-    let keys: Vec<_> = claimed.iter().filter(begun).map(|claimed| claimed.job).collect();
-    store::give_keys_back(write.tx(), keys).await?;
+    let begun = claimed.iter().filter(|claimed| claimed.gives_key);
+    let begun: Vec<_> = begun.map(|claimed| claimed.job).collect();
+    store::give_keys_back(write.tx(), begun).await?;
     Ok(store::count_served(write.tx(), moves, &turns).await?)
 }
 
-fn lease(claimed: Claimed, offers: &[Offer]) -> Option<Lease> {
-    let offer = offers.iter().find(|offer| offer.release == claimed.release)?;
-    let definition = offer.known.1.get(&claimed.name)?;
-    let (from, to) = (claimed.version, definition.version);
+fn lease(claimed: Claimed, lane: &Lane, (kind, _, definition): &Able<'_>) -> Lease {
+    let (from, to) = (kind.version, definition.version);
     let upgrade = definition.upgrade.clone().filter(|_| from < to);
     let (command, payload) = if definition.programs.is_empty() {
         (definition.command.clone(), claimed.payload)
     } else {
         (serde_json::from_value(claimed.payload).unwrap_or_default(), Value::Null)
     };
-    Some(Lease {
+    Lease {
         job: claimed.job,
-        account: claimed.account,
-        instance: claimed.instance,
-        service: claimed.service,
+        account: lane.account,
+        instance: lane.instance,
+        service: kind.service.clone(),
         release: claimed.release,
-        name: claimed.name,
-        version: claimed.version,
+        name: kind.name.clone(),
+        version: kind.version,
         attempt: claimed.attempts,
         token: claimed.token,
         payload,
@@ -324,5 +333,5 @@ fn lease(claimed: Claimed, offers: &[Offer]) -> Option<Lease> {
         command,
         timeout_seconds: claimed.timeout_seconds.unwrap_or(definition.timeout_seconds),
         lease_seconds: LEASE_SECONDS,
-    })
+    }
 }

@@ -276,16 +276,18 @@ pub(crate) async fn insert(
         entry.state = place(entry.state == State::Held, entry.blocked_by, entry.not_before, now);
         let kind = kind_of(entry);
         let closed = to.closed && kind.class != SETUP_CLASS;
-        let lane = NewLane { kind: kind.id(), instance: to.instance, closed, most };
+        let (account, instance) = (to.account, to.instance);
+        let lane = NewLane { kind: kind.id(), account, instance, closed, most };
         lanes.insert(entry.lane, lane);
         kinds.insert(kind, false);
         moves.moved(entry.lane, None, Some(entry.state));
         rows.push(row);
     }
     store::put_kinds(cx.tx(), &kinds).await?;
-    store::insert_jobs(cx.tx(), &rows, now).await?;
+    store::put_lanes(cx.tx(), &lanes).await?;
+    store::insert_jobs(cx.tx(), to.instance, &rows, now).await?;
     store::insert_awaited(cx.tx(), &waits).await?;
-    store::count_new(cx.tx(), &lanes, moves).await?;
+    store::count(cx.tx(), moves).await?;
     let doomed: BTreeMap<JobId, (String, State)> =
         doomed.into_iter().map(|(job, name, state)| (job, (name, state))).collect();
     let doomed = rows.into_iter().filter_map(|row| {

@@ -4,46 +4,63 @@ use std::time::Duration;
 
 use api::jobs::{Progress, SETUP_CLASS};
 use chassis::Write;
-use types::{JobId, Timestamp};
+use types::{Digest, JobId, Timestamp};
 
 use crate::{
     Error, State as Memory,
     model::{Fate, State, place},
     releases::known_here,
-    store::{self, Change, Entry, Moves, Success},
+    store::{self, Change, Entry, Moves},
+    successes::Successes,
 };
 
 /// For how long a job that has ended is kept, if no release says otherwise.
 const KEPT: Duration = Duration::from_hours(30 * 24);
 
-/// A job, locked, and what becomes of it. The lease of one that succeeds has ended.
+/// A job, locked, and what becomes of it.
 pub(crate) struct Settled {
     pub(crate) entry: Entry,
     pub(crate) fate: Fate,
     pub(crate) output: Option<String>,
     pub(crate) progress: Option<Progress>,
-    /// JSON.
-    pub(crate) result: Option<String>,
 }
 
 impl Settled {
     /// Of a job that said nothing.
     pub(crate) const fn of(entry: Entry, fate: Fate) -> Self {
-        Self { entry, fate, output: None, progress: None, result: None }
+        Self { entry, fate, output: None, progress: None }
     }
 }
 
 /// A job that has ended, and for which others may wait.
-struct End {
-    job: JobId,
-    name: String,
-    state: State,
+pub(crate) struct End {
+    pub(crate) job: JobId,
+    pub(crate) name: String,
+    pub(crate) state: State,
 }
 
 /// Makes it so, also for those that wait for jobs that end.
 pub(crate) async fn settle(cx: &mut Write<Memory>, settled: Vec<Settled>) -> Result<(), Error> {
+    go_on(cx, settled, (Moves::default(), Vec::new())).await
+}
+
+/// The same, with jobs that have succeeded.
+pub(crate) async fn settle_with(
+    cx: &mut Write<Memory>,
+    succeeded: Successes,
+    settled: Vec<Settled>,
+) -> Result<(), Error> {
     let mut moves = Moves::default();
-    let mut ends = settle_some(cx, settled, &mut moves).await?;
+    let ends = succeeded.keep(cx, &mut moves).await?;
+    go_on(cx, settled, (moves, ends)).await
+}
+
+async fn go_on(
+    cx: &mut Write<Memory>,
+    settled: Vec<Settled>,
+    (mut moves, mut ends): (Moves, Vec<End>),
+) -> Result<(), Error> {
+    ends.extend(settle_some(cx, settled, &mut moves).await?);
     while !ends.is_empty() {
         ends = followers(cx, ends, &mut moves).await?;
     }
@@ -57,9 +74,8 @@ async fn settle_some(
     moves: &mut Moves,
 ) -> Result<Vec<End>, Error> {
     let now = cx.now();
-    let (mut changes, mut successes) = (vec![], vec![]);
-    let (mut ends, mut keys, mut untold) = (vec![], vec![], vec![]);
-    for Settled { entry, fate, output, progress, result } in settled {
+    let (mut changes, mut ends, mut keys, mut untold) = (vec![], vec![], vec![], vec![]);
+    for Settled { entry, fate, output, progress } in settled {
         let (state, not_before, lost, problem) = match fate {
             Fate::Runs => continue,
             Fate::Again { not_before, lost, problem } => {
@@ -75,12 +91,8 @@ async fn settle_some(
             let end = || End { job, name: entry.name.clone(), state };
             ends.extend(entry.is_awaited.then(end));
         }
-        let forget = if has_ended { Some(now.plus(kept(cx, &entry).await?)) } else { None };
-        if let Some(forget) = forget.filter(|_| state == State::Succeeded) {
-            let output = output.unwrap_or_default();
-            successes.push(Success { entry, output, progress, result, forget });
-            continue;
-        }
+        let kept = kept(cx, entry.release.as_ref(), &entry.name).await?;
+        let forget = has_ended.then(|| now.plus(kept));
         let ended = has_ended.then_some(now);
         let lost = if has_ended { lost.max(entry.lost) } else { lost };
         changes.push(Change {
@@ -95,18 +107,21 @@ async fn settle_some(
             forget,
         });
     }
-    store::insert_successes(cx.tx(), &successes, now).await?;
     store::change(cx.tx(), &changes).await?;
     store::give_keys_back(cx.tx(), keys).await?;
     store::insert_untold(cx.tx(), &untold).await?;
     Ok(ends)
 }
 
-/// For how long the job is kept: as the release says that has done it.
-async fn kept(cx: &mut Write<Memory>, entry: &Entry) -> Result<Duration, Error> {
-    let Some(release) = &entry.release else { return Ok(KEPT) };
+/// For how long a job of this name is kept: as the release says that has done it.
+pub(crate) async fn kept(
+    cx: &mut Write<Memory>,
+    release: Option<&Digest>,
+    name: &str,
+) -> Result<Duration, Error> {
+    let Some(release) = release else { return Ok(KEPT) };
     let known = known_here(cx, release).await?;
-    let definition = known.as_ref().and_then(|known| known.1.get(&entry.name));
+    let definition = known.as_ref().and_then(|known| known.1.get(name));
     Ok(definition.map_or(KEPT, |known| Duration::from_secs(known.keep_seconds.into())))
 }
 

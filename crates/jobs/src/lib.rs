@@ -27,6 +27,7 @@ mod schedules;
 mod services;
 mod show;
 mod store;
+mod successes;
 mod ticks;
 mod usage;
 mod workers;
@@ -72,6 +73,10 @@ const MIGRATIONS: &[db::Migration] = &[
     db::Migration {
         name: "jobs_ready_by_job",
         sql: include_str!("../migrations/0012_ready_by_job.sql"),
+    },
+    db::Migration {
+        name: "jobs_lanes_say_whose",
+        sql: include_str!("../migrations/0013_lanes_say_whose.sql"),
     },
 ];
 

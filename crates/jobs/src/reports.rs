@@ -2,22 +2,19 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use api::{
-    billing::{JOB_MILLISECONDS, UsageEvent},
-    jobs::{
-        BATCH_MAX, Outcome, Progress, RESULT_BYTES_MAX, Report, ReportJobs, Reported, Reports,
-        Verdict,
-    },
+use api::jobs::{
+    BATCH_MAX, Outcome, Progress, RESULT_BYTES_MAX, Report, ReportJobs, Reported, Reports, Verdict,
 };
 use chassis::{Next, Room, Write};
-use types::{InstanceId, JobId, NodeId, Timestamp};
+use types::{JobId, NodeId, Timestamp};
 
 use crate::{
     Error, State as Memory,
-    fates::{Settled, settle},
+    fates::{Settled, kept, settle, settle_with},
     model::{Attempt, Fate, State, after, shortened},
     releases::known_here,
-    store::{self, Entry},
+    store::{self, Entry, Success},
+    successes::Successes,
 };
 
 /// For how long a lease holds without a report.
@@ -40,38 +37,53 @@ pub(crate) async fn report_jobs(cx: &mut Write<Memory>, op: ReportJobs) -> Resul
         if successes.contains_key(&report.job) || others.contains_key(&report.job) {
             continue;
         }
-        let succeeded = report.outcome == Outcome::Succeeded && i64::try_from(report.token).is_ok();
-        let kind = if succeeded { &mut successes } else { &mut others };
+        let kept = report.outcome == Outcome::Succeeded && !is_too_long(&report);
+        let kept = kept && i64::try_from(report.token).is_ok();
+        let kind = if kept { &mut successes } else { &mut others };
         kind.insert(report.job, report);
     }
     let mut verdicts = BTreeMap::new();
-    let mut settled = succeeded(cx, op.node, successes).await?;
-    verdicts.extend(settled.iter().map(|settled| (settled.entry.job, Verdict::Kept)));
-    settled.extend(others_of(cx, op.node, others, &mut verdicts).await?);
+    let succeeded = succeeded(cx, op.node, successes).await?;
+    verdicts.extend(succeeded.jobs().map(|job| (job, Verdict::Kept)));
+    let settled = others_of(cx, op.node, others, &mut verdicts).await?;
     // Nobody pays for an attempt that came to nothing.
-    let usage = usage_of(&settled, cx.now());
-    settle(cx, settled).await?;
+    let usage = succeeded.usage(cx.now());
+    settle_with(cx, succeeded, settled).await?;
     store::append_usage(cx.tx(), &usage).await?;
     let told = |job| Reported { job, verdict: verdicts.remove(&job).unwrap_or(Verdict::Lost) };
     Ok(Reports { reports: jobs.into_iter().map(told).collect() })
 }
 
-/// Takes reports of success, most of all there are, where the jobs are that node's; answers what
-/// becomes of them.
+/// Whether more came of the job than is kept.
+fn is_too_long(report: &Report) -> bool {
+    report.result.as_ref().is_some_and(|result| result.to_string().len() > RESULT_BYTES_MAX)
+}
+
+/// Takes reports of success, most of all there are, where the jobs are that node's.
 async fn succeeded(
     cx: &mut Write<Memory>,
     node: NodeId,
     mut reports: BTreeMap<JobId, Report>,
-) -> Result<Vec<Settled>, Error> {
+) -> Result<Successes, Error> {
     let leases: Vec<_> = reports.iter().map(|(job, report)| (*job, report.token)).collect();
-    let mut settled = Vec::new();
-    for (entry, progress) in store::end_leases(cx.tx(), node, &leases).await? {
-        if let Some(mut report) = reports.remove(&entry.job) {
-            report.progress = report.progress.or(progress);
-            settled.push(settled_by(cx, entry, report).await?);
-        }
+    let (ended, lanes) = store::end_leases(cx.tx(), node, &leases).await?;
+    let now = cx.now();
+    let mut done = Vec::new();
+    for mut attempt in ended {
+        let Some(report) = reports.remove(&attempt.job) else { continue };
+        // A job that is not written down as done would be lost.
+        let whose = lanes.get(&attempt.lane);
+        let whose = whose.ok_or_else(|| db::Error::encode("lane", attempt.lane))?;
+        let kept = kept(cx, Some(&attempt.release), &whose.kind.name).await?;
+        attempt.progress = report.progress.map(within_limits).or(attempt.progress);
+        done.push(Success {
+            attempt,
+            output: shortened(&report.output, OUTPUT_BYTES_MAX),
+            result: report.result.map(|result| result.to_string()),
+            forget: now.plus(kept),
+        });
     }
-    Ok(settled)
+    Ok(Successes { node, done, lanes })
 }
 
 /// Takes the other reports, where the jobs are that node's; answers what becomes of those that do
@@ -121,16 +133,14 @@ fn within_limits(progress: Progress) -> Progress {
     Progress { percent: progress.percent.map(|percent| percent.min(100)), note }
 }
 
-/// What becomes of a job whose attempt has ended as a node reports.
+/// What becomes of a job whose attempt has ended as a node reports. One that has succeeded is here
+/// because too much came of it.
 async fn settled_by(
     cx: &mut Write<Memory>,
     entry: Entry,
     report: Report,
 ) -> Result<Settled, Error> {
-    let result = report.result.filter(|_| report.outcome == Outcome::Succeeded);
-    let result = result.map(|result| result.to_string());
-    let too_long = result.as_ref().is_some_and(|result| result.len() > RESULT_BYTES_MAX);
-    let (outcome, problem) = if too_long {
+    let (outcome, problem) = if report.outcome == Outcome::Succeeded {
         let problem = format!("its result is longer than {RESULT_BYTES_MAX} bytes as JSON");
         (Outcome::Refused, Some(problem))
     } else {
@@ -143,7 +153,6 @@ async fn settled_by(
         fate,
         output: Some(shortened(&report.output, OUTPUT_BYTES_MAX)),
         progress: report.progress.map(within_limits),
-        result: result.filter(|_| !too_long),
     })
 }
 
@@ -170,37 +179,6 @@ async fn fate_of(
         backoff,
     };
     Ok(after(outcome, problem, &attempt, now))
-}
-
-/// What the jobs took that have succeeded: one event for all of a name and instance, called after
-/// the first of them.
-fn usage_of(settled: &[Settled], now: Timestamp) -> Vec<UsageEvent> {
-    let mut events: BTreeMap<(InstanceId, &str), (u32, UsageEvent)> = BTreeMap::new();
-    for Settled { entry, fate, .. } in settled {
-        if !matches!(fate, Fate::Ended { state: State::Succeeded, .. }) {
-            continue;
-        }
-        let took = entry.started.map_or(Duration::ZERO, |started| now.since(started));
-        let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        let (count, event) = events.entry((entry.instance, &entry.name)).or_insert_with(|| {
-            let event = UsageEvent {
-                event: format!("{}.{}", entry.job, entry.attempts),
-                at: now,
-                account: entry.account,
-                instance: entry.instance,
-                meter: JOB_MILLISECONDS.to_owned(),
-                quantity: 0,
-                note: entry.name.clone(),
-            };
-            (0, event)
-        });
-        *count += 1;
-        event.quantity = event.quantity.saturating_add(took);
-        if *count > 1 {
-            event.note = format!("{} ({count} jobs)", entry.name);
-        }
-    }
-    events.into_values().map(|(_, event)| event).collect()
 }
 
 /// Gives jobs back whose workers are silent: the attempt is lost. What it took is not billed, for

@@ -138,12 +138,10 @@ pub(crate) async fn insert_awaited(tx: &mut db::Tx, waits: &[(JobId, JobId)]) ->
         .bind(rows)
         .run(&mut *tx)
         .await?;
-    db::query("update job set is_awaited = ? where id in {list}")
-        .bind(true)
-        .bind(earlier)
-        .run(tx)
-        .await
-        .map(drop)
+    let asked = db::query("update job set is_awaited = ? where id in {list}");
+    asked.bind(true).bind(earlier.clone()).run(&mut *tx).await?;
+    let asked = db::query("update lease set is_awaited = ? where job in {list}");
+    asked.bind(true).bind(earlier).run(tx).await.map(drop)
 }
 
 /// Those who waited for these jobs, which have ended, wait for them no more; answers who they are,

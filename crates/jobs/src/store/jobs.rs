@@ -5,7 +5,7 @@
 //! own row. Whoever wants to do something else with it locks both, by [`entries`].
 
 use db::{List, On, Rows, row};
-use types::{JobId, Timestamp};
+use types::{InstanceId, JobId, Timestamp};
 
 use super::{
     Result,
@@ -24,16 +24,16 @@ pub(crate) struct NewRow {
     pub(crate) unique_until: Option<&'static str>,
 }
 
-pub(crate) async fn insert_jobs(tx: &mut db::Tx, jobs: &[NewRow], now: Timestamp) -> Result<()> {
+/// Queues jobs of an instance, in lanes that are there.
+pub(crate) async fn insert_jobs(
+    tx: &mut db::Tx,
+    instance: InstanceId,
+    jobs: &[NewRow],
+    now: Timestamp,
+) -> Result<()> {
     let mut rows = Rows::new(&[
         "id",
-        "account",
-        "instance",
-        "service",
         "lane",
-        "class",
-        "name",
-        "version",
         "priority",
         "payload",
         "attempts_max",
@@ -47,13 +47,7 @@ pub(crate) async fn insert_jobs(tx: &mut db::Tx, jobs: &[NewRow], now: Timestamp
         let entry = &new.entry;
         rows.push(row![
             entry.job,
-            entry.account,
-            entry.instance,
-            &entry.service,
             entry.lane,
-            &entry.class,
-            &entry.name,
-            entry.version,
             entry.priority,
             &new.payload,
             entry.attempts_max,
@@ -64,19 +58,26 @@ pub(crate) async fn insert_jobs(tx: &mut db::Tx, jobs: &[NewRow], now: Timestamp
             entry.not_before,
         ]);
     }
-    db::query(
+    let inserted = db::query(
         "insert into job (id, account, instance, service, lane, class, name, version, priority,
          payload, attempts_max, timeout_seconds, unique_until, state, blocked_by, is_awaited,
          not_before, attempts, lost, token, output, created)
-         select id, account, instance, service, lane, class, name, version, priority, payload,
-         attempts_max, timeout_seconds, unique_until, state, blocked_by, ?, not_before, 0, 0, 0,
-         '', ? from {rows} as r",
+         select r.id, lane.account, lane.instance, kind.service, lane.id, kind.class, kind.name,
+         kind.version, r.priority, r.payload, r.attempts_max, r.timeout_seconds, r.unique_until,
+         r.state, r.blocked_by, ?, r.not_before, 0, 0, 0, '', ?
+         from {rows} as r join lane on lane.id = r.lane and lane.instance = ?
+         join kind on kind.id = lane.kind",
     )
     .bind(false)
     .bind(now)
     .bind(rows)
+    .bind(instance)
     .run(&mut *tx)
     .await?;
+    // Nobody's job goes where another's lane happens to have the same number.
+    if inserted != jobs.len() as u64 {
+        return Err(db::Error::encode("lane", "another's has its number"));
+    }
     let ready = jobs.iter().filter(|new| new.entry.state == State::Ready);
     let ready: Vec<Candidate> = ready.map(NewRow::candidate).collect();
     insert_ready(tx, &ready).await

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use db::{List, On, Rows, row};
-use types::{Digest, InstanceId, Name};
+use types::{AccountId, Digest, InstanceId, Name};
 
 use super::Result;
 use crate::model::State;
@@ -147,38 +147,37 @@ async fn add(tx: &mut db::Tx, moves: Moves) -> Result<()> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NewLane {
     pub(crate) kind: i64,
+    pub(crate) account: AccountId,
     pub(crate) instance: InstanceId,
     pub(crate) closed: bool,
     /// How many of its jobs may run at once.
     pub(crate) most: Option<u32>,
 }
 
-/// Makes the lanes that are not there, and counts.
-pub(crate) async fn count_new(
-    tx: &mut db::Tx,
-    lanes: &BTreeMap<i64, NewLane>,
-    moves: Moves,
-) -> Result<()> {
-    let mut rows = Rows::new(&["id", "kind", "instance", "closed", "most"]);
+/// Makes the lanes that are not there.
+pub(crate) async fn put_lanes(tx: &mut db::Tx, lanes: &BTreeMap<i64, NewLane>) -> Result<()> {
+    let mut rows = Rows::new(&["id", "kind", "account", "instance", "closed", "most"]);
     for (id, lane) in lanes {
         let most = lane.most.map_or(i64::MAX, i64::from);
-        rows.push(row![*id, lane.kind, lane.instance, lane.closed, most]);
+        rows.push(row![*id, lane.kind, lane.account, lane.instance, lane.closed, most]);
     }
     db::query(
-        "insert into lane (id, kind, instance, closed, most, turn, blocked, held, delayed, ready,
-         running, failed) select id, kind, instance, closed, most, 0, 0, 0, 0, 0, 0, 0
+        "insert into lane (id, kind, account, instance, closed, most, turn, blocked, held, delayed,
+         ready, running, failed)
+         select id, kind, account, instance, closed, most, 0, 0, 0, 0, 0, 0, 0
          from {rows} as r where true order by id on conflict (id) do nothing",
     )
     .bind(rows)
-    .run(&mut *tx)
-    .await?;
-    count(tx, moves).await
+    .run(tx)
+    .await
+    .map(drop)
 }
 
 /// A lane with work that may be handed out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Lane {
     pub(crate) id: i64,
+    pub(crate) account: AccountId,
     pub(crate) instance: InstanceId,
     pub(crate) turn: i64,
     /// How many of its jobs may be begun.
@@ -200,7 +199,7 @@ pub(crate) async fn kinds_with_work(on: impl On, services: &BTreeSet<Name>) -> R
     db::query(WITH_WORK).bind(List::of(services)).all(on, read_kind).await
 }
 
-pub(crate) const LANES: &str = "select id, instance, turn, ready, running, most from lane
+pub(crate) const LANES: &str = "select id, account, instance, turn, ready, running, most from lane
     where kind = ? and ready > 0 and running < most and not closed order by turn, id limit ?";
 
 fn read_lane(row: &db::Row) -> Result<Lane> {
@@ -208,6 +207,7 @@ fn read_lane(row: &db::Row) -> Result<Lane> {
     let room = free.min(row.get("ready")?).clamp(0, i64::from(u32::MAX));
     Ok(Lane {
         id: row.get("id")?,
+        account: row.get("account")?,
         instance: row.get("instance")?,
         turn: row.get("turn")?,
         room: u32::try_from(room).map_err(|_| db::Error::Range)?,
@@ -233,6 +233,27 @@ pub(crate) async fn lanes_of_these(
 ) -> Result<Vec<Lane>> {
     let instances = List::of(instances.iter().copied());
     db::query(LANES_OF_THESE).bind(instances).bind(kind).bind(limit).all(on, read_lane).await
+}
+
+/// Whose jobs are in a lane, and of which kind they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Whose {
+    pub(crate) account: AccountId,
+    pub(crate) instance: InstanceId,
+    pub(crate) kind: Kind,
+}
+
+/// Of each of these lanes.
+pub(super) async fn whose(on: impl On, lanes: BTreeSet<i64>) -> Result<BTreeMap<i64, Whose>> {
+    let asked = db::query(
+        "select lane.id, lane.account, lane.instance, kind.service, kind.class, kind.name,
+         kind.version from lane join kind on kind.id = lane.kind where lane.id in {list}",
+    );
+    let read = |row: &db::Row| {
+        let (account, instance) = (row.get("account")?, row.get("instance")?);
+        Ok((row.get("id")?, Whose { account, instance, kind: read_kind(row)? }))
+    };
+    Ok(asked.bind(List::of(lanes)).all(on, read).await?.into_iter().collect())
 }
 
 /// What runs of the services' jobs: of which kind, for which instance, how many.

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use api::jobs::Progress;
 use db::{List, On, Rows, row};
-use types::{AccountId, Digest, InstanceId, JobId, Name, NodeId, Timestamp};
+use types::{Digest, JobId, NodeId, Timestamp};
 
 use super::{
     Result,
-    entry::{ENTRY, Entry, read_entry},
+    entry::Entry,
+    lanes::{Whose, whose},
 };
 use crate::model::State;
 
@@ -179,19 +180,18 @@ fn candidate(lane: i64, word: &str) -> Result<Candidate> {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Claimed {
     pub(crate) job: JobId,
-    pub(crate) account: AccountId,
-    pub(crate) instance: InstanceId,
-    pub(crate) service: Name,
     pub(crate) lane: i64,
-    pub(crate) name: String,
-    pub(crate) version: u32,
     pub(crate) release: Digest,
     pub(crate) payload: serde_json::Value,
     /// This one included.
     pub(crate) attempts: u32,
     pub(crate) token: u64,
     pub(crate) timeout_seconds: Option<u32>,
-    pub(crate) unique_until: Option<String>,
+    /// Whether it gives a key back that holds until it is begun.
+    pub(crate) gives_key: bool,
+    /// Whether it gives a key back when it has ended.
+    has_key: bool,
+    is_awaited: bool,
 }
 
 pub(crate) const TAKE: &str = "delete from ready where job in {list} returning job";
@@ -215,8 +215,8 @@ pub(crate) async fn claim(
     let releases: BTreeMap<JobId, &Digest> =
         jobs.iter().map(|(candidate, release)| (candidate.job, *release)).collect();
     let claimed = db::query(
-        "select id, account, instance, service, lane, name, version, payload, attempts, token,
-         timeout_seconds, unique_until from job where id in {list}",
+        "select id, lane, payload, attempts, token, timeout_seconds, unique_until, is_awaited
+         from job where id in {list}",
     )
     .bind(taken)
     .all(&mut *tx, |row| read_claimed(row, &releases))
@@ -232,20 +232,18 @@ pub(crate) async fn claim(
 fn read_claimed(row: &db::Row, releases: &BTreeMap<JobId, &Digest>) -> Result<Claimed> {
     let job: JobId = row.get("id")?;
     let release = releases.get(&job).ok_or_else(|| db::Error::encode("id", job))?;
+    let until: Option<String> = row.get("unique_until")?;
     Ok(Claimed {
         job,
-        account: row.get("account")?,
-        instance: row.get("instance")?,
-        service: row.get("service")?,
         lane: row.get("lane")?,
-        name: row.get("name")?,
-        version: row.get("version")?,
         release: (*release).clone(),
         payload: row.json("payload")?,
         attempts: row.get::<u32>("attempts")?.saturating_add(1),
         token: row.get::<u64>("token")?.saturating_add(1),
         timeout_seconds: row.get("timeout_seconds")?,
-        unique_until: row.get("unique_until")?,
+        gives_key: until.as_deref() == Some("started"),
+        has_key: until.as_deref() == Some("ended"),
+        is_awaited: row.get("is_awaited")?,
     })
 }
 
@@ -255,13 +253,15 @@ async fn insert_leases(
     claimed: &[Claimed],
     (now, expires): (Timestamp, Timestamp),
 ) -> Result<()> {
-    let mut rows = Rows::new(&["job", "lane", "token", "attempts", "release"]);
-    for Claimed { job, lane, token, attempts, release, .. } in claimed {
-        rows.push(row![*job, *lane, *token, *attempts, release]);
+    let mut rows =
+        Rows::new(&["job", "lane", "token", "attempts", "release", "has_key", "is_awaited"]);
+    for Claimed { job, lane, token, attempts, release, has_key, is_awaited, .. } in claimed {
+        rows.push(row![*job, *lane, *token, *attempts, release, *has_key, *is_awaited]);
     }
     db::query(
         "insert into lease (job, lane, node, token, attempts, release, started, expires, cancelled,
-         output) select job, lane, ?, token, attempts, release, ?, ?, ?, '' from {rows} as r",
+         output, has_key, is_awaited) select job, lane, ?, token, attempts, release, ?, ?, ?, '',
+         has_key, is_awaited from {rows} as r",
     )
     .bind(node)
     .bind(now)
@@ -342,16 +342,45 @@ pub(crate) async fn set_cancelled(tx: &mut db::Tx, jobs: &[JobId]) -> Result<()>
 }
 
 /// By its jobs: among all of a node's are those that have ended lately.
-pub(crate) const END_LEASES: &str =
-    "delete from lease where job in {list} and node || '' = ? and token = ? returning *";
+pub(crate) const END_LEASES: &str = "delete from lease
+    where job in {list} and node || '' = ? and token = ?
+    returning job, lane, attempts, release, started, progress, has_key, is_awaited";
 
-/// Ends the leases that the node has under these tokens; answers their jobs, running. What becomes
-/// of them is written in the same transaction.
+/// An attempt whose lease has ended, with what follows when its job has succeeded.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Attempted {
+    pub(crate) job: JobId,
+    pub(crate) lane: i64,
+    pub(crate) attempts: u32,
+    pub(crate) release: Digest,
+    pub(crate) started: Timestamp,
+    pub(crate) progress: Option<Progress>,
+    pub(crate) has_key: bool,
+    pub(crate) is_awaited: bool,
+}
+
+fn read_attempted(row: &db::Row) -> Result<Attempted> {
+    let told: Option<String> = row.get("progress")?;
+    Ok(Attempted {
+        job: row.get("job")?,
+        lane: row.get("lane")?,
+        attempts: row.get("attempts")?,
+        release: row.get("release")?,
+        started: row.get("started")?,
+        progress: told.map(|_| row.json("progress")).transpose()?,
+        has_key: row.get("has_key")?,
+        is_awaited: row.get("is_awaited")?,
+    })
+}
+
+/// Ends the leases that the node has under these tokens, of jobs that have succeeded; answers
+/// which there were, and whose the jobs of each lane are. What becomes of them is written in the same
+/// transaction.
 pub(crate) async fn end_leases(
     tx: &mut db::Tx,
     node: NodeId,
     leases: &[(JobId, u64)],
-) -> Result<Vec<(Entry, Option<Progress>)>> {
+) -> Result<(Vec<Attempted>, BTreeMap<i64, Whose>)> {
     let mut by_token: BTreeMap<u64, Vec<JobId>> = BTreeMap::new();
     for (job, token) in leases {
         by_token.entry(*token).or_default().push(*job);
@@ -362,58 +391,42 @@ pub(crate) async fn end_leases(
     let mut ended = Vec::new();
     for (token, jobs) in by_token {
         let asked = db::query(END_LEASES).bind(List::of(jobs)).bind(node).bind(token);
-        let some = asked.all(&mut *tx, |row| {
-            let told: Option<String> = row.get("progress")?;
-            Ok((Leased::read(row)?, told.map(|_| row.json("progress")).transpose()?))
-        });
-        ended.extend(some.await?);
+        ended.extend(asked.all(&mut *tx, read_attempted).await?);
     }
-    let mut ended: BTreeMap<JobId, (Leased, Option<Progress>)> =
-        ended.into_iter().map(|((job, leased), progress)| (job, (leased, progress))).collect();
-    let ids = List::of(ended.keys().copied());
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let asked = format!("select {ENTRY} from job where id in {{list}}");
-    let entries = db::query(&asked).bind(ids).all(tx, read_entry).await?;
-    let told = entries.into_iter().filter_map(|mut entry| {
-        let (attempt, progress) = ended.remove(&entry.job)?;
-        attempt.tell(&mut entry);
-        Some((entry, progress))
-    });
-    Ok(told.collect())
+    let lanes = ended.iter().map(|attempt| attempt.lane).collect();
+    let lanes = whose(tx, lanes).await?;
+    Ok((ended, lanes))
 }
 
 /// What a job has come to that succeeded.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Success {
-    pub(crate) entry: Entry,
+    pub(crate) attempt: Attempted,
     pub(crate) output: String,
-    pub(crate) progress: Option<Progress>,
     /// JSON.
     pub(crate) result: Option<String>,
     pub(crate) forget: Timestamp,
 }
 
-/// Jobs have succeeded, whose leases have ended.
+/// Jobs have succeeded, whose leases the node had.
 pub(crate) async fn insert_successes(
     tx: &mut db::Tx,
+    node: NodeId,
     successes: &[Success],
     now: Timestamp,
 ) -> Result<()> {
     let mut rows = Rows::new(&[
-        "job", "node", "attempts", "release", "started", "forget", "output", "progress", "result",
+        "job", "attempts", "release", "started", "forget", "output", "progress", "result",
     ]);
-    for Success { entry, output, progress, result, forget } in successes {
+    for Success { attempt, output, result, forget } in successes {
         rows.push(row![
-            entry.job,
-            entry.node,
-            entry.attempts,
-            entry.release.as_ref(),
-            entry.started,
+            attempt.job,
+            attempt.attempts,
+            &attempt.release,
+            attempt.started,
             *forget,
             output,
-            progress.as_ref().map(document).transpose()?,
+            attempt.progress.as_ref().map(document).transpose()?,
             result.as_deref(),
         ]);
     }
@@ -422,9 +435,10 @@ pub(crate) async fn insert_successes(
     }
     db::query(
         "insert into success (job, node, attempts, release, started, ended, forget, output,
-         progress, result) select job, node, attempts, release, started, ?, forget, output,
+         progress, result) select job, ?, attempts, release, started, ?, forget, output,
          progress, result from {rows} as r",
     )
+    .bind(node)
     .bind(now)
     .bind(rows)
     .run(tx)

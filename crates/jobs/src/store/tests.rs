@@ -104,7 +104,7 @@ async fn what_recurs_is_looked_at_when_it_is_due_and_not_before() {
 }
 
 /// A job in each state, as it was kept when all was one row.
-async fn insert_whole_rows(database: &db::Db) -> Vec<(JobId, State)> {
+async fn insert_whole_rows(database: &db::Db) {
     let jobs: Vec<(JobId, State)> =
         State::ALL.iter().map(|state| (JobId::named(&[state.word()]), *state)).collect();
     let mut rows = Rows::new(&["id", "state", "account", "instance", "node", "release"]);
@@ -124,37 +124,102 @@ async fn insert_whole_rows(database: &db::Db) -> Vec<(JobId, State)> {
     .run(database)
     .await
     .unwrap();
-    jobs
 }
 
-#[tokio::test]
-async fn jobs_that_were_one_row_stand_where_they_stood() {
-    let prefix = format!("apart{}", std::process::id());
+/// Opens databases as they were before a migration, has them filled, and looks at them afterwards.
+async fn across(migration: &str, fill: impl AsyncFn(&db::Db), look: impl AsyncFn(&mut db::Tx)) {
+    let prefix = format!("{migration}{}", std::process::id());
+    let prefix = prefix.replace("jobs_", "");
     let folder = std::env::temp_dir().join(format!("mandate-{prefix}"));
     for engine in [Engine::sqlite(folder), postgres(&prefix)] {
         let password = Secret::new("a password");
-        let apart = crate::MIGRATIONS.iter().position(|one| one.name == "jobs_leases").unwrap();
-        let before = &crate::MIGRATIONS[..apart];
+        let place = crate::MIGRATIONS.iter().position(|one| one.name == migration).unwrap();
+        let before = &crate::MIGRATIONS[..place];
         let database = engine.open("tables", &password, &[before]).await.unwrap();
-        let jobs = insert_whole_rows(&database).await;
+        fill(&database).await;
         database.close().await;
         let database = engine.open("tables", &password, &[crate::MIGRATIONS]).await.unwrap();
         let mut tx = database.begin().await.unwrap();
-        let entries = entries(&mut tx, jobs.iter().map(|(job, _)| *job)).await.unwrap();
-        assert_eq!(entries.len(), jobs.len());
-        for entry in entries {
-            assert!(jobs.contains(&(entry.job, entry.state)), "{entry:?}");
-            assert_eq!((entry.token, entry.attempts), (4, 2), "{entry:?}");
-            let runs = entry.state == State::Running;
-            assert_eq!(entry.lease_expires, runs.then_some(Timestamp::from_micros(9)));
-            let shown = job(&mut tx, entry.job).await.unwrap().unwrap();
-            assert_eq!((shown.state, &*shown.output), (entry.state.shown(false), "said"));
-        }
-        let ready = candidates(&mut tx, &[7], 9).await.unwrap();
-        let ready: Vec<(JobId, i32)> = ready.iter().map(|one| (one.job, one.rank)).collect();
-        assert_eq!(ready, [(JobId::named(&["ready"]), -5)]);
+        look(&mut tx).await;
         drop(tx);
         database.close().await;
         engine.remove_all().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn jobs_that_were_one_row_stand_where_they_stood() {
+    across("jobs_leases", insert_whole_rows, async |tx| {
+        let entries = entries(tx, State::ALL.map(|state| JobId::named(&[state.word()]))).await;
+        let entries = entries.unwrap();
+        assert_eq!(entries.len(), State::ALL.len());
+        for entry in entries {
+            assert_eq!(entry.job, JobId::named(&[entry.state.word()]), "{entry:?}");
+            assert_eq!((entry.token, entry.attempts), (4, 2), "{entry:?}");
+            let runs = entry.state == State::Running;
+            assert_eq!(entry.lease_expires, runs.then_some(Timestamp::from_micros(9)));
+            let shown = job(&mut *tx, entry.job).await.unwrap().unwrap();
+            assert_eq!((shown.state, &*shown.output), (entry.state.shown(false), "said"));
+        }
+        let ready = candidates(tx, &[7], 9).await.unwrap();
+        let ready: Vec<(JobId, i32)> = ready.iter().map(|one| (one.job, one.rank)).collect();
+        assert_eq!(ready, [(JobId::named(&["ready"]), -5)]);
+    })
+    .await;
+}
+
+/// Three jobs run: one holds a key until it has ended, one a key for a time, and for one others
+/// wait. A lane is left of which nobody knows whose it was.
+async fn insert_leases_without_what_follows(database: &db::Db) {
+    let (account, instance) = (AccountId::named(&["ada"]), InstanceId::named(&["one"]));
+    let run = async |sql: &str| {
+        let sql = sql.replace("ADA", &account.to_string()).replace("ONE", &instance.to_string());
+        let sql = ["ended", "seconds", "awaited", "next"].iter().fold(sql, |sql, name| {
+            sql.replace(&format!("J_{name}"), &JobId::named(&[name]).to_string())
+        });
+        let node = NodeId::named(&["node"]).to_string();
+        let sql = sql.replace("NODE", &node).replace("DIGEST", &Digest::of(b"it").to_string());
+        db::query(&sql).run(database).await.unwrap();
+    };
+    run("insert into kind values (1, 'forum', 'default', 'work', 1, false)").await;
+    for lane in ["7, 1, 'ONE'", "8, 1, 'somebody'"] {
+        run(&format!("insert into lane values ({lane}, false, 9, 0, 0, 0, 0, 0, 3, 0)")).await;
+    }
+    for job in ["J_ended", "J_seconds", "J_awaited"] {
+        run(&format!(
+            "insert into job (id, account, instance, service, lane, class, name, version, priority,
+             payload, attempts_max, state, blocked_by, is_awaited, not_before, attempts, lost,
+             token, output, created) values ('{job}', 'ADA', 'ONE', 'forum', 7, 'default', 'work',
+             1, 0, 'null', 3, 'ready', 0, false, 0, 0, 0, 0, '', 0)"
+        ))
+        .await;
+        run(&format!(
+            "insert into lease (job, lane, node, token, attempts, release, started, expires,
+             cancelled, output) values ('{job}', 7, 'NODE', 1, 1, 'DIGEST', 1, 9, false, '')"
+        ))
+        .await;
+    }
+    run("insert into unique_key values ('ONE', 'work', 'a', 'J_ended', null)").await;
+    run("insert into unique_key values ('ONE', 'work', 'b', 'J_seconds', 99)").await;
+    run("insert into awaited values ('J_awaited', 'J_next')").await;
+}
+
+#[tokio::test]
+async fn what_ran_when_leases_were_to_say_what_follows_ends_as_others_do() {
+    across("jobs_lanes_say_whose", insert_leases_without_what_follows, async |tx| {
+        let jobs = ["ended", "seconds", "awaited"].map(|name| JobId::named(&[name]));
+        let leases = jobs.map(|job| (job, 1));
+        let (ended, lanes) = end_leases(tx, NodeId::named(&["node"]), &leases).await.unwrap();
+        let follows = ended.iter().map(|one| (one.job, (one.has_key, one.is_awaited)));
+        let follows: std::collections::BTreeMap<_, _> = follows.collect();
+        let told = jobs.map(|job| follows[&job]);
+        assert_eq!(told, [(true, false), (false, false), (false, true)]);
+        let whose = &lanes[&7];
+        let (account, instance) = (AccountId::named(&["ada"]), InstanceId::named(&["one"]));
+        assert_eq!((whose.account, whose.instance), (account, instance));
+        assert_eq!((&*whose.kind.name, whose.kind.version), ("work", 1));
+        let lanes = lanes_of(tx, instance).await.unwrap();
+        assert_eq!(lanes, [7]);
+    })
+    .await;
 }

@@ -41,6 +41,17 @@ stories! {
         assert_eq!(shop.state(ready).await, JobState::Ready, "they have succeeded already");
     }
 
+    async fn one_may_wait_for_a_job_that_runs(world: &World) {
+        let shop = Shop::open(world).await;
+        let worker = Worker::join(world, "one").await;
+        shop.queue(1).await;
+        let lease = worker.lease(1).await.remove(0);
+        let follower = shop.queue_one(after(&[lease.job])).await;
+        assert_eq!(shop.state(follower).await, JobState::Blocked);
+        worker.report(&lease, Outcome::Succeeded).await;
+        assert_eq!(worker.lease(1).await[0].job, follower);
+    }
+
     async fn what_comes_after_a_failure_ends_like_it(world: &World) {
         let shop = Shop::open(world).await;
         let worker = Worker::join(world, "one").await;
