@@ -36,6 +36,9 @@ operations! { "configurator":
     SetSuspension PUT "/v1/accounts/{account}/instances/{instance}/suspension" on instance by [provider] -> Empty;
     /// Closes an instance for maintenance, or opens it. When this returns, every gateway does so.
     SetMaintenance PUT "/v1/accounts/{account}/instances/{instance}/maintenance" on instance by [customer, operator] -> Maintenance;
+    /// Has instances served by another release of their service. When this returns, every gateway
+    /// does so. What is not an instance of the service is passed over.
+    MoveInstances PUT "/v1/services/{service}/moves/{release}" on service by [releases] -> Empty;
     /// Makes a secret of an instance anew; its processes start anew with it.
     RotateSecret POST "/v1/accounts/{account}/instances/{instance}/secrets/{secret}" on instance by [customer, operator] -> Empty;
     /// Tells `jobs` of every instance again, whose database was lost or put back.
@@ -139,6 +142,8 @@ pub struct Instance {
     pub modules: BTreeSet<String>,
     /// How big.
     pub size: String,
+    /// The release that it is on: what serves it.
+    pub release: Digest,
     /// Where it stands.
     pub state: InstanceState,
     /// Why it is suspended.
@@ -210,6 +215,17 @@ pub struct SetMaintenance {
     /// Why, as its visitors will read it; absent opens it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// Has instances served by another release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MoveInstances {
+    /// Of which service.
+    pub service: Name,
+    /// By which release.
+    pub release: Digest,
+    /// Which ones, at most 500.
+    pub instances: BTreeSet<InstanceId>,
 }
 
 /// Every gateway that is alive has applied it.
@@ -380,6 +396,8 @@ pub struct Route {
     pub modules: BTreeSet<String>,
     /// How big.
     pub size: String,
+    /// The release that it is on: the replicas of that one are sent its requests, and of no other.
+    pub release: Digest,
     /// Where it stands.
     pub state: InstanceState,
     /// Why it is suspended.

@@ -433,7 +433,7 @@ const fn is_first(index: &u32) -> bool {
     *index == 0
 }
 
-/// The release of a service that runs, as the feed carries it.
+/// A release that instances are on, or may be, as the feed carries it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceRelease {
     /// The service.
@@ -448,7 +448,7 @@ impl feed::Document for ServiceRelease {
     const COMPONENT: &'static str = "releases";
     const TOPIC: &'static str = "service";
     fn key(&self) -> String {
-        self.service.to_string()
+        self.digest.to_string()
     }
 }
 
@@ -459,6 +459,9 @@ pub struct ReplicaAddress {
     pub replica: ReplicaId,
     /// Of which service.
     pub service: Name,
+    /// Of which release; absent in what was told before that was said, which is sent nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<Digest>,
     /// For which instance, if it serves only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<InstanceId>,

@@ -37,6 +37,8 @@ pub(crate) enum Error {
     Reason,
     #[error("at most 500 hosts can be looked up at once: split the request")]
     TooManyNames,
+    #[error("at most 500 instances can be moved at once: split the request")]
+    TooManyMoves,
     #[error("there is no such {0}")]
     Missing(&'static str),
     #[error("the database failed")]
@@ -64,6 +66,7 @@ impl From<Error> for Problem {
             Error::Reason => Self::invalid("reason", detail),
             Error::NoSecret { .. } => Self::new(Kind::NotFound, "unknown_secret", detail),
             Error::TooManyNames => Self::invalid("too_many_names", detail),
+            Error::TooManyMoves => Self::invalid("too_many_moves", detail),
             Error::Missing(what) => Self::not_found(what),
             Error::Database(cause) => chassis::database_failed("configurator", &cause),
             Error::Refused(problem) => problem,

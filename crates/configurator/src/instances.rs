@@ -35,14 +35,14 @@ pub(crate) async fn put_instance(
     check_offered(&service.manifest, &op)?;
     let stored = match known {
         Some(known) => Stored { modules: op.modules, size: op.size, ..known },
-        None => new(cx, op).await?,
+        None => new(cx, op, service.release).await?,
     };
     store::update_instance(cx.tx(), &stored).await?;
     cx.put(&route(&stored)).await?;
     shown(cx.state(), cx.seal(), &stored, false)
 }
 
-async fn new(cx: &mut Write<State>, op: PutInstance) -> Result<Stored, Error> {
+async fn new(cx: &mut Write<State>, op: PutInstance, release: Digest) -> Result<Stored, Error> {
     let key = random_secret();
     let setup_key = cx.seal().seal(&key, &key_context(op.instance));
     let stored = Stored {
@@ -52,6 +52,7 @@ async fn new(cx: &mut Write<State>, op: PutInstance) -> Result<Stored, Error> {
         host: op.host.clone(),
         modules: op.modules.clone(),
         size: op.size.clone(),
+        release,
         state: InstanceState::Creating,
         suspended: None,
         maintenance: None,
@@ -97,6 +98,7 @@ fn shown(state: &State, seal: &Seal, stored: &Stored, may_set_up: bool) -> Resul
         url,
         modules: stored.modules.clone(),
         size: stored.size.clone(),
+        release: stored.release.clone(),
         state: stored.state,
         suspended: stored.suspended.clone(),
         maintenance: stored.maintenance.clone(),

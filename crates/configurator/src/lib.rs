@@ -13,6 +13,7 @@ mod environment;
 mod error;
 mod instances;
 mod model;
+mod moves;
 mod reconcile;
 mod secrets;
 mod services;
@@ -21,8 +22,9 @@ mod store;
 
 use api::configurator::{
     Changes, DropService, FindInstance, GetEnvironment, GetHosts, GetInstance, GetSetup,
-    ListAllInstances, ListInstances, PromoteService, PutInstance, PutJobResult, PutService,
-    RepeatInstances, ResolveHost, RotateSecret, SetMaintenance, SetSuspension, SubmitSetup,
+    ListAllInstances, ListInstances, MoveInstances, PromoteService, PutInstance, PutJobResult,
+    PutService, RepeatInstances, ResolveHost, RotateSecret, SetMaintenance, SetSuspension,
+    SubmitSetup,
 };
 use chassis::{Component, Placements};
 use types::{Host, Secret, Site};
@@ -84,6 +86,10 @@ const MIGRATIONS: &[db::Migration] = &[
         sql: include_str!("../migrations/0005_setup_page.sql"),
     },
     db::Migration { name: "configurator_0006", sql: include_str!("../migrations/0006_later.sql") },
+    db::Migration {
+        name: "configurator_releases",
+        sql: include_str!("../migrations/0007_releases.sql"),
+    },
 ];
 
 /// The component.
@@ -91,6 +97,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
     let Config { engine, site, mail } = config;
     let state = State { engine, site, mail, placements: Placements::default() };
     Component::new("configurator", MIGRATIONS, state)
+        .opens(moves::put_on_releases)
         .writes::<PutService>(services::put_service)
         .writes::<PromoteService>(services::promote_service)
         .writes::<DropService>(services::drop_service)
@@ -101,6 +108,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .reads::<FindInstance>(instances::find_instance)
         .reads::<GetHosts>(instances::get_hosts)
         .writes::<SetSuspension>(instances::set_suspension)
+        .writes::<MoveInstances>(moves::move_instances)
         .writes::<SetMaintenance>(instances::set_maintenance)
         .writes::<RepeatInstances>(instances::repeat_instances)
         .writes::<RotateSecret>(secrets::rotate_secret)

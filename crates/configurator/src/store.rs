@@ -20,6 +20,8 @@ pub(crate) struct Stored {
     pub(crate) host: Host,
     pub(crate) modules: BTreeSet<String>,
     pub(crate) size: String,
+    /// The release that it is on.
+    pub(crate) release: Digest,
     pub(crate) state: InstanceState,
     pub(crate) suspended: Option<String>,
     pub(crate) maintenance: Option<String>,
@@ -86,9 +88,9 @@ pub(crate) async fn service(on: impl On, name: &Name) -> Result<Option<PutServic
 /// Answers whether there was neither the instance nor another one at its host.
 pub(crate) async fn insert_instance(tx: &mut db::Tx, stored: &Stored) -> Result<bool> {
     db::query(
-        "insert into instance (id, account, service, host, modules, size, state, suspended,
+        "insert into instance (id, account, service, host, modules, size, release, state, suspended,
          maintenance, problem, setup_key, setup_digest, settings, attempt, has_database, created)
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
     )
     .bind(stored.instance)
     .bind(stored.account)
@@ -96,6 +98,7 @@ pub(crate) async fn insert_instance(tx: &mut db::Tx, stored: &Stored) -> Result<
     .bind(&stored.host)
     .bind_json(&stored.modules)
     .bind(&stored.size)
+    .bind(&stored.release)
     .bind_json(&stored.state)
     .bind(stored.suspended.as_deref())
     .bind(stored.maintenance.as_deref())
@@ -114,12 +117,13 @@ pub(crate) async fn insert_instance(tx: &mut db::Tx, stored: &Stored) -> Result<
 /// Keeps all that can change of an instance.
 pub(crate) async fn update_instance(tx: &mut db::Tx, stored: &Stored) -> Result<()> {
     db::query(
-        "update instance set modules = ?, size = ?, state = ?, suspended = ?, maintenance = ?,
+        "update instance set modules = ?, size = ?, release = ?, state = ?, suspended = ?, maintenance = ?,
          problem = ?, settings = ?, attempt = ?, has_database = ?, rotations = ?,
          changes = changes + 1 where id = ?",
     )
     .bind_json(&stored.modules)
     .bind(&stored.size)
+    .bind(&stored.release)
     .bind_json(&stored.state)
     .bind(stored.suspended.as_deref())
     .bind(stored.maintenance.as_deref())
@@ -142,6 +146,7 @@ fn read(row: &db::Row) -> Result<Stored> {
         host: row.get("host")?,
         modules: row.json("modules")?,
         size: row.get("size")?,
+        release: row.get("release")?,
         state: row.json("state")?,
         suspended: row.get("suspended")?,
         maintenance: row.get("maintenance")?,
@@ -162,6 +167,36 @@ pub(crate) async fn instance(on: impl On, id: InstanceId) -> Result<Option<Store
         .bind(id)
         .optional(on, read)
         .await
+}
+
+/// At most so many instances of which it is not written down which release they are on, with the
+/// current one of their service, which it is.
+pub(crate) async fn instances_on_none(
+    on: impl On,
+    limit: u32,
+) -> Result<Vec<(InstanceId, Digest)>> {
+    db::query(
+        "select instance.id, service.release from instance
+         join service on service.service = instance.service
+         where instance.release is null order by instance.id limit ?",
+    )
+    .bind(limit)
+    .all(on, |row| Ok((row.get("id")?, row.get("release")?)))
+    .await
+}
+
+/// Which release an instance is on, and nothing that `jobs` is told.
+pub(crate) async fn set_release(
+    tx: &mut db::Tx,
+    instance: InstanceId,
+    release: &Digest,
+) -> Result<()> {
+    db::query("update instance set release = ? where id = ?")
+        .bind(release)
+        .bind(instance)
+        .run(tx)
+        .await
+        .map(drop)
 }
 
 pub(crate) async fn instance_at(on: impl On, host: &Host) -> Result<Option<Stored>> {

@@ -1,4 +1,4 @@
-//! The copies that every decision is made from: instances by host, services, replicas.
+//! The copies that every decision is made from: instances by host, releases, replicas.
 //!
 //! Each copy is a persistent map behind one pointer. A request reads it without a lock; a change
 //! makes a new map that shares all but a few nodes with the old one, so that a change costs the
@@ -9,14 +9,14 @@ use std::sync::Arc;
 use api::{
     Client,
     configurator::{self, Route},
-    manifest::{FILES, Manifest, WEB},
+    manifest::{FILES, Manifest, Tenancy, WEB},
     releases::{self, ReplicaAddress, ServiceRelease},
 };
 use arc_swap::ArcSwap;
 use chassis::{Freshness, Update, follow};
 use rpds::HashTrieMapSync as Map;
 use tokio::sync::{Notify, futures::Notified};
-use types::{Host, InstanceId, Name};
+use types::{Digest, Host, InstanceId};
 
 use crate::replicas::Replica;
 
@@ -76,7 +76,7 @@ impl Known {
     }
 }
 
-/// Services and their replicas.
+/// Releases and their replicas.
 #[derive(Default)]
 pub(crate) struct Fleet {
     known: ArcSwap<Running>,
@@ -91,40 +91,28 @@ struct Running {
     home_of: Map<String, Home>,
 }
 
-/// Whom a replica serves, and with what.
-type Home = (Whom, &'static str);
-
-/// Whom a replica serves.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Whom {
-    /// All instances of a service.
-    Service(Name),
-    /// One instance.
-    Instance(InstanceId),
-}
+/// What a replica runs, whom it serves if that is only one instance, and with which process.
+type Home = (Digest, Option<InstanceId>, &'static str);
 
 impl Fleet {
-    /// What a service is.
-    pub(crate) fn manifest(&self, service: &Name) -> Option<Arc<Manifest>> {
-        self.known.load().manifests.get(service.as_str()).cloned()
+    /// What a release is.
+    pub(crate) fn manifest(&self, release: &Digest) -> Option<Arc<Manifest>> {
+        self.known.load().manifests.get(release.as_str()).cloned()
     }
 
-    /// The healthy replicas of a process that serve all instances of `service`.
-    pub(crate) fn shared(
+    /// The healthy replicas of a process of the release that an instance is on, which `manifest`
+    /// is of.
+    pub(crate) fn replicas(
         &self,
-        service: &Name,
+        route: &Route,
+        manifest: &Manifest,
         process: &'static str,
     ) -> Option<Arc<[Arc<Replica>]>> {
-        self.known.load().homes.get(&(Whom::Service(service.clone()), process)).cloned()
-    }
-
-    /// The healthy replicas of a process that serve only `instance`.
-    pub(crate) fn dedicated(
-        &self,
-        instance: InstanceId,
-        process: &'static str,
-    ) -> Option<Arc<[Arc<Replica>]>> {
-        self.known.load().homes.get(&(Whom::Instance(instance), process)).cloned()
+        let instance = match manifest.service.tenancy {
+            Tenancy::Shared => None,
+            Tenancy::Dedicated => Some(route.instance),
+        };
+        self.known.load().homes.get(&(route.release.clone(), instance, process)).cloned()
     }
 
     /// Ends when something of this changes after it was enabled.
@@ -165,14 +153,10 @@ impl Fleet {
                 continue;
             };
             replica.set_silent(address.silent);
-            let whom = match address.instance {
-                Some(instance) => Whom::Instance(instance),
-                None => Whom::Service(address.service),
-            };
             // Nothing else is sent requests, whatever a node says.
             let process = [WEB, FILES].into_iter().find(|process| *process == address.process);
-            if let Some(process) = process {
-                known.add(key, (whom, process), replica);
+            if let Some((release, process)) = address.release.zip(process) {
+                known.add(key, (release, address.instance, process), replica);
             }
         }
         self.known.store(Arc::new(known));

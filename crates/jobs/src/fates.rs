@@ -11,7 +11,7 @@ use crate::{
     model::{Fate, State, place},
     releases::known_here,
     store::{self, Change, Entry, Moves},
-    successes::Successes,
+    successes::{End, Successes},
 };
 
 /// For how long a job that has ended is kept, if no release says otherwise.
@@ -30,13 +30,6 @@ impl Settled {
     pub(crate) const fn of(entry: Entry, fate: Fate) -> Self {
         Self { entry, fate, output: None, progress: None }
     }
-}
-
-/// A job that has ended, and for which others may wait.
-pub(crate) struct End {
-    pub(crate) job: JobId,
-    pub(crate) name: String,
-    pub(crate) state: State,
 }
 
 /// Makes it so, also for those that wait for jobs that end.

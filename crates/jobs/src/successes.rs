@@ -11,10 +11,16 @@ use types::{InstanceId, JobId, NodeId, Timestamp};
 
 use crate::{
     Error, State as Memory,
-    fates::End,
     model::State,
     store::{self, Moves, Success, Whose},
 };
+
+/// A job that has ended, and for which others may wait.
+pub(crate) struct End {
+    pub(crate) job: JobId,
+    pub(crate) name: String,
+    pub(crate) state: State,
+}
 
 /// What a node has done. The leases have ended.
 pub(crate) struct Successes {

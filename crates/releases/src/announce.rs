@@ -165,6 +165,7 @@ async fn publish(room: &Room<State>, stored: Stored) -> Result<(), Error> {
     let Stored { release, manifest, .. } = stored;
     let (service, digest) = (release.service, release.digest);
     store::set_current(write.tx(), &service, &digest).await?;
+    store::put_release_told(write.tx(), digest.as_str()).await?;
     write.put(&ServiceRelease { service, digest, manifest }).await?;
     write.commit().await?;
     room.state().planning.something_changed();

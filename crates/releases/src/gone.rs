@@ -1,13 +1,13 @@
 //! What is left of nodes and instances that are gone, and what is left of nodes after a restart.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::HashSet,
     net::{IpAddr, SocketAddr},
 };
 
 use api::releases::{ReplicaAddress, ReplicaState};
 use chassis::{Next, Room};
-use types::{InstanceId, Name, NodeId};
+use types::{Digest, InstanceId, NodeId};
 
 use crate::{
     Error, State,
@@ -25,7 +25,6 @@ pub(crate) async fn remember(room: Room<State>) -> Result<(), Error> {
     let told = store::nodes_told(db).await?;
     let introduced: Vec<NodeId> = told.keys().copied().collect();
     state.nodes.remember(store::nodes(db).await?, &introduced, room.now());
-    state.health.extend(store::healthy(db).await?);
     let found = store::nodes_of_replicas(db).await?;
     state.placing.remember(store::placements(db).await?, told, found);
     Ok(())
@@ -46,7 +45,6 @@ pub(crate) async fn step(room: Room<State>) -> Result<Next, Error> {
         Err(Error::Starting) => return Ok(Next::Idle),
         Err(problem) => return Err(problem),
     }
-    forget_their_health(&room).await?;
     Ok(Next::Idle)
 }
 
@@ -103,7 +101,6 @@ async fn forget(
     talk.told = Some(left);
     if !is_node {
         room.state().nodes.forget(node);
-        room.state().planning.something_ended();
     }
     Ok(())
 }
@@ -111,7 +108,7 @@ async fn forget(
 /// What the living serve, and from which addresses.
 #[derive(Default)]
 struct Served {
-    processes: HashSet<(Name, Option<InstanceId>, String)>,
+    processes: HashSet<(Option<Digest>, Option<InstanceId>, String)>,
     machines: HashSet<IpAddr>,
 }
 
@@ -124,7 +121,8 @@ impl Served {
             served.machines.extend(machine_of(&replica.address));
             if replica.state == ReplicaState::Healthy {
                 let process = replica.process.clone();
-                served.processes.insert((replica.service.clone(), replica.instance, process));
+                let release = Some(replica.digest.clone());
+                served.processes.insert((release, replica.instance, process));
             }
         }
         served
@@ -134,13 +132,13 @@ impl Served {
     /// be another one by now, whose replicas are other instances'.
     fn lacks(&self, room: &Room<State>, replica: Option<&ReplicaAddress>) -> bool {
         let Some(replica) = replica else { return false };
-        let ReplicaAddress { service, instance, process, address, .. } = replica;
+        let ReplicaAddress { release, instance, process, address, .. } = replica;
         let is_anothers = machine_of(address).is_none_or(|it| self.machines.contains(&it));
         let is_there =
             |instance| room.state().planning.route(instance).is_ok_and(|it| it.is_some());
         !is_anothers
             && instance.is_none_or(is_there)
-            && !self.processes.contains(&(service.clone(), *instance, process.clone()))
+            && !self.processes.contains(&(release.clone(), *instance, process.clone()))
     }
 }
 
@@ -151,37 +149,4 @@ fn machine_of(address: &str) -> Option<IpAddr> {
 fn silent(told: &Told) -> Told {
     let known = told.iter().filter_map(|(id, address)| Some((*id, address.clone()?)));
     known.map(|(id, address)| (id, Some(ReplicaAddress { silent: true, ..address }))).collect()
-}
-
-/// What was healthy last is of no use once its instance or its node is gone.
-async fn forget_their_health(room: &Room<State>) -> Result<(), Error> {
-    let state = room.state();
-    let Some(instances) = state.planning.instances_if_some_ended() else { return Ok(()) };
-    let units: Vec<String> = state.health.read().keys().cloned().collect();
-    let gone: Vec<String> =
-        units.into_iter().filter(|unit| !still_is(state, &instances, unit)).collect();
-    if gone.is_empty() {
-        return Ok(());
-    }
-    let deleted = async {
-        let mut write = room.begin().await?;
-        for unit in &gone {
-            store::delete_healthy(write.tx(), unit).await?;
-        }
-        Ok::<_, Error>(write.commit().await?)
-    };
-    if let Err(problem) = deleted.await {
-        state.planning.something_ended();
-        return Err(problem);
-    }
-    state.health.forget(&gone);
-    Ok(())
-}
-
-/// Whether that of which `unit` is the name is still there; see `plan::unit_of`.
-fn still_is(state: &State, instances: &BTreeSet<String>, unit: &str) -> bool {
-    match unit.split_once('/') {
-        Some((node, _)) => node.parse().is_ok_and(|node| state.nodes.knows(node)),
-        None => instances.contains(unit),
-    }
 }

@@ -15,8 +15,8 @@ use chassis::Update;
 use types::{Cursor, Digest, InstanceId, Name, NodeId, Timestamp};
 
 use crate::{
+    in_use::Releases,
     placing::{Host, Standing},
-    planning::Current,
     said::{Draining, Report, Told, Written},
 };
 
@@ -37,7 +37,7 @@ pub(crate) struct Talk {
     /// What the gateways were told; if absent, it stands in the database.
     pub(crate) told: Option<Told>,
     /// What the node is told, of that share and these releases.
-    pub(crate) answer: Option<(Arc<[DesiredReplica]>, Current, Arc<Desired>)>,
+    pub(crate) answer: Option<(Arc<[DesiredReplica]>, Releases, Arc<Desired>)>,
 }
 
 /// A node's [`Talk`].
@@ -249,11 +249,11 @@ impl Nodes {
         })
     }
 
-    /// Whether a node says that what an instance has there is healthy.
-    pub(crate) fn is_healthy(&self, node: NodeId, instance: InstanceId) -> bool {
+    /// Whether a node says that what an instance has there of a release is healthy.
+    pub(crate) fn is_healthy(&self, node: NodeId, instance: InstanceId, release: &Digest) -> bool {
         let heard = self.lock();
         let Some(known) = heard.nodes.get(&node) else { return false };
-        let all = known.report.replicas.iter();
+        let all = known.report.replicas.iter().filter(|replica| replica.digest == *release);
         let own: Vec<_> = all.filter(|replica| replica.instance == Some(instance)).collect();
         own.iter().any(|replica| replica.serves())
             && own.iter().all(|replica| replica.state == ReplicaState::Healthy)

@@ -9,9 +9,10 @@
 mod announce;
 mod error;
 mod gone;
-mod health;
+mod in_use;
 mod known;
 mod logs;
+mod moves;
 mod nodes;
 mod number;
 mod packages;
@@ -60,8 +61,9 @@ pub(crate) struct State {
     placing: places::Placing,
     planning: planning::Planning,
     nodes: known::Nodes,
-    health: health::Health,
     wishes: logs::Wishes,
+    /// The releases that the feed tells of, once that is known.
+    told: tokio::sync::Mutex<Option<in_use::Releases>>,
     /// Held by whoever announces.
     announcing: tokio::sync::Mutex<()>,
     /// Whether everybody has been told since the start what is current.
@@ -78,6 +80,7 @@ const MIGRATIONS: &[db::Migration] = &[
         name: "releases_placements",
         sql: include_str!("../migrations/0010_placements.sql"),
     },
+    db::Migration { name: "releases_told", sql: include_str!("../migrations/0011_told.sql") },
 ];
 
 /// The component.
@@ -89,8 +92,8 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         placing: places::Placing::default(),
         planning: planning::Planning::new(),
         nodes: known::Nodes::default(),
-        health: health::Health::default(),
         wishes: logs::Wishes::default(),
+        told: tokio::sync::Mutex::default(),
         announcing: tokio::sync::Mutex::default(),
         reminded: AtomicBool::default(),
     };
@@ -116,4 +119,6 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .keeps("what everybody knows of releases", announce::remind)
         .keeps("what is known of nodes", gone::step)
         .keeps("where instances are", places::step)
+        .keeps("what the gateways know of releases", moves::tell)
+        .keeps("which release instances are on", moves::step)
 }

@@ -89,7 +89,7 @@ pub(crate) async fn read_instance_logs(
     let route = cx.state().planning.route(op.instance)?;
     let route = route.filter(|route| route.account == op.account).ok_or(Error::NoInstance)?;
     let plan = planning::plan(&cx).await?;
-    let current = plan.current.iter().find(|it| it.release.service == route.service);
+    let current = plan.releases.get(&route.release);
     if current.is_some_and(|it| it.manifest.service.tenancy == Tenancy::Shared) {
         return Err(Error::SharedLogs(route.service.clone()));
     }

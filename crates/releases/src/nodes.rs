@@ -1,24 +1,19 @@
 //! Nodes: what each reports, what each should do, and which replicas the gateways may use.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use api::releases::{
     Desired, DesiredRelease, DesiredReplica, Drain, DrainNode, Heartbeat, ListNodes, Machine, Node,
-    RefillNode, ReplicaAddress, ReplicaReport, ReplicaState,
+    RefillNode, ReplicaAddress, ReplicaState,
 };
 use chassis::{Call, Room, Write};
-use types::{Digest, Name, NodeId, Page, ReplicaId};
+use types::{Digest, NodeId, Page, ReplicaId};
 
 use crate::{
     Error, State,
     known::{Talk, Talking},
     places,
     placing::Emptying,
-    plan,
     planning::{self, Plan},
     said::{Draining, Report, Told},
     store,
@@ -74,19 +69,17 @@ async fn answer(
     let made = talk
         .answer
         .as_ref()
-        .filter(|(of, current, _)| is_same(of, &share) && Arc::ptr_eq(current, &plan.current));
+        .filter(|(of, releases, _)| is_same(of, &share) && Arc::ptr_eq(releases, &plan.releases));
     if let Some((.., desired)) = made {
         return Ok(Arc::clone(desired));
     }
-    let report = talk.taken.as_ref().map(|(report, _)| Arc::clone(report));
-    let reported = report.as_ref().map_or(&[][..], |report| report.replicas.as_slice());
-    let replicas = planned(room, &share, reported, node).await?;
-    let releases = wanted_releases(room, &plan, &replicas).await?;
+    let replicas = share.to_vec();
+    let releases = wanted_releases(&plan, &replicas);
     let engine = room.state().engine.to_string();
     let (version, report) = (version(&releases, &replicas), Some(talk.number));
     let desired =
         Arc::new(Desired { version, engine, releases, replicas, report, logs: Vec::new() });
-    talk.answer = Some((share, Arc::clone(&plan.current), Arc::clone(&desired)));
+    talk.answer = Some((share, Arc::clone(&plan.releases), Arc::clone(&desired)));
     Ok(desired)
 }
 
@@ -94,53 +87,21 @@ fn is_same(one: &Arc<[DesiredReplica]>, other: &Arc<[DesiredReplica]>) -> bool {
     Arc::ptr_eq(one, other) || one == other
 }
 
-/// What the node is to run, and what was healthy before it as long as it is not.
-async fn planned(
-    room: &Room<State>,
-    share: &[DesiredReplica],
-    reported: &[ReplicaReport],
-    node: NodeId,
-) -> Result<Vec<DesiredReplica>, Error> {
-    let health = plan::health(share, reported, node);
-    let former = plan::former(&health, reported, &room.state().health.read());
-    let mut processes = HashMap::new();
-    for (new, digest) in &former {
-        if !processes.contains_key(digest)
-            && let Some(stored) = store::release(room.db(), &new.service, digest).await?
-        {
-            processes.insert(digest.clone(), plan::processes(&stored.manifest));
-        }
-    }
-    let kept = plan::kept(&former, &processes, node);
-    Ok(share.iter().cloned().chain(kept).collect())
-}
-
-/// The releases that run, and those that replicas still need.
-async fn wanted_releases(
-    room: &Room<State>,
-    plan: &Plan,
-    replicas: &[DesiredReplica],
-) -> Result<Vec<DesiredRelease>, Error> {
-    let current =
-        plan.current.iter().map(|stored| (&stored.release.service, &stored.release.digest));
-    let used = replicas.iter().map(|replica| (&replica.service, &replica.digest));
-    let wanted: BTreeSet<(&Name, &Digest)> = current.chain(used).collect();
-    let mut releases = Vec::with_capacity(wanted.len());
-    for (service, digest) in wanted {
-        let stored = match plan.current.iter().find(|stored| stored.is(service, digest)) {
-            Some(current) => Some(Arc::clone(current)),
-            None => store::release(room.db(), service, digest).await?.map(Arc::new),
-        };
-        let Some(stored) = stored else { continue };
-        releases.push(DesiredRelease {
-            digest: stored.release.digest.clone(),
-            service: stored.release.service.clone(),
-            manifest: stored.manifest.clone(),
-            public_key: stored.release.public_key.clone(),
-            signature: stored.release.signature.clone(),
-        });
-    }
-    Ok(releases)
+/// The current releases, and those of which something is to run.
+fn wanted_releases(plan: &Plan, replicas: &[DesiredReplica]) -> Vec<DesiredRelease> {
+    let current = plan.releases.current().map(|stored| &stored.release.digest);
+    let wanted = current.chain(replicas.iter().map(|replica| &replica.digest));
+    let stored = wanted.filter_map(|digest| plan.releases.get(digest));
+    let stored = stored.map(|stored| ((&stored.release.service, &stored.release.digest), stored));
+    let stored: BTreeMap<_, _> = stored.collect();
+    let desired = stored.into_values().map(|stored| DesiredRelease {
+        digest: stored.release.digest.clone(),
+        service: stored.release.service.clone(),
+        manifest: stored.manifest.clone(),
+        public_key: stored.release.public_key.clone(),
+        signature: stored.release.signature.clone(),
+    });
+    desired.collect()
 }
 
 /// A number for a state: equal states have equal numbers.
@@ -162,9 +123,7 @@ async fn take_report(cx: &Call<State>, talking: &Talking, op: Heartbeat) -> Resu
     if talk.taken.as_ref().is_some_and(|(last, of)| *last == report && is_same(of, &share)) {
         return Ok(());
     }
-    let planned = planned(cx, &share, &report.replicas, node).await?;
-    let healthy = newly_healthy(cx, &report, &share, node);
-    let serving = serving(&report, &planned);
+    let serving = serving(&report, &share);
     let addresses: Told = serving
         .into_iter()
         .map(|(id, (planned, address))| (id, Some(told_of(planned, address, node, &plan))))
@@ -174,18 +133,17 @@ async fn take_report(cx: &Call<State>, talking: &Talking, op: Heartbeat) -> Resu
         None => store::replicas(cx.db(), node).await?,
     };
     let now = cx.now();
-    let is_news = told != addresses || !healthy.is_empty();
+    let is_news = told != addresses;
     if is_news {
         let mut write = cx.begin().await?;
         store::put_node(write.tx(), node, &report, now).await?;
-        for (unit, digest) in &healthy {
-            store::put_healthy(write.tx(), unit, digest).await?;
-        }
         tell_gateways(&mut write, &told, &addresses).await?;
         write.commit().await?;
-        cx.state().health.extend(healthy);
     }
     cx.state().nodes.reported(node, &report, is_news.then_some(now));
+    if !plan.moving.is_empty() {
+        cx.nudge();
+    }
     let number = u64::try_from(now.micros()).unwrap_or_default().max(talk.number + 1);
     *talk = Talk { taken: Some((report, share)), number, told: Some(addresses), answer: None };
     Ok(())
@@ -200,21 +158,6 @@ fn report_of(op: Heartbeat, talk: &Talk) -> Result<Arc<Report>, Error> {
     };
     let last = talk.taken.as_ref().filter(|_| talk.number == number);
     last.map(|(report, _)| Arc::clone(report)).ok_or(Error::UnknownReport)
-}
-
-/// What is healthy of what should run, and was not yet when that was written down last: it is what
-/// is gone back to when a later release is not healthy.
-fn newly_healthy(
-    room: &Room<State>,
-    report: &Report,
-    share: &[DesiredReplica],
-    node: NodeId,
-) -> Vec<(String, Digest)> {
-    let before = room.state().health.read();
-    let units = plan::health(share, &report.replicas, node).into_iter();
-    let healthy = units.filter(|(_, (_, is_healthy))| *is_healthy);
-    let healthy = healthy.map(|(unit, (new, _))| (unit, new.digest.clone()));
-    healthy.filter(|(unit, digest)| before.get(unit) != Some(digest)).collect()
 }
 
 /// The replicas that serve, with their addresses. A node is believed about what it was asked to
@@ -236,6 +179,7 @@ fn told_of(planned: &DesiredReplica, address: String, node: NodeId, plan: &Plan)
     ReplicaAddress {
         replica: planned.replica,
         service: planned.service.clone(),
+        release: Some(planned.digest.clone()),
         instance: planned.instance,
         process: planned.process.clone(),
         account: planned.instance.and_then(|instance| plan.owners.get(&instance).copied()),

@@ -15,13 +15,14 @@ use api::{
 };
 use chassis::{Next, Room, Write};
 use db::EngineKind;
-use types::{InstanceId, Name, NodeId, ReplicaId};
+use types::{InstanceId, NodeId, ReplicaId};
 
 use crate::{
     Error, State,
+    in_use::InUse,
     placing::{Decisions, Emptying, Host, Need, Placed, Places, Running, Standing, decide},
     plan::{replica_id, runs},
-    planning::{self, Current, Plan},
+    planning::{self, Plan},
     store,
 };
 
@@ -109,7 +110,7 @@ pub(crate) async fn step(room: Room<State>) -> Result<Next, Error> {
         plan => plan?,
     };
     let hosts = state.nodes.hosts(now, state.move_after);
-    tell_of_nodes(&room, &plan.current, &hosts).await?;
+    tell_of_nodes(&room, &plan.releases, &hosts).await?;
     yield_what_is_healthy_elsewhere(&room, &plan, &hosts);
     let moves = state.placing.outlook().moves;
     let drains = hosts.iter().any(|host| host.drains && !host.yields);
@@ -119,9 +120,9 @@ pub(crate) async fn step(room: Room<State>) -> Result<Next, Error> {
         return Ok(rest);
     }
     let (_, hosts) = seen.as_ref().expect("it was just put there");
-    let needs = needs(state, &plan.current)?;
+    let needs = needs(state, &plan.releases)?;
     let decisions = {
-        let seen = Seen::new(state, &plan.current);
+        let seen = Seen::new(state);
         decide(&needs, &state.placing.read(), hosts, &seen)
     };
     let is_news = !decisions.changes.is_empty();
@@ -197,10 +198,10 @@ fn document(need: &Need, placed: Placed) -> Placement {
 }
 
 /// Says which services each node runs for all their instances, before it is asked to.
-async fn tell_of_nodes(room: &Room<State>, current: &Current, hosts: &[Host]) -> Result<(), Error> {
+async fn tell_of_nodes(room: &Room<State>, releases: &InUse, hosts: &[Host]) -> Result<(), Error> {
     let there = hosts.iter().filter(|host| host.standing != Standing::Removed);
     let wanted: BTreeMap<NodeId, NodeServices> =
-        there.map(|host| (host.node, services_on(host, current))).collect();
+        there.map(|host| (host.node, services_on(host, releases))).collect();
     let (news, gone) = {
         let told = locked(&room.state().placing.told);
         let news = wanted.values().filter(|wanted| told.get(&wanted.node) != Some(wanted));
@@ -231,8 +232,8 @@ async fn tell_of_nodes(room: &Room<State>, current: &Current, hosts: &[Host]) ->
     Ok(())
 }
 
-fn services_on(host: &Host, current: &Current) -> NodeServices {
-    let shared = current.iter().filter(|stored| is_shared(&stored.manifest));
+fn services_on(host: &Host, releases: &InUse) -> NodeServices {
+    let shared = releases.all().filter(|stored| is_shared(&stored.manifest));
     let labelled = shared.filter(|stored| host.machine.has(&stored.manifest.placement.labels));
     let services = labelled.map(|stored| stored.release.service.clone());
     let (node, name) = (host.node, host.name.clone());
@@ -251,7 +252,7 @@ fn yield_what_is_healthy_elsewhere(room: &Room<State>, plan: &Plan, hosts: &[Hos
             other.node != host.node && other.standing == Standing::Alive && !other.drains
         });
         let others: BTreeSet<NodeId> = others.map(|other| other.node).collect();
-        let services = plan.current.iter().filter(|stored| is_shared(&stored.manifest));
+        let services = plan.releases.all().filter(|stored| is_shared(&stored.manifest));
         let mut here =
             services.filter(|stored| host.machine.has(&stored.manifest.placement.labels));
         let is_elsewhere = here.all(|stored| {
@@ -268,40 +269,36 @@ fn yield_what_is_healthy_elsewhere(room: &Room<State>, plan: &Plan, hosts: &[Hos
 /// What is known of processes from what nodes report.
 struct Seen<'s> {
     state: &'s State,
-    current: &'s Current,
     found: HashMap<ReplicaId, NodeId>,
     nodes: BTreeSet<NodeId>,
 }
 
 impl<'s> Seen<'s> {
-    fn new(state: &'s State, current: &'s Current) -> Self {
+    fn new(state: &'s State) -> Self {
         let found = locked(&state.placing.found).clone();
         let nodes = found.values().copied().collect();
-        Self { state, current, found, nodes }
+        Self { state, found, nodes }
     }
 }
 
 impl Running for Seen<'_> {
     fn is_healthy(&self, need: &Need, node: NodeId) -> bool {
-        self.state.nodes.is_healthy(node, need.instance)
+        self.state.nodes.is_healthy(node, need.instance, &need.release)
     }
 
     fn found(&self, need: &Need) -> Option<NodeId> {
-        let release = self.current.iter().find(|stored| stored.release.service == need.service)?;
-        let digest = &release.release.digest;
-        let id = |node| replica_id(node, (&need.service, Some(need.instance)), digest, (WEB, 0));
+        let what = (&need.service, Some(need.instance));
+        let id = |node| replica_id(node, what, &need.release, (WEB, 0));
         self.nodes.iter().copied().find(|node| self.found.get(&id(*node)) == Some(node))
     }
 }
 
 /// What all instances need, in the order of their ids.
-fn needs(state: &State, current: &Current) -> Result<Vec<Need>, Error> {
-    let by_name: HashMap<&Name, &Manifest> =
-        current.iter().map(|stored| (&stored.release.service, &stored.manifest)).collect();
+fn needs(state: &State, releases: &InUse) -> Result<Vec<Need>, Error> {
     let mut needs = Vec::new();
     state.planning.each_route(|route| {
-        if let Some(manifest) = by_name.get(&route.service) {
-            needs.push(need(route, manifest, state.engine));
+        if let Some(stored) = releases.get(&route.release) {
+            needs.push(need(route, &stored.manifest, state.engine));
         }
     })?;
     needs.sort_unstable_by_key(|need| need.instance);
@@ -314,6 +311,7 @@ fn need(route: &Route, manifest: &Manifest, engine: EngineKind) -> Need {
         instance: route.instance,
         account: route.account,
         service: route.service.clone(),
+        release: route.release.clone(),
         shared: is_shared(manifest),
         labels: manifest.placement.labels.clone(),
         memory: size.map_or(0, |size| size.memory),

@@ -14,7 +14,7 @@ use api::{
     labels::Labels,
     releases::{Machine, Promised},
 };
-use types::{AccountId, InstanceId, Name, NodeId};
+use types::{AccountId, Digest, InstanceId, Name, NodeId};
 
 use crate::number::number;
 
@@ -59,6 +59,8 @@ pub(crate) struct Need {
     pub(crate) instance: InstanceId,
     pub(crate) account: AccountId,
     pub(crate) service: Name,
+    /// The one that it is on.
+    pub(crate) release: Digest,
     /// Its service's processes serve all instances, wherever they run.
     pub(crate) shared: bool,
     pub(crate) labels: Labels,

@@ -4,24 +4,21 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
 use api::{configurator::Route, releases::DesiredReplica};
 use chassis::{Copy, Room, Update};
 use tokio::sync::{Mutex, watch};
-use types::{AccountId, Digest, InstanceId, Name, NodeId};
+use types::{AccountId, Digest, InstanceId, NodeId};
 
 use crate::{
     Error, State,
+    in_use::{InUse, Releases},
     placing::{Host, Places},
-    plan,
-    store::{self, Stored},
+    plan, store,
 };
-
-/// The release of each service that runs.
-pub(crate) type Current = Arc<[Arc<Stored>]>;
 
 /// What is kept in memory for planning.
 pub(crate) struct Planning {
@@ -29,8 +26,6 @@ pub(crate) struct Planning {
     routes: RwLock<Option<Copy<Route>>>,
     /// How often they or the releases that run have changed.
     inputs: AtomicU64,
-    /// Whether an instance or a node has ended.
-    ended: AtomicBool,
     plan: Mutex<Option<Arc<Plan>>>,
     changed: watch::Sender<()>,
 }
@@ -39,7 +34,9 @@ pub(crate) struct Planning {
 pub(crate) struct Plan {
     inputs: u64,
     alive: Arc<[Host]>,
-    pub(crate) current: Current,
+    pub(crate) releases: Releases,
+    /// The instances that are not on the current release of their service.
+    pub(crate) moving: Vec<InstanceId>,
     /// Whose each instance is.
     pub(crate) owners: HashMap<InstanceId, AccountId>,
     shares: BTreeMap<NodeId, Arc<[DesiredReplica]>>,
@@ -51,25 +48,17 @@ impl Planning {
         Self {
             routes: RwLock::default(),
             inputs: AtomicU64::default(),
-            ended: AtomicBool::default(),
             plan: Mutex::default(),
             changed: watch::Sender::new(()),
         }
     }
 
     pub(crate) fn apply(&self, update: &Update) {
-        let ended = match update {
-            Update::Reset(_) => true,
-            Update::Changes(changes) => changes.iter().any(|change| change.body.is_none()),
-        };
         self.routes
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .get_or_insert_default()
             .apply(update);
-        if ended {
-            self.something_ended();
-        }
         self.something_changed();
     }
 
@@ -99,19 +88,6 @@ impl Planning {
         Ok(())
     }
 
-    /// An instance or a node is gone.
-    pub(crate) fn something_ended(&self) {
-        self.ended.store(true, Ordering::Release);
-    }
-
-    /// All instances there are, if some have ended since this was asked last.
-    pub(crate) fn instances_if_some_ended(&self) -> Option<BTreeSet<String>> {
-        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
-        let routes = routes.as_ref()?;
-        let ended = self.ended.swap(false, Ordering::AcqRel);
-        ended.then(|| routes.values().map(|route| route.instance.to_string()).collect())
-    }
-
     /// Whoever waits for another plan looks again.
     pub(crate) fn wake(&self) {
         self.changed.send_replace(());
@@ -134,6 +110,11 @@ impl Plan {
         self.shares.get(&node).map_or_else(|| [].into(), Arc::clone)
     }
 
+    /// Who lives.
+    pub(crate) fn alive(&self) -> &[Host] {
+        &self.alive
+    }
+
     /// How many replicas of a release are to run.
     pub(crate) fn replicas_of(&self, digest: &Digest) -> usize {
         self.counts.get(digest).copied().unwrap_or_default()
@@ -141,12 +122,14 @@ impl Plan {
 
     /// What has not changed since `before` is taken from there.
     fn new(
-        (inputs, current, alive): (u64, Current, Arc<[Host]>),
+        (inputs, releases, alive): (u64, Releases, Arc<[Host]>),
         routes: &Copy<Route>,
         places: &Places,
         before: Option<&Self>,
     ) -> Self {
-        let units = plan::units(&current, routes.values().map(Arc::as_ref));
+        let units = plan::units(&releases, routes.values().map(Arc::as_ref));
+        let moving = routes.values().filter(|route| plan::next(&releases, route).is_some());
+        let moving = moving.map(|route| route.instance).collect();
         let mut counts = HashMap::new();
         let shares = plan::shares(&units, &alive, places).into_iter().map(|(node, share)| {
             for new in &share {
@@ -158,7 +141,7 @@ impl Plan {
         });
         let shares = shares.collect();
         let owners = routes.values().map(|route| (route.instance, route.account)).collect();
-        Self { inputs, alive, current, owners, shares, counts }
+        Self { inputs, alive, releases, moving, owners, shares, counts }
     }
 }
 
@@ -182,48 +165,36 @@ pub(crate) async fn prepared(room: &Room<State>) -> Result<Arc<Plan>, Error> {
         return Ok(Arc::clone(plan));
     }
     let before = made.as_deref();
-    let current = match before.filter(|before| before.inputs == inputs) {
-        Some(before) => Arc::clone(&before.current),
-        None => current(room, before.map(|before| &before.current)).await?,
+    let releases = match before.filter(|before| before.inputs == inputs) {
+        Some(before) => Arc::clone(&before.releases),
+        None => releases(room, before.map(|before| &before.releases)).await?,
     };
     let plan = {
         let routes = planning.routes.read().unwrap_or_else(PoisonError::into_inner);
         let routes = routes.as_ref().ok_or(Error::Starting)?;
         let places = room.state().placing.read();
-        Arc::new(Plan::new((inputs, current, alive), routes, &places, before))
+        Arc::new(Plan::new((inputs, releases, alive), routes, &places, before))
     };
     *made = Some(Arc::clone(&plan));
     planning.changed.send_replace(());
     Ok(plan)
 }
 
-/// The releases that run; the same list if they are the same, and none is read twice.
-async fn current(room: &Room<State>, known: Option<&Current>) -> Result<Current, Error> {
-    let names = store::current(room.db()).await?;
-    if let Some(known) = known.filter(|known| are(known, &names)) {
-        return Ok(Arc::clone(known));
-    }
-    let mut current = Vec::with_capacity(names.len());
-    for (service, digest) in &names {
-        let mut known = known.into_iter().flat_map(|known| known.iter());
-        match known.find(|stored| stored.is(service, digest)) {
-            Some(same) => current.push(Arc::clone(same)),
-            None => current.extend(store::release(room.db(), service, digest).await?.map(Arc::new)),
-        }
-    }
-    Ok(current.into())
-}
-
-fn are(known: &Current, names: &[(Name, Digest)]) -> bool {
-    known.len() == names.len()
-        && known.iter().zip(names).all(|(stored, (service, digest))| stored.is(service, digest))
+/// The releases that run; the same if they are those that are known.
+async fn releases(room: &Room<State>, known: Option<&Releases>) -> Result<Releases, Error> {
+    let current = store::current(room.db()).await?;
+    let mut others = BTreeSet::new();
+    room.state().planning.each_route(|route| {
+        others.insert((route.service.clone(), route.release.clone()));
+    })?;
+    InUse::read(room, current, others, known).await
 }
 
 /// Makes the plan that holds now. Whoever changes the releases that run says so; that it was
 /// committed and not said is found here.
 pub(crate) async fn look(room: &Room<State>) -> Result<(), Error> {
     let plan = plan(room).await?;
-    if !are(&plan.current, &store::current(room.db()).await?) {
+    if !plan.releases.have(&store::current(room.db()).await?) {
         room.state().planning.something_changed();
         self::plan(room).await?;
     }

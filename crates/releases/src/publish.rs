@@ -91,8 +91,12 @@ pub(crate) async fn list_releases(
     let plan = planning::plan(&cx).await?;
     let living = cx.state().nodes.reports(cx.now());
     let said = said(&plan, &living);
+    let is_current = |stored: &Stored| {
+        let current = plan.releases.current_of(&stored.release.service);
+        current.is_some_and(|current| current.release.digest == stored.release.digest)
+    };
     let shown = |stored: Stored| Release {
-        current: plan.current.iter().any(|current| current.release.digest == stored.release.digest),
+        current: is_current(&stored),
         on_nodes: said(&stored.release.digest),
         ..stored.release
     };

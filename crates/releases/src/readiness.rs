@@ -25,15 +25,14 @@ pub(crate) async fn get_readiness(cx: Call<State>, op: GetReadiness) -> Result<R
         return Ok(waiting(what.to_owned()));
     }
     let plan = planning::plan(&cx).await?;
-    let current = plan.current.iter().find(|it| it.release.service == route.service);
-    let Some(current) = current else {
+    let Some(release) = plan.releases.get(&route.release) else {
         return Ok(waiting(format!("a release of `{}` that can run", route.service)));
     };
     let reports = cx.state().nodes.reports(cx.now());
     let healthy: Vec<ReplicaId> = reports
         .iter()
         .flat_map(|report| &report.replicas)
-        .filter(|it| it.state == ReplicaState::Healthy && serves(it, &route, current))
+        .filter(|it| it.state == ReplicaState::Healthy && serves(it, &route, release))
         .map(|it| it.replica)
         .collect();
     // A node is believed about what it was asked to run: that is what the gateways were told of.
@@ -41,7 +40,7 @@ pub(crate) async fn get_readiness(cx: Call<State>, op: GetReadiness) -> Result<R
         if let Some(what) = cx.state().placing.waits_for(op.instance) {
             return Ok(waiting(what));
         }
-        return Ok(waiting(until_healthy(&route, current, &reports)));
+        return Ok(waiting(until_healthy(&route, release, &reports)));
     }
     cx.copies_have_all().await?;
     Ok(Readiness { ready: true, waits_for: None })
@@ -62,22 +61,22 @@ fn until_open(route: &Route) -> Option<&'static str> {
     }
 }
 
-fn serves(replica: &ReplicaReport, route: &Route, current: &Stored) -> bool {
-    let instance = match current.manifest.service.tenancy {
+fn serves(replica: &ReplicaReport, route: &Route, release: &Stored) -> bool {
+    let instance = match release.tenancy() {
         Tenancy::Shared => None,
         Tenancy::Dedicated => Some(route.instance),
     };
-    replica.is_web() && (&replica.service, replica.instance) == (&route.service, instance)
+    replica.is_web() && (&replica.digest, replica.instance) == (&route.release, instance)
 }
 
 /// The first step that is not done on the node that is furthest.
-fn until_healthy(route: &Route, current: &Stored, reports: &[Arc<Report>]) -> String {
+fn until_healthy(route: &Route, release: &Stored, reports: &[Arc<Report>]) -> String {
     let service = &route.service;
     if reports.is_empty() {
         return "a machine to run it".to_owned();
     }
     let mut replicas = reports.iter().flat_map(|report| &report.replicas);
-    if let Some(replica) = replicas.find(|it| serves(it, route, current)) {
+    if let Some(replica) = replicas.find(|it| serves(it, route, release)) {
         return match replica.state {
             ReplicaState::Failing | ReplicaState::CrashLoop => format!(
                 "its process to become healthy: it was started {} times; only the publisher of \
@@ -90,7 +89,7 @@ fn until_healthy(route: &Route, current: &Stored, reports: &[Arc<Report>]) -> St
             }
         };
     }
-    let digest = &current.release.digest;
+    let digest = &release.release.digest;
     let of_it =
         reports.iter().flat_map(|report| &report.releases).filter(|it| it.digest == *digest);
     let states: Vec<ReleaseState> = of_it.map(|release| release.state).collect();

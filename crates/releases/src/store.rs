@@ -2,10 +2,10 @@
 
 mod nodes;
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 
 use api::{
-    manifest::Manifest,
+    manifest::{Manifest, Tenancy},
     prices::PriceBook,
     releases::{OnNodes, Release, ReleasePhase},
 };
@@ -27,8 +27,9 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    pub(crate) fn is(&self, service: &Name, digest: &Digest) -> bool {
-        (&self.release.service, &self.release.digest) == (service, digest)
+    /// Whether its processes serve all instances, or one each.
+    pub(crate) const fn tenancy(&self) -> Tenancy {
+        self.manifest.service.tenancy
     }
 }
 
@@ -207,26 +208,22 @@ pub(crate) async fn current(on: impl On) -> Result<Vec<(Name, Digest)>> {
         .await
 }
 
-/// What was healthy last of each unit.
-pub(crate) async fn healthy(on: impl On) -> Result<HashMap<String, Digest>> {
-    let query = db::query("select unit, digest from healthy_release");
-    Ok(query.all(on, |row| Ok((row.get("unit")?, row.get("digest")?))).await?.into_iter().collect())
+/// The releases that the feed tells of, by their names there.
+pub(crate) async fn releases_told(on: impl On) -> Result<BTreeSet<String>> {
+    let names = db::query("select name from told_release").all(on, |row| row.get("name"));
+    Ok(names.await?.into_iter().collect())
 }
 
-pub(crate) async fn delete_healthy(tx: &mut db::Tx, unit: &str) -> Result<()> {
-    db::query("delete from healthy_release where unit = ?").bind(unit).run(tx).await.map(drop)
+pub(crate) async fn put_release_told(tx: &mut db::Tx, name: &str) -> Result<()> {
+    db::query("insert into told_release (name) values (?) on conflict (name) do nothing")
+        .bind(name)
+        .run(tx)
+        .await
+        .map(drop)
 }
 
-pub(crate) async fn put_healthy(tx: &mut db::Tx, unit: &str, digest: &Digest) -> Result<()> {
-    db::query(
-        "insert into healthy_release (unit, digest) values (?, ?)
-         on conflict (unit) do update set digest = excluded.digest",
-    )
-    .bind(unit)
-    .bind(digest)
-    .run(tx)
-    .await
-    .map(drop)
+pub(crate) async fn delete_release_told(tx: &mut db::Tx, name: &str) -> Result<()> {
+    db::query("delete from told_release where name = ?").bind(name).run(tx).await.map(drop)
 }
 
 #[cfg(test)]

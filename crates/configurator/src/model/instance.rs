@@ -50,6 +50,7 @@ pub(crate) fn route(stored: &Stored) -> Route {
         host: stored.host.clone(),
         modules: stored.modules.clone(),
         size: stored.size.clone(),
+        release: stored.release.clone(),
         state: stored.state,
         suspended: stored.suspended.clone(),
         maintenance: stored.maintenance.clone(),
@@ -62,7 +63,7 @@ pub(crate) fn route(stored: &Stored) -> Route {
 pub(crate) mod tests {
     use super::*;
     use crate::model::setup::tests::manifest;
-    use types::{AccountId, InstanceId, Timestamp};
+    use types::{AccountId, Digest, InstanceId, Timestamp};
 
     /// What is told of an instance.
     fn told(size: &str, modules: &[&str]) -> PutInstance {
@@ -86,6 +87,7 @@ pub(crate) mod tests {
             host,
             modules,
             size,
+            release: Digest::of(b"release"),
             state,
             suspended: None,
             maintenance: None,

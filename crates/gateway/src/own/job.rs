@@ -35,7 +35,7 @@ pub(super) async fn show(
     let desk = front.desk()?;
     let found = front.client.call(question).await.map_err(told)?;
     drop(desk);
-    let manifest = front.fleet.manifest(&route.service).ok_or_else(missing)?;
+    let manifest = front.fleet.manifest(&route.release).ok_or_else(missing)?;
     if !may_see(front, route, &manifest, &found, &asker) {
         if asker.caller.principal == Principal::Visitor && visit.is_look() {
             return Err(see(&sign_in_address(&job_address(job), None)).into());

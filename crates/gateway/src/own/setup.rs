@@ -52,7 +52,7 @@ pub(crate) fn sets_up(front: &Front, visit: &Visit, route: &Route, path: &str) -
     if route.setup_key.is_none() || route.state != InstanceState::AwaitingSetup {
         return false;
     }
-    let manifest = front.fleet.manifest(&route.service);
+    let manifest = front.fleet.manifest(&route.release);
     let mut keys = Ours::Setup.values(&visit.head.headers, visit.is_https);
     manifest.is_some_and(|manifest| manifest.is_setup(path)) && keys.any(|key| is_key(route, key))
 }

@@ -23,7 +23,7 @@ use crate::{
 pub(crate) struct Meant {
     /// Of which instance.
     pub(crate) route: Arc<Route>,
-    /// What its service is.
+    /// What the release is that it is on.
     pub(crate) manifest: Arc<Manifest>,
     /// The path in its one form.
     pub(crate) path: String,
@@ -52,7 +52,7 @@ pub(super) fn check(
     path: &str,
     asker: &Asker,
 ) -> Result<(Arc<Manifest>, usize), Problem> {
-    let Some(manifest) = front.fleet.manifest(&route.service) else {
+    let Some(manifest) = front.fleet.manifest(&route.release) else {
         let detail = "this gateway does not know the instance's release yet; try again";
         return Err(Problem::unavailable(detail, 2));
     };

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use api::{Kind, Problem, manifest::Tenancy};
+use api::{Kind, Problem};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, uri};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -147,10 +147,7 @@ async fn coming_replicas_of(front: &Front, meant: &Meant) -> Option<Arc<[Arc<Rep
 
 fn replicas_of(front: &Front, meant: &Meant) -> Option<Arc<[Arc<Replica>]>> {
     let process = meant.manifest.answers(&meant.path);
-    match meant.manifest.service.tenancy {
-        Tenancy::Shared => front.fleet.shared(&meant.route.service, process),
-        Tenancy::Dedicated => front.fleet.dedicated(meant.route.instance, process),
-    }
+    front.fleet.replicas(&meant.route, &meant.manifest, process)
 }
 
 fn request_to(

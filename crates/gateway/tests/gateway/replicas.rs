@@ -202,15 +202,25 @@ async fn a_dedicated_instance_is_answered_by_its_own_replica_only() {
 }
 
 #[tokio::test]
-async fn a_new_release_changes_what_requests_mean() {
-    let (world, _upstream) = World::with_forum().await;
-    assert_eq!(world.get("/topics").await.status, 200);
+async fn two_releases_of_a_service_serve_side_by_side() {
+    let (world, old) = World::with_forum().await;
+    let second = world.instance("second.localhost");
+    world.put(&second).await;
     let text = FORUM.replace("match = \"GET /*\"", "match = \"GET /topics\"");
     let manifest = api::manifest::Manifest::parse("mandate.toml", &text).unwrap();
-    let service = manifest.service.name.clone();
-    world.release(&ServiceRelease { service, digest: Digest::of(b"2"), manifest }).await;
-    assert_eq!(world.get("/topics").await.status, 200);
-    assert_eq!(world.get("/other").await.status, 403);
+    let (service, digest) = (manifest.service.name.clone(), Digest::of(b"2"));
+    world.release(&ServiceRelease { service, digest: digest.clone(), manifest }).await;
+    let new = Upstream::start().await;
+    world.replica_on(&digest, ("new", new.address)).await;
+    let status = async |path: &str, host: &str| world.ask(path, host, &[], "").await.status;
+    // What is there and on no instance's way is asked nothing.
+    assert_eq!(status("GET /other", "second.localhost").await, 200);
+    assert_eq!((old.hits(), new.hits()), (1, 0));
+    world.put(&api::configurator::Route { release: digest, ..second }).await;
+    assert_eq!(status("GET /topics", "second.localhost").await, 200);
+    assert_eq!(status("GET /other", "second.localhost").await, 403, "by its own manifest");
+    assert_eq!(status("GET /other", "forum.localhost").await, 200, "and the other by its own");
+    assert_eq!((old.hits(), new.hits()), (2, 1));
 }
 
 #[tokio::test]

@@ -97,13 +97,15 @@ impl Herd {
         instances: usize,
     ) -> anyhow::Result<Self> {
         let operator = operator(platform, data).await?;
-        publish(&operator).await?;
+        let release = publish(&operator).await?;
         let mut herd = Vec::new();
         for number in 0..NODES {
             let token = operator.call(CreateJoinToken {}).await?.token;
             herd.push(join(platform, number, token).await?);
         }
-        let routes = (0..instances).map(route).collect::<anyhow::Result<Vec<_>>>()?;
+        let routes = (0..instances)
+            .map(|number| route(number, &release))
+            .collect::<anyhow::Result<Vec<_>>>()?;
         (platform.put)(routes).await?;
         let herd = tokio::sync::Mutex::new(Self(herd));
         wait_for("everything to be placed", async || {
@@ -186,7 +188,7 @@ async fn operator(platform: &Platform, data: &std::path::Path) -> anyhow::Result
     Ok(visitor.with_token(Some(token.reveal())))
 }
 
-async fn publish(operator: &Client) -> anyhow::Result<()> {
+async fn publish(operator: &Client) -> anyhow::Result<Digest> {
     let mut archive = tar::Builder::new(zstd::Encoder::new(Vec::new(), 1)?);
     for (name, content) in [("mandate.toml", MANIFEST), ("prices.toml", PRICES)] {
         let mut header = tar::Header::new_gnu();
@@ -209,7 +211,7 @@ async fn publish(operator: &Client) -> anyhow::Result<()> {
     };
     let release = operator.call(publish).await?;
     ensure!(release.phase == ReleasePhase::Published, "{:?}", release.problem);
-    Ok(())
+    Ok(release.digest)
 }
 
 async fn join(platform: &Platform, number: u8, join_token: Secret) -> anyhow::Result<Animal> {
@@ -228,7 +230,7 @@ async fn join(platform: &Platform, number: u8, join_token: Secret) -> anyhow::Re
     Ok(Animal { client, report, desired })
 }
 
-fn route(number: usize) -> anyhow::Result<Route> {
+fn route(number: usize, release: &Digest) -> anyhow::Result<Route> {
     let host = format!("n{number}.localhost");
     Ok(Route {
         instance: InstanceId::named(&[&host]),
@@ -237,6 +239,7 @@ fn route(number: usize) -> anyhow::Result<Route> {
         host: host.parse()?,
         modules: std::collections::BTreeSet::new(),
         size: "small".into(),
+        release: release.clone(),
         state: InstanceState::Open,
         suspended: None,
         maintenance: None,

@@ -98,7 +98,7 @@ impl Platform {
         write.commit().await?;
         let mut write = fleet.begin().await?;
         write.put(&replica(application)?).await?;
-        let digest = Digest::of(MANIFEST.as_bytes());
+        let digest = release();
         let service = manifest.service.name.clone();
         write.put(&ServiceRelease { service, digest, manifest }).await?;
         write.commit().await?;
@@ -184,6 +184,10 @@ async fn publish(house: &House, manifest: &Manifest) -> anyhow::Result<()> {
     wait_for("the catalogue", async || Ok(house.guard().knows("forum.addUsers"))).await
 }
 
+fn release() -> Digest {
+    Digest::of(MANIFEST.as_bytes())
+}
+
 fn route(customer: &Customer) -> anyhow::Result<Route> {
     Ok(Route {
         instance: customer.instance,
@@ -192,6 +196,7 @@ fn route(customer: &Customer) -> anyhow::Result<Route> {
         host: HOST.parse()?,
         modules: std::collections::BTreeSet::new(),
         size: "small".into(),
+        release: release(),
         state: InstanceState::Open,
         suspended: None,
         maintenance: None,
@@ -205,6 +210,7 @@ fn replica(application: SocketAddr) -> anyhow::Result<ReplicaAddress> {
         process: "web".to_owned(),
         replica: ReplicaId::named(&["one"]),
         service: "forum".parse()?,
+        release: Some(release()),
         instance: None,
         account: None,
         node: NodeId::named(&["node"]),

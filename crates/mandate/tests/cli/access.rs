@@ -55,6 +55,7 @@ fn bakery_forum() -> Instance {
         url: format!("http://{HOST}"),
         modules: [].into(),
         size: "small".into(),
+        release: types::Digest::of(b"release"),
         state: InstanceState::Open,
         suspended: None,
         maintenance: None,

@@ -53,6 +53,7 @@ pub(crate) fn bakery_forum(state: InstanceState) -> Instance {
         url: url.into(),
         modules: modules(),
         size: "small".into(),
+        release: types::Digest::of(b"release"),
         state,
         suspended: None,
         maintenance: None,

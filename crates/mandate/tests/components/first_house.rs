@@ -10,7 +10,7 @@ use api::{
     Client,
     access::ListGrants,
     billing::GetBill,
-    configurator::{GetInstance, InstanceState, ListInstances, ReadSnapshot, SubmitSetup},
+    configurator::{GetInstance, InstanceState, ListInstances, ReadSnapshot, Route, SubmitSetup},
     identity::{ListUsers, WhoAmI},
     jobs::{JobState, ListInstanceJobs},
     provider::{ListOrders, OrderPhase, PlaceOrder},
@@ -120,8 +120,14 @@ async fn instances_and_jobs(world: &World, ada: &Client, account: AccountId) {
     assert_eq!(names, ["migrate", "seed"]);
     assert!(jobs.iter().all(|job| job.state == JobState::Succeeded));
     let snapshot = world.component("gateway").call(ReadSnapshot { after: None }).await.unwrap();
-    let routes = snapshot.documents.iter().filter(|document| document.topic == "route");
-    assert_eq!(routes.count(), 2, "gateways are told of both");
+    let routes = snapshot.documents.into_iter().filter(|document| document.topic == "route");
+    let read = |route: api::feed::Change| serde_json::from_value::<Route>(route.body.unwrap());
+    let routes: Vec<Route> = routes.map(|route| read(route).unwrap()).collect();
+    assert_eq!(routes.len(), 2, "gateways are told of both");
+    for route in routes {
+        let get = GetInstance { account, instance: route.instance };
+        assert_eq!(ada.call(get).await.unwrap().release, route.release);
+    }
 }
 
 async fn releases(world: &World) {

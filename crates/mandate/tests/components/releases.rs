@@ -9,9 +9,9 @@ use api::{
     prices::PriceBook,
     provider::{GetOffer, PromoteOffer},
     releases::{
-        DesiredReplica, Heartbeat, ListNodes, ListReleases, ListServices, LogPart, LogPlace,
-        PublishRelease, PutLogs, PutPackage, ReadServiceLogs, ReleasePhase, ReleaseReport,
-        ReleaseState, ReplicaReport, ReplicaState,
+        Heartbeat, ListNodes, ListReleases, ListServices, LogPart, LogPlace, PublishRelease,
+        PutLogs, PutPackage, ReadServiceLogs, ReleasePhase, ReleaseReport, ReleaseState,
+        ReplicaReport, ReplicaState,
     },
 };
 use db::EngineKind;
@@ -360,108 +360,6 @@ stories! {
         assert_eq!(told().await, 0, "what is not reported is not used");
         let nodes = world.operator().await.call(ListNodes::default()).await.unwrap().items;
         assert!(nodes.len() == 2 && nodes.iter().all(|node| node.alive));
-    }
-
-    async fn the_release_that_was_healthy_last_runs_until_the_new_one_is(world: &World) {
-        let first = world.publish("forum", "first").await.digest;
-        let (node, client) = world.node("one").await;
-        let said = |replicas: Vec<ReplicaReport>| Heartbeat {
-            replicas,
-            ..Heartbeat::new(node, "one".parse().unwrap())
-        };
-        let runs = async |replicas: Vec<ReplicaReport>| {
-            let desired = client.call(said(replicas)).await.unwrap();
-            let mut digests: Vec<Digest> =
-                desired.replicas.iter().map(|replica| replica.digest.clone()).collect();
-            assert!(digests.iter().all(|d| desired.releases.iter().any(|r| r.digest == *d)));
-            digests.sort_by(|a, b| a.as_str().cmp(b.as_str()));
-            (digests, desired.replicas)
-        };
-        let report = |replica: &DesiredReplica, state| ReplicaReport {
-            replica: replica.replica,
-            digest: replica.digest.clone(),
-            service: replica.service.clone(),
-            process: "web".to_owned(),
-            instance: None,
-            address: "127.0.0.1:4000".into(),
-            state,
-            starts: 1,
-            next_start: None,
-            log: "what it printed".into(),
-        };
-        let (_, old) = runs(Vec::new()).await;
-        runs(vec![report(&old[0], ReplicaState::Healthy)]).await;
-        let second = world.publish("forum", "second").await.digest;
-        let both = |mut digests: Vec<Digest>| {
-            digests.sort_by(|a, b| a.as_str().cmp(b.as_str()));
-            digests
-        };
-        let both = both(vec![first.clone(), second.clone()]);
-        // The old one dies while the new one does not become healthy; the machine starts again.
-        let (digests, replicas) = runs(vec![report(&old[0], ReplicaState::Failing)]).await;
-        assert_eq!(digests, both);
-        assert_eq!(runs(Vec::new()).await.0, both);
-        let new = replicas.into_iter().find(|replica| replica.digest == second).unwrap();
-        let failing = vec![report(&new, ReplicaState::Failing)];
-        assert_eq!(runs(failing).await.0, both);
-        let list = || ListReleases { service: "forum".parse().unwrap(), after: None, limit: None };
-        let releases = world.operator().await.call(list()).await.unwrap().items;
-        let current = &releases[0];
-        assert!(current.current && current.digest == second && !releases[1].current);
-        assert_eq!((current.on_nodes.replicas, current.on_nodes.healthy), (1, 0));
-        assert!(current.on_nodes.problem.as_ref().unwrap().contains("what it printed"));
-        let (digests, _) = runs(vec![report(&new, ReplicaState::Healthy)]).await;
-        assert_eq!(digests, [second]);
-        let releases = world.operator().await.call(list()).await.unwrap().items;
-        assert_eq!((releases[0].on_nodes.healthy, &releases[0].on_nodes.problem), (1, &None));
-    }
-
-    async fn a_release_is_healthy_when_all_of_its_processes_are(world: &World) {
-        let first = world.publish("forum", "first").await.digest;
-        let (node, client) = world.node("one").await;
-        let runs = async |healthy: &[&DesiredReplica]| {
-            let report = |replica: &&DesiredReplica| ReplicaReport {
-                replica: replica.replica,
-                digest: replica.digest.clone(),
-                service: replica.service.clone(),
-                process: replica.process.clone(),
-                instance: None,
-                address: "127.0.0.1:4000".into(),
-                state: ReplicaState::Healthy,
-                starts: 1,
-                next_start: None,
-                log: String::new(),
-            };
-            let heartbeat = Heartbeat {
-                replicas: healthy.iter().map(report).collect(),
-                ..Heartbeat::new(node, "one".parse().unwrap())
-            };
-            client.call(heartbeat).await.unwrap().replicas
-        };
-        let told = async || runs(&[]).await;
-        let old = eventually("it is told", told, |replicas: &Vec<_>| !replicas.is_empty()).await;
-        runs(&[&old[0]]).await;
-        let more = "[processes.worker]\ncommand = [\"./forum\", \"work\"]\nreplicas = 2\n";
-        let second = world.publish_more("forum", "second", more).await.digest;
-        let both = runs(&[&old[0]]).await;
-        let (new, kept): (Vec<_>, Vec<_>) = both.iter().partition(|it| it.digest == second);
-        assert_eq!(kept, [&old[0]]);
-        let named = |it: &&DesiredReplica| (it.process.clone(), it.index);
-        let wanted = [("web", 0), ("worker", 0), ("worker", 1)];
-        let wanted = wanted.map(|(process, index)| (process.to_owned(), index));
-        assert_eq!(new.iter().map(named).collect::<Vec<_>>(), wanted);
-        assert_eq!(runs(&[&old[0], new[0], new[1]]).await.len(), 4, "a worker is missing");
-        // Nobody is sent to a worker, whatever its node says of it.
-        let snapshot = api::releases::ReadSnapshot { after: None };
-        let snapshot = world.component("gateway").call(snapshot).await.unwrap();
-        let told = snapshot.documents.iter().filter(|document| document.topic == "replica");
-        assert_eq!(told.count(), 2, "the old and the new `web`");
-        assert_eq!(runs(&[&old[0], new[0], new[1], new[2]]).await.len(), 3, "all are there");
-        // Back again: what is kept meanwhile is all of what was healthy.
-        world.publish("forum", "first").await;
-        let back = runs(&[]).await;
-        assert_eq!(back.iter().filter(|it| it.digest == first).count(), 1);
-        assert_eq!(back.iter().filter(|it| it.digest == second).count(), 3);
     }
 
     async fn what_is_printed_is_read_from_the_node_that_runs_it(world: &World) {

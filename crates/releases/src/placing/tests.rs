@@ -41,6 +41,7 @@ fn need(at: u64) -> Need {
         instance: InstanceId::named(&[&at.to_string()]),
         account: AccountId::named(&["ada"]),
         service: "store".parse().unwrap(),
+        release: Digest::of(b"release"),
         shared: false,
         labels: Labels::new(),
         memory: 256 << 20,

@@ -1,9 +1,9 @@
 //! Nodes, what is placed on them, and what the gateways know of their replicas.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use api::releases::{NodeServices, ReplicaAddress};
-use db::On;
+use db::{List, On};
 use types::{InstanceId, NodeId, ReplicaId, Timestamp};
 
 use super::Result;
@@ -147,6 +147,19 @@ pub(crate) async fn any_told(on: &db::Db, replicas: &[ReplicaId]) -> Result<bool
         }
     }
     Ok(false)
+}
+
+/// Which of these replicas the gateways were told of.
+pub(crate) async fn told(
+    on: impl On,
+    replicas: &BTreeSet<ReplicaId>,
+) -> Result<BTreeSet<ReplicaId>> {
+    let replicas = List::of(replicas.iter().copied());
+    if replicas.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let query = db::query("select id from replica where id in {list}").bind(replicas);
+    Ok(query.all(on, |row| row.get("id")).await?.into_iter().collect())
 }
 
 pub(crate) async fn put_replica(tx: &mut db::Tx, told: &ReplicaAddress) -> Result<()> {

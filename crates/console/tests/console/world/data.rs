@@ -124,6 +124,7 @@ pub(crate) fn instances() -> Vec<Instance> {
         url: "http://bakery-forum.localhost:8080/".into(),
         modules: set(&["polls", "search"]),
         size: "small".into(),
+        release: types::Digest::of(b"release"),
         state: InstanceState::Open,
         suspended: None,
         maintenance: None,

@@ -77,6 +77,11 @@ pub(crate) struct World {
 
 static WORLDS: AtomicUsize = AtomicUsize::new(0);
 
+/// The release that everything is on unless said otherwise.
+pub(crate) fn release() -> Digest {
+    Digest::of(b"release")
+}
+
 impl World {
     pub(crate) async fn start() -> Self {
         let world = Self::begin().await;
@@ -225,11 +230,8 @@ impl World {
         };
         let revision = self.peers.access.put(&catalogue);
         self.peers.access.acknowledged("test.guard", revision).await;
-        let release = ServiceRelease {
-            service: manifest.service.name.clone(),
-            digest: Digest::of(b"release"),
-            manifest,
-        };
+        let release =
+            ServiceRelease { service: manifest.service.name.clone(), digest: release(), manifest };
         self.release(&release).await;
     }
 
@@ -246,6 +248,7 @@ impl World {
             host: host.parse().unwrap(),
             modules: std::iter::once("polls".to_owned()).collect(),
             size: "small".into(),
+            release: release(),
             state: InstanceState::Open,
             suspended: None,
             maintenance: None,
@@ -268,6 +271,14 @@ impl World {
         self.replica_of("web", (name, address), instance).await
     }
 
+    /// A replica of another release, that serves all.
+    pub(crate) async fn replica_on(&self, release: &Digest, named: (&str, SocketAddr)) {
+        let replica = self.replica_of("web", named, None).await;
+        let replica = ReplicaAddress { release: Some(release.clone()), ..replica };
+        let revision = self.peers.releases.put(&replica);
+        self.peers.releases.acknowledged("test.gateway", revision).await;
+    }
+
     /// A replica of a process.
     pub(crate) async fn replica_of(
         &self,
@@ -279,6 +290,7 @@ impl World {
             process: process.to_owned(),
             replica: ReplicaId::named(&[name]),
             service: "forum".parse().unwrap(),
+            release: Some(release()),
             instance,
             account: instance.map(|_| self.account),
             node: NodeId::named(&["node"]),
