@@ -95,20 +95,15 @@ fn starts(desired: &Desired, observed: &Observed) -> impl Iterator<Item = Step> 
     desired.replicas.iter().filter(startable).map(|replica| Step::Start(replica.clone()))
 }
 
-/// The one desired release of a service is its current one. While there are two of them a rollout
-/// is under way, and the older stays it.
+/// What is current, for people and restarts, once it is ready.
 fn promotions(desired: &Desired, observed: &Observed) -> impl Iterator<Item = Step> {
-    let mut by_service: BTreeMap<&Name, Vec<&Digest>> = BTreeMap::new();
-    for release in &desired.releases {
-        by_service.entry(&release.service).or_default().push(&release.digest);
-    }
     let ready: BTreeSet<&Digest> = ready(desired, observed).collect();
-    by_service.into_iter().filter_map(move |(service, digests)| match digests.as_slice() {
-        [only] if ready.contains(only) && observed.current.get(service) != Some(only) => {
-            Some(Step::Promote(service.clone(), (*only).clone()))
-        }
-        _ => None,
-    })
+    let current = desired.releases.iter().filter(move |release| {
+        release.is_current
+            && ready.contains(&release.digest)
+            && observed.current.get(&release.service) != Some(&release.digest)
+    });
+    current.map(|release| Step::Promote(release.service.clone(), release.digest.clone()))
 }
 
 fn named(desired: &Desired) -> impl Iterator<Item = &Digest> {
@@ -153,6 +148,7 @@ memory = "128MiB"
             manifest: Manifest::parse("mandate.toml", MANIFEST).unwrap(),
             public_key: String::new(),
             signature: String::new(),
+            is_current: true,
         }
     }
 
@@ -173,6 +169,14 @@ memory = "128MiB"
             };
             releases.insert(release.digest.clone(), release);
             replicas.insert(replica.replica, replica);
+        }
+        // Of the releases of a service one is the current one.
+        let mut current: BTreeMap<Name, Digest> = BTreeMap::new();
+        for release in releases.values() {
+            current.insert(release.service.clone(), release.digest.clone());
+        }
+        for release in releases.values_mut() {
+            release.is_current = current[&release.service] == release.digest;
         }
         Desired {
             version: 1,
@@ -322,16 +326,22 @@ memory = "128MiB"
     }
 
     #[test]
-    fn the_link_follows_when_the_rollout_is_over() {
+    fn the_link_leads_to_the_current_one_though_others_run_and_are_there() {
         let (old, new) = ((0, 0, 0, 0), (0, 1, 0, 0));
         let mut observed = Observed::default();
         let service: Name = "s0".parse().unwrap();
-        settle(&desired(true, &[old]), &mut observed, &[]);
+        let both = |current: DesiredRelease| {
+            let mut both = desired(true, &[old, new]);
+            for release in &mut both.releases {
+                release.is_current = release.digest == current.digest;
+            }
+            both
+        };
+        settle(&both(release(0, 0)), &mut observed, &[]);
         assert_eq!(observed.current[&service], release(0, 0).digest);
-        settle(&desired(true, &[old, new]), &mut observed, &[]);
-        assert_eq!(observed.current[&service], release(0, 0).digest);
-        settle(&desired(true, &[new]), &mut observed, &[]);
+        settle(&both(release(0, 1)), &mut observed, &[]);
         assert_eq!(observed.current[&service], release(0, 1).digest);
+        settle(&desired(true, &[new]), &mut observed, &[]);
         assert_eq!(observed.replicas.len(), 1);
     }
 

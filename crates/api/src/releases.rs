@@ -3,6 +3,7 @@
 mod isolation;
 mod logs;
 mod nodes;
+mod rollouts;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,16 +21,22 @@ pub use logs::{
     LOG_BYTES_MAX, LOG_LINES_MAX, LogPart, LogPlace, LogWish, Logs, PutLogs, ReadInstanceLogs,
     ReadServiceLogs,
 };
+pub use rollouts::{PromoteRelease, Rollout, RolloutState};
 
 operations! { "releases":
     /// Stores a package's bytes under their digest. The body is the package, not JSON.
     PutPackage PUT "/v1/packages/{digest}" on platform by [operator] -> Empty;
     /// Gives a package's bytes.
     GetPackage GET "/v1/packages/{digest}" on platform by [agent, operator] -> Empty;
-    /// Publishes a release of a service from a stored package, and announces it to everybody.
+    /// Publishes a release of a service from a stored package: everybody is asked, and nodes make it
+    /// ready. The first of a service is promoted too.
     PublishRelease POST "/v1/services/{service}/releases" on service by [operator] -> Release;
     /// Lists the releases of a service, the one that was published last first.
     ListReleases GET "/v1/services/{service}/releases" on service by [operator] lists Release;
+    /// Makes a release the current one, once every node has it ready.
+    PromoteRelease POST "/v1/services/{service}/rollouts" on service by [operator] -> Rollout;
+    /// Lists the rollouts of a service, the last one first.
+    ListRollouts GET "/v1/services/{service}/rollouts" on service by [operator] lists Rollout;
     /// Lists the published services.
     ListServices GET "/v1/services" on platform by [operator] lists ServiceSummary;
     /// Lists the nodes with what each has and runs.
@@ -106,10 +113,8 @@ pub fn signed_text(service: &Name, digest: &Digest) -> String {
 pub enum ReleasePhase {
     /// Everybody is being asked; nothing has changed.
     Announcing,
-    /// Everybody has agreed, and is being told that it holds.
-    Promoting,
-    /// It became what holds.
-    Published,
+    /// Everybody has agreed: it can be promoted as soon as the nodes have it ready.
+    Staged,
     /// Somebody refused it, and nothing has changed; the release says why.
     Failed,
 }
@@ -132,7 +137,7 @@ pub struct Release {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-    /// Whether it is the one that holds.
+    /// Whether it is the current one: that of new instances, to which the others move.
     #[serde(default)]
     pub current: bool,
     /// How it is on the nodes.
@@ -357,6 +362,9 @@ pub struct DesiredRelease {
     pub public_key: String,
     /// The publisher's signature of [`signed_text`].
     pub signature: String,
+    /// Whether it is the current one of its service.
+    #[serde(default)]
+    pub is_current: bool,
 }
 
 /// A replica to run: one of those of a process.

@@ -4,7 +4,7 @@ use api::{
     configurator::{Instance, InstanceState},
     jobs::{DrainState, Gate, JobState},
     provider::OrderPhase,
-    releases::{ReleasePhase, ReleaseState, ReplicaState},
+    releases::{ReleasePhase, ReleaseState, ReplicaState, RolloutState},
 };
 use maud::{Markup, html};
 
@@ -135,9 +135,19 @@ impl Said for ReleasePhase {
     fn said(&self) -> (&'static str, Tone) {
         match self {
             Self::Announcing => ("being announced", Tone::Busy),
-            Self::Promoting => ("being switched to", Tone::Busy),
-            Self::Published => ("published", Tone::Good),
+            Self::Staged => ("staged", Tone::Good),
             Self::Failed => ("failed", Tone::Bad),
+        }
+    }
+}
+
+impl Said for RolloutState {
+    fn said(&self) -> (&'static str, Tone) {
+        match self {
+            Self::Announcing => ("being announced", Tone::Busy),
+            Self::Moving => ("under way", Tone::Busy),
+            Self::Done => ("done", Tone::Good),
+            Self::RolledBack => ("rolled back", Tone::Bad),
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Asking everybody about a release, and switching to it.
+//! Asking everybody about a release, and telling everybody that it is the current one.
 //!
 //! First each peer is asked: it checks its part and keeps it, or refuses. If one refuses, the others
-//! forget theirs, and nothing has changed. Once all have agreed, that is written down, and each is
-//! told to promote what it kept, which nobody refuses. Every step may be repeated, so a crash
-//! anywhere is only a pause.
+//! forget theirs, and nothing has changed. Once all have agreed, that is written down, and the
+//! release is staged. A rollout begins with telling each to promote what it kept, which nobody
+//! refuses. Every step may be repeated, so a crash anywhere is only a pause.
 
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
@@ -14,27 +14,36 @@ use api::{
     configurator::{DropService, PromoteService, PutService},
     jobs::{DropJobs, PromoteJobs, PutJobs},
     provider::{DropOffer, PromoteOffer, PutOffer},
-    releases::{ReleasePhase, ServiceRelease},
+    releases::{ReleasePhase, Rollout, RolloutState, ServiceRelease},
 };
 use chassis::{Next, Room};
-use types::Permission;
+use types::{Name, Permission};
 
 use crate::{
     Error, State,
     store::{self, Stored},
 };
 
-/// Sees through what is not settled, in the order of turns: of two releases of a service the one
-/// that was published last is what holds in the end. A service that cannot go on holds up no other.
+/// Sees through what is not settled, in the order of turns, and then what is to be current. A
+/// service that cannot go on holds up no other.
 pub(crate) async fn step(room: Room<State>) -> Result<Next, Error> {
     let _turn = room.state().announcing.lock().await;
-    let mut unreached = BTreeMap::new();
+    let mut unreached: BTreeMap<Name, Error> = BTreeMap::new();
     for stored in store::unsettled(room.db()).await? {
         let service = stored.release.service.clone();
         if unreached.contains_key(&service) {
             continue;
         }
-        if let Err(problem) = see_through(&room, stored).await {
+        if let Err(problem) = settle_one(&room, stored).await {
+            unreached.insert(service, problem);
+        }
+    }
+    for rollout in store::rollouts_under_way(room.db()).await? {
+        let service = rollout.service.clone();
+        if rollout.state != RolloutState::Announcing || unreached.contains_key(&service) {
+            continue;
+        }
+        if let Err(problem) = make_current(&room, rollout).await {
             unreached.insert(service, problem);
         }
     }
@@ -49,8 +58,8 @@ pub(crate) async fn remind(room: Room<State>) -> Result<Next, Error> {
         return Ok(Next::Idle);
     }
     let mut failed = None;
-    for stored in store::current_releases(room.db()).await? {
-        match promote(&room, &stored).await {
+    for (stored, turn) in store::current_releases(room.db()).await? {
+        match promote(&room, &stored, turn).await {
             Ok(()) => {}
             Err(problem) if problem.is_transient() => failed = Some(problem),
             Err(problem) => {
@@ -64,23 +73,74 @@ pub(crate) async fn remind(room: Room<State>) -> Result<Next, Error> {
     failed.map_or(Ok(Next::Idle), |problem| Err(problem.into()))
 }
 
-async fn see_through(room: &Room<State>, stored: Stored) -> Result<(), Error> {
-    if stored.release.phase == ReleasePhase::Announcing {
-        match ask_everybody(room, &stored).await {
-            Ok(()) if settle(room, &stored, ReleasePhase::Promoting, None).await? => {}
-            // It was published again meanwhile: it has another turn.
-            Ok(()) => return Ok(()),
-            Err(problem) if problem.is_transient() => return Err(problem.into()),
-            Err(refusal) => {
+/// Asks everybody about a release. Of one that is current everybody is told that again: whoever
+/// missed it has it now.
+async fn settle_one(room: &Room<State>, stored: Stored) -> Result<(), Error> {
+    let service = &stored.release.service;
+    let known = store::current_with(room.db(), service).await?;
+    let turn = known.filter(|(digest, _)| *digest == stored.release.digest).map(|(_, turn)| turn);
+    let agreed = async {
+        ask_everybody(room, &stored).await?;
+        match turn {
+            Some(turn) => promote(room, &stored, turn).await,
+            None => Ok(()),
+        }
+    };
+    match agreed.await {
+        Ok(()) => stage(room, &stored).await,
+        Err(problem) if problem.is_transient() => Err(problem.into()),
+        Err(refusal) => {
+            // What is current stays so: it is what everybody has.
+            if turn.is_none() {
                 withdraw(room, &stored).await?;
-                settle(room, &stored, ReleasePhase::Failed, Some(&refusal.detail)).await?;
-                return Ok(());
             }
+            settle(room, &stored, ReleasePhase::Failed, Some(&refusal.detail)).await?;
+            Ok(())
         }
     }
-    match promote(room, &stored).await {
-        Ok(()) => publish(room, stored).await,
+}
+
+/// The first release of a service replaces nothing, so that it is current is not waited for.
+async fn stage(room: &Room<State>, stored: &Stored) -> Result<(), Error> {
+    let service = &stored.release.service;
+    let mut write = room.begin().await?;
+    store::lock_service(write.tx(), service).await?;
+    // If not, it was published again meanwhile, and has another turn.
+    if !store::settle(write.tx(), stored, ReleasePhase::Staged, None).await? {
+        return Ok(());
+    }
+    let is_first = store::current_of(write.tx(), service).await?.is_none()
+        && store::rollout_under_way(write.tx(), service).await?.is_none();
+    if is_first {
+        let rollout = Rollout {
+            service: service.clone(),
+            number: store::next_rollout(write.tx(), service).await?,
+            from: None,
+            to: stored.release.digest.clone(),
+            state: RolloutState::Announcing,
+            by: None,
+            begun: write.now(),
+            ended: None,
+            left: 0,
+        };
+        store::insert_rollout(write.tx(), &rollout).await?;
+    }
+    write.commit().await?;
+    room.state().planning.something_changed();
+    Ok(())
+}
+
+/// Tells everybody that a rollout's release is the current one.
+async fn make_current(room: &Room<State>, rollout: Rollout) -> Result<(), Error> {
+    let stored = store::release(room.db(), &rollout.service, &rollout.to).await?;
+    let stored = stored.ok_or(Error::NoRelease)?;
+    match promote(room, &stored, rollout.number).await {
+        Ok(()) => begin_to_move(room, &rollout, stored).await,
         Err(problem) if problem.is_transient() => Err(problem.into()),
+        Err(problem) if stored.release.phase == ReleasePhase::Failed => {
+            turn_back(room, &rollout).await?;
+            Err(problem.into())
+        }
         Err(problem) => {
             // Only a peer that has lost what it kept, with its database, does not know it.
             tracing::error!(%problem, "a promotion was refused; everybody is asked again");
@@ -88,6 +148,34 @@ async fn see_through(room: &Room<State>, stored: Stored) -> Result<(), Error> {
             Err(problem.into())
         }
     }
+}
+
+async fn begin_to_move(room: &Room<State>, rollout: &Rollout, stored: Stored) -> Result<(), Error> {
+    let mut write = room.begin().await?;
+    let Stored { release, manifest, .. } = stored;
+    let (service, digest) = (release.service, release.digest);
+    store::set_current(write.tx(), &service, &digest, rollout.number).await?;
+    store::set_moving(write.tx(), rollout).await?;
+    store::put_release_told(write.tx(), digest.as_str()).await?;
+    write.put(&ServiceRelease { service, digest, manifest }).await?;
+    write.commit().await?;
+    room.state().planning.something_changed();
+    Ok(())
+}
+
+/// What somebody lost, and would not have any more, cannot be current: the release before is again,
+/// also with those who had been told otherwise.
+async fn turn_back(room: &Room<State>, rollout: &Rollout) -> Result<(), Error> {
+    let mut write = room.begin().await?;
+    let now = write.now();
+    store::end_rollout(write.tx(), rollout, RolloutState::RolledBack, now).await?;
+    if let Some(former) = rollout.from.clone() {
+        let number = store::next_rollout(write.tx(), &rollout.service).await?;
+        let from = Some(former.clone());
+        let back = Rollout { number, from, to: former, begun: now, ..rollout.clone() };
+        store::insert_rollout(write.tx(), &back).await?;
+    }
+    Ok(write.commit().await?)
 }
 
 async fn ask_everybody(room: &Room<State>, stored: &Stored) -> Result<(), Problem> {
@@ -115,8 +203,7 @@ async fn ask_everybody(room: &Room<State>, stored: &Stored) -> Result<(), Proble
 }
 
 /// The offer comes last: what can be ordered can be made, set up, decided about and billed.
-async fn promote(room: &Room<State>, stored: &Stored) -> Result<(), Problem> {
-    let turn = stored.turn;
+async fn promote(room: &Room<State>, stored: &Stored, turn: u64) -> Result<(), Problem> {
     let names = || (stored.release.service.clone(), stored.release.digest.clone());
     let (service, release) = names();
     tell(room, PromoteJobs { service, release, turn }).await?;
@@ -155,21 +242,6 @@ fn permissions(stored: &Stored) -> Vec<CatalogueEntry> {
         Some(CatalogueEntry { permission, title: entry.title.clone(), level: entry.level })
     };
     stored.manifest.permissions.iter().filter_map(entry).collect()
-}
-
-async fn publish(room: &Room<State>, stored: Stored) -> Result<(), Error> {
-    let mut write = room.begin().await?;
-    if !store::settle(write.tx(), &stored, ReleasePhase::Published, None).await? {
-        return Ok(());
-    }
-    let Stored { release, manifest, .. } = stored;
-    let (service, digest) = (release.service, release.digest);
-    store::set_current(write.tx(), &service, &digest).await?;
-    store::put_release_told(write.tx(), digest.as_str()).await?;
-    write.put(&ServiceRelease { service, digest, manifest }).await?;
-    write.commit().await?;
-    room.state().planning.something_changed();
-    Ok(())
 }
 
 /// Answers whether it is so: a release that was published again meanwhile has another turn.

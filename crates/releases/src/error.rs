@@ -59,6 +59,26 @@ pub(crate) enum Error {
     UnknownReport,
     #[error("there is no such service")]
     NoService,
+    #[error("there is no such release of this service; `mandate release list` shows them")]
+    NoRelease,
+    #[error("the release is still being announced to the other components: try again in a moment")]
+    Announcing,
+    #[error("the release was refused, and cannot be promoted: {0}")]
+    FailedRelease(String),
+    #[error("the release is the current one already")]
+    IsCurrent,
+    #[error("another release is current meanwhile, {}: look again before you replace it", .0.short())]
+    OtherCurrent(Digest),
+    #[error(
+        "a rollout of {} is under way: wait until it is done, or roll it back by promoting the \
+         release before it", .0.short()
+    )]
+    UnderWay(Digest),
+    #[error(
+        "not every node has the release ready: {}; wait, or name the nodes that need not have it",
+        .0.join("; ")
+    )]
+    NotReady(Vec<String>),
     #[error("the database failed")]
     Database(#[from] db::Error),
     /// A peer refused, or the chassis did.
@@ -93,6 +113,16 @@ impl From<Error> for Problem {
             Error::NoInstance => Self::not_found("instance"),
             Error::UnknownReport => Self::new(Kind::Conflict, "unknown_report", detail),
             Error::NoService => Self::not_found("service"),
+            Error::NoRelease => Self { detail, ..Self::not_found("release") },
+            Error::Announcing => {
+                let problem = Self::conflict("release_not_staged", detail);
+                Self { retry_after: Some(1), ..problem }
+            }
+            Error::FailedRelease(_) => Self::conflict("release_refused", detail),
+            Error::IsCurrent => Self::conflict("release_is_current", detail),
+            Error::OtherCurrent(_) => Self::conflict("other_release_current", detail),
+            Error::UnderWay(_) => Self::conflict("rollout_under_way", detail),
+            Error::NotReady(_) => Self::conflict("nodes_not_ready", detail),
             Error::Database(cause) => chassis::database_failed("releases", &cause),
             Error::Refused(problem) => problem,
             Error::Files(cause) => {

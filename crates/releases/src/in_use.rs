@@ -1,4 +1,5 @@
-//! The releases that run: the current one of each service, and those that instances are still on.
+//! The releases that are needed: the current one of each service, those that instances are still on,
+//! and those that can be promoted next.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -17,7 +18,19 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct InUse {
     current: BTreeMap<Name, Arc<Stored>>,
+    /// Those that run.
     all: HashMap<Digest, Arc<Stored>>,
+    /// Those that nodes make ready beside.
+    staged: HashMap<Digest, Arc<Stored>>,
+}
+
+/// What they are called.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Names {
+    pub(crate) current: Vec<(Name, Digest)>,
+    /// Those that instances are on.
+    pub(crate) others: BTreeSet<(Name, Digest)>,
+    pub(crate) staged: Vec<(Name, Digest)>,
 }
 
 /// Shared by whoever needs them; the same as long as they are the same.
@@ -28,30 +41,24 @@ impl InUse {
     /// these.
     pub(crate) async fn read(
         room: &Room<State>,
-        current: Vec<(Name, Digest)>,
-        others: BTreeSet<(Name, Digest)>,
+        names: Names,
         known: Option<&Releases>,
     ) -> Result<Releases, Error> {
+        let Names { current, others, staged } = names;
         let wanted: BTreeSet<(Name, Digest)> = others.into_iter().chain(current.clone()).collect();
-        if let Some(known) = known.filter(|known| known.are(&current, &wanted)) {
+        let is_same = |known: &&Releases| {
+            known.have(&current)
+                && has(&known.all, wanted.iter())
+                && has(&known.staged, staged.iter())
+        };
+        if let Some(known) = known.filter(is_same) {
             return Ok(Arc::clone(known));
         }
-        let mut all = HashMap::with_capacity(wanted.len());
-        for (service, digest) in wanted {
-            let stored = match known.and_then(|known| known.get(&digest)) {
-                Some(same) => Some(Arc::clone(same)),
-                None => store::release(room.db(), &service, &digest).await?.map(Arc::new),
-            };
-            all.extend(stored.map(|stored| (digest, stored)));
-        }
+        let all = read_all(room, wanted, known).await?;
+        let staged = read_all(room, staged, known).await?;
         let of = |(service, digest)| Some((service, Arc::clone(all.get(&digest)?)));
-        Ok(Arc::new(Self { current: current.into_iter().filter_map(of).collect(), all }))
-    }
-
-    fn are(&self, current: &[(Name, Digest)], all: &BTreeSet<(Name, Digest)>) -> bool {
-        self.have(current)
-            && self.all.len() == all.len()
-            && all.iter().all(|(_, digest)| self.all.contains_key(digest))
+        let current = current.into_iter().filter_map(of).collect();
+        Ok(Arc::new(Self { current, all, staged }))
     }
 
     /// Whether these are the current ones.
@@ -65,6 +72,11 @@ impl InUse {
 
     pub(crate) fn get(&self, digest: &Digest) -> Option<&Arc<Stored>> {
         self.all.get(digest)
+    }
+
+    /// Those that nodes make ready though nothing of them runs.
+    pub(crate) fn staged(&self) -> impl Iterator<Item = &Arc<Stored>> {
+        self.staged.values()
     }
 
     /// The current one of a service.
@@ -81,4 +93,28 @@ impl InUse {
     pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Stored>> {
         self.all.values()
     }
+}
+
+fn has<'n>(
+    known: &HashMap<Digest, Arc<Stored>>,
+    mut names: impl ExactSizeIterator<Item = &'n (Name, Digest)>,
+) -> bool {
+    known.len() == names.len() && names.all(|(_, digest)| known.contains_key(digest))
+}
+
+async fn read_all(
+    room: &Room<State>,
+    names: impl IntoIterator<Item = (Name, Digest)>,
+    known: Option<&Releases>,
+) -> Result<HashMap<Digest, Arc<Stored>>, Error> {
+    let mut all = HashMap::new();
+    for (service, digest) in names {
+        let same = known.and_then(|known| known.get(&digest).or(known.staged.get(&digest)));
+        let stored = match same {
+            Some(same) => Some(Arc::clone(same)),
+            None => store::release(room.db(), &service, &digest).await?.map(Arc::new),
+        };
+        all.extend(stored.map(|stored| (digest, stored)));
+    }
+    Ok(all)
 }

@@ -9,7 +9,9 @@ use std::{
 
 use api::{
     identity::NodeKey,
-    releases::{Desired, DesiredReplica, Machine, Node, Promised, ReplicaReport, ReplicaState},
+    releases::{
+        Desired, DesiredReplica, Machine, Node, Promised, ReleaseState, ReplicaReport, ReplicaState,
+    },
 };
 use chassis::Update;
 use types::{Cursor, Digest, InstanceId, Name, NodeId, Timestamp};
@@ -42,6 +44,15 @@ pub(crate) struct Talk {
 
 /// A node's [`Talk`].
 pub(crate) type Talking = Arc<tokio::sync::Mutex<Talk>>;
+
+/// A node that does not have a release ready.
+pub(crate) struct Unready {
+    pub(crate) node: NodeId,
+    pub(crate) name: Name,
+    /// How far it is; nothing if it has not begun.
+    pub(crate) state: Option<ReleaseState>,
+    pub(crate) log: String,
+}
 
 /// All nodes.
 #[derive(Default)]
@@ -281,6 +292,25 @@ impl Nodes {
         let heard = self.lock();
         let living = heard.nodes.values().filter(|known| known.lives(now));
         living.map(|known| Arc::clone(&known.report)).collect()
+    }
+
+    /// The living that do not have a release ready.
+    pub(crate) fn unready(&self, now: Timestamp, release: &Digest) -> Vec<Unready> {
+        let heard = self.lock();
+        let living = heard.nodes.iter().filter(|(_, known)| known.lives(now));
+        let unready = living.filter_map(|(node, known)| {
+            let said = known.report.releases.iter().find(|said| said.digest == *release);
+            let (node, name) = (*node, known.report.name.clone());
+            match said {
+                Some(said) if said.state == ReleaseState::Ready => None,
+                Some(said) => {
+                    let (state, log) = (Some(said.state), said.log.clone());
+                    Some(Unready { node, name, state, log })
+                }
+                None => Some(Unready { node, name, state: None, log: String::new() }),
+            }
+        });
+        unready.collect()
     }
 
     /// The living that run something of which this is so.

@@ -1,10 +1,11 @@
 //! What should run where: packages, releases, nodes and their replicas.
 //!
 //! A release is an immutable package, named by its digest and signed by its publisher. Publishing
-//! checks it in full, then asks everybody who must agree (configurator, access, jobs,
-//! billing, provider), then makes it what holds everywhere and what new replicas run. Nodes ask what they should have and run
-//! ([`plan`] says so, from what is desired and what they report) and do it; healthy replicas are
-//! told to the gateways by the feed.
+//! checks it in full, then asks everybody who must agree (configurator, access, jobs, billing,
+//! provider); then it is staged, and nodes make it ready. Promoting it makes it the current one:
+//! everybody is told, and instances move to it. Nodes ask what they should have and run ([`plan`]
+//! says so, from what is desired and what they report) and do it; healthy replicas are told to the
+//! gateways by the feed.
 
 mod announce;
 mod error;
@@ -22,6 +23,7 @@ mod plan;
 mod planning;
 mod publish;
 mod readiness;
+mod rollouts;
 mod said;
 mod store;
 
@@ -31,8 +33,8 @@ use api::{
     configurator, identity,
     releases::{
         Changes, DrainNode, GetPackage, GetReadiness, Heartbeat, ListNodes, ListReleases,
-        ListServices, PACKAGE_BYTES_MAX, PublishRelease, PutLogs, PutPackage, ReadInstanceLogs,
-        ReadServiceLogs, RefillNode,
+        ListRollouts, ListServices, PACKAGE_BYTES_MAX, PromoteRelease, PublishRelease, PutLogs,
+        PutPackage, ReadInstanceLogs, ReadServiceLogs, RefillNode,
     },
 };
 use chassis::Component;
@@ -81,6 +83,10 @@ const MIGRATIONS: &[db::Migration] = &[
         sql: include_str!("../migrations/0010_placements.sql"),
     },
     db::Migration { name: "releases_told", sql: include_str!("../migrations/0011_told.sql") },
+    db::Migration {
+        name: "releases_rollouts",
+        sql: include_str!("../migrations/0012_rollouts.sql"),
+    },
 ];
 
 /// The component.
@@ -103,6 +109,8 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .gives_bytes::<GetPackage, _, _, _>(packages::get_package)
         .acts::<PublishRelease>(publish::publish_release)
         .reads::<ListReleases>(publish::list_releases)
+        .acts::<PromoteRelease>(rollouts::promote_release)
+        .reads::<ListRollouts>(rollouts::list_rollouts)
         .reads::<ListServices>(publish::list_services)
         .reads::<ListNodes>(nodes::list_nodes)
         .acts::<DrainNode>(nodes::drain_node)
@@ -121,4 +129,5 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .keeps("where instances are", places::step)
         .keeps("what the gateways know of releases", moves::tell)
         .keeps("which release instances are on", moves::step)
+        .keeps("rollouts", rollouts::step)
 }

@@ -16,7 +16,7 @@ use crate::{
     placing::Emptying,
     planning::{self, Plan},
     said::{Draining, Report, Told},
-    store,
+    store::{self, Stored},
 };
 
 const WAIT_MILLIS_MAX: u32 = 5_000;
@@ -87,14 +87,18 @@ fn is_same(one: &Arc<[DesiredReplica]>, other: &Arc<[DesiredReplica]>) -> bool {
     Arc::ptr_eq(one, other) || one == other
 }
 
-/// The current releases, and those of which something is to run.
+/// The current releases, those of which something is to run, and those that are staged.
 fn wanted_releases(plan: &Plan, replicas: &[DesiredReplica]) -> Vec<DesiredRelease> {
-    let current = plan.releases.current().map(|stored| &stored.release.digest);
-    let wanted = current.chain(replicas.iter().map(|replica| &replica.digest));
-    let stored = wanted.filter_map(|digest| plan.releases.get(digest));
-    let stored = stored.map(|stored| ((&stored.release.service, &stored.release.digest), stored));
-    let stored: BTreeMap<_, _> = stored.collect();
-    let desired = stored.into_values().map(|stored| DesiredRelease {
+    let used = replicas.iter().filter_map(|replica| plan.releases.get(&replica.digest));
+    let wanted = plan.releases.current().chain(used).chain(plan.releases.staged());
+    let wanted = wanted.map(|stored| ((&stored.release.service, &stored.release.digest), stored));
+    let wanted: BTreeMap<_, _> = wanted.collect();
+    let is_current = |stored: &Stored| {
+        let current = plan.releases.current_of(&stored.release.service);
+        current.is_some_and(|current| current.release.digest == stored.release.digest)
+    };
+    let desired = wanted.into_values().map(|stored| DesiredRelease {
+        is_current: is_current(stored),
         digest: stored.release.digest.clone(),
         service: stored.release.service.clone(),
         manifest: stored.manifest.clone(),
@@ -106,7 +110,8 @@ fn wanted_releases(plan: &Plan, replicas: &[DesiredReplica]) -> Vec<DesiredRelea
 
 /// A number for a state: equal states have equal numbers.
 fn version(releases: &[DesiredRelease], replicas: &[DesiredReplica]) -> u64 {
-    let digests: Vec<&Digest> = releases.iter().map(|release| &release.digest).collect();
+    let digests: Vec<_> =
+        releases.iter().map(|release| (&release.digest, release.is_current)).collect();
     let text = serde_json::to_vec(&(digests, replicas)).unwrap_or_default();
     let hex = Digest::of(&text);
     u64::from_str_radix(&hex.hex()[..15], 16).unwrap_or(1)

@@ -15,7 +15,7 @@ use types::{AccountId, Digest, InstanceId, NodeId};
 
 use crate::{
     Error, State,
-    in_use::{InUse, Releases},
+    in_use::{InUse, Names, Releases},
     placing::{Host, Places},
     plan, store,
 };
@@ -182,12 +182,12 @@ pub(crate) async fn prepared(room: &Room<State>) -> Result<Arc<Plan>, Error> {
 
 /// The releases that run; the same if they are those that are known.
 async fn releases(room: &Room<State>, known: Option<&Releases>) -> Result<Releases, Error> {
-    let current = store::current(room.db()).await?;
+    let (current, staged) = (store::current(room.db()).await?, store::staged(room.db()).await?);
     let mut others = BTreeSet::new();
     room.state().planning.each_route(|route| {
         others.insert((route.service.clone(), route.release.clone()));
     })?;
-    InUse::read(room, current, others, known).await
+    InUse::read(room, Names { current, others, staged }, known).await
 }
 
 /// Makes the plan that holds now. Whoever changes the releases that run says so; that it was

@@ -1,4 +1,4 @@
-//! Publishing: checked in full, then announced.
+//! Publishing: checked in full, then staged.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -53,8 +53,9 @@ pub(crate) async fn publish_release(cx: Call<State>, op: PublishRelease) -> Resu
     }
     let (service, digest) = (&stored.release.service, &stored.release.digest);
     let now = store::release(cx.db(), service, digest).await?;
+    let current = store::current_of(cx.db(), service).await?;
     let release = now.ok_or(Error::NoService)?.release;
-    Ok(Release { current: release.phase == ReleasePhase::Published, ..release })
+    Ok(Release { current: current.as_ref() == Some(digest), ..release })
 }
 
 fn check_signature(op: &PublishRelease) -> Result<(), Error> {

@@ -1,6 +1,7 @@
 //! The tables.
 
 mod nodes;
+mod rollouts;
 
 use std::collections::BTreeSet;
 
@@ -13,6 +14,7 @@ use db::On;
 use types::{Cursor, Digest, Name};
 
 pub(crate) use nodes::*;
+pub(crate) use rollouts::*;
 
 type Result<T> = std::result::Result<T, db::Error>;
 
@@ -61,15 +63,14 @@ pub(crate) async fn next_turn(tx: &mut db::Tx, service: &Name) -> Result<u64> {
         .await
 }
 
-/// Puts a release, or takes a known one up again at its new turn. What everybody has agreed to is
-/// not asked about again.
+/// Puts a release, or takes a known one up again at its new turn.
 pub(crate) async fn put_release(tx: &mut db::Tx, stored: &Stored) -> Result<()> {
     let release = &stored.release;
     db::query(
         "insert into release (service, digest, phase, manifest, prices, public_key, signature,
          problem, created, turn) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          on conflict (service, digest) do update set problem = null, turn = excluded.turn,
-         phase = case when release.phase = ? then release.phase else excluded.phase end",
+         phase = excluded.phase",
     )
     .bind(&release.service)
     .bind(&release.digest)
@@ -81,7 +82,6 @@ pub(crate) async fn put_release(tx: &mut db::Tx, stored: &Stored) -> Result<()> 
     .bind(release.problem.as_deref())
     .bind(release.created)
     .bind(stored.turn)
-    .bind_json(&ReleasePhase::Promoting)
     .run(tx)
     .await
     .map(drop)
@@ -130,11 +130,10 @@ pub(crate) async fn releases(on: impl On, service: &Name, cursor: &Cursor) -> Re
         .await
 }
 
-/// At most 100 that are on their way, in the order of their turns.
+/// At most 100 about which everybody is to be asked, in the order of their turns.
 pub(crate) async fn unsettled(on: impl On) -> Result<Vec<Stored>> {
-    db::query("select * from release where phase in (?, ?) order by turn, service limit 100")
+    db::query("select * from release where phase = ? order by turn, service limit 100")
         .bind_json(&ReleasePhase::Announcing)
-        .bind_json(&ReleasePhase::Promoting)
         .all(on, read)
         .await
 }
@@ -145,15 +144,31 @@ pub(crate) async fn is_known(on: impl On, service: &Name) -> Result<bool> {
     Ok(known.optional(on, |_| Ok(())).await?.is_some())
 }
 
-/// What is current and settled.
-pub(crate) async fn current_releases(on: impl On) -> Result<Vec<Stored>> {
+/// What is current and settled, with the number of the rollout by which it is.
+pub(crate) async fn current_releases(on: impl On) -> Result<Vec<(Stored, u64)>> {
     db::query(
-        "select release.* from service join release
+        "select release.*, service.rollout from service join release
          on release.service = service.service and release.digest = service.digest
          where release.phase = ? order by release.service",
     )
-    .bind_json(&ReleasePhase::Published)
-    .all(on, read)
+    .bind_json(&ReleasePhase::Staged)
+    .all(on, |row| Ok((read(row)?, row.get("rollout")?)))
+    .await
+}
+
+/// Of each service the release that was published last, if it is staged and later than the current
+/// one: what nodes make ready.
+pub(crate) async fn staged(on: impl On) -> Result<Vec<(Name, Digest)>> {
+    db::query(
+        "select service, digest from release as last where phase = ? and turn = (
+            select max(turn) from release where service = last.service and phase = last.phase)
+         and not exists (select 1 from service join release as now
+            on now.service = service.service and now.digest = service.digest
+            where service.service = last.service and now.turn >= last.turn)
+         order by service",
+    )
+    .bind_json(&ReleasePhase::Staged)
+    .all(on, |row| Ok((row.get("service")?, row.get("digest")?)))
     .await
 }
 
@@ -177,13 +192,20 @@ pub(crate) async fn settle(
     .map(|changed| changed == 1)
 }
 
-pub(crate) async fn set_current(tx: &mut db::Tx, service: &Name, digest: &Digest) -> Result<()> {
+/// From that rollout on.
+pub(crate) async fn set_current(
+    tx: &mut db::Tx,
+    service: &Name,
+    digest: &Digest,
+    rollout: u64,
+) -> Result<()> {
     db::query(
-        "insert into service (service, digest) values (?, ?)
-         on conflict (service) do update set digest = excluded.digest",
+        "insert into service (service, digest, rollout) values (?, ?, ?)
+         on conflict (service) do update set digest = excluded.digest, rollout = excluded.rollout",
     )
     .bind(service)
     .bind(digest)
+    .bind(rollout)
     .run(tx)
     .await
     .map(drop)
@@ -199,6 +221,31 @@ pub(crate) async fn services(on: impl On, cursor: &Cursor) -> Result<Vec<Stored>
     .bind(cursor.rows())
     .all(on, read)
     .await
+}
+
+/// The current release of a service.
+pub(crate) async fn current_of(on: impl On, service: &Name) -> Result<Option<Digest>> {
+    db::query("select digest from service where service = ?")
+        .bind(service)
+        .optional(on, |row| row.get("digest"))
+        .await
+}
+
+/// The current release of a service, and the number of the rollout by which it is.
+pub(crate) async fn current_with(on: impl On, service: &Name) -> Result<Option<(Digest, u64)>> {
+    db::query("select digest, rollout from service where service = ?")
+        .bind(service)
+        .optional(on, |row| Ok((row.get("digest")?, row.get("rollout")?)))
+        .await
+}
+
+/// Whoever changes what is current of a service locks it until the transaction ends.
+pub(crate) async fn lock_service(tx: &mut db::Tx, service: &Name) -> Result<()> {
+    db::query("select public_key from publisher where service = ? /*for update*/")
+        .bind(service)
+        .all(tx, |_| Ok(()))
+        .await
+        .map(drop)
 }
 
 /// The release of each service that runs, by name.
@@ -269,11 +316,7 @@ mod tests {
             let stored = &again.release;
             let seen = release(&mut tx, &stored.service, &stored.digest).await.unwrap().unwrap();
             assert_eq!((seen.release.phase, seen.release.problem), (stored.phase, None));
-            assert!(settle(&mut tx, &again, ReleasePhase::Promoting, None).await.unwrap());
-            // What all have agreed to is not asked about again.
-            put_release(&mut tx, &published(3)).await.unwrap();
-            let seen = release(&mut tx, &stored.service, &stored.digest).await.unwrap().unwrap();
-            assert_eq!((seen.release.phase, seen.turn), (ReleasePhase::Promoting, 3));
+            assert!(settle(&mut tx, &again, ReleasePhase::Staged, None).await.unwrap());
             tx.commit().await.unwrap();
         })
         .await;

@@ -163,6 +163,7 @@ pub(super) fn signed(service: &str, manifest: &str, bytes: &[u8]) -> DesiredRele
         signature: const_hex::encode(signature.to_bytes()),
         digest,
         service,
+        is_current: true,
     }
 }
 

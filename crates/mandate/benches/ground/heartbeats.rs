@@ -210,7 +210,7 @@ async fn publish(operator: &Client) -> anyhow::Result<Digest> {
         signature: chassis::hex(&signature.to_bytes()),
     };
     let release = operator.call(publish).await?;
-    ensure!(release.phase == ReleasePhase::Published, "{:?}", release.problem);
+    ensure!(release.phase == ReleasePhase::Staged, "{:?}", release.problem);
     Ok(release.digest)
 }
 

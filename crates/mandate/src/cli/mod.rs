@@ -21,6 +21,7 @@ mod progress;
 mod publish;
 mod queue;
 mod reference;
+mod release;
 mod reset;
 mod service;
 mod session;
@@ -111,8 +112,8 @@ enum Command {
 
     /// Services: publish one, list them
     Service(With<service::Service>),
-    /// The releases of a service
-    Release(With<service::Release>),
+    /// The releases of a service: promote one, go back, see how far it is
+    Release(With<release::Release>),
     /// The machines: list them, let one join, remove one
     Node(With<node::Node>),
     /// Where jobs wait: one queue for each service and class of its jobs

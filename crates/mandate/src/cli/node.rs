@@ -100,7 +100,7 @@ impl Node {
 
 impl Context {
     /// The node of that name or id.
-    async fn node(&self, text: &str) -> Result<releases::Node, Failure> {
+    pub(super) async fn node(&self, text: &str) -> Result<releases::Node, Failure> {
         let nodes = self.list(None, |after, limit| ListNodes { after, limit }).await?.items;
         let is_it =
             |node: &releases::Node| node.name.as_str() == text || node.node.to_string() == text;

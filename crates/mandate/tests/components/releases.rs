@@ -142,7 +142,7 @@ stories! {
         // What is mended is taken.
         let later = dearer.replace("2026-01-01", "2027-01-01");
         let next = world.publish_texts("forum", &manifest, &later).await.unwrap();
-        assert_eq!(next.phase, ReleasePhase::Published, "{:?}", next.problem);
+        assert_eq!(next.phase, ReleasePhase::Staged, "{:?}", next.problem);
         let now = in_force(world, "forum").await;
         assert_eq!((now.0, now.2), (next.digest, before.2));
         assert_eq!(now.1, ["forum.addUsers"]);
@@ -153,14 +153,14 @@ stories! {
         let future = prices.replace("2026-01-01", "2027-01-01");
         world.publish("forum", "zero").await;
         let first = world.publish_texts("forum", &manifest, &future).await.unwrap();
-        assert_eq!(first.phase, ReleasePhase::Published);
+        assert_eq!(first.phase, ReleasePhase::Staged);
         // Other prices for the same moment, which comes.
         let dearer = future.replace("9.00", "10.00");
         let second = world.publish_texts("forum", &manifest, &dearer).await.unwrap();
-        assert_eq!(second.phase, ReleasePhase::Published, "{:?}", second.problem);
+        assert_eq!(second.phase, ReleasePhase::Staged, "{:?}", second.problem);
         world.clock.advance(std::time::Duration::from_hours(24 * 32));
         let back = world.publish_texts("forum", &manifest, &future).await.unwrap();
-        assert_eq!((back.phase, back.digest), (ReleasePhase::Published, first.digest.clone()));
+        assert_eq!((back.phase, back.digest), (ReleasePhase::Staged, first.digest.clone()));
         let (release, _, holding) = in_force(world, "forum").await;
         assert_eq!((release, holding), (first.digest, book(&dearer)), "the code, not the prices");
     }
@@ -237,7 +237,7 @@ stories! {
 
     async fn a_release_is_announced_to_everybody(world: &World) {
         let release = world.publish("forum", "first").await;
-        assert_eq!(release.phase, ReleasePhase::Published, "{:?}", release.problem);
+        assert_eq!(release.phase, ReleasePhase::Staged, "{:?}", release.problem);
         let offer = GetOffer { service: "forum".parse().unwrap() };
         let offer = world.visitor().call(offer).await.unwrap();
         assert_eq!(offer.release, release.digest);

@@ -29,7 +29,7 @@ async fn publish_priced(world: &World, manifest: &str, effective: &str) -> Relea
     let manifest = manifest.replace("NAME", "forum");
     let prices = prices_of(&manifest).replace("2026-01-01T00:00:00Z", effective);
     let ask = async || world.publish_texts("forum", &manifest, &prices).await.unwrap();
-    eventually("everybody is told", ask, |r| r.phase == ReleasePhase::Published).await
+    eventually("everybody is told", ask, |r| r.phase == ReleasePhase::Staged).await
 }
 
 /// What has no jobs has no price for them.

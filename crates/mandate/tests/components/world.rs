@@ -14,7 +14,8 @@ use api::{
     http::token::{self, Claims},
     identity::{JoinNode, RegisterAccount, SignIn},
     releases::{
-        NodeServices, Placement, PublishRelease, PutPackage, Release, ReleasePhase, signed_text,
+        ListNodes, NodeServices, Placement, PromoteRelease, PublishRelease, PutPackage, Release,
+        ReleasePhase, Rollout, signed_text,
     },
 };
 use chassis::{House, HouseConfig, Room};
@@ -348,10 +349,44 @@ impl World {
         let manifest = format!("# {note}\n{}{more}", MANIFEST.replace("NAME", service));
         let prices = PRICES.replace("NAME", service);
         let ask = async || self.publish_texts(service, &manifest, &prices).await.unwrap();
-        eventually("everybody is told", ask, |r| r.phase == ReleasePhase::Published).await
+        eventually("everybody is told", ask, |release| release.current).await
     }
 
+    /// Publishes a release and makes it the current one, whether or not nodes have it ready.
     pub(crate) async fn publish_texts(
+        &self,
+        service: &str,
+        manifest: &str,
+        prices: &str,
+    ) -> Result<Release, Problem> {
+        let release = self.stage_texts(service, manifest, prices).await?;
+        if release.current || release.phase != ReleasePhase::Staged {
+            return Ok(release);
+        }
+        self.promote(&release).await?;
+        Ok(Release { current: true, ..release })
+    }
+
+    /// Promotes a release, whether or not nodes have it ready.
+    pub(crate) async fn promote(&self, release: &Release) -> Result<Rollout, Problem> {
+        let operator = self.operator().await;
+        let nodes = operator.call(ListNodes::default()).await?.items;
+        let promote = PromoteRelease {
+            service: release.service.clone(),
+            release: release.digest.clone(),
+            replaces: None,
+            without: nodes.into_iter().map(|node| node.node).collect(),
+        };
+        // The one before has ended as soon as nobody is left to move.
+        let ask = async || operator.call(promote.clone()).await;
+        let is_answered = |answer: &Result<Rollout, Problem>| {
+            answer.as_ref().err().is_none_or(|problem| problem.code != "rollout_under_way")
+        };
+        eventually("the rollout before has ended", ask, is_answered).await
+    }
+
+    /// Publishes a release, which is current only if it is the first.
+    pub(crate) async fn stage_texts(
         &self,
         service: &str,
         manifest: &str,

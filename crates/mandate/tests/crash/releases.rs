@@ -5,7 +5,10 @@ use api::{
     Client, Problem,
     access::ListPermissions,
     provider::GetOffer,
-    releases::{ListReleases, PublishRelease, PutPackage, ReleasePhase, signed_text},
+    releases::{
+        ListReleases, ListRollouts, PromoteRelease, PublishRelease, PutPackage, ReleasePhase,
+        RolloutState, signed_text,
+    },
 };
 use bytes::Bytes;
 use db::EngineKind;
@@ -72,8 +75,8 @@ impl Publication {
         Self { publish, package, permission: format!("counter.{verb}") }
     }
 
-    /// Publishes it if it is not known, and answers whether it holds. What was begun goes on by
-    /// itself.
+    /// Publishes it if it is not known, promotes it once it is staged, and answers whether it is
+    /// current and everybody is on it. What was begun goes on by itself.
     async fn go_on(&self, client: &Client) -> Result<bool, Problem> {
         let list = ListReleases { service: service(), after: None, limit: Some(1) };
         let newest = match client.call(list).await {
@@ -83,7 +86,26 @@ impl Publication {
         let known = newest.filter(|release| release.digest == self.publish.digest);
         if let Some(release) = known {
             assert_ne!(release.phase, ReleasePhase::Failed, "{:?}", release.problem);
-            return Ok(release.current && release.phase == ReleasePhase::Published);
+            let list = ListRollouts { service: service(), after: None, limit: Some(1) };
+            let rollout = client.call(list).await?.items.into_iter().next();
+            let ours = rollout.filter(|rollout| rollout.to == release.digest);
+            if let Some(rollout) = ours {
+                return Ok(release.current && rollout.state == RolloutState::Done);
+            }
+            if release.phase == ReleasePhase::Staged {
+                let promote = PromoteRelease {
+                    service: service(),
+                    release: release.digest,
+                    replaces: None,
+                    without: [].into(),
+                };
+                match client.call(promote).await {
+                    // The node makes it ready meanwhile.
+                    Err(problem) if problem.code == "nodes_not_ready" => {}
+                    promoted => drop(promoted?),
+                }
+            }
+            return Ok(false);
         }
         let digest = self.publish.digest.clone();
         client.upload(PutPackage { digest }, self.package.clone()).await?;

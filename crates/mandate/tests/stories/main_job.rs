@@ -38,7 +38,7 @@ async fn services_are_published(world: &World, operator: &Person) {
     for service in ["forum", "store"] {
         let folder = format!("services/{service}");
         let release: Release = operator.does(&["service", "publish", &folder]).await;
-        assert_eq!((release.phase, release.service.as_str()), (ReleasePhase::Published, service));
+        assert_eq!((release.phase, release.service.as_str()), (ReleasePhase::Staged, service));
     }
     let permissions: Page<CatalogueEntry> =
         operator.does(&["permissions", "--service", "forum"]).await;

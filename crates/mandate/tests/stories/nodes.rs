@@ -1,5 +1,5 @@
-//! Three machines: agents come and go, one is upgraded, `jobs` and `releases` are killed, a machine is
-//! emptied and one is lost, while visitors come and jobs are asked for. `./x soak nodes` does so for
+//! Three machines: agents come and go, one is upgraded, `jobs` and `releases` are killed, releases go
+//! out and come back, a machine is emptied and one is lost, while visitors come and jobs are asked for. `./x soak nodes` does so for
 //! longer, in an order that chance chooses.
 
 mod load;
@@ -12,7 +12,11 @@ use std::{
     time::Duration,
 };
 
-use api::{configurator::Instance, identity::JoinToken, releases::Node};
+use api::{
+    configurator::Instance,
+    identity::JoinToken,
+    releases::{Node, Release},
+};
 use tokio::process::{Child, Command};
 use types::{InstanceId, NodeId, Page};
 
@@ -99,6 +103,25 @@ impl Machine {
     }
 }
 
+const SERVICES: [&str; 3] = ["plain", "keeper", "common"];
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stories/nodes");
+
+/// The services' folders with another `serve.py`; answers where.
+fn other_release(world: &World, name: &str, change: impl Fn(&str) -> String) -> String {
+    let folder = world.folder().join(format!("{name}-release"));
+    for service in SERVICES {
+        fs::create_dir_all(folder.join(service)).unwrap();
+        for file in ["mandate.toml", "prices.toml"] {
+            let from = format!("{FOLDER}/{service}/{file}");
+            fs::copy(from, folder.join(service).join(file)).unwrap();
+        }
+    }
+    let text = fs::read_to_string(format!("{FOLDER}/serve.py")).unwrap();
+    let text = text.replace("RELEASE = \"first\"", &format!("RELEASE = \"{name}\""));
+    fs::write(folder.join("serve.py"), change(&text)).unwrap();
+    folder.to_str().unwrap().to_owned()
+}
+
 async fn node(operator: &Person, name: &str) -> Option<Node> {
     let nodes: Page<Node> = operator.does(&["node", "list"]).await;
     nodes.items.into_iter().find(|node| node.name.as_str() == name)
@@ -176,6 +199,7 @@ pub(crate) async fn story(world: &mut World) {
     let mut scene = Scene::new(world).await;
     let asked = Jobs::are_asked_for(world, &scene.hosts);
     scene.agents_are_away(world).await;
+    scene.releases_go_out_and_come_back(world).await;
     scene.a_machine_is_emptied(world).await;
     scene.a_machine_is_lost(world).await;
     // Whatever was taken was done, and had its effect once.
@@ -188,10 +212,9 @@ pub(crate) async fn story(world: &mut World) {
 impl Scene {
     async fn new(world: &World) -> Self {
         let operator = world.operator().await;
-        for service in ["plain", "keeper", "common"] {
-            let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stories/nodes/");
-            let _: serde_json::Value =
-                operator.does(&["service", "publish", &format!("{folder}{service}")]).await;
+        for service in SERVICES {
+            let _: Release =
+                operator.does(&["service", "publish", &format!("{FOLDER}/{service}")]).await;
         }
         let second = Machine::joins(world, &operator, "second", "127.0.0.2").await;
         let third = Machine::joins(world, &operator, "third", "127.0.0.3").await;
@@ -238,6 +261,51 @@ impl Scene {
         third.is_heard_of(operator).await;
         visitors.were_all_answered().await;
         assert_eq!(processes(world, all), before, "nothing was started again");
+    }
+
+    /// Instances move to another release one by one, and back from one that does not run; nobody is
+    /// turned away meanwhile.
+    async fn releases_go_out_and_come_back(&mut self, world: &mut World) {
+        let visitors = Visitors::come(world, &self.hosts);
+        let second = other_release(world, "second", str::to_owned);
+        for service in SERVICES {
+            let folder = format!("{second}/{service}");
+            let publish = ["service", "publish", &folder, "--promote", "--wait"];
+            let release: Release = self.operator.does(&publish).await;
+            assert!(release.current);
+        }
+        self.all_are_on(world, "second").await;
+        each_runs_once(world, &self.all, 3).await;
+        // One that nodes can have, and that then does not answer.
+        let third = other_release(world, "third", |text| text.replace("serve_forever", "nothing"));
+        let folder = format!("{third}/plain");
+        let publish = ["service", "publish", &folder, "--promote"];
+        let release: Release = self.operator.does(&publish).await;
+        world.loses("releases", Duration::from_millis(500)).await;
+        let fails = async || {
+            let nodes: Page<Node> = self.operator.does(&["node", "list"]).await;
+            let mut replicas = nodes.items.iter().flat_map(|node| &node.replicas);
+            replicas.any(|replica| replica.digest == release.digest && replica.starts > 1)
+        };
+        until("it was started in vain", fails).await;
+        self.all_are_on(world, "second").await;
+        let status = self.operator.runs(&["release", "status", "plain"]).await.good();
+        assert!(status.contains("6 instances are still to move"), "{status}");
+        let back: Release = self.operator.does(&["release", "rollback", "plain"]).await;
+        assert!(back.current && back.digest != release.digest);
+        // And back from one that runs.
+        let _: Release = self.operator.does(&["release", "rollback", "common"]).await;
+        let common = world.browser("common-0.localhost").get("/").await.is(200);
+        common.shows("of the first release");
+        visitors.were_all_answered().await;
+        each_runs_once(world, &self.all, 3).await;
+    }
+
+    async fn all_are_on(&self, world: &World, release: &str) {
+        for host in &self.hosts {
+            let page = world.browser(host).get("/").await.is(200);
+            page.shows(&format!("of the {release} release"));
+        }
     }
 
     /// Each runs elsewhere before it ends there, and what cannot move is named.

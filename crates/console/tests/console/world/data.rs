@@ -16,7 +16,7 @@ use api::{
     provider::{Offer, Order, OrderPhase, PlaceOrder},
     releases::{
         Machine, Node, OnNodes, Promised, Release, ReleasePhase, ReleaseReport, ReleaseState,
-        ReplicaReport, ReplicaState, ServiceSummary,
+        ReplicaReport, ReplicaState, Rollout, RolloutState, ServiceSummary,
     },
 };
 use types::{
@@ -578,13 +578,33 @@ pub(crate) fn releases(service: &Name) -> Vec<Release> {
         signature: "0".repeat(128),
         created: at(created),
         problem: problem.map(str::to_owned),
-        current: phase == ReleasePhase::Published,
+        current: phase == ReleasePhase::Staged,
         on_nodes: OnNodes::default(),
     };
     let refused = "`store` claims the permission `forum.addUsers`, which is another service’s";
+    let staged = release("next", ReleasePhase::Staged, "2026-11-23T08:00:00Z", None);
     vec![
+        Release { current: false, ..staged },
         release("bad", ReleasePhase::Failed, "2026-11-22T16:00:00Z", Some(refused)),
-        release(service.as_str(), ReleasePhase::Published, "2026-11-02T16:00:00Z", None),
+        release(service.as_str(), ReleasePhase::Staged, "2026-11-02T16:00:00Z", None),
+    ]
+}
+
+pub(crate) fn rollouts(service: &Name) -> Vec<Rollout> {
+    let rollout = |number, content: &str, state, begun: &str| Rollout {
+        service: service.clone(),
+        number,
+        from: None,
+        to: Digest::of(content.as_bytes()),
+        state,
+        by: (number > 1).then(|| Principal::User(operator().user)),
+        begun: at(begun),
+        ended: None,
+        left: 2,
+    };
+    vec![
+        rollout(2, service.as_str(), RolloutState::Moving, "2026-11-02T16:10:00Z"),
+        rollout(1, "old", RolloutState::Done, "2026-10-02T16:00:00Z"),
     ]
 }
 

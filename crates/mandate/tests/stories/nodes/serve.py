@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+RELEASE = "first"
 TABLE = "CREATE TABLE IF NOT EXISTS note (text TEXT)"
 
 
@@ -17,7 +18,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
-        body = f"process {os.getpid()}\n".encode()
+        body = f"process {os.getpid()} of the {RELEASE} release\n".encode()
         self.send_response(200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
