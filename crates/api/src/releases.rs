@@ -4,6 +4,7 @@ mod isolation;
 mod logs;
 mod nodes;
 mod rollouts;
+mod told;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,7 +22,11 @@ pub use logs::{
     LOG_BYTES_MAX, LOG_LINES_MAX, LogPart, LogPlace, LogWish, Logs, PutLogs, ReadInstanceLogs,
     ReadServiceLogs,
 };
-pub use rollouts::{PromoteRelease, Rollout, RolloutState};
+pub use rollouts::{
+    Move, MoveCounts, MoveState, PromoteRelease, Rollout, RolloutPlan, RolloutState, Steer,
+    SteerRollout, Wave,
+};
+pub use told::{ReplicaAddress, ServiceRelease};
 
 operations! { "releases":
     /// Stores a package's bytes under their digest. The body is the package, not JSON.
@@ -37,6 +42,11 @@ operations! { "releases":
     PromoteRelease POST "/v1/services/{service}/rollouts" on service by [operator] -> Rollout;
     /// Lists the rollouts of a service, the last one first.
     ListRollouts GET "/v1/services/{service}/rollouts" on service by [operator] lists Rollout;
+    /// Lists how far each instance of a rollout is, of the last one unless it is said of which, those
+    /// first that are not where they should be.
+    ListMoves GET "/v1/services/{service}/moves" on service by [operator] lists Move only [number: u64];
+    /// Pauses a rollout, lets it go on, or gives it up.
+    SteerRollout POST "/v1/services/{service}/steering" on service by [operator] -> Rollout;
     /// Lists the published services.
     ListServices GET "/v1/services" on platform by [operator] lists ServiceSummary;
     /// Lists the nodes with what each has and runs.
@@ -439,60 +449,4 @@ fn is_web(process: &str) -> bool {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
 const fn is_first(index: &u32) -> bool {
     *index == 0
-}
-
-/// A release that instances are on, or may be, as the feed carries it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ServiceRelease {
-    /// The service.
-    pub service: Name,
-    /// Its release.
-    pub digest: Digest,
-    /// What it is.
-    pub manifest: Manifest,
-}
-
-impl feed::Document for ServiceRelease {
-    const COMPONENT: &'static str = "releases";
-    const TOPIC: &'static str = "service";
-    fn key(&self) -> String {
-        self.digest.to_string()
-    }
-}
-
-/// A healthy replica, as the feed carries it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ReplicaAddress {
-    /// Which replica.
-    pub replica: ReplicaId,
-    /// Of which service.
-    pub service: Name,
-    /// Of which release; absent in what was told before that was said, which is sent nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub release: Option<Digest>,
-    /// For which instance, if it serves only one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instance: Option<InstanceId>,
-    /// Whose that instance is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub account: Option<AccountId>,
-    /// Which process it is: which requests it is sent.
-    #[serde(default = "web", skip_serializing_if = "is_web")]
-    pub process: String,
-    /// On which node.
-    pub node: NodeId,
-    /// Where it listens, `127.0.0.1:41234`.
-    pub address: String,
-    /// Whether its node is silent. It is asked if no other can be: that nobody hears of an agent
-    /// does not mean that its replicas do not answer.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub silent: bool,
-}
-
-impl feed::Document for ReplicaAddress {
-    const COMPONENT: &'static str = "releases";
-    const TOPIC: &'static str = "replica";
-    fn key(&self) -> String {
-        self.replica.to_string()
-    }
 }

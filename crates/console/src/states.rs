@@ -145,7 +145,10 @@ impl Said for RolloutState {
     fn said(&self) -> (&'static str, Tone) {
         match self {
             Self::Announcing => ("being announced", Tone::Busy),
+            Self::Scheduled => ("planned", Tone::Quiet),
             Self::Moving => ("under way", Tone::Busy),
+            Self::Paused => ("paused", Tone::Bad),
+            Self::Cancelled => ("given up", Tone::Quiet),
             Self::Done => ("done", Tone::Good),
             Self::RolledBack => ("rolled back", Tone::Bad),
         }

@@ -5,7 +5,7 @@
 //! release is staged. A rollout begins with telling each to promote what it kept, which nobody
 //! refuses. Every step may be repeated, so a crash anywhere is only a pause.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering};
+use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
 use api::{
     Operation, Problem,
@@ -14,14 +14,14 @@ use api::{
     configurator::{DropService, PromoteService, PutService},
     jobs::{DropJobs, PromoteJobs, PutJobs},
     provider::{DropOffer, PromoteOffer, PutOffer},
-    releases::{ReleasePhase, Rollout, RolloutState, ServiceRelease},
+    releases::{MoveCounts, ReleasePhase, Rollout, RolloutPlan, RolloutState, ServiceRelease},
 };
 use chassis::{Next, Room};
 use types::{Name, Permission};
 
 use crate::{
     Error, State,
-    store::{self, Stored},
+    store::{self, Stored, StoredRollout},
 };
 
 /// Sees through what is not settled, in the order of turns, and then what is to be current. A
@@ -38,16 +38,30 @@ pub(crate) async fn step(room: Room<State>) -> Result<Next, Error> {
             unreached.insert(service, problem);
         }
     }
-    for rollout in store::rollouts_under_way(room.db()).await? {
+    let mut next = Next::Idle;
+    for StoredRollout { rollout, .. } in store::rollouts_under_way(room.db()).await? {
         let service = rollout.service.clone();
-        if rollout.state != RolloutState::Announcing || unreached.contains_key(&service) {
-            continue;
+        match (rollout.state, rollout.plan.at) {
+            _ if unreached.contains_key(&service) => continue,
+            (RolloutState::Scheduled, Some(at)) if at > room.now() => {
+                next = sooner(next, at.since(room.now()));
+                continue;
+            }
+            (RolloutState::Announcing | RolloutState::Scheduled, _) => {}
+            _ => continue,
         }
         if let Err(problem) = make_current(&room, rollout).await {
             unreached.insert(service, problem);
         }
     }
-    unreached.into_values().next().map_or(Ok(Next::Idle), Err)
+    unreached.into_values().next().map_or(Ok(next), Err)
+}
+
+fn sooner(next: Next, after: Duration) -> Next {
+    match next {
+        Next::In(before) => Next::In(before.min(after)),
+        _ => Next::In(after),
+    }
 }
 
 /// Tells everybody once after the start what is current: whoever has lost their database since, or
@@ -117,11 +131,13 @@ async fn stage(room: &Room<State>, stored: &Stored) -> Result<(), Error> {
             number: store::next_rollout(write.tx(), service).await?,
             from: None,
             to: stored.release.digest.clone(),
+            plan: RolloutPlan::default(),
             state: RolloutState::Announcing,
+            problem: None,
             by: None,
             begun: write.now(),
             ended: None,
-            left: 0,
+            counts: MoveCounts::default(),
         };
         store::insert_rollout(write.tx(), &rollout).await?;
     }
@@ -155,7 +171,7 @@ async fn begin_to_move(room: &Room<State>, rollout: &Rollout, stored: Stored) ->
     let Stored { release, manifest, .. } = stored;
     let (service, digest) = (release.service, release.digest);
     store::set_current(write.tx(), &service, &digest, rollout.number).await?;
-    store::set_moving(write.tx(), rollout).await?;
+    store::set_rollout(write.tx(), rollout, RolloutState::Moving, None).await?;
     store::put_release_told(write.tx(), digest.as_str()).await?;
     write.put(&ServiceRelease { service, digest, manifest }).await?;
     write.commit().await?;
@@ -172,7 +188,8 @@ async fn turn_back(room: &Room<State>, rollout: &Rollout) -> Result<(), Error> {
     if let Some(former) = rollout.from.clone() {
         let number = store::next_rollout(write.tx(), &rollout.service).await?;
         let from = Some(former.clone());
-        let back = Rollout { number, from, to: former, begun: now, ..rollout.clone() };
+        let (plan, state) = (RolloutPlan::default(), RolloutState::Announcing);
+        let back = Rollout { number, from, to: former, plan, state, begun: now, ..rollout.clone() };
         store::insert_rollout(write.tx(), &back).await?;
     }
     Ok(write.commit().await?)

@@ -74,6 +74,14 @@ pub(crate) enum Error {
          release before it", .0.short()
     )]
     UnderWay(Digest),
+    #[error("there is no such rollout of this service")]
+    NoRollout,
+    #[error("the rollout has ended: nothing of it is left to steer")]
+    RolloutEnded,
+    #[error("the rollout has not begun yet; it can be given up")]
+    NotBegun,
+    #[error("{0}")]
+    Plan(String),
     #[error(
         "not every node has the release ready: {}; wait, or name the nodes that need not have it",
         .0.join("; ")
@@ -119,6 +127,10 @@ impl From<Error> for Problem {
                 Self { retry_after: Some(1), ..problem }
             }
             Error::FailedRelease(_) => Self::conflict("release_refused", detail),
+            Error::NoRollout => Self::not_found("rollout"),
+            Error::RolloutEnded => Self::conflict("rollout_ended", detail),
+            Error::NotBegun => Self::conflict("rollout_not_begun", detail),
+            Error::Plan(_) => Self::invalid("rollout_plan", detail),
             Error::IsCurrent => Self::conflict("release_is_current", detail),
             Error::OtherCurrent(_) => Self::conflict("other_release_current", detail),
             Error::UnderWay(_) => Self::conflict("rollout_under_way", detail),

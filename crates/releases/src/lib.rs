@@ -23,8 +23,10 @@ mod plan;
 mod planning;
 mod publish;
 mod readiness;
+mod rollout;
 mod rollouts;
 mod said;
+mod serving;
 mod store;
 
 use std::{path::PathBuf, sync::atomic::AtomicBool, time::Duration};
@@ -32,9 +34,10 @@ use std::{path::PathBuf, sync::atomic::AtomicBool, time::Duration};
 use api::{
     configurator, identity,
     releases::{
-        Changes, DrainNode, GetPackage, GetReadiness, Heartbeat, ListNodes, ListReleases,
-        ListRollouts, ListServices, PACKAGE_BYTES_MAX, PromoteRelease, PublishRelease, PutLogs,
-        PutPackage, ReadInstanceLogs, ReadServiceLogs, RefillNode,
+        Changes, DrainNode, GetPackage, GetReadiness, Heartbeat, ListMoves, ListNodes,
+        ListReleases, ListRollouts, ListServices, PACKAGE_BYTES_MAX, PromoteRelease,
+        PublishRelease, PutLogs, PutPackage, ReadInstanceLogs, ReadServiceLogs, RefillNode,
+        SteerRollout,
     },
 };
 use chassis::Component;
@@ -87,6 +90,7 @@ const MIGRATIONS: &[db::Migration] = &[
         name: "releases_rollouts",
         sql: include_str!("../migrations/0012_rollouts.sql"),
     },
+    db::Migration { name: "releases_moves", sql: include_str!("../migrations/0013_moves.sql") },
 ];
 
 /// The component.
@@ -110,7 +114,9 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .acts::<PublishRelease>(publish::publish_release)
         .reads::<ListReleases>(publish::list_releases)
         .acts::<PromoteRelease>(rollouts::promote_release)
+        .acts::<SteerRollout>(rollouts::steer_rollout)
         .reads::<ListRollouts>(rollouts::list_rollouts)
+        .reads::<ListMoves>(rollouts::list_moves)
         .reads::<ListServices>(publish::list_services)
         .reads::<ListNodes>(nodes::list_nodes)
         .acts::<DrainNode>(nodes::drain_node)
@@ -128,6 +134,5 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .keeps("what is known of nodes", gone::step)
         .keeps("where instances are", places::step)
         .keeps("what the gateways know of releases", moves::tell)
-        .keeps("which release instances are on", moves::step)
-        .keeps("rollouts", rollouts::step)
+        .keeps("rollouts", moves::step)
 }

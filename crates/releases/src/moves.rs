@@ -1,25 +1,21 @@
-//! Moving instances to the current release of their service: one by one, as soon as what serves them
-//! there is healthy. Until then they are served as before.
+//! Moving instances to the current release of their service, as the rollout of it says. Until what
+//! serves one there is healthy, it is served as before.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use api::{
-    configurator::{MoveInstances, Route},
-    manifest::Tenancy,
-    releases::{ReplicaState, ServiceRelease},
+    configurator::MoveInstances,
+    releases::{Move, MoveState, Rollout, RolloutState, ServiceRelease},
 };
 use chassis::{Next, Room};
-use types::{Digest, InstanceId, Name, NodeId, ReplicaId};
+use types::{Digest, InstanceId, Name};
 
 use crate::{
     Error, State,
-    plan::{self, Processes, processes, replicas, runs},
     planning::{self, Plan},
-    store::{self, Stored},
+    rollout::{Decision, Seen, Standing, Starting, decide, waves},
+    serving::Serving,
+    store::{self, Stored, StoredRollout},
 };
 
 /// So many are moved by one request.
@@ -62,105 +58,172 @@ pub(crate) async fn tell(room: Room<State>) -> Result<Next, Error> {
     Ok(Next::Idle)
 }
 
-/// Moves what can be moved.
+/// Has rollouts go on.
 pub(crate) async fn step(room: Room<State>) -> Result<Next, Error> {
     let plan = match planning::plan(&room).await {
         Err(Error::Starting) => return Ok(Next::Idle),
         plan => plan?,
     };
-    if plan.moving.is_empty() {
+    let mut under_way = store::rollouts_under_way(room.db()).await?;
+    under_way.retain(|it| matches!(it.rollout.state, RolloutState::Moving | RolloutState::Paused));
+    if under_way.is_empty() && plan.behind.1.is_empty() {
         return Ok(Next::Idle);
     }
     let told = room.state().told.lock().await.clone();
     if !told.is_some_and(|told| Arc::ptr_eq(&told, &plan.releases)) {
         return Ok(Next::Soon);
     }
-    let ready = ready(&room, &plan).await?;
-    if !ready.is_empty() {
-        // The gateways know of the release and of what serves there before they lead there.
+    move_what_runs_nothing(&room, &plan).await?;
+    let mut is_changed = false;
+    for stored in &under_way {
+        let current = plan.releases.current_of(&stored.rollout.service);
+        if current.is_some_and(|current| current.release.digest == stored.rollout.to) {
+            is_changed |= go_on(&room, &plan, stored).await?;
+        }
+    }
+    Ok(if is_changed { Next::Soon } else { Next::In(LOOK_AGAIN) })
+}
+
+/// What is not set up yet, and runs nothing, is on the current release at once.
+async fn move_what_runs_nothing(room: &Room<State>, plan: &Plan) -> Result<(), Error> {
+    let mut all: BTreeMap<(Name, Digest), Vec<InstanceId>> = BTreeMap::new();
+    for instance in &plan.behind.1 {
+        let Some(route) = room.state().planning.route(*instance)? else { continue };
+        let Some(next) = crate::plan::next(&plan.releases, &route) else { continue };
+        let of = (route.service.clone(), next.release.digest.clone());
+        all.entry(of).or_default().push(*instance);
+    }
+    if !all.is_empty() {
         room.copies_have_all().await?;
     }
-    for ((service, release), instances) in ready {
-        for instances in instances.chunks(AT_ONCE) {
-            let (service, release) = (service.clone(), release.clone());
-            let instances = instances.iter().copied().collect();
-            room.peers().call(MoveInstances { service, release, instances }).await?;
-        }
+    for ((service, release), instances) in all {
+        move_all(room, &service, &release, &instances).await?;
     }
-    Ok(Next::In(LOOK_AGAIN))
+    Ok(())
 }
 
-type Ready = BTreeMap<(Name, Digest), Vec<InstanceId>>;
-
-/// The instances whose next release serves where they are, or that nothing serves now.
-async fn ready(room: &Room<State>, plan: &Plan) -> Result<Ready, Error> {
-    let seen = Seen::new(room, plan);
-    let mut found = Vec::new();
-    for instance in &plan.moving {
-        let Some(route) = room.state().planning.route(*instance)? else { continue };
-        let Some(next) = plan::next(&plan.releases, &route) else { continue };
-        if let Some(serving) = seen.serving(&route, next) {
-            found.push((route, &next.release.digest, serving));
-        }
+async fn move_all(
+    room: &Room<State>,
+    service: &Name,
+    release: &Digest,
+    instances: &[InstanceId],
+) -> Result<(), Error> {
+    for instances in instances.chunks(AT_ONCE) {
+        let (service, release) = (service.clone(), release.clone());
+        let instances = instances.iter().copied().collect();
+        room.peers().call(MoveInstances { service, release, instances }).await?;
     }
-    let named: BTreeSet<ReplicaId> = found.iter().flat_map(|(.., it)| it.clone()).collect();
-    let told = store::told(room.db(), &named).await?;
-    let mut ready = Ready::new();
-    for (route, release, serving) in found {
-        if serving.iter().all(|replica| told.contains(replica)) {
-            let of = ready.entry((route.service.clone(), release.clone())).or_default();
-            of.push(route.instance);
-        }
-    }
-    Ok(ready)
+    Ok(())
 }
 
-/// What is healthy where.
-struct Seen<'s> {
-    room: &'s Room<State>,
-    plan: &'s Plan,
-    healthy: HashMap<NodeId, HashSet<ReplicaId>>,
-    processes: HashMap<&'s Digest, Processes>,
+/// Takes a rollout's next steps; answers whether anything has changed.
+async fn go_on(room: &Room<State>, plan: &Plan, stored: &StoredRollout) -> Result<bool, Error> {
+    let StoredRollout { rollout, assigned, passed } = stored;
+    if !assigned {
+        let all = behind(room, plan, rollout)?.into_iter().collect();
+        let mut write = room.begin().await?;
+        let now = write.now();
+        store::assign(write.tx(), rollout, &waves(&rollout.plan, &all), now).await?;
+        write.commit().await?;
+        return Ok(true);
+    }
+    let begun = store::moves_in(room.db(), rollout, MoveState::Starting, u32::MAX).await?;
+    let serving = Serving::new(room, plan);
+    let mut seen = serving.of(begun.iter().map(|one| one.instance)).await?;
+    let starting = begun.iter().map(|one| Starting {
+        instance: one.instance,
+        since: one.since,
+        seen: seen.remove(&one.instance).unwrap_or(Seen::Starts),
+    });
+    let waiting = store::moves_in(room.db(), rollout, MoveState::Waiting, 1).await?;
+    let standing = Standing {
+        starting: starting.collect(),
+        waiting_in: waiting.first().map(|one| one.wave),
+        starting_in: begun.iter().map(|one| one.wave).max(),
+        failed: store::failures(room.db(), rollout).await?,
+        passed: *passed,
+        is_paused: rollout.state == RolloutState::Paused,
+    };
+    let first = |instance| begun.iter().any(|one| one.instance == instance && one.wave == 1);
+    let (moved, failed, decision) = decide(&rollout.plan, &standing, first, room.now());
+    if moved.is_empty() && failed.is_empty() && decision.is_none() {
+        return Ok(false);
+    }
+    if !moved.is_empty() {
+        // The gateways know of the release and of what serves there before they lead there.
+        room.copies_have_all().await?;
+        move_all(room, &rollout.service, &rollout.to, &moved).await?;
+    }
+    let late = match decision {
+        Some(Decision::End) => late(room, plan, rollout).await?,
+        _ => Vec::new(),
+    };
+    write_down(room, rollout, (&moved, &failed), (decision, &late)).await?;
+    room.state().planning.something_changed();
+    Ok(true)
 }
 
-impl<'s> Seen<'s> {
-    fn new(room: &'s Room<State>, plan: &'s Plan) -> Self {
-        let healthy = plan.alive().iter().filter_map(|host| {
-            let (report, _) = room.state().nodes.report(host.node)?;
-            let healthy = report.replicas.iter().filter(|it| it.state == ReplicaState::Healthy);
-            Some((host.node, healthy.map(|replica| replica.replica).collect()))
-        });
-        let current = plan.releases.current();
-        let processes = current.map(|it| (&it.release.digest, processes(&it.manifest))).collect();
-        Self { room, plan, healthy: healthy.collect(), processes }
-    }
+/// What has come since instances had their waves, as an order that was placed just before.
+async fn late(
+    room: &Room<State>,
+    plan: &Plan,
+    rollout: &Rollout,
+) -> Result<Vec<InstanceId>, Error> {
+    let behind = behind(room, plan, rollout)?;
+    let known = store::known_moves(room.db(), rollout, &behind).await?;
+    Ok(behind.into_iter().filter(|instance| !known.contains(instance)).collect())
+}
 
-    /// The replicas that would be sent the instance's requests, if all that the release runs for it
-    /// is healthy; none if it runs nothing.
-    fn serving(&self, route: &Route, next: &Stored) -> Option<Vec<ReplicaId>> {
-        let processes = self.processes.get(&next.release.digest).map(Arc::clone)?;
-        let is_shared = next.tenancy() == Tenancy::Shared;
-        let nodes: Vec<NodeId> = if is_shared {
-            let hosts = self.plan.alive().iter().filter(|host| !host.yields);
-            let labels = &next.manifest.placement.labels;
-            hosts.filter(|host| host.machine.has(labels)).map(|host| host.node).collect()
-        } else if runs(route) {
-            let places = self.room.state().placing.read();
-            vec![places.get(&route.instance)?.node?]
-        } else {
-            return Some(Vec::new());
-        };
-        let unit = plan::unit(next, processes, (!is_shared).then_some(route));
-        let mut serving = Vec::new();
-        for node in &nodes {
-            let healthy = self.healthy.get(node)?;
-            for replica in replicas(&unit, *node) {
-                if !healthy.contains(&replica.replica) {
-                    return None;
-                }
-                serving.extend(replica.serves().then_some(replica.replica));
-            }
-        }
-        (!nodes.is_empty()).then_some(serving)
+fn behind(room: &Room<State>, plan: &Plan, rollout: &Rollout) -> Result<Vec<InstanceId>, Error> {
+    let mut behind = Vec::new();
+    for instance in &plan.behind.0 {
+        let route = room.state().planning.route(*instance)?;
+        behind.extend(route.filter(|it| it.service == rollout.service).map(|it| it.instance));
     }
+    Ok(behind)
+}
+
+async fn write_down(
+    room: &Room<State>,
+    rollout: &Rollout,
+    (moved, failed): (&[InstanceId], &[(InstanceId, String)]),
+    (decision, late): (Option<Decision>, &[InstanceId]),
+) -> Result<(), Error> {
+    let mut write = room.begin().await?;
+    let now = write.now();
+    // Somebody may have paused it or given it up meanwhile; who has moved has moved.
+    let current = store::rollout(write.tx(), &rollout.service, rollout.number).await?;
+    let is_same = current.is_some_and(|current| current.rollout.state == rollout.state);
+    let decision = decision.filter(|_| is_same);
+    let moved: Vec<_> = moved.iter().map(|instance| (*instance, None)).collect();
+    store::set_moves(write.tx(), rollout, (MoveState::Moved, now), &moved).await?;
+    let failed: Vec<_> = failed.iter().map(|(it, why)| (*it, Some(why.as_str()))).collect();
+    store::set_moves(write.tx(), rollout, (MoveState::Failed, now), &failed).await?;
+    match decision {
+        None => {}
+        Some(Decision::Start { wave, count }) => {
+            let some = store::moves_in(write.tx(), rollout, MoveState::Waiting, count).await?;
+            let of_wave = |one: &Move| (one.wave == wave).then_some((one.instance, None));
+            let some: Vec<_> = some.iter().filter_map(of_wave).collect();
+            store::set_moves(write.tx(), rollout, (MoveState::Starting, now), &some).await?;
+        }
+        Some(Decision::Pause(why)) => {
+            let state = RolloutState::Paused;
+            store::set_rollout(write.tx(), rollout, state, Some(&why)).await?;
+        }
+        Some(Decision::PauseAfter(wave)) => {
+            let (state, why) = (RolloutState::Paused, format!("wave {wave} is done, as planned"));
+            store::set_rollout(write.tx(), rollout, state, Some(&why)).await?;
+            store::set_passed(write.tx(), rollout, wave).await?;
+        }
+        Some(Decision::End) if !late.is_empty() => {
+            let wave = store::last_wave(write.tx(), rollout).await?.max(1);
+            let last: Vec<_> = late.iter().map(|instance| (*instance, Some(wave))).collect();
+            store::assign(write.tx(), rollout, &last, now).await?;
+        }
+        Some(Decision::End) => {
+            store::end_rollout(write.tx(), rollout, RolloutState::Done, now).await?;
+        }
+    }
+    Ok(write.commit().await?)
 }

@@ -146,7 +146,7 @@ async fn take_report(cx: &Call<State>, talking: &Talking, op: Heartbeat) -> Resu
         write.commit().await?;
     }
     cx.state().nodes.reported(node, &report, is_news.then_some(now));
-    if !plan.moving.is_empty() {
+    if !plan.behind.0.is_empty() {
         cx.nudge();
     }
     let number = u64::try_from(now.micros()).unwrap_or_default().max(talk.number + 1);

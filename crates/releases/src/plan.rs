@@ -1,7 +1,7 @@
 //! Which replicas run where, after what is placed where. Pure.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -42,9 +42,13 @@ pub(crate) fn processes(manifest: &Manifest) -> Processes {
     manifest.processes().map(|(name, process)| (name.to_owned(), process.replicas)).collect()
 }
 
-/// What the services and instances amount to: an instance has what its release runs and, if that is
-/// not the current one, what that one runs beside it.
-pub(crate) fn units<'r>(releases: &InUse, routes: impl Iterator<Item = &'r Route>) -> Vec<Unit> {
+/// What the services and instances amount to: an instance has what its release runs and, if it is
+/// about to move to the current one, what that one runs beside it.
+pub(crate) fn units<'r>(
+    releases: &InUse,
+    starting: &HashSet<InstanceId>,
+    routes: impl Iterator<Item = &'r Route>,
+) -> Vec<Unit> {
     let processes = |stored: &Arc<Stored>| processes(&stored.manifest);
     let runs_what: HashMap<&Digest, Processes> =
         releases.all().map(|stored| (&stored.release.digest, processes(stored))).collect();
@@ -58,7 +62,8 @@ pub(crate) fn units<'r>(releases: &InUse, routes: impl Iterator<Item = &'r Route
         for_all.insert(&stored.release.digest, stored);
     }
     for route in routes {
-        for stored in [releases.get(&route.release), next(releases, route)].into_iter().flatten() {
+        let next = next(releases, route).filter(|_| starting.contains(&route.instance));
+        for stored in [releases.get(&route.release), next].into_iter().flatten() {
             if stored.tenancy() == Tenancy::Shared {
                 for_all.insert(&stored.release.digest, stored);
             } else if runs(route) {
@@ -85,7 +90,7 @@ pub(crate) fn unit(stored: &Stored, processes: Processes, route: Option<&Route>)
     }
 }
 
-/// The release that an instance is to move to.
+/// The current release of an instance's service, if the instance is on another one.
 pub(crate) fn next<'i>(releases: &'i InUse, route: &Route) -> Option<&'i Arc<Stored>> {
     releases.current_of(&route.service).filter(|current| current.release.digest != route.release)
 }

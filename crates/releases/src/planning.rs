@@ -1,14 +1,17 @@
 //! The plan as it stands: made anew when what it follows from has changed, shared by all nodes.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use api::{configurator::Route, releases::DesiredReplica};
+use api::{
+    configurator::{InstanceState, Route},
+    releases::DesiredReplica,
+};
 use chassis::{Copy, Room, Update};
 use tokio::sync::{Mutex, watch};
 use types::{AccountId, Digest, InstanceId, NodeId};
@@ -35,8 +38,9 @@ pub(crate) struct Plan {
     inputs: u64,
     alive: Arc<[Host]>,
     pub(crate) releases: Releases,
-    /// The instances that are not on the current release of their service.
-    pub(crate) moving: Vec<InstanceId>,
+    /// The instances that are not on the current release of their service: those that run something
+    /// or are open, and the others.
+    pub(crate) behind: (Vec<InstanceId>, Vec<InstanceId>),
     /// Whose each instance is.
     pub(crate) owners: HashMap<InstanceId, AccountId>,
     shares: BTreeMap<NodeId, Arc<[DesiredReplica]>>,
@@ -123,13 +127,16 @@ impl Plan {
     /// What has not changed since `before` is taken from there.
     fn new(
         (inputs, releases, alive): (u64, Releases, Arc<[Host]>),
+        starting: &HashSet<InstanceId>,
         routes: &Copy<Route>,
         places: &Places,
         before: Option<&Self>,
     ) -> Self {
-        let units = plan::units(&releases, routes.values().map(Arc::as_ref));
-        let moving = routes.values().filter(|route| plan::next(&releases, route).is_some());
-        let moving = moving.map(|route| route.instance).collect();
+        let units = plan::units(&releases, starting, routes.values().map(Arc::as_ref));
+        let behind = routes.values().filter(|route| plan::next(&releases, route).is_some());
+        let behind: (Vec<&Arc<Route>>, Vec<_>) = behind.partition(|route| takes_part(route));
+        let ids = |routes: Vec<&Arc<Route>>| routes.iter().map(|route| route.instance).collect();
+        let behind = (ids(behind.0), ids(behind.1));
         let mut counts = HashMap::new();
         let shares = plan::shares(&units, &alive, places).into_iter().map(|(node, share)| {
             for new in &share {
@@ -141,7 +148,7 @@ impl Plan {
         });
         let shares = shares.collect();
         let owners = routes.values().map(|route| (route.instance, route.account)).collect();
-        Self { inputs, alive, releases, moving, owners, shares, counts }
+        Self { inputs, alive, releases, behind, owners, shares, counts }
     }
 }
 
@@ -169,15 +176,22 @@ pub(crate) async fn prepared(room: &Room<State>) -> Result<Arc<Plan>, Error> {
         Some(before) => Arc::clone(&before.releases),
         None => releases(room, before.map(|before| &before.releases)).await?,
     };
+    let starting = store::starting(room.db()).await?;
     let plan = {
         let routes = planning.routes.read().unwrap_or_else(PoisonError::into_inner);
         let routes = routes.as_ref().ok_or(Error::Starting)?;
         let places = room.state().placing.read();
-        Arc::new(Plan::new((inputs, releases, alive), routes, &places, before))
+        Arc::new(Plan::new((inputs, releases, alive), &starting, routes, &places, before))
     };
     *made = Some(Arc::clone(&plan));
     planning.changed.send_replace(());
     Ok(plan)
+}
+
+/// Whether an instance is moved by a rollout. One that is not set up yet, and runs nothing, is on
+/// the current release at once.
+fn takes_part(route: &Route) -> bool {
+    route.state == InstanceState::Open || plan::runs(route)
 }
 
 /// The releases that run; the same if they are those that are known.

@@ -3,22 +3,19 @@
 //! A promotion is written down before anybody is told. There is at most one rollout of a service at
 //! a time; the way back from it is the promotion of the release before.
 
-use std::sync::Arc;
-
 use api::releases::{
-    ListRollouts, PromoteRelease, ReleasePhase, ReleaseState, Rollout, RolloutState,
+    ListMoves, ListRollouts, Move, MoveCounts, MoveState, PromoteRelease, ReleasePhase,
+    ReleaseState, Rollout, RolloutState, Steer, SteerRollout,
 };
-use chassis::{Call, Next, Room};
-use types::{Name, Page};
+use chassis::{Call, Room};
+use types::{Cursor, Name, Page};
 
-use crate::{
-    Error, State, announce,
-    known::Unready,
-    planning::{self, Plan},
-    store::{self, Stored},
-};
+use crate::{Error, State, announce, known::Unready, store};
 
 pub(crate) async fn promote_release(cx: Call<State>, op: PromoteRelease) -> Result<Rollout, Error> {
+    if let Some(fault) = op.plan.fault() {
+        return Err(Error::Plan(fault));
+    }
     let stored = store::release(cx.db(), &op.service, &op.release).await?;
     let stored = stored.ok_or(Error::NoRelease)?;
     match stored.release.phase {
@@ -28,8 +25,6 @@ pub(crate) async fn promote_release(cx: Call<State>, op: PromoteRelease) -> Resu
         }
         ReleasePhase::Staged => {}
     }
-    // What is done is not in the way of the next.
-    step(cx.room().clone()).await?;
     let mut write = cx.begin().await?;
     store::lock_service(write.tx(), &op.service).await?;
     let current = store::current_of(write.tx(), &op.service).await?;
@@ -44,7 +39,8 @@ pub(crate) async fn promote_release(cx: Call<State>, op: PromoteRelease) -> Resu
     let under_way = store::rollout_under_way(write.tx(), &op.service).await?;
     if let Some(rollout) = under_way {
         let is_way_back = rollout.from.as_ref() == Some(&op.release);
-        if !is_way_back || rollout.state == RolloutState::Announcing {
+        let has_begun = matches!(rollout.state, RolloutState::Moving | RolloutState::Paused);
+        if !is_way_back || !has_begun {
             return Err(Error::UnderWay(rollout.to));
         }
         store::end_rollout(write.tx(), &rollout, RolloutState::RolledBack, cx.now()).await?;
@@ -56,16 +52,20 @@ pub(crate) async fn promote_release(cx: Call<State>, op: PromoteRelease) -> Resu
             return Err(Error::NotReady(unready.iter().map(sentence).collect()));
         }
     }
+    let is_later = op.plan.at.is_some_and(|at| at > write.now());
+    let state = if is_later { RolloutState::Scheduled } else { RolloutState::Announcing };
     let rollout = Rollout {
         number: store::next_rollout(write.tx(), &op.service).await?,
         service: op.service,
         from: current,
         to: op.release,
-        state: RolloutState::Announcing,
+        plan: op.plan,
+        state,
+        problem: None,
         by: Some(write.caller.principal.clone()),
         begun: write.now(),
         ended: None,
-        left: 0,
+        counts: MoveCounts::default(),
     };
     store::insert_rollout(write.tx(), &rollout).await?;
     write.commit().await?;
@@ -73,8 +73,55 @@ pub(crate) async fn promote_release(cx: Call<State>, op: PromoteRelease) -> Resu
     if let Err(problem) = announce::step(cx.room().clone()).await {
         tracing::warn!(%problem, "the rollout will go on");
     }
-    let now = store::rollout(cx.db(), &rollout.service, rollout.number).await?;
-    Ok(counted(&cx, now.unwrap_or(rollout)).await)
+    shown(&cx, &rollout.service, rollout.number).await
+}
+
+async fn shown(cx: &Call<State>, service: &Name, number: u64) -> Result<Rollout, Error> {
+    let stored = store::rollout(cx.db(), service, number).await?.ok_or(Error::NoRollout)?;
+    counted(cx, stored.rollout).await
+}
+
+pub(crate) async fn steer_rollout(cx: Call<State>, op: SteerRollout) -> Result<Rollout, Error> {
+    let mut write = cx.begin().await?;
+    let stored = store::rollout(write.tx(), &op.service, op.number).await?;
+    let rollout = stored.ok_or(Error::NoRollout)?.rollout;
+    let now = write.now();
+    match (op.steer, rollout.state) {
+        (_, state) if state.has_ended() => return Err(Error::RolloutEnded),
+        (_, RolloutState::Announcing) => return Err(Error::Announcing),
+        (Steer::Cancel, _) => {
+            let starting = (MoveState::Starting, MoveState::Waiting);
+            store::reset_moves(write.tx(), &rollout, starting, now).await?;
+            store::end_rollout(write.tx(), &rollout, RolloutState::Cancelled, now).await?;
+        }
+        (_, RolloutState::Scheduled) => return Err(Error::NotBegun),
+        (Steer::Pause, RolloutState::Moving) => {
+            let why = Some("somebody has paused it");
+            store::set_rollout(write.tx(), &rollout, RolloutState::Paused, why).await?;
+        }
+        (Steer::Resume, RolloutState::Paused) => {
+            let failed = (MoveState::Failed, MoveState::Waiting);
+            store::reset_moves(write.tx(), &rollout, failed, now).await?;
+            store::set_rollout(write.tx(), &rollout, RolloutState::Moving, None).await?;
+        }
+        // Done twice, it is done.
+        _ => {}
+    }
+    write.commit().await?;
+    cx.state().planning.something_changed();
+    shown(&cx, &op.service, op.number).await
+}
+
+pub(crate) async fn list_moves(cx: Call<State>, op: ListMoves) -> Result<Page<Move>, Error> {
+    let cursor = op.cursor();
+    let last = Cursor { after: None, limit: Some(1) };
+    let number = match op.number {
+        Some(number) => Some(number),
+        None => store::rollouts(cx.db(), &op.service, &last).await?.first().map(|it| it.number),
+    };
+    let Some(number) = number else { return Ok(Page { items: Vec::new(), next: None }) };
+    let moves = store::moves(cx.db(), (&op.service, number), &cursor).await?;
+    Ok(Page::cut(moves, &cursor, store::place_of))
 }
 
 fn sentence(unready: &Unready) -> String {
@@ -100,51 +147,13 @@ pub(crate) async fn list_rollouts(
     let page = Page::cut(rollouts, &cursor, |rollout| rollout.number.to_string());
     let mut items = Vec::with_capacity(page.items.len());
     for rollout in page.items {
-        items.push(counted(&cx, rollout).await);
+        items.push(counted(&cx, rollout).await?);
     }
     Ok(Page { items, next: page.next })
 }
 
-/// With how many instances are still to move.
-async fn counted(room: &Room<State>, mut rollout: Rollout) -> Rollout {
-    if !rollout.state.has_ended()
-        && let Ok(plan) = planning::plan(room).await
-    {
-        rollout.left = left(room, &plan, &rollout.service);
-    }
-    rollout
-}
-
-fn left(room: &Room<State>, plan: &Plan, service: &Name) -> u32 {
-    let route = |instance| room.state().planning.route(instance).ok().flatten();
-    let moving = plan.moving.iter().filter_map(|instance| route(*instance));
-    let of_service = moving.filter(|route| route.service == *service).count();
-    u32::try_from(of_service).unwrap_or(u32::MAX)
-}
-
-/// A rollout is done when nobody is left to move.
-pub(crate) async fn step(room: Room<State>) -> Result<Next, Error> {
-    let under_way = store::rollouts_under_way(room.db()).await?;
-    if under_way.is_empty() {
-        return Ok(Next::Idle);
-    }
-    let plan = match planning::plan(&room).await {
-        Err(Error::Starting) => return Ok(Next::Idle),
-        plan => plan?,
-    };
-    for rollout in under_way.iter().filter(|rollout| rollout.state == RolloutState::Moving) {
-        let current = plan.releases.current_of(&rollout.service);
-        let is_planned = current.is_some_and(|current| is(current, rollout));
-        if is_planned && left(&room, &plan, &rollout.service) == 0 {
-            let mut write = room.begin().await?;
-            let now = write.now();
-            store::end_rollout(write.tx(), rollout, RolloutState::Done, now).await?;
-            write.commit().await?;
-        }
-    }
-    Ok(Next::Idle)
-}
-
-fn is(current: &Arc<Stored>, rollout: &Rollout) -> bool {
-    current.release.digest == rollout.to
+/// With how many instances are where on their way.
+async fn counted(room: &Room<State>, rollout: Rollout) -> Result<Rollout, Error> {
+    let counts = store::count_moves(room.db(), &rollout).await?;
+    Ok(Rollout { counts, ..rollout })
 }

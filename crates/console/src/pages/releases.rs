@@ -121,8 +121,11 @@ fn rollout_row(rollout: &Rollout, names: &Names) -> Markup {
     html! {
         tr {
             td { code title=(rollout.to) { (rollout.to.short()) } }
-            td { (states::chip(&rollout.state)) }
-            td.number { @if !rollout.state.has_ended() { (rollout.left) } }
+            td {
+                (states::chip(&rollout.state))
+                @if let Some(problem) = &rollout.problem { p.soft.small { (words::sentence(problem)) } }
+            }
+            td.number { @if rollout.counts.left() > 0 { (rollout.counts.left()) } }
             td { (words::moment(rollout.begun)) }
             td {
                 @match &rollout.by {

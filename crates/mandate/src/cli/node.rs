@@ -2,6 +2,8 @@
 
 mod drain;
 
+pub(super) use drain::seconds;
+
 use api::{
     identity::{CreateJoinToken, JoinToken, RemoveNode},
     releases::{self, ListNodes, ReleaseState},

@@ -1,23 +1,27 @@
 //! The releases of a service: which is current, how far each is, and going from one to another.
 
-use std::collections::BTreeSet;
+mod plan;
+mod standing;
+mod way;
 
 use api::releases::{
-    self, ListNodes, ListReleases, ListRollouts, OnNodes, PromoteRelease, ReleasePhase,
-    ReleaseState, Rollout, RolloutState,
+    self, ListMoves, ListReleases, ListRollouts, ReleasePhase, Rollout, Steer, SteerRollout,
 };
 use clap::{Args, Subcommand};
-use types::{Digest, Name, NodeId};
+use types::{Clock as _, Digest, Name, SystemClock};
 
 use super::{
     Failure, Outcome,
     context::Context,
-    failure::failed,
-    names::{Ids, Names},
+    names::Ids,
     output::{Limit, Table, moment, word},
     progress::Progress,
     status,
 };
+use standing::{names_of, sentence, show, state};
+
+pub(super) use plan::Plan;
+pub(super) use way::{announced, promoted, ready, staged};
 
 /// The releases of a service: list them, promote one, go back
 #[derive(Debug, Args)]
@@ -64,6 +68,32 @@ enum ReleaseVerb {
         #[command(flatten)]
         how: How,
     },
+    /// Pause a rollout: no more instances begin to move
+    Pause {
+        /// Of which service
+        service: Name,
+    },
+    /// Let a rollout go on; what could not be moved is tried again
+    Resume {
+        /// Of which service
+        service: Name,
+    },
+    /// Give a rollout up: instances stay where they are
+    Cancel {
+        /// Of which service
+        service: Name,
+    },
+    /// List how far each instance of the last rollout is, those first that are not where they should
+    /// be
+    Moves {
+        /// Of which service
+        service: Name,
+        /// Of which rollout
+        #[arg(long, value_name = "NUMBER")]
+        rollout: Option<u64>,
+        #[command(flatten)]
+        limit: Limit,
+    },
     /// List the rollouts of a service, the last one first: who promoted what, and when
     History {
         /// Of which service
@@ -75,6 +105,8 @@ enum ReleaseVerb {
 
 #[derive(Debug, Args)]
 struct How {
+    #[command(flatten)]
+    plan: Plan,
     /// A node that need not have it ready, by its name or id; may be given more than once
     #[arg(long, value_name = "NODE")]
     without: Vec<String>,
@@ -98,6 +130,12 @@ impl Release {
             ReleaseVerb::Rollback { service, how } => {
                 let release = before(cx, &service).await?;
                 promote(cx, &release, how).await
+            }
+            ReleaseVerb::Pause { service } => steer(cx, service, Steer::Pause).await,
+            ReleaseVerb::Resume { service } => steer(cx, service, Steer::Resume).await,
+            ReleaseVerb::Cancel { service } => steer(cx, service, Steer::Cancel).await,
+            ReleaseVerb::Moves { service, rollout, limit } => {
+                moves(cx, service, rollout, limit).await
             }
             ReleaseVerb::History { service, limit } => history(cx, &service, limit).await,
         }
@@ -172,15 +210,21 @@ async fn before(cx: &Context, service: &Name) -> Result<releases::Release, Failu
 
 async fn promote(cx: &Context, release: &releases::Release, how: How) -> Outcome {
     let mut progress = Progress::begin(cx);
-    let without = how.without;
-    let mut release = promoted(cx, &mut progress, release, Some(&without)).await?;
-    if !how.no_wait {
+    let How { plan, without, no_wait } = how;
+    let at = plan.at;
+    let mut release = promoted(cx, &mut progress, release, (plan, &without)).await?;
+    let is_later = at.is_some_and(|at| at > SystemClock.now());
+    if !no_wait && !is_later {
         release = ready(cx, &mut progress, &release).await?;
     }
     let service = release.service.clone();
     cx.show(&release, |release| {
         let short = release.digest.short();
-        if how.no_wait {
+        if let Some(at) = at.filter(|_| is_later) {
+            let at = moment(at);
+            return format!("Release {short} of {service} will be the current one from {at} on.");
+        }
+        if no_wait {
             return format!(
                 "Release {short} of {service} is the current one; instances move to it. \
                  `mandate release status {service}` shows how far they are."
@@ -190,114 +234,31 @@ async fn promote(cx: &Context, release: &releases::Release, how: How) -> Outcome
     })
 }
 
-/// Promotes a release, in place of the one that is current now.
-pub(super) async fn promoted(
-    cx: &Context,
-    progress: &mut Progress,
-    release: &releases::Release,
-    without: Option<&[String]>,
-) -> Result<releases::Release, Failure> {
-    let (service, digest) = (release.service.clone(), release.digest.clone());
-    let current = all(cx, &service).await?.into_iter().find(|release| release.current);
-    let mut nodes: BTreeSet<NodeId> = BTreeSet::new();
-    for node in without.unwrap_or_default() {
-        nodes.insert(cx.node(node).await?.node);
-    }
-    let replaces = current.map(|current| current.digest);
-    let promote = PromoteRelease {
-        service: service.clone(),
-        release: digest.clone(),
-        replaces,
-        without: nodes,
-    };
-    progress.say(&format!("promoting {}", digest.short()))?;
-    let rollout = cx.ask(promote).await?;
-    let look = async || last_rollout(cx, &service).await;
-    let told = |_: &mut Progress, now: Option<Rollout>| {
-        let same = now.filter(|now| now.number == rollout.number);
-        let same = same.ok_or_else(|| failed("another release was promoted meanwhile", None))?;
-        Ok((same.state != RolloutState::Announcing).then_some(()))
-    };
-    progress.until(look, told).await?;
-    progress.say("it is the current one; instances move to it")?;
-    let now = listed(cx, &service, &digest).await?;
-    now.ok_or_else(|| failed("the release is not listed any more", None))
+async fn steer(cx: &Context, service: Name, steer: Steer) -> Outcome {
+    let rollout = last_rollout(cx, &service).await?;
+    let rollout = rollout.ok_or_else(|| {
+        let sentence = format!("there is no rollout of `{service}`");
+        Failure::new(status::NOT_FOUND, sentence)
+    })?;
+    let rollout = cx.ask(SteerRollout { service, number: rollout.number, steer }).await?;
+    let called = names_of(cx, &[&rollout]).await;
+    cx.show(&rollout, |rollout| sentence(rollout, &called))
 }
 
-/// Waits until everybody has agreed to a release, and is told if it is the first.
-pub(super) async fn staged(
-    cx: &Context,
-    progress: &mut Progress,
-    service: &Name,
-    digest: &Digest,
-) -> Result<releases::Release, Failure> {
-    let look = async || {
-        let release = listed(cx, service, digest).await?;
-        Ok((release, last_rollout(cx, service).await?))
-    };
-    let done = |progress: &mut Progress, (release, rollout): (Option<_>, Option<Rollout>)| {
-        let Some(release) = release else { return Ok(None) };
-        announced(progress, &release)?;
-        let is_coming =
-            rollout.is_some_and(|it| it.to == *digest && it.state == RolloutState::Announcing);
-        match release.phase {
-            ReleasePhase::Announcing => Ok(None),
-            ReleasePhase::Staged => Ok((!is_coming).then_some(release)),
-            ReleasePhase::Failed => Err(failed("the release failed", release.problem)),
-        }
-    };
-    progress.until(look, done).await
-}
-
-/// Waits until every node has a release ready; if it is the current one, also until its replicas are
-/// healthy and every instance is on it.
-pub(super) async fn ready(
-    cx: &Context,
-    progress: &mut Progress,
-    release: &releases::Release,
-) -> Result<releases::Release, Failure> {
-    let (service, was_current) = (&release.service, release.current);
-    let look = async || {
-        let release = listed(cx, service, &release.digest).await?;
-        Ok((release, last_rollout(cx, service).await?))
-    };
-    let done = |progress: &mut Progress, (release, rollout): (Option<_>, Option<Rollout>)| {
-        let release: Option<releases::Release> = release;
-        let Some(release) = release else { return Ok(None) };
-        let OnNodes { nodes, ready, replicas, healthy, problem, .. } = &release.on_nodes;
-        if let Some(problem) = problem {
-            return Err(failed("the release is published and does not run", None)
-                .output("what the node says", problem));
-        }
-        if was_current && !release.current {
-            return Err(failed("another release was promoted meanwhile", None));
-        }
-        if *nodes == 0 {
-            return Err(failed("the release is published, and there is no node to run it", None));
-        }
-        let left = rollout.filter(|it| !it.state.has_ended()).map_or(0, |it| it.left);
-        let is_done = !release.current || (healthy >= replicas && left == 0);
-        if ready == nodes && is_done {
-            return Ok(Some(release));
-        }
-        let mut said = format!("ready on {ready} of {nodes} nodes");
-        if release.current {
-            said = format!("{said}, {healthy} of {replicas} replicas healthy");
-        }
-        if release.current && left > 0 {
-            said = format!("{said}, {left} instances still to move");
-        }
-        progress.say(&said)?;
-        Ok(None)
-    };
-    progress.until(look, done).await
-}
-
-pub(super) fn announced(progress: &mut Progress, release: &releases::Release) -> Outcome {
-    progress.say(match release.phase {
-        ReleasePhase::Announcing => "announcing it to the other components",
-        ReleasePhase::Staged => "published: every component has accepted it",
-        ReleasePhase::Failed => "somebody refused it, and nothing has changed",
+async fn moves(cx: &Context, service: Name, number: Option<u64>, limit: Limit) -> Outcome {
+    let page = |after, limit| ListMoves { service: service.clone(), number, after, limit };
+    let moves = cx.list(limit.limit, page).await?;
+    let instances = moves.items.iter().map(|one| one.instance).collect();
+    let called = cx.names(Ids { instances, ..Ids::default() }).await;
+    let empty = "No instance had to move.";
+    cx.show_list(&moves, empty, |moves| {
+        let headings = ["INSTANCE", ">WAVE", "STATE", "SINCE", "PROBLEM"];
+        Table::of(&headings, moves, |table, one| {
+            let (instance, state) = (called.instance(one.instance), word(&one.state));
+            let wave = if one.wave == 0 { String::new() } else { one.wave.to_string() };
+            let problem = one.problem.as_deref().unwrap_or_default();
+            table.row([&instance, &wave, &state, &moment(one.since), &problem]);
+        })
     })
 }
 
@@ -319,162 +280,6 @@ async fn list(cx: &Context, service: &Name, limit: Limit) -> Outcome {
             table.row([&release.digest.short(), &state, &published, &signer, &problem]);
         })
     })
-}
-
-/// How far a release is, in words; a former one was published before the current one.
-fn state(release: &releases::Release, is_former: bool) -> String {
-    let OnNodes { nodes, ready, failed, .. } = release.on_nodes;
-    let name = match release.phase {
-        _ if release.current => "current".to_owned(),
-        ReleasePhase::Staged if is_former => return "former".to_owned(),
-        phase => word(&phase),
-    };
-    if release.phase != ReleasePhase::Staged && !release.current {
-        name
-    } else if nodes > 0 && failed == nodes {
-        format!("{name}, failed on every node")
-    } else {
-        format!("{name}, ready on {ready} of {nodes} nodes")
-    }
-}
-
-/// What `release status` says.
-#[derive(Debug, serde::Serialize)]
-struct Standing {
-    /// The current one, and the one that was staged last.
-    releases: Vec<releases::Release>,
-    rollout: Option<Rollout>,
-    nodes: Vec<OnNode>,
-}
-
-/// A release on a node.
-#[derive(Debug, serde::Serialize)]
-struct OnNode {
-    node: Name,
-    alive: bool,
-    release: Digest,
-    /// How far; nothing if it has not begun.
-    state: Option<ReleaseState>,
-    healthy: usize,
-    replicas: usize,
-    log: String,
-}
-
-impl Standing {
-    async fn look(cx: &Context, service: &Name) -> Result<Self, Failure> {
-        let mut releases = all(cx, service).await?;
-        let newest = releases.iter().position(|it| it.phase == ReleasePhase::Staged);
-        let mut place = 0;
-        releases.retain(|release| {
-            place += 1;
-            release.current || newest == Some(place - 1)
-        });
-        let rollout = last_rollout(cx, service).await?;
-        let nodes = cx.list(None, |after, limit| ListNodes { after, limit }).await?.items;
-        let on = |node: &releases::Node, release: &releases::Release| {
-            let said = node.releases.iter().find(|said| said.digest == release.digest);
-            let its = node.replicas.iter().filter(|it| it.digest == release.digest);
-            let healthy = its.clone().filter(|it| it.state == releases::ReplicaState::Healthy);
-            OnNode {
-                node: node.name.clone(),
-                alive: node.alive,
-                release: release.digest.clone(),
-                state: said.map(|said| said.state),
-                healthy: healthy.count(),
-                replicas: its.count(),
-                log: said.map(|said| said.log.clone()).unwrap_or_default(),
-            }
-        };
-        let on_each = |release| nodes.iter().map(move |node| on(node, release));
-        let nodes = releases.iter().flat_map(on_each).collect();
-        Ok(Self { releases, rollout, nodes })
-    }
-
-    /// Whether something will change by itself.
-    fn is_under_way(&self) -> bool {
-        let makes = |it: &OnNode| {
-            it.alive && !matches!(it.state, Some(ReleaseState::Ready | ReleaseState::Failed))
-        };
-        self.nodes.iter().any(makes)
-            || self.rollout.as_ref().is_some_and(|rollout| !rollout.state.has_ended())
-    }
-
-    fn text(&self, called: &Names) -> String {
-        let mut parts: Vec<String> = self.releases.iter().map(|it| self.of(it)).collect();
-        if let Some(rollout) = &self.rollout {
-            parts.push(sentence(rollout, called));
-        }
-        parts.join("\n\n")
-    }
-
-    fn of(&self, release: &releases::Release) -> String {
-        let head = format!("{}  {}", release.digest.short(), state(release, false));
-        let its: Vec<&OnNode> =
-            self.nodes.iter().filter(|it| it.release == release.digest).collect();
-        if its.is_empty() {
-            return head;
-        }
-        let table =
-            Table::of(&["  NODE", "STATE", ">HEALTHY REPLICAS", "LOG"], &its, |table, it| {
-                let name = format!("  {}", it.node);
-                let state = match (&it.state, it.alive) {
-                    (_, false) => "AWAY".to_owned(),
-                    (None, true) => "not begun".to_owned(),
-                    (Some(state), true) => word(state),
-                };
-                let healthy = format!("{} of {}", it.healthy, it.replicas);
-                let failed = it.state == Some(ReleaseState::Failed);
-                let last = it.log.trim().lines().last().filter(|_| failed).unwrap_or_default();
-                table.row([&name, &state, &healthy, &last]);
-            });
-        format!("{head}\n{table}")
-    }
-}
-
-/// A rollout in words.
-fn sentence(rollout: &Rollout, called: &Names) -> String {
-    let by =
-        rollout.by.as_ref().map_or_else(String::new, |by| format!(" by {}", called.principal(by)));
-    let from =
-        rollout.from.as_ref().map_or_else(String::new, |from| format!(" from {}", from.short()));
-    let begun = moment(rollout.begun);
-    let how = match rollout.state {
-        RolloutState::Announcing => "the other components are told".to_owned(),
-        RolloutState::Moving if rollout.left == 1 => "1 instance is still to move".to_owned(),
-        RolloutState::Moving => format!("{} instances are still to move", rollout.left),
-        RolloutState::Done => "every instance is on it".to_owned(),
-        RolloutState::RolledBack => "rolled back".to_owned(),
-    };
-    let (number, to) = (rollout.number, rollout.to.short());
-    format!("Rollout {number}{from} to {to}, begun {begun}{by}: {how}.")
-}
-
-async fn names_of(cx: &Context, rollouts: &[&Rollout]) -> Names {
-    let mut ids = Ids::default();
-    rollouts.iter().filter_map(|rollout| rollout.by.as_ref()).for_each(|by| ids.principal(by));
-    cx.names(ids).await
-}
-
-async fn show(cx: &Context, service: &Name, watch: bool) -> Outcome {
-    let mut standing = Standing::look(cx, service).await?;
-    if watch {
-        let mut progress = Progress::begin(cx);
-        let look = async || Standing::look(cx, service).await;
-        let done = |progress: &mut Progress, now: Standing| {
-            if !now.is_under_way() {
-                return Ok(Some(now));
-            }
-            let states = now.nodes.iter().filter(|it| it.alive);
-            let ready = states.clone().filter(|it| it.state == Some(ReleaseState::Ready)).count();
-            let left = now.rollout.as_ref().map_or(0, |rollout| rollout.left);
-            let of = states.count();
-            progress.say(&format!("{ready} of {of} ready, {left} instances still to move"))?;
-            Ok(None)
-        };
-        standing = progress.until(look, done).await?;
-    }
-    let called = names_of(cx, &standing.rollout.iter().collect::<Vec<_>>()).await;
-    cx.show(&standing, |standing| standing.text(&called))
 }
 
 async fn history(cx: &Context, service: &Name, limit: Limit) -> Outcome {

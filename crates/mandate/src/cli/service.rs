@@ -49,6 +49,8 @@ enum ServiceVerb {
         /// Promote it as soon as every node has it ready
         #[arg(long)]
         promote: bool,
+        #[command(flatten)]
+        plan: release::Plan,
         /// Wait until every node has it ready and, if it is the current one, until its replicas are
         /// healthy and every instance is on it; fail with what a node says that cannot have it or
         /// run it
@@ -67,10 +69,10 @@ enum ServiceVerb {
 impl Service {
     pub(super) async fn run(self, cx: &Context) -> Outcome {
         match self.verb {
-            ServiceVerb::Publish { dir, key, new_key, promote, wait } => {
+            ServiceVerb::Publish { dir, key, new_key, promote, plan, wait } => {
                 let may_make = new_key || key.is_none();
                 let key = key.unwrap_or_else(|| cx.home().join("publisher.key"));
-                publish(cx, dir, (key, may_make), (promote, wait)).await
+                publish(cx, dir, (key, may_make), (promote.then_some(plan), wait)).await
             }
             ServiceVerb::Prices { dir } => {
                 let texts = publish::Texts::read(&dir)?;
@@ -101,7 +103,7 @@ async fn publish(
     cx: &Context,
     dir: PathBuf,
     (key, may_make): (PathBuf, bool),
-    (promote, wait): (bool, bool),
+    (promote, wait): (Option<release::Plan>, bool),
 ) -> Outcome {
     let mut progress = Progress::begin(cx);
     let texts = publish::Texts::read(&dir)?;
@@ -130,9 +132,9 @@ async fn publish(
         (package.texts.service().clone(), publisher.release(package.texts, digest.clone()));
     release::announced(&mut progress, &cx.ask(release).await?)?;
     let mut release = release::staged(cx, &mut progress, &service, &digest).await?;
-    if promote && !release.current {
+    if let Some(plan) = promote.filter(|_| !release.current) {
         release::ready(cx, &mut progress, &release).await?;
-        release = release::promoted(cx, &mut progress, &release, None).await?;
+        release = release::promoted(cx, &mut progress, &release, (plan, &[])).await?;
     }
     if wait {
         release = release::ready(cx, &mut progress, &release).await?;

@@ -10,7 +10,8 @@ use std::{
 use api::{
     Empty,
     releases::{
-        OnNodes, PublishRelease, Release, ReleasePhase, Rollout, RolloutState, signed_text,
+        MoveCounts, OnNodes, PublishRelease, Release, ReleasePhase, Rollout, RolloutPlan,
+        RolloutState, signed_text,
     },
 };
 use axum::response::Response;
@@ -414,11 +415,13 @@ fn with_three(asked: &Asked) -> Response {
         number,
         from: Some(digest(from)),
         to: digest(to),
+        plan: RolloutPlan::default(),
         state,
+        problem: None,
         by: None,
         begun: noon(),
         ended: None,
-        left,
+        counts: MoveCounts { waiting: left, ..MoveCounts::default() },
     };
     match asked.line.as_str() {
         "GET /releases/v1/services/guestbook/releases" => {

@@ -1,17 +1,18 @@
 //! Which release an instance is on: it stays on it until the next one serves where it is.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use api::{
     Client, Kind,
     configurator::{GetInstance, InstanceState},
     releases::{
-        DesiredReplica, GetReadiness, Heartbeat, ListReleases, ListRollouts, PromoteRelease,
-        ReadSnapshot, Release, ReleasePhase, ReleaseReport, ReleaseState, ReplicaReport,
-        ReplicaState, Rollout, RolloutState,
+        DesiredReplica, GetReadiness, Heartbeat, ListMoves, ListReleases, ListRollouts, MoveCounts,
+        MoveState, PromoteRelease, ReadSnapshot, Release, ReleasePhase, ReleaseReport,
+        ReleaseState, ReplicaReport, ReplicaState, Rollout, RolloutPlan, RolloutState, Steer,
+        SteerRollout, Wave,
     },
 };
-use types::{Digest, InstanceId, NodeId};
+use types::{Clock as _, Digest, InstanceId, NodeId};
 
 use crate::{
     orders::{order, take},
@@ -39,8 +40,7 @@ async fn stage(world: &World, note: &str, tenancy: &str, more: &str) -> Release 
 }
 
 fn promotion(release: &Digest) -> PromoteRelease {
-    let (service, release) = ("forum".parse().unwrap(), release.clone());
-    PromoteRelease { service, release, replaces: None, without: [].into() }
+    PromoteRelease::new("forum".parse().unwrap(), release.clone())
 }
 
 async fn rollouts(world: &World) -> Vec<Rollout> {
@@ -201,23 +201,25 @@ stories! {
         node.says(&healthy(&old)).await;
         let worker = "[processes.worker]\ncommand = [\"./forum\", \"work\"]\nreplicas = 2\n";
         let second = publish(world, "second", "dedicated", worker).await;
-        let all = node.runs(&[&first, &second], 8).await;
-        let new: Vec<_> =
-            of(&all, &second).into_iter().filter(|it| it.instance == Some(bakery)).collect();
+        let all = node.runs(&[&first, &second], 5).await;
+        let new = of(&all, &second);
+        let one = new[0].instance.unwrap();
+        let other = if one == bakery { library } else { bakery };
+        assert!(new.iter().all(|replica| replica.instance == Some(one)), "one after the other");
         let named = |it: &&DesiredReplica| (it.process.clone(), it.index);
         let wanted = [("web", 0), ("worker", 0), ("worker", 1)];
         let wanted = wanted.map(|(process, index)| (process.to_owned(), index));
         assert_eq!(new.iter().map(named).collect::<Vec<_>>(), wanted);
         let some = healthy(old.iter().chain(new[..2].iter().copied()));
-        assert_eq!(node.says(&some).await.len(), 8, "a worker is missing");
+        assert_eq!(node.says(&some).await.len(), 5, "a worker is missing");
         // Nobody is sent to a worker, whatever its node says of it.
         let snapshot = world.component("gateway").call(ReadSnapshot { after: None }).await.unwrap();
         let told = snapshot.documents.iter().filter(|document| document.topic == "replica");
         assert_eq!(told.count(), 3, "two old ones and a new `web`");
-        assert_eq!(release_of(&ada, bakery).await, first);
+        assert_eq!(release_of(&ada, one).await, first);
         node.says(&healthy(old.iter().chain(new.iter().copied()))).await;
-        moves_to(&ada, bakery, &second).await;
-        assert_eq!(release_of(&ada, library).await, first, "which moves by itself");
+        moves_to(&ada, one, &second).await;
+        assert_eq!(release_of(&ada, other).await, first, "which begins now");
         node.runs(&[&first, &second], 7).await;
     }
 
@@ -235,9 +237,11 @@ stories! {
     async fn what_is_staged_serves_nobody_until_it_is_promoted(world: &World) {
         let ada = world.sign_up("ada").await;
         let first = publish(world, "first", "shared", "").await;
-        let [begun] = rollouts(world).await.try_into().unwrap();
+        let newest = async || rollouts(world).await.remove(0);
+        let is_done = |rollout: &Rollout| rollout.state == RolloutState::Done;
+        let begun = eventually("nobody is to move", newest, is_done).await;
         assert_eq!((begun.number, begun.from, &begun.to), (1, None, &first));
-        assert_eq!((begun.state, begun.by), (RolloutState::Done, None), "nobody is to move");
+        assert_eq!((begun.counts, begun.by), (MoveCounts::default(), None));
         let bakery = open(&ada, "bakery.localhost").await;
         let node = Node::join(world).await;
         node.runs(&[&first], 1).await;
@@ -268,7 +272,7 @@ stories! {
         let rollout = operator.call(PromoteRelease { replaces: Some(first), ..promote }).await;
         let rollout = rollout.unwrap();
         assert_eq!((rollout.number, rollout.state), (2, RolloutState::Moving));
-        assert!(rollout.by.is_some() && rollout.left == 1);
+        assert!(rollout.by.is_some());
     }
 
     async fn two_rollouts_are_one_after_the_other_and_the_way_back_is_always_open(world: &World) {
@@ -300,5 +304,157 @@ stories! {
         moves_to(&ada, bakery, &third.digest).await;
         until("the rollout is done", is_done).await;
         assert!(rollouts(world).await.iter().all(|rollout| rollout.ended.is_some()));
+    }
+    async fn instances_move_in_waves_and_stop_where_that_was_planned(world: &World) {
+        let ada = world.sign_up("ada").await;
+        let first = publish(world, "first", "shared", "").await;
+        let mut all = Vec::new();
+        for host in ["a", "b", "c", "d", "e"] {
+            all.push(open(&ada, &format!("{host}.localhost")).await);
+        }
+        let node = Node::join(world).await;
+        let second = stage(world, "second", "shared", "").await;
+        node.has(&second, ReleaseState::Ready).await;
+        let operator = world.operator().await;
+        let plan = |plan: RolloutPlan| PromoteRelease { plan, ..promotion(&second.digest) };
+        for wrong in [
+            RolloutPlan { stop_after: 0, ..RolloutPlan::default() },
+            RolloutPlan { waves: vec![Wave::Rest, Wave::Count(1)], ..RolloutPlan::default() },
+            RolloutPlan { canary: [all[0]].into(), except: [all[0]].into(), ..RolloutPlan::default() },
+        ] {
+            assert_eq!(operator.call(plan(wrong)).await.unwrap_err().code, "rollout_plan");
+        }
+        let wanted = RolloutPlan {
+            canary: [all[3]].into(),
+            except: [all[4]].into(),
+            waves: vec![Wave::Count(2)],
+            at_once: None,
+            pause_after: Some(1),
+            ..RolloutPlan::default()
+        };
+        let number = operator.call(plan(wanted)).await.unwrap().number;
+        let both = node.runs(&[&first, &second.digest], 2).await;
+        node.says(&healthy(&both)).await;
+        let state = async |wanted: RolloutState| {
+            let last = async || rollouts(world).await.remove(0);
+            eventually("it is so far", last, |rollout| rollout.state == wanted).await
+        };
+        let paused = state(RolloutState::Paused).await;
+        assert_eq!(paused.problem.unwrap(), "wave 1 is done, as planned");
+        let counts = MoveCounts { waiting: 3, moved: 1, excepted: 1, ..MoveCounts::default() };
+        assert_eq!(paused.counts, counts);
+        let mut on = Vec::new();
+        for instance in &all {
+            on.push(release_of(&ada, *instance).await == second.digest);
+        }
+        assert_eq!(on, [false, false, false, true, false]);
+        // Somebody else's instance that comes meanwhile is on the current one.
+        let late = open(&ada, "late.localhost").await;
+        assert_eq!(release_of(&ada, late).await, second.digest);
+        let steer = |steer| SteerRollout { service: "forum".parse().unwrap(), number, steer };
+        operator.call(steer(Steer::Resume)).await.unwrap();
+        let done = state(RolloutState::Done).await;
+        assert_eq!(done.counts, MoveCounts { moved: 4, excepted: 1, ..MoveCounts::default() });
+        assert_eq!(release_of(&ada, all[4]).await, first, "it stays");
+        let ended = operator.call(steer(Steer::Pause)).await.unwrap_err();
+        assert_eq!(ended.code, "rollout_ended");
+        let list = ListMoves {
+            service: "forum".parse().unwrap(),
+            number: None,
+            after: None,
+            limit: Some(2),
+        };
+        let page = operator.call(list.clone()).await.unwrap();
+        let waves: Vec<_> = page.items.iter().map(|one| (one.instance, one.wave)).collect();
+        assert_eq!(waves[0], (all[4], 0), "what is not where it should be comes first");
+        let next = operator.call(ListMoves { after: page.next, limit: None, ..list }).await.unwrap();
+        let seen: BTreeSet<InstanceId> =
+            page.items.iter().chain(&next.items).map(|one| one.instance).collect();
+        assert_eq!(seen, all.into_iter().collect());
+        // Nothing runs it any more but for the one that stays.
+        node.runs(&[&first, &second.digest], 2).await;
+    }
+
+    async fn what_fails_stops_a_rollout_and_is_tried_again_when_it_goes_on(world: &World) {
+        let ada = world.sign_up("ada").await;
+        let first = publish(world, "first", "dedicated", "").await;
+        let [bakery, library] =
+            [open(&ada, "bakery.localhost").await, open(&ada, "library.localhost").await];
+        let node = Node::join(world).await;
+        let old = node.runs(&[&first], 2).await;
+        node.says(&healthy(&old)).await;
+        let second = publish(world, "second", "dedicated", "").await;
+        let begun = node.runs(&[&first, &second], 3).await;
+        let new = of(&begun, &second)[0];
+        let mut said = healthy(&old);
+        said.push((new, ReplicaState::CrashLoop));
+        node.says(&said).await;
+        let newest = async || rollouts(world).await.remove(0);
+        let state = async |wanted| eventually("it is so far", newest, |it: &Rollout| it.state == wanted).await;
+        let paused = state(RolloutState::Paused).await;
+        assert_eq!(paused.problem.unwrap(), "1 instance could not be moved in the first wave");
+        let list = ListMoves {
+            service: "forum".parse().unwrap(),
+            number: Some(paused.number),
+            after: None,
+            limit: None,
+        };
+        let operator = world.operator().await;
+        let moves = operator.call(list).await.unwrap().items;
+        assert_eq!(moves[0].state, MoveState::Failed);
+        let why = moves[0].problem.clone().unwrap();
+        assert!(why.contains("node `one`") && why.contains("what it printed"), "{why}");
+        assert_eq!(moves[1].state, MoveState::Waiting);
+        // It is not left running in vain, and nobody noticed.
+        node.runs(&[&first], 2).await;
+        for instance in [bakery, library] {
+            assert_eq!(release_of(&ada, instance).await, first);
+        }
+        let service = || "forum".parse().unwrap();
+        let steer = |steer| SteerRollout { service: service(), number: paused.number, steer };
+        operator.call(steer(Steer::Resume)).await.unwrap();
+        let again = node.runs(&[&first, &second], 3).await;
+        assert_eq!(of(&again, &second)[0], new, "the same one is tried again");
+        // What takes too long has failed too.
+        world.clock.advance(Duration::from_secs(121));
+        node.says(&healthy(&old)).await;
+        assert!(state(RolloutState::Paused).await.counts.failed == 1);
+        operator.call(steer(Steer::Resume)).await.unwrap();
+        let again = node.runs(&[&first, &second], 3).await;
+        node.says(&healthy(&again)).await;
+        eventually("it has moved", newest, |rollout| rollout.counts.moved == 1).await;
+        operator.call(steer(Steer::Cancel)).await.unwrap();
+        let given_up = state(RolloutState::Cancelled).await;
+        let counts = MoveCounts { waiting: 1, moved: 1, ..MoveCounts::default() };
+        assert_eq!(given_up.counts, counts);
+        node.runs(&[&first, &second], 2).await;
+    }
+
+    async fn a_rollout_that_is_planned_for_later_changes_nothing_until_then(world: &World) {
+        let ada = world.sign_up("ada").await;
+        let first = publish(world, "first", "shared", "").await;
+        let bakery = open(&ada, "bakery.localhost").await;
+        let second = stage(world, "second", "shared", "").await;
+        let operator = world.operator().await;
+        let at = Some(world.clock.now().plus(Duration::from_hours(1)));
+        let plan = RolloutPlan { at, ..RolloutPlan::default() };
+        let promote = PromoteRelease { plan, ..promotion(&second.digest) };
+        let planned = operator.call(promote.clone()).await.unwrap();
+        assert_eq!(planned.state, RolloutState::Scheduled);
+        let other = operator.call(promotion(&second.digest)).await.unwrap_err();
+        assert_eq!(other.code, "rollout_under_way");
+        let service = || "forum".parse().unwrap();
+        let steer = |number, steer| SteerRollout { service: service(), number, steer };
+        let early = operator.call(steer(planned.number, Steer::Resume)).await.unwrap_err();
+        assert_eq!(early.code, "rollout_not_begun");
+        operator.call(steer(planned.number, Steer::Cancel)).await.unwrap();
+        operator.call(promote).await.unwrap();
+        assert!(releases(world).await.iter().any(|it| it.current && it.digest == first));
+        assert_eq!(release_of(&ada, bakery).await, first);
+        world.clock.advance(Duration::from_hours(1));
+        until("it is the current one", async || {
+            releases(world).await.iter().any(|it| it.current && it.digest == second.digest)
+        })
+        .await;
     }
 }

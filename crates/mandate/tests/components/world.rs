@@ -371,12 +371,9 @@ impl World {
     pub(crate) async fn promote(&self, release: &Release) -> Result<Rollout, Problem> {
         let operator = self.operator().await;
         let nodes = operator.call(ListNodes::default()).await?.items;
-        let promote = PromoteRelease {
-            service: release.service.clone(),
-            release: release.digest.clone(),
-            replaces: None,
-            without: nodes.into_iter().map(|node| node.node).collect(),
-        };
+        let without = nodes.into_iter().map(|node| node.node).collect();
+        let (service, release) = (release.service.clone(), release.digest.clone());
+        let promote = PromoteRelease { without, ..PromoteRelease::new(service, release) };
         // The one before has ended as soon as nobody is left to move.
         let ask = async || operator.call(promote.clone()).await;
         let is_answered = |answer: &Result<Rollout, Problem>| {

@@ -93,12 +93,7 @@ impl Publication {
                 return Ok(release.current && rollout.state == RolloutState::Done);
             }
             if release.phase == ReleasePhase::Staged {
-                let promote = PromoteRelease {
-                    service: service(),
-                    release: release.digest,
-                    replaces: None,
-                    without: [].into(),
-                };
+                let promote = PromoteRelease::new(service(), release.digest);
                 match client.call(promote).await {
                     // The node makes it ready meanwhile.
                     Err(problem) if problem.code == "nodes_not_ready" => {}

@@ -15,8 +15,9 @@ use api::{
     prices::PriceBook,
     provider::{Offer, Order, OrderPhase, PlaceOrder},
     releases::{
-        Machine, Node, OnNodes, Promised, Release, ReleasePhase, ReleaseReport, ReleaseState,
-        ReplicaReport, ReplicaState, Rollout, RolloutState, ServiceSummary,
+        Machine, MoveCounts, Node, OnNodes, Promised, Release, ReleasePhase, ReleaseReport,
+        ReleaseState, ReplicaReport, ReplicaState, Rollout, RolloutPlan, RolloutState,
+        ServiceSummary,
     },
 };
 use types::{
@@ -596,14 +597,21 @@ pub(crate) fn rollouts(service: &Name) -> Vec<Rollout> {
         number,
         from: None,
         to: Digest::of(content.as_bytes()),
+        plan: RolloutPlan::default(),
         state,
+        problem: (state == RolloutState::Paused)
+            .then(|| "1 instance could not be moved in the first wave".to_owned()),
         by: (number > 1).then(|| Principal::User(operator().user)),
         begun: at(begun),
         ended: None,
-        left: 2,
+        counts: MoveCounts {
+            waiting: u32::from(state == RolloutState::Paused),
+            failed: u32::from(state == RolloutState::Paused),
+            ..MoveCounts::default()
+        },
     };
     vec![
-        rollout(2, service.as_str(), RolloutState::Moving, "2026-11-02T16:10:00Z"),
+        rollout(2, service.as_str(), RolloutState::Paused, "2026-11-02T16:10:00Z"),
         rollout(1, "old", RolloutState::Done, "2026-10-02T16:00:00Z"),
     ]
 }

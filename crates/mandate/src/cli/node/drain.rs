@@ -29,7 +29,7 @@ pub(super) struct Drain {
     undo: bool,
 }
 
-fn seconds(text: &str) -> Result<u32, String> {
+pub(in crate::cli) fn seconds(text: &str) -> Result<u32, String> {
     let seconds = api::manifest::duration(text).and_then(|time| time.as_secs().try_into().ok());
     let seconds = seconds.filter(|seconds| (1..=86_400).contains(seconds));
     seconds.ok_or_else(|| "write a time from `1s` to `1d`, such as `10m`".to_owned())

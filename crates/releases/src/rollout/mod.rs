@@ -1,0 +1,7 @@
+//! How a rollout goes on. Pure.
+
+mod decide;
+mod waves;
+
+pub(crate) use decide::{Decision, Seen, Standing, Starting, decide};
+pub(crate) use waves::waves;

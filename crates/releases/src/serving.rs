@@ -1,0 +1,144 @@
+//! How the next release of an instance is seen to be, where the instance is.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use api::{
+    configurator::Route,
+    manifest::Tenancy,
+    releases::{ReleaseState, ReplicaReport, ReplicaState},
+};
+use chassis::Room;
+use types::{Digest, InstanceId, NodeId, ReplicaId};
+
+use crate::{
+    Error, State,
+    plan::{self, Processes, processes, replicas, runs},
+    planning::Plan,
+    rollout::Seen,
+    said::Report,
+    store::{self, Stored},
+};
+
+/// Longer last words are cut.
+const WORDS_CHARS_MAX: usize = 200;
+
+/// What the living say.
+pub(crate) struct Serving<'s> {
+    room: &'s Room<State>,
+    plan: &'s Plan,
+    reports: HashMap<NodeId, Arc<Report>>,
+    processes: HashMap<&'s Digest, Processes>,
+}
+
+/// What the nodes say of a release for an instance.
+enum Said {
+    /// All that it runs is healthy: these are sent requests.
+    Serves(Vec<ReplicaId>),
+    Other(Seen),
+}
+
+impl<'s> Serving<'s> {
+    pub(crate) fn new(room: &'s Room<State>, plan: &'s Plan) -> Self {
+        let reports = plan.alive().iter().filter_map(|host| {
+            let (report, _) = room.state().nodes.report(host.node)?;
+            Some((host.node, report))
+        });
+        let current = plan.releases.current();
+        let processes = current.map(|it| (&it.release.digest, processes(&it.manifest))).collect();
+        Self { room, plan, reports: reports.collect(), processes }
+    }
+
+    /// How the current release is seen to be for each of these, whether or not they are on it. It
+    /// serves when the gateways were told of all that is to be sent requests.
+    pub(crate) async fn of(
+        &self,
+        instances: impl IntoIterator<Item = InstanceId>,
+    ) -> Result<HashMap<InstanceId, Seen>, Error> {
+        let mut said = Vec::new();
+        for instance in instances {
+            said.push((instance, self.said_of(instance)?));
+        }
+        let serve = said.iter().filter_map(|(_, said)| match said {
+            Said::Serves(replicas) => Some(replicas),
+            Said::Other(_) => None,
+        });
+        let named: BTreeSet<ReplicaId> = serve.flatten().copied().collect();
+        let told = store::told(self.room.db(), &named).await?;
+        let seen = said.into_iter().map(|(instance, said)| {
+            let seen = match said {
+                Said::Serves(all) if all.iter().all(|it| told.contains(it)) => Seen::Serves,
+                Said::Serves(_) => Seen::Starts,
+                Said::Other(seen) => seen,
+            };
+            (instance, seen)
+        });
+        Ok(seen.collect())
+    }
+
+    fn said_of(&self, instance: InstanceId) -> Result<Said, Error> {
+        let nothing = || Said::Serves(Vec::new());
+        // What has ended is nowhere.
+        let Some(route) = self.room.state().planning.route(instance)? else { return Ok(nothing()) };
+        let Some(next) = plan::next(&self.plan.releases, &route) else { return Ok(nothing()) };
+        let is_shared = next.tenancy() == Tenancy::Shared;
+        if !is_shared && !runs(&route) {
+            return Ok(nothing());
+        }
+        Ok(self.of_unit(&route, next, is_shared))
+    }
+
+    fn of_unit(&self, route: &Route, next: &Stored, is_shared: bool) -> Said {
+        let starts = || Said::Other(Seen::Starts);
+        let nodes: Vec<NodeId> = if is_shared {
+            let hosts = self.plan.alive().iter().filter(|host| !host.yields);
+            let labels = &next.manifest.placement.labels;
+            hosts.filter(|host| host.machine.has(labels)).map(|host| host.node).collect()
+        } else {
+            let places = self.room.state().placing.read();
+            places.get(&route.instance).and_then(|place| place.node).into_iter().collect()
+        };
+        let processes = self.processes.get(&next.release.digest).map(Arc::clone);
+        let Some(processes) = processes.filter(|_| !nodes.is_empty()) else { return starts() };
+        let unit = plan::unit(next, processes, (!is_shared).then_some(route));
+        let (mut serving, mut is_healthy) = (Vec::new(), true);
+        for node in nodes {
+            let Some(report) = self.reports.get(&node) else { return starts() };
+            if let Some(why) = unbuilt(report, &next.release.digest) {
+                return Said::Other(Seen::Fails(why));
+            }
+            let said: HashMap<ReplicaId, &ReplicaReport> =
+                report.replicas.iter().map(|replica| (replica.replica, replica)).collect();
+            for replica in replicas(&unit, node) {
+                let said = said.get(&replica.replica);
+                if let Some(why) = said.and_then(|said| crashed(report, said)) {
+                    return Said::Other(Seen::Fails(why));
+                }
+                is_healthy &= said.is_some_and(|said| said.state == ReplicaState::Healthy);
+                serving.extend(replica.serves().then_some(replica.replica));
+            }
+        }
+        if is_healthy { Said::Serves(serving) } else { starts() }
+    }
+}
+
+fn unbuilt(report: &Report, release: &Digest) -> Option<String> {
+    let said = report.releases.iter().find(|said| said.digest == *release)?;
+    let failed = said.state == ReleaseState::Failed;
+    failed.then(|| format!("node `{}` cannot have the release: {}", report.name, words(&said.log)))
+}
+
+fn crashed(report: &Report, replica: &ReplicaReport) -> Option<String> {
+    (replica.state == ReplicaState::CrashLoop).then(|| {
+        let (process, node) = (&replica.process, &report.name);
+        let (starts, words) = (replica.starts, words(&replica.log));
+        format!("its process `{process}` has ended {starts} times on node `{node}`: {words}")
+    })
+}
+
+fn words(log: &str) -> String {
+    let last = log.lines().map(str::trim).rfind(|line| !line.is_empty());
+    last.unwrap_or("it said nothing").chars().take(WORDS_CHARS_MAX).collect()
+}
