@@ -42,13 +42,22 @@ pub(crate) async fn keep(node: &Node, mut host: impl Host, mut stopping: watch::
     loop {
         let observed = observe_and_act(&mut host, talk.desired.as_ref());
         let is_news = talk.told != Some(observed.revision);
+        if talk.pausing() {
+            tokio::select! {
+                biased;
+                () = stopped(&mut stopping) => break,
+                () = tokio::time::sleep_until(talk.not_before) => {}
+                () = host.changed() => {}
+            }
+            continue;
+        }
         tokio::select! {
             biased;
             () = stopped(&mut stopping) => break,
             () = talk.tell(&observed, is_news) => {}
             // News is told to the end, and what happened meanwhile next: no report is cut short
             // and overtaken by an older one.
-            () = host.changed(), if !is_news || talk.pausing() => {}
+            () = host.changed(), if !is_news => {}
         }
         while reading.try_join_next().is_some() {}
         for wish in talk.wishes.drain(..) {
@@ -120,7 +129,6 @@ impl<'n> Talk<'n> {
     /// Tells how the node is. With nothing new to tell only that is said, and the answer may take its
     /// time.
     async fn tell(&mut self, observed: &Observed, is_news: bool) {
-        tokio::time::sleep_until(self.not_before).await;
         let wait_millis = if is_news { 0 } else { WAIT_MILLIS };
         let heartbeat = match self.desired.as_ref().and_then(|desired| desired.report) {
             Some(report) if !is_news => self.as_before(report, wait_millis),

@@ -36,17 +36,23 @@ pub(crate) async fn heartbeat(cx: Call<State>, op: Heartbeat) -> Result<Desired,
         // What waits for a node may be placed, and what it may be asked for is told first.
         places::step(cx.room().clone()).await?;
     }
-    take_report(&cx, &talking, op).await?;
+    let number = take_report(&cx, &talking, op).await?;
     let waiting = tokio::time::sleep(patience);
     tokio::pin!(waiting);
     loop {
         changes.mark_unchanged();
         let desired = answer(&cx, &talking, node).await?;
         let logs = cx.state().wishes.untold(node);
+        // Another report may have been heard meanwhile, as one that was late: whoever made this one
+        // is told its own number, and says all again if that is not the last one.
+        let report = Some(number);
         if desired.version != known {
-            return Ok(Desired { logs, ..Desired::clone(&desired) });
+            return Ok(Desired { logs, report, ..Desired::clone(&desired) });
         }
-        let whole = || if is_brief { desired.brief() } else { Desired::clone(&desired) };
+        let whole = || Desired {
+            report,
+            ..if is_brief { desired.brief() } else { Desired::clone(&desired) }
+        };
         if !logs.is_empty() {
             return Ok(Desired { logs, ..whole() });
         }
@@ -118,15 +124,15 @@ fn version(releases: &[DesiredRelease], replicas: &[DesiredReplica]) -> u64 {
 }
 
 /// Takes what a node says, and lets it follow: the gateways hear of what is healthy. What was said
-/// before, about the same share, was taken before.
-async fn take_report(cx: &Call<State>, talking: &Talking, op: Heartbeat) -> Result<(), Error> {
+/// before, about the same share, was taken before. Answers the report's number.
+async fn take_report(cx: &Call<State>, talking: &Talking, op: Heartbeat) -> Result<u64, Error> {
     let node = op.node;
     let plan = planning::plan(cx).await?;
     let share = plan.share(node);
     let mut talk = talking.lock().await;
     let report = report_of(op, &talk)?;
     if talk.taken.as_ref().is_some_and(|(last, of)| *last == report && is_same(of, &share)) {
-        return Ok(());
+        return Ok(talk.number);
     }
     let serving = serving(&report, &share);
     let addresses: Told = serving
@@ -151,7 +157,7 @@ async fn take_report(cx: &Call<State>, talking: &Talking, op: Heartbeat) -> Resu
     }
     let number = u64::try_from(now.micros()).unwrap_or_default().max(talk.number + 1);
     *talk = Talk { taken: Some((report, share)), number, told: Some(addresses), answer: None };
-    Ok(())
+    Ok(number)
 }
 
 /// What is reported, or what was reported last if that is said to hold still.

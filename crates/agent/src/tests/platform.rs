@@ -58,6 +58,10 @@ pub(super) struct State {
     pub(super) told: Vec<LogPart>,
     /// The packages that were fetched, each as often as it was.
     pub(super) fetched: Vec<Digest>,
+    /// How long what a node says takes to be answered; a package takes a tenth of that.
+    pub(super) slow: Duration,
+    /// How often a node has not waited for the answer to what it had to say.
+    pub(super) cut_short: u32,
 }
 
 /// A platform that many agents reach.
@@ -71,7 +75,9 @@ impl Transport for Shared {
                 let why = "it is away".to_owned();
                 return Err(TransportError { to: "the platform".to_owned(), why });
             }
-            Ok(self.0.answer(request).await)
+            let answer = self.0.answer(request.clone()).await;
+            self.0.takes_its_time(&request).await;
+            Ok(answer)
         })
     }
 }
@@ -98,6 +104,8 @@ impl Platform {
             wishes: Vec::new(),
             told: Vec::new(),
             fetched: Vec::new(),
+            slow: Duration::ZERO,
+            cut_short: 0,
         };
         Arc::new(Self { state: Mutex::new(state), changed: watch::Sender::default() })
     }
@@ -106,6 +114,28 @@ impl Platform {
         let result = change(&mut self.state.lock().unwrap());
         self.changed.send_modify(|count| *count += 1);
         result
+    }
+
+    /// Answers reports late, and notices who goes away meanwhile.
+    async fn takes_its_time(&self, request: &Request<Bytes>) {
+        struct CutShort<'p>(Option<&'p Platform>);
+        impl Drop for CutShort<'_> {
+            fn drop(&mut self) {
+                if let Some(platform) = self.0 {
+                    platform.change(|state| state.cut_short += 1);
+                }
+            }
+        }
+        let slow = self.state.lock().unwrap().slow;
+        let is_report = request.uri().path().starts_with("/releases/v1/nodes/")
+            && !request.body().windows(9).any(|part| part == b"as_before");
+        if slow > Duration::ZERO && is_report {
+            let mut waits = CutShort(Some(self));
+            tokio::time::sleep(slow).await;
+            waits.0 = None;
+        } else if request.uri().path().starts_with("/releases/v1/packages/") {
+            tokio::time::sleep(slow / 10).await;
+        }
     }
 
     /// Knows no node any more.

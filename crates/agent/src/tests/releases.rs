@@ -56,6 +56,21 @@ async fn nothing_that_a_build_hook_started_goes_on_after_it() {
     agent.stop().await;
 }
 
+/// The platform may hear a report that was cut short after the one that follows.
+#[tokio::test]
+async fn no_report_is_cut_short_by_what_happens_meanwhile() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    // Longer than it takes until all of a release is on the disk.
+    platform.change(|state| state.slow = std::time::Duration::from_secs(2));
+    let release = Package::new("serve").publish(&platform);
+    let digest = release.digest.clone();
+    platform.want(move |_| desired(vec![release.clone()], vec![]));
+    let agent = Agent::start(&platform, folder.path());
+    platform.release(&digest, ReleaseState::Ready).await;
+    assert_eq!(platform.change(|state| state.cut_short), 0);
+    agent.stop().await;
+}
+
 #[tokio::test]
 async fn a_release_that_fails_is_tried_again() {
     let (platform, folder) = (Platform::new(), Folder::new());

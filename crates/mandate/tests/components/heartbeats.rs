@@ -132,6 +132,26 @@ stories! {
         assert_eq!((refused.kind, refused.code.as_str()), (Kind::Conflict, "unknown_report"));
     }
 
+    async fn a_report_that_comes_late_is_not_taken_for_the_last_one(world: &World) {
+        world.publish("forum", "first").await;
+        let (node, client) = world.node("one").await;
+        let desired = told(&client, node).await;
+        let newest = beat(node, vec![healthy(&desired.replicas[0])]);
+        let desired = client.call(newest).await.unwrap();
+        let waits = Heartbeat { wait_millis: 3_000, ..again(node, &desired) };
+        let late = beat(node, Vec::new());
+        let later = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            client.call(late).await.unwrap();
+            world.publish("store", "first").await
+        };
+        let (answer, _) = tokio::join!(client.call(waits), later);
+        let answer = answer.unwrap();
+        assert_eq!(replicas(world).await, 0, "the late one was heard last");
+        let refused = client.call(again(node, &answer)).await.unwrap_err();
+        assert_eq!(refused.code, "unknown_report", "it says all again");
+    }
+
     async fn who_waits_hears_of_a_release_when_it_is_there(world: &World) {
         world.publish("forum", "first").await;
         let (node, client) = world.node("one").await;
