@@ -1,6 +1,7 @@
 //! A platform without gateway and agent, and the people, machines and services around it.
 
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     future::Future,
     path::{Path, PathBuf},
@@ -78,6 +79,8 @@ pub(crate) struct World {
     pub(crate) ends: Ends,
     /// Says what runs where, as far as the feed of releases tells of it.
     plans: Plans,
+    /// Has `jobs` look at the clock now.
+    wakes_jobs: Box<dyn Fn()>,
     loops: JoinSet<()>,
 }
 
@@ -158,8 +161,8 @@ impl World {
         };
         let provider = provider::Config { domain: "localhost".into() };
         let signer = house.signer("identity").unwrap();
-        let (tables, ends) = (std::cell::Cell::new(None), std::cell::Cell::new(None));
-        let (plans, planner) = (std::cell::Cell::new(None), std::cell::Cell::new(None));
+        let (tables, ends) = (Cell::new(None), Cell::new(None));
+        let (plans, planner, wakes) = (Cell::new(None), Cell::new(None), Cell::new(None));
         let (one, two, three, four, five, six, seven) = tokio::join!(
             async { house.mount(identity::component(identity, signer)).await.map(drop) },
             async { house.mount(access::component(access)).await.map(drop) },
@@ -176,7 +179,11 @@ impl World {
                 tables.set(Some(room.db().clone()));
                 Ok(())
             },
-            async { house.mount(jobs::component()).await.map(drop) },
+            async {
+                let room = house.mount(jobs::component()).await?;
+                wakes.set(Some(Box::new(move || room.nudge()) as Box<dyn Fn()>));
+                Ok(())
+            },
             async {
                 let room = house.mount(releases::component(releases)).await?;
                 planner.set(Some(room.db().clone()));
@@ -189,11 +196,17 @@ impl World {
         }
         let loops = house.start("gateway").unwrap();
         let (billing, ends) = (tables.take().unwrap(), ends.take().unwrap());
-        let plans = plans.take().unwrap();
-        let world = Self { house, clock, engine, data, billing, ends, plans, loops };
+        let (plans, wakes_jobs) = (plans.take().unwrap(), wakes.take().unwrap());
+        let world = Self { house, clock, engine, data, billing, ends, plans, wakes_jobs, loops };
         until("the copies are fresh", async || world.house.guard().is_fresh()).await;
         is_followed(&planner.take().unwrap()).await;
         world
+    }
+
+    /// Time passes, and `jobs` notices at once; others do within some seconds.
+    pub(crate) fn advance(&self, time: Duration) {
+        self.clock.advance(time);
+        (self.wakes_jobs)();
     }
 
     /// Ends, and leaves what another one can begin with.

@@ -74,9 +74,9 @@ stories! {
         let issue = || IssueInstanceToken { node, account, instance };
         assert_eq!(other.call(issue()).await.unwrap_err().kind, Kind::Denied);
         let mine = processes(world, "one", account, instance).await;
-        world.clock.advance(Duration::from_hours(23));
+        world.advance(Duration::from_hours(23));
         mine.call(shop.enqueue()).await.unwrap();
-        world.clock.advance(Duration::from_hours(2));
+        world.advance(Duration::from_hours(2));
         assert_eq!(mine.call(shop.enqueue()).await.unwrap_err().code, "token_expired");
         let token = client.call(issue()).await.unwrap().token;
         let again = world.visitor().with_token(Some(token.reveal()));

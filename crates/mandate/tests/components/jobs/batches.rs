@@ -84,7 +84,7 @@ stories! {
         assert_eq!(shop.queue_one(keyed("a", Until::Ended)).await, until_ended, "it runs");
         worker.report(&lease, Outcome::Again).await;
         assert_eq!(shop.queue_one(keyed("a", Until::Ended)).await, until_ended, "it is tried again");
-        world.clock.advance(Duration::from_secs(2));
+        world.advance(Duration::from_secs(2));
         let lease = worker.lease(1).await.remove(0);
         worker.report(&lease, Outcome::Succeeded).await;
         let by_time = shop.queue_one(keyed("a", Until::Seconds(60))).await;
@@ -92,7 +92,7 @@ stories! {
         let lease = worker.lease(1).await.remove(0);
         worker.report(&lease, Outcome::Succeeded).await;
         assert_eq!(shop.queue_one(keyed("a", Until::Ended)).await, by_time, "the time is not over");
-        world.clock.advance(Duration::from_mins(1));
+        world.advance(Duration::from_mins(1));
         assert_ne!(shop.queue_one(keyed("a", Until::Ended)).await, by_time);
         let elsewhere = Shop::of(world, "forum", "two").await;
         assert_ne!(elsewhere.queue_one(keyed("a", Until::Ended)).await, by_time);

@@ -83,7 +83,7 @@ async fn work_on(
         let leases = worker.lease_of(&releases, 1 + u32::try_from(dice.roll(8)).unwrap()).await;
         in_vain = if leases.is_empty() { in_vain + 1 } else { 0 };
         if leases.is_empty() {
-            world.clock.advance(Duration::from_secs(20));
+            world.advance(Duration::from_secs(20));
             tokio::task::yield_now().await;
         }
         for lease in leases {

@@ -49,9 +49,9 @@ stories! {
         let job = shop.queue(1).await[0];
         let lost = slow.lease(1).await.remove(0);
         assert_eq!(slow.report(&lost, Outcome::Running).await, Verdict::Kept);
-        world.clock.advance(Duration::from_mins(1));
+        world.advance(Duration::from_mins(1));
         let ask = || async {
-            world.clock.advance(Duration::from_millis(500));
+            world.advance(Duration::from_millis(500));
             quick.lease(1).await
         };
         let taken = eventually("the lease runs out", ask, |leases| !leases.is_empty()).await.remove(0);
@@ -84,7 +84,7 @@ stories! {
         let mut busy = tables.begin().await.unwrap();
         let lanes = db::query("select id from lane /*for update*/");
         lanes.all(&mut busy, |row| row.get::<i64>("id")).await.unwrap();
-        world.clock.advance(Duration::from_mins(2));
+        world.advance(Duration::from_mins(2));
         {
             let both = async { tokio::join!(a.lease(1), b.lease(1)) };
             tokio::pin!(both);
@@ -123,7 +123,7 @@ stories! {
         assert!(other.lease(1).await.is_empty(), "it is another's");
         let anew = Worker::join(world, "one").await;
         assert!(anew.lease(1).await.is_empty(), "it is tried again after a pause");
-        world.clock.advance(Duration::from_secs(2));
+        world.advance(Duration::from_secs(2));
         let taken = other.lease(1).await.remove(0);
         assert!(taken.token > lost.token);
         assert_eq!(killed.report(&lost, Outcome::Succeeded).await, Verdict::Lost);
@@ -137,7 +137,7 @@ stories! {
         for _ in 0..5 {
             worker.lose(world).await;
         }
-        world.clock.advance(Duration::from_mins(20));
+        world.advance(Duration::from_mins(20));
         let lease = worker.lease(1).await.remove(0);
         assert_eq!((lease.attempt, shop.seen(first).await.lost), (6, 5));
         worker.report(&lease, Outcome::Succeeded).await;
@@ -162,7 +162,7 @@ stories! {
             ["./work".to_owned()].as_slice(),
         ));
         for _ in 0..4 {
-            world.clock.advance(Duration::from_secs(10));
+            world.advance(Duration::from_secs(10));
             let progress = Some(Progress { percent: Some(40), note: Some("half\0".into()) });
             let told = Report { progress, ..report(&lease, Outcome::Running) };
             assert_eq!(worker.tell(vec![told]).await, [Verdict::Kept]);
@@ -206,7 +206,7 @@ stories! {
         assert!(seen.not_before >= now(world).plus(Duration::from_secs(1)));
         assert!(seen.waits_for.unwrap().starts_with("its next attempt, at 2026-12-01T00:00:01"));
         assert!(worker.lease(1).await.is_empty());
-        world.clock.advance(Duration::from_secs(2));
+        world.advance(Duration::from_secs(2));
         let lease = worker.lease(1).await.remove(0);
         worker.report(&lease, Outcome::Again).await;
         let seen = shop.seen(job).await;
@@ -221,11 +221,11 @@ stories! {
         let worker = Worker::join(world, "one").await;
         shop.queue(1).await;
         let taken = worker.lease(1).await.remove(0);
-        world.clock.advance(Duration::from_millis(1_500));
+        world.advance(Duration::from_millis(1_500));
         worker.report(&taken, Outcome::Again).await;
-        world.clock.advance(Duration::from_secs(5));
+        world.advance(Duration::from_secs(5));
         let taken = worker.lease(1).await.remove(0);
-        world.clock.advance(Duration::from_millis(250));
+        world.advance(Duration::from_millis(250));
         worker.report(&taken, Outcome::Succeeded).await;
         let usage = || usage(&ada);
         let first = eventually("billing is told", usage, |usage| !usage.is_empty()).await;
@@ -234,7 +234,7 @@ stories! {
         // Those of one report are one event, which says so.
         shop.queue(3).await;
         let leases = worker.lease(3).await;
-        world.clock.advance(Duration::from_millis(100));
+        world.advance(Duration::from_millis(100));
         worker.tell(leases.iter().map(|lease| report(lease, Outcome::Succeeded)).collect()).await;
         let usage = eventually("billing is told", usage, |usage| usage.len() == 2).await;
         let last = usage.iter().find(|event| event.quantity != 250).unwrap();
@@ -261,7 +261,7 @@ stories! {
         let worker = Worker::join(world, "one").await;
         shop.queue(1).await;
         let taken = worker.lease_of(&[digest("release")], 1).await.remove(0);
-        world.clock.advance(Duration::from_millis(1_500));
+        world.advance(Duration::from_millis(1_500));
         worker.report(&taken, Outcome::Succeeded).await;
         let usage = || usage(&ada);
         let usage = eventually("billing is told", usage, |usage| usage.len() == 2).await;
@@ -275,7 +275,7 @@ stories! {
         let does_one = async || {
             shop.queue(1).await;
             let taken = worker.lease(1).await.remove(0);
-            world.clock.advance(Duration::from_millis(1_500));
+            world.advance(Duration::from_millis(1_500));
             worker.report(&taken, Outcome::Succeeded).await;
         };
         does_one().await;

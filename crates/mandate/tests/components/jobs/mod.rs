@@ -159,7 +159,7 @@ impl Worker {
 
     /// Takes the job that waits and dies.
     async fn lose(&self, world: &World) {
-        world.clock.advance(Duration::from_mins(20));
+        world.advance(Duration::from_mins(20));
         let leases = self.lease(1).await;
         assert_eq!(leases.len(), 1);
         self.holding.lock().unwrap().clear();

@@ -69,7 +69,7 @@ stories! {
         let drain = SetQueue { drain_seconds: Some(10), ..change("forum") };
         let drained = set(&shop, drain.clone()).await.drain.unwrap();
         assert_eq!((drained.left, drained.state), (1, DrainState::Draining));
-        world.clock.advance(Duration::from_secs(10));
+        world.advance(Duration::from_secs(10));
         let asked = || async {
             let queues = shop.operator.call(ListQueues::default()).await.unwrap().items;
             queues.into_iter().find(|queue| queue.class == "default").unwrap()
@@ -151,12 +151,12 @@ stories! {
         let leases = worker.lease_of(&[digest("release")], 2).await;
         worker.report(&leases[0], Outcome::Succeeded).await;
         worker.report(&leases[1], Outcome::Refused).await;
-        world.clock.advance(Duration::from_secs(599));
+        world.advance(Duration::from_secs(599));
         shop.queue(1).await;
         for job in &jobs {
             shop.seen(*job).await;
         }
-        world.clock.advance(Duration::from_secs(2));
+        world.advance(Duration::from_secs(2));
         shop.queue(1).await;
         for job in &jobs[..2] {
             let gone = async || {

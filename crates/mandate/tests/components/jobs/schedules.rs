@@ -53,7 +53,7 @@ pub(super) fn to_next_hour(world: &World) -> Timestamp {
     let micros = now(world).micros();
     let hour = 3_600_000_000;
     let next = (micros / hour + 1) * hour;
-    world.clock.advance(Duration::from_micros((next - micros).unsigned_abs()) + SECOND);
+    world.advance(Duration::from_micros((next - micros).unsigned_abs()) + SECOND);
     Timestamp::from_micros(next)
 }
 
@@ -119,7 +119,7 @@ stories! {
             second.recurs("marks", count).await;
         }
         assert!(first.recurred("all").await.is_empty(), "nothing is queued while it is closed");
-        world.clock.advance(Duration::from_mins(10));
+        world.advance(Duration::from_mins(10));
         first.is(world, InstanceState::Open).await;
         let all = first.recurs("all", 3).await;
         let once = first.recurs("once", 1).await;
@@ -176,14 +176,14 @@ stories! {
         };
         let mut seen = vec![begun().await];
         for _ in 0..6 {
-            world.clock.advance(Duration::from_mins(5));
+            world.advance(Duration::from_mins(5));
             let worker = Shop::of(world, "forum", "wakes").await;
             drop(worker);
             seen.push(begun().await);
         }
         until("all have begun", async || begun().await == 12).await;
         assert!(seen[1] < 12, "not all at once: {seen:?}");
-        world.clock.advance((HOUR / 2).saturating_sub(SECOND * 2));
+        world.advance((HOUR / 2).saturating_sub(SECOND * 2));
         assert_eq!(begun().await, 12, "and each once");
     }
 
@@ -205,7 +205,7 @@ stories! {
         }
         shop.recurs("digest", 1).await;
         set(Gate::Open).await;
-        world.clock.advance(Duration::from_mins(5));
+        world.advance(Duration::from_mins(5));
         shop.recurs("digest", 2).await;
     }
 }

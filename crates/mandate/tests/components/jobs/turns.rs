@@ -158,9 +158,9 @@ stories! {
             worker.do_all(&release).await.into_iter().map(|lease| lease.job).collect()
         };
         assert_eq!(done().await, [ids[2]]);
-        world.clock.advance(Duration::from_secs(30));
+        world.advance(Duration::from_secs(30));
         assert_eq!(done().await, [ids[1]]);
-        world.clock.advance(Duration::from_secs(30));
+        world.advance(Duration::from_secs(30));
         assert_eq!(done().await, [ids[0]]);
     }
 }
