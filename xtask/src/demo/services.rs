@@ -67,14 +67,16 @@ pub(crate) fn changed(
     Ok(())
 }
 
-/// Publishes the service of a folder, and waits until a node has it and enough replicas.
+/// Publishes the service of a folder, which an earlier run may have published otherwise, and waits until
+/// a node has it and enough replicas.
 pub(crate) async fn published(
     demo: &Demo,
     folder: &str,
     service: &str,
     replicas: i64,
 ) -> anyhow::Result<()> {
-    let release = demo.operator.ask(&format!("service publish {folder}/{service}")).await?;
+    let release =
+        demo.operator.ask(&format!("service publish {folder}/{service} --promote")).await?;
     let digest = text(&release, "/digest")?;
     let short: String = digest.chars().take(19).collect();
     let key: String = text(&release, "/public_key")?.chars().take(8).collect();
