@@ -176,12 +176,10 @@ async fn take(
     let now = cx.now();
     let expires = now.plus(Duration::from_secs(LEASE_SECONDS.into()));
     let claimed = store::claim(write.tx(), node, &jobs, now, expires).await?;
-    let of = |claimed: &Claimed| lanes.get(&claimed.lane).copied();
-    let instances = |claimed: &Claimed| of(claimed).map(|(lane, _)| lane.instance);
-    serve(&mut write, &claimed, instances).await?;
-    let leases = claimed.into_iter().filter_map(|claimed| {
-        let (lane, able) = of(&claimed)?;
-        Some(lease(claimed, lane, able))
+    serve(&mut write, &claimed, |lane| lanes[&lane].0.instance).await?;
+    let leases = claimed.into_iter().map(|claimed| {
+        let (lane, able) = lanes[&claimed.lane];
+        lease(claimed, lane, able)
     });
     Ok(write.finish(leases.collect()).await?)
 }
@@ -289,14 +287,15 @@ fn by_size(open: &[(usize, Lane)], shares: &BTreeMap<InstanceId, u32>) -> BTreeM
 async fn serve(
     write: &mut Write<Memory>,
     claimed: &[Claimed],
-    instances: impl Fn(&Claimed) -> Option<InstanceId>,
+    instance_of: impl Fn(i64) -> InstanceId,
 ) -> Result<(), Error> {
     let mut moves = Moves::default();
     let mut turns: Vec<(InstanceId, i64)> = Vec::new();
     let mut served = BTreeSet::new();
     for one in claimed {
         moves.moved(one.lane, Some(State::Ready), Some(State::Running));
-        if let Some(instance) = instances(one).filter(|instance| served.insert(*instance)) {
+        let instance = instance_of(one.lane);
+        if served.insert(instance) {
             let turn = write.state().turn.fetch_add(1, Ordering::SeqCst) + 1;
             turns.push((instance, turn));
         }

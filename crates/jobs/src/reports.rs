@@ -37,10 +37,14 @@ pub(crate) async fn report_jobs(cx: &mut Write<Memory>, op: ReportJobs) -> Resul
         if successes.contains_key(&report.job) || others.contains_key(&report.job) {
             continue;
         }
-        let kept = report.outcome == Outcome::Succeeded && !is_too_long(&report);
-        let kept = kept && i64::try_from(report.token).is_ok();
-        let kind = if kept { &mut successes } else { &mut others };
-        kind.insert(report.job, report);
+        let result = report.result.as_ref().map(ToString::to_string);
+        let fits = result.as_ref().is_none_or(|result| result.len() <= RESULT_BYTES_MAX);
+        let token_fits = i64::try_from(report.token).is_ok();
+        if report.outcome == Outcome::Succeeded && fits && token_fits {
+            successes.insert(report.job, (report, result));
+        } else {
+            others.insert(report.job, report);
+        }
     }
     let mut verdicts = BTreeMap::new();
     let succeeded = succeeded(cx, op.node, successes).await?;
@@ -54,23 +58,19 @@ pub(crate) async fn report_jobs(cx: &mut Write<Memory>, op: ReportJobs) -> Resul
     Ok(Reports { reports: jobs.into_iter().map(told).collect() })
 }
 
-/// Whether more came of the job than is kept.
-fn is_too_long(report: &Report) -> bool {
-    report.result.as_ref().is_some_and(|result| result.to_string().len() > RESULT_BYTES_MAX)
-}
-
-/// Takes reports of success, most of all there are, where the jobs are that node's.
+/// Takes reports of success, most of all there are, where the jobs are that node's. With each is what
+/// came of it, as JSON.
 async fn succeeded(
     cx: &mut Write<Memory>,
     node: NodeId,
-    mut reports: BTreeMap<JobId, Report>,
+    mut reports: BTreeMap<JobId, (Report, Option<String>)>,
 ) -> Result<Successes, Error> {
-    let leases: Vec<_> = reports.iter().map(|(job, report)| (*job, report.token)).collect();
+    let leases: Vec<_> = reports.iter().map(|(job, (report, _))| (*job, report.token)).collect();
     let (ended, lanes) = store::end_leases(cx.tx(), node, &leases).await?;
     let now = cx.now();
     let mut done = Vec::new();
     for mut attempt in ended {
-        let Some(report) = reports.remove(&attempt.job) else { continue };
+        let Some((report, result)) = reports.remove(&attempt.job) else { continue };
         // A job that is not written down as done would be lost.
         let whose = lanes.get(&attempt.lane);
         let whose = whose.ok_or_else(|| db::Error::encode("lane", attempt.lane))?;
@@ -79,7 +79,7 @@ async fn succeeded(
         done.push(Success {
             attempt,
             output: shortened(&report.output, OUTPUT_BYTES_MAX),
-            result: report.result.map(|result| result.to_string()),
+            result,
             forget: now.plus(kept),
         });
     }
