@@ -91,7 +91,7 @@ pub(crate) async fn remind(room: Room<State>) -> Result<Next, Error> {
 /// missed it has it now.
 async fn settle_one(room: &Room<State>, stored: Stored) -> Result<(), Error> {
     let service = &stored.release.service;
-    let known = store::current_with(room.db(), service).await?;
+    let known = store::current_of(room.db(), service).await?;
     let turn = known.filter(|(digest, _)| *digest == stored.release.digest).map(|(_, turn)| turn);
     let agreed = async {
         ask_everybody(room, &stored).await?;

@@ -25,7 +25,6 @@ pub(crate) struct InUse {
 }
 
 /// What they are called.
-#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Names {
     pub(crate) current: Vec<(Name, Digest)>,
     /// Those that instances are on.
@@ -82,6 +81,11 @@ impl InUse {
     /// The current one of a service.
     pub(crate) fn current_of(&self, service: &Name) -> Option<&Arc<Stored>> {
         self.current.get(service)
+    }
+
+    /// Whether it is the current one of its service.
+    pub(crate) fn is_current(&self, service: &Name, digest: &Digest) -> bool {
+        self.current_of(service).is_some_and(|current| current.release.digest == *digest)
     }
 
     /// The current one of each service.

@@ -28,6 +28,7 @@ mod rollouts;
 mod said;
 mod serving;
 mod store;
+mod told;
 
 use std::{path::PathBuf, sync::atomic::AtomicBool, time::Duration};
 
@@ -133,6 +134,6 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .keeps("what everybody knows of releases", announce::remind)
         .keeps("what is known of nodes", gone::step)
         .keeps("where instances are", places::step)
-        .keeps("what the gateways know of releases", moves::tell)
+        .keeps("what the gateways know of releases", told::tell)
         .keeps("rollouts", moves::step)
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use api::{
     configurator::MoveInstances,
-    releases::{Move, MoveState, Rollout, RolloutState, ServiceRelease},
+    releases::{Move, MoveState, Rollout, RolloutState},
 };
 use chassis::{Next, Room};
 use types::{Digest, InstanceId, Name};
@@ -15,7 +15,7 @@ use crate::{
     planning::{self, Plan},
     rollout::{Decision, Seen, Standing, Starting, decide, waves},
     serving::Serving,
-    store::{self, Stored, StoredRollout},
+    store::{self, StoredRollout},
 };
 
 /// So many are moved by one request.
@@ -23,50 +23,12 @@ const AT_ONCE: usize = 500;
 /// How long it takes at most until something is looked at that nobody told of.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Has the feed tell of the releases that instances are on or may be, and of no others.
-pub(crate) async fn tell(room: Room<State>) -> Result<Next, Error> {
-    let plan = match planning::plan(&room).await {
-        Err(Error::Starting) => return Ok(Next::Idle),
-        plan => plan?,
-    };
-    let mut known = room.state().told.lock().await;
-    if known.as_ref().is_some_and(|told| Arc::ptr_eq(told, &plan.releases)) {
-        return Ok(Next::Idle);
-    }
-    let told = store::releases_told(room.db()).await?;
-    let wanted: BTreeMap<&str, &Arc<Stored>> =
-        plan.releases.all().map(|stored| (stored.release.digest.as_str(), stored)).collect();
-    let news: Vec<&Arc<Stored>> =
-        wanted.iter().filter(|(name, _)| !told.contains(**name)).map(|(_, it)| *it).collect();
-    let gone: Vec<&String> =
-        told.iter().filter(|name| !wanted.contains_key(name.as_str())).collect();
-    if !news.is_empty() || !gone.is_empty() {
-        let mut write = room.begin().await?;
-        for stored in news {
-            let Stored { release, manifest, .. } = &**stored;
-            let (service, digest) = (release.service.clone(), release.digest.clone());
-            store::put_release_told(write.tx(), digest.as_str()).await?;
-            write.put(&ServiceRelease { service, digest, manifest: manifest.clone() }).await?;
-        }
-        for name in gone {
-            store::delete_release_told(write.tx(), name).await?;
-            write.remove::<ServiceRelease>(name).await?;
-        }
-        write.commit().await?;
-    }
-    *known = Some(Arc::clone(&plan.releases));
-    Ok(Next::Idle)
-}
-
 /// Has rollouts go on.
 pub(crate) async fn step(room: Room<State>) -> Result<Next, Error> {
-    let plan = match planning::plan(&room).await {
-        Err(Error::Starting) => return Ok(Next::Idle),
-        plan => plan?,
-    };
+    let Some(plan) = planning::plan_if_known(&room).await? else { return Ok(Next::Idle) };
     let mut under_way = store::rollouts_under_way(room.db()).await?;
     under_way.retain(|it| matches!(it.rollout.state, RolloutState::Moving | RolloutState::Paused));
-    if under_way.is_empty() && plan.behind.1.is_empty() {
+    if under_way.is_empty() && plan.idle.is_empty() {
         return Ok(Next::Idle);
     }
     let told = room.state().told.lock().await.clone();
@@ -74,11 +36,11 @@ pub(crate) async fn step(room: Room<State>) -> Result<Next, Error> {
         return Ok(Next::Soon);
     }
     move_what_runs_nothing(&room, &plan).await?;
+    let serving = Serving::new(&room, &plan);
     let mut is_changed = false;
     for stored in &under_way {
-        let current = plan.releases.current_of(&stored.rollout.service);
-        if current.is_some_and(|current| current.release.digest == stored.rollout.to) {
-            is_changed |= go_on(&room, &plan, stored).await?;
+        if plan.releases.is_current(&stored.rollout.service, &stored.rollout.to) {
+            is_changed |= go_on(&room, (&plan, &serving), stored).await?;
         }
     }
     Ok(if is_changed { Next::Soon } else { Next::In(LOOK_AGAIN) })
@@ -87,7 +49,7 @@ pub(crate) async fn step(room: Room<State>) -> Result<Next, Error> {
 /// What is not set up yet, and runs nothing, is on the current release at once.
 async fn move_what_runs_nothing(room: &Room<State>, plan: &Plan) -> Result<(), Error> {
     let mut all: BTreeMap<(Name, Digest), Vec<InstanceId>> = BTreeMap::new();
-    for instance in &plan.behind.1 {
+    for instance in &plan.idle {
         let Some(route) = room.state().planning.route(*instance)? else { continue };
         let Some(next) = crate::plan::next(&plan.releases, &route) else { continue };
         let of = (route.service.clone(), next.release.digest.clone());
@@ -117,7 +79,11 @@ async fn move_all(
 }
 
 /// Takes a rollout's next steps; answers whether anything has changed.
-async fn go_on(room: &Room<State>, plan: &Plan, stored: &StoredRollout) -> Result<bool, Error> {
+async fn go_on(
+    room: &Room<State>,
+    (plan, serving): (&Plan, &Serving<'_>),
+    stored: &StoredRollout,
+) -> Result<bool, Error> {
     let StoredRollout { rollout, assigned, passed } = stored;
     if !assigned {
         let all = behind(room, plan, rollout)?.into_iter().collect();
@@ -128,10 +94,10 @@ async fn go_on(room: &Room<State>, plan: &Plan, stored: &StoredRollout) -> Resul
         return Ok(true);
     }
     let begun = store::moves_in(room.db(), rollout, MoveState::Starting, u32::MAX).await?;
-    let serving = Serving::new(room, plan);
     let mut seen = serving.of(begun.iter().map(|one| one.instance)).await?;
     let starting = begun.iter().map(|one| Starting {
         instance: one.instance,
+        wave: one.wave,
         since: one.since,
         seen: seen.remove(&one.instance).unwrap_or(Seen::Starts),
     });
@@ -139,13 +105,11 @@ async fn go_on(room: &Room<State>, plan: &Plan, stored: &StoredRollout) -> Resul
     let standing = Standing {
         starting: starting.collect(),
         waiting_in: waiting.first().map(|one| one.wave),
-        starting_in: begun.iter().map(|one| one.wave).max(),
         failed: store::failures(room.db(), rollout).await?,
         passed: *passed,
         is_paused: rollout.state == RolloutState::Paused,
     };
-    let first = |instance| begun.iter().any(|one| one.instance == instance && one.wave == 1);
-    let (moved, failed, decision) = decide(&rollout.plan, &standing, first, room.now());
+    let (moved, failed, decision) = decide(&rollout.plan, &standing, room.now());
     if moved.is_empty() && failed.is_empty() && decision.is_none() {
         return Ok(false);
     }
@@ -176,7 +140,7 @@ async fn late(
 
 fn behind(room: &Room<State>, plan: &Plan, rollout: &Rollout) -> Result<Vec<InstanceId>, Error> {
     let mut behind = Vec::new();
-    for instance in &plan.behind.0 {
+    for instance in &plan.behind {
         let route = room.state().planning.route(*instance)?;
         behind.extend(route.filter(|it| it.service == rollout.service).map(|it| it.instance));
     }

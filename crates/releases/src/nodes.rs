@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use api::releases::{
     Desired, DesiredRelease, DesiredReplica, Drain, DrainNode, Heartbeat, ListNodes, Machine, Node,
-    RefillNode, ReplicaAddress, ReplicaState,
+    RefillNode, Release, ReplicaAddress, ReplicaState,
 };
 use chassis::{Call, Room, Write};
 use types::{Digest, NodeId, Page, ReplicaId};
@@ -16,7 +16,7 @@ use crate::{
     placing::Emptying,
     planning::{self, Plan},
     said::{Draining, Report, Told},
-    store::{self, Stored},
+    store,
 };
 
 const WAIT_MILLIS_MAX: u32 = 5_000;
@@ -99,12 +99,10 @@ fn wanted_releases(plan: &Plan, replicas: &[DesiredReplica]) -> Vec<DesiredRelea
     let wanted = plan.releases.current().chain(used).chain(plan.releases.staged());
     let wanted = wanted.map(|stored| ((&stored.release.service, &stored.release.digest), stored));
     let wanted: BTreeMap<_, _> = wanted.collect();
-    let is_current = |stored: &Stored| {
-        let current = plan.releases.current_of(&stored.release.service);
-        current.is_some_and(|current| current.release.digest == stored.release.digest)
-    };
+    let is_current =
+        |release: &Release| plan.releases.is_current(&release.service, &release.digest);
     let desired = wanted.into_values().map(|stored| DesiredRelease {
-        is_current: is_current(stored),
+        is_current: is_current(&stored.release),
         digest: stored.release.digest.clone(),
         service: stored.release.service.clone(),
         manifest: stored.manifest.clone(),
@@ -152,7 +150,7 @@ async fn take_report(cx: &Call<State>, talking: &Talking, op: Heartbeat) -> Resu
         write.commit().await?;
     }
     cx.state().nodes.reported(node, &report, is_news.then_some(now));
-    if !plan.behind.0.is_empty() {
+    if !plan.behind.is_empty() {
         cx.nudge();
     }
     let number = u64::try_from(now.micros()).unwrap_or_default().max(talk.number + 1);

@@ -38,9 +38,11 @@ pub(crate) struct Plan {
     inputs: u64,
     alive: Arc<[Host]>,
     pub(crate) releases: Releases,
-    /// The instances that are not on the current release of their service: those that run something
-    /// or are open, and the others.
-    pub(crate) behind: (Vec<InstanceId>, Vec<InstanceId>),
+    /// The instances that are not on the current release of their service, and take part in its
+    /// rollout.
+    pub(crate) behind: Vec<InstanceId>,
+    /// The others that are not on it: not set up yet, and running nothing.
+    pub(crate) idle: Vec<InstanceId>,
     /// Whose each instance is.
     pub(crate) owners: HashMap<InstanceId, AccountId>,
     shares: BTreeMap<NodeId, Arc<[DesiredReplica]>>,
@@ -134,9 +136,9 @@ impl Plan {
     ) -> Self {
         let units = plan::units(&releases, starting, routes.values().map(Arc::as_ref));
         let behind = routes.values().filter(|route| plan::next(&releases, route).is_some());
-        let behind: (Vec<&Arc<Route>>, Vec<_>) = behind.partition(|route| takes_part(route));
+        let (behind, idle): (Vec<&Arc<Route>>, Vec<_>) = behind.partition(|it| takes_part(it));
         let ids = |routes: Vec<&Arc<Route>>| routes.iter().map(|route| route.instance).collect();
-        let behind = (ids(behind.0), ids(behind.1));
+        let (behind, idle) = (ids(behind), ids(idle));
         let mut counts = HashMap::new();
         let shares = plan::shares(&units, &alive, places).into_iter().map(|(node, share)| {
             for new in &share {
@@ -148,7 +150,7 @@ impl Plan {
         });
         let shares = shares.collect();
         let owners = routes.values().map(|route| (route.instance, route.account)).collect();
-        Self { inputs, alive, releases, behind, owners, shares, counts }
+        Self { inputs, alive, releases, behind, idle, owners, shares, counts }
     }
 }
 
@@ -158,6 +160,14 @@ pub(crate) async fn plan(room: &Room<State>) -> Result<Arc<Plan>, Error> {
         return Err(Error::Starting);
     }
     prepared(room).await
+}
+
+/// The same for whoever can wait: nothing as long as it is not known what runs.
+pub(crate) async fn plan_if_known(room: &Room<State>) -> Result<Option<Arc<Plan>>, Error> {
+    match plan(room).await {
+        Err(Error::Starting) => Ok(None),
+        plan => plan.map(Some),
+    }
 }
 
 /// The same, also before it is known where everything is: nodes are told nothing of it.

@@ -55,7 +55,8 @@ pub(crate) async fn publish_release(cx: Call<State>, op: PublishRelease) -> Resu
     let now = store::release(cx.db(), service, digest).await?;
     let current = store::current_of(cx.db(), service).await?;
     let release = now.ok_or(Error::NoService)?.release;
-    Ok(Release { current: current.as_ref() == Some(digest), ..release })
+    let is_current = current.is_some_and(|(current, _)| current == *digest);
+    Ok(Release { current: is_current, ..release })
 }
 
 fn check_signature(op: &PublishRelease) -> Result<(), Error> {
@@ -92,12 +93,10 @@ pub(crate) async fn list_releases(
     let plan = planning::plan(&cx).await?;
     let living = cx.state().nodes.reports(cx.now());
     let said = said(&plan, &living);
-    let is_current = |stored: &Stored| {
-        let current = plan.releases.current_of(&stored.release.service);
-        current.is_some_and(|current| current.release.digest == stored.release.digest)
-    };
+    let is_current =
+        |release: &Release| plan.releases.is_current(&release.service, &release.digest);
     let shown = |stored: Stored| Release {
-        current: is_current(&stored),
+        current: is_current(&stored.release),
         on_nodes: said(&stored.release.digest),
         ..stored.release
     };

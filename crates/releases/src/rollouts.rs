@@ -27,7 +27,7 @@ pub(crate) async fn promote_release(cx: Call<State>, op: PromoteRelease) -> Resu
     }
     let mut write = cx.begin().await?;
     store::lock_service(write.tx(), &op.service).await?;
-    let current = store::current_of(write.tx(), &op.service).await?;
+    let current = store::current_of(write.tx(), &op.service).await?.map(|(current, _)| current);
     if current.as_ref() == Some(&op.release) {
         return Err(Error::IsCurrent);
     }
@@ -78,7 +78,7 @@ pub(crate) async fn promote_release(cx: Call<State>, op: PromoteRelease) -> Resu
 
 async fn shown(cx: &Call<State>, service: &Name, number: u64) -> Result<Rollout, Error> {
     let stored = store::rollout(cx.db(), service, number).await?.ok_or(Error::NoRollout)?;
-    counted(cx, stored.rollout).await
+    counted(cx, vec![stored.rollout]).await?.pop().ok_or(Error::NoRollout)
 }
 
 pub(crate) async fn steer_rollout(cx: Call<State>, op: SteerRollout) -> Result<Rollout, Error> {
@@ -145,15 +145,14 @@ pub(crate) async fn list_rollouts(
     let cursor = op.cursor();
     let rollouts = store::rollouts(cx.db(), &op.service, &cursor).await?;
     let page = Page::cut(rollouts, &cursor, |rollout| rollout.number.to_string());
-    let mut items = Vec::with_capacity(page.items.len());
-    for rollout in page.items {
-        items.push(counted(&cx, rollout).await?);
-    }
-    Ok(Page { items, next: page.next })
+    Ok(Page { items: counted(&cx, page.items).await?, next: page.next })
 }
 
-/// With how many instances are where on their way.
-async fn counted(room: &Room<State>, rollout: Rollout) -> Result<Rollout, Error> {
-    let counts = store::count_moves(room.db(), &rollout).await?;
-    Ok(Rollout { counts, ..rollout })
+/// Rollouts of one service, with how many instances are where on their way.
+async fn counted(room: &Room<State>, mut rollouts: Vec<Rollout>) -> Result<Vec<Rollout>, Error> {
+    let mut counts = store::count_moves(room.db(), &rollouts).await?;
+    for rollout in &mut rollouts {
+        rollout.counts = counts.remove(&rollout.number).unwrap_or_default();
+    }
+    Ok(rollouts)
 }

@@ -29,8 +29,26 @@ const WORDS_CHARS_MAX: usize = 200;
 pub(crate) struct Serving<'s> {
     room: &'s Room<State>,
     plan: &'s Plan,
-    reports: HashMap<NodeId, Arc<Report>>,
+    nodes: HashMap<NodeId, Heard>,
     processes: HashMap<&'s Digest, Processes>,
+}
+
+/// What a node says.
+struct Heard {
+    report: Arc<Report>,
+    /// Where in it each replica is.
+    places: HashMap<ReplicaId, usize>,
+}
+
+impl Heard {
+    fn new(report: Arc<Report>) -> Self {
+        let places = report.replicas.iter().zip(0..).map(|(it, place)| (it.replica, place));
+        Self { places: places.collect(), report }
+    }
+
+    fn of(&self, replica: ReplicaId) -> Option<&ReplicaReport> {
+        self.report.replicas.get(*self.places.get(&replica)?)
+    }
 }
 
 /// What the nodes say of a release for an instance.
@@ -42,13 +60,13 @@ enum Said {
 
 impl<'s> Serving<'s> {
     pub(crate) fn new(room: &'s Room<State>, plan: &'s Plan) -> Self {
-        let reports = plan.alive().iter().filter_map(|host| {
+        let nodes = plan.alive().iter().filter_map(|host| {
             let (report, _) = room.state().nodes.report(host.node)?;
-            Some((host.node, report))
+            Some((host.node, Heard::new(report)))
         });
         let current = plan.releases.current();
         let processes = current.map(|it| (&it.release.digest, processes(&it.manifest))).collect();
-        Self { room, plan, reports: reports.collect(), processes }
+        Self { room, plan, nodes: nodes.collect(), processes }
     }
 
     /// How the current release is seen to be for each of these, whether or not they are on it. It
@@ -105,15 +123,13 @@ impl<'s> Serving<'s> {
         let unit = plan::unit(next, processes, (!is_shared).then_some(route));
         let (mut serving, mut is_healthy) = (Vec::new(), true);
         for node in nodes {
-            let Some(report) = self.reports.get(&node) else { return starts() };
-            if let Some(why) = unbuilt(report, &next.release.digest) {
+            let Some(heard) = self.nodes.get(&node) else { return starts() };
+            if let Some(why) = unbuilt(&heard.report, &next.release.digest) {
                 return Said::Other(Seen::Fails(why));
             }
-            let said: HashMap<ReplicaId, &ReplicaReport> =
-                report.replicas.iter().map(|replica| (replica.replica, replica)).collect();
             for replica in replicas(&unit, node) {
-                let said = said.get(&replica.replica);
-                if let Some(why) = said.and_then(|said| crashed(report, said)) {
+                let said = heard.of(replica.replica);
+                if let Some(why) = said.and_then(|said| crashed(&heard.report, said)) {
                     return Said::Other(Seen::Fails(why));
                 }
                 is_healthy &= said.is_some_and(|said| said.state == ReplicaState::Healthy);

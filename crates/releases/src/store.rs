@@ -223,16 +223,8 @@ pub(crate) async fn services(on: impl On, cursor: &Cursor) -> Result<Vec<Stored>
     .await
 }
 
-/// The current release of a service.
-pub(crate) async fn current_of(on: impl On, service: &Name) -> Result<Option<Digest>> {
-    db::query("select digest from service where service = ?")
-        .bind(service)
-        .optional(on, |row| row.get("digest"))
-        .await
-}
-
 /// The current release of a service, and the number of the rollout by which it is.
-pub(crate) async fn current_with(on: impl On, service: &Name) -> Result<Option<(Digest, u64)>> {
+pub(crate) async fn current_of(on: impl On, service: &Name) -> Result<Option<(Digest, u64)>> {
     db::query("select digest, rollout from service where service = ?")
         .bind(service)
         .optional(on, |row| Ok((row.get("digest")?, row.get("rollout")?)))

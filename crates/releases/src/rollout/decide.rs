@@ -20,6 +20,7 @@ pub(crate) enum Seen {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Starting {
     pub(crate) instance: InstanceId,
+    pub(crate) wave: u32,
     pub(crate) since: Timestamp,
     pub(crate) seen: Seen,
 }
@@ -30,8 +31,6 @@ pub(crate) struct Standing {
     pub(crate) starting: Vec<Starting>,
     /// The first wave that any instance waits in.
     pub(crate) waiting_in: Option<u32>,
-    /// The last wave that any instance is under way in.
-    pub(crate) starting_in: Option<u32>,
     /// How many have failed in the first wave, and in later ones.
     pub(crate) failed: (u32, u32),
     /// The wave after which it has paused already.
@@ -57,28 +56,29 @@ pub(crate) enum Decision {
 pub(crate) fn decide(
     plan: &RolloutPlan,
     standing: &Standing,
-    first_wave: impl Fn(InstanceId) -> bool,
     now: Timestamp,
 ) -> (Vec<InstanceId>, Vec<(InstanceId, String)>, Option<Decision>) {
     let within = Duration::from_secs(plan.within_seconds.into());
-    let (mut moved, mut failed) = (Vec::new(), Vec::new());
-    for Starting { instance, since, seen } in &standing.starting {
-        match seen {
-            Seen::Serves => moved.push(*instance),
-            Seen::Fails(why) => failed.push((*instance, why.clone())),
-            Seen::Starts if now.since(*since) >= within => {
-                let seconds = plan.within_seconds;
-                failed.push((*instance, format!("it was not healthy within {seconds} s")));
+    let (mut moved, mut failed, mut going) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut in_first, mut in_later) = standing.failed;
+    for Starting { instance, wave, since, seen } in &standing.starting {
+        let why = match seen {
+            Seen::Serves => {
+                moved.push(*instance);
+                continue;
             }
-            Seen::Starts => {}
-        }
+            Seen::Starts if now.since(*since) < within => {
+                going.push(*wave);
+                continue;
+            }
+            Seen::Starts => format!("it was not healthy within {} s", plan.within_seconds),
+            Seen::Fails(why) => why.clone(),
+        };
+        failed.push((*instance, why));
+        *if *wave == 1 { &mut in_first } else { &mut in_later } += 1;
     }
-    let in_first = failed.iter().filter(|(instance, _)| first_wave(*instance)).count();
-    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let failures =
-        (standing.failed.0 + count(in_first), standing.failed.1 + count(failed.len() - in_first));
-    let going = count(standing.starting.len() - moved.len() - failed.len());
-    let decision = if standing.is_paused { None } else { next(plan, standing, failures, going) };
+    let failures = (in_first, in_later);
+    let decision = if standing.is_paused { None } else { next(plan, standing, failures, &going) };
     (moved, failed, decision)
 }
 
@@ -86,7 +86,7 @@ fn next(
     plan: &RolloutPlan,
     standing: &Standing,
     (first, later): (u32, u32),
-    going: u32,
+    going: &[u32],
 ) -> Option<Decision> {
     let could_not = |count: u32| match count {
         1 => "1 instance could not be moved".to_owned(),
@@ -99,10 +99,10 @@ fn next(
         return Some(Decision::Pause(could_not(later)));
     }
     let Some(wave) = standing.waiting_in else {
-        return (going == 0).then_some(Decision::End);
+        return going.is_empty().then_some(Decision::End);
     };
     // A wave begins when the one before is over.
-    if going > 0 && standing.starting_in.is_some_and(|before| before < wave) {
+    if going.iter().any(|before| *before < wave) {
         return None;
     }
     if let Some(after) = plan.pause_after.filter(|after| *after < wave && standing.passed < *after)
@@ -110,7 +110,7 @@ fn next(
         return Some(Decision::PauseAfter(after));
     }
     let most = plan.at_once.unwrap_or(u32::MAX);
-    let count = most.saturating_sub(going);
+    let count = most.saturating_sub(u32::try_from(going.len()).unwrap_or(u32::MAX));
     (count > 0).then_some(Decision::Start { wave, count })
 }
 
@@ -128,12 +128,12 @@ mod tests {
         InstanceId::named(&[&number.to_string()])
     }
 
-    fn starting(number: u32, seen: Seen) -> Starting {
-        Starting { instance: instance(number), since: NOW, seen }
+    fn starting(number: u32, wave: u32, seen: Seen) -> Starting {
+        Starting { instance: instance(number), wave, since: NOW, seen }
     }
 
     fn decided(plan: &RolloutPlan, standing: &Standing) -> Option<Decision> {
-        decide(plan, standing, |_| false, NOW).2
+        decide(plan, standing, NOW).2
     }
 
     #[test]
@@ -141,22 +141,14 @@ mod tests {
         let plan = RolloutPlan::default();
         let waiting = Standing { waiting_in: Some(1), ..Standing::default() };
         assert_eq!(decided(&plan, &waiting), Some(Decision::Start { wave: 1, count: 1 }));
-        let busy = Standing {
-            starting: vec![starting(1, Seen::Starts)],
-            starting_in: Some(1),
-            ..waiting.clone()
-        };
+        let busy = Standing { starting: vec![starting(1, 1, Seen::Starts)], ..waiting.clone() };
         assert_eq!(decided(&plan, &busy), None, "one at a time");
         let four = RolloutPlan { at_once: Some(4), ..plan.clone() };
         assert_eq!(decided(&four, &busy), Some(Decision::Start { wave: 1, count: 3 }));
         let next_wave = Standing { waiting_in: Some(2), ..busy.clone() };
         assert_eq!(decided(&four, &next_wave), None, "the first wave is not over");
-        let served = Standing {
-            starting: vec![starting(1, Seen::Serves)],
-            starting_in: Some(1),
-            ..next_wave
-        };
-        let (moved, failed, decision) = decide(&four, &served, |_| true, NOW);
+        let served = Standing { starting: vec![starting(1, 1, Seen::Serves)], ..next_wave };
+        let (moved, failed, decision) = decide(&four, &served, NOW);
         assert_eq!((moved, failed), (vec![instance(1)], vec![]));
         assert_eq!(decision, Some(Decision::Start { wave: 2, count: 4 }));
         assert_eq!(decided(&plan, &Standing::default()), Some(Decision::End));
@@ -165,23 +157,20 @@ mod tests {
     #[test]
     fn failures_stop_it_and_a_planned_pause_is_made_once() {
         let plan = RolloutPlan { stop_after: 2, pause_after: Some(1), ..RolloutPlan::default() };
-        let one = Standing {
-            starting: vec![starting(1, Seen::Fails("no module".into()))],
-            starting_in: Some(1),
-            waiting_in: Some(1),
+        let one = |wave| Standing {
+            starting: vec![starting(1, wave, Seen::Fails("no module".into()))],
+            waiting_in: Some(wave),
             ..Standing::default()
         };
-        let (_, failed, decision) = decide(&plan, &one, |_| true, NOW);
+        let (_, failed, decision) = decide(&plan, &one(1), NOW);
         assert_eq!(failed, [(instance(1), "no module".to_owned())]);
         let why = "1 instance could not be moved in the first wave".to_owned();
         assert_eq!(decision, Some(Decision::Pause(why)));
         // In a later wave more may fail.
-        assert_eq!(
-            decide(&plan, &one, |_| false, NOW).2,
-            Some(Decision::Start { wave: 1, count: 1 })
-        );
-        let second = Standing { failed: (0, 1), ..one };
-        let stopped = decide(&plan, &second, |_| false, NOW).2;
+        let later = Standing { passed: 1, ..one(2) };
+        assert_eq!(decided(&plan, &later), Some(Decision::Start { wave: 2, count: 1 }));
+        let second = Standing { failed: (0, 1), ..later };
+        let stopped = decided(&plan, &second);
         assert_eq!(stopped, Some(Decision::Pause("2 instances could not be moved".into())));
         let over = Standing { waiting_in: Some(2), ..Standing::default() };
         let paused = decided(&plan, &over);
@@ -191,11 +180,11 @@ mod tests {
         let slow = Standing {
             starting: vec![Starting {
                 since: Timestamp::from_micros(0),
-                ..starting(1, Seen::Starts)
+                ..starting(1, 1, Seen::Starts)
             }],
             ..Standing::default()
         };
-        assert_eq!(decide(&plan, &slow, |_| false, NOW).1.len(), 1, "it took too long");
+        assert_eq!(decide(&plan, &slow, NOW).1.len(), 1, "it took too long");
     }
 
     proptest! {
@@ -223,19 +212,18 @@ mod tests {
             let (mut moved, mut failed, mut passed, mut stopped) = (0, (0, 0), 0, false);
             for _ in 0..200 {
                 let standing = Standing {
-                    starting: going.iter().map(|(_, number)| {
+                    starting: going.iter().map(|(wave, number)| {
                         let fails = fails[*number as usize];
                         let seen = if fails { Seen::Fails(String::new()) } else { Seen::Serves };
-                        starting(*number, seen)
+                        starting(*number, *wave, seen)
                     }).collect(),
                     waiting_in: waiting.iter().map(|(wave, _)| *wave).min(),
-                    starting_in: going.iter().map(|(wave, _)| *wave).max(),
                     failed,
                     passed,
                     is_paused: false,
                 };
                 let first = |instance| wave_of[&instance] == 1;
-                let (done, bad, decision) = decide(&plan, &standing, first, NOW);
+                let (done, bad, decision) = decide(&plan, &standing, NOW);
                 moved += done.len();
                 let in_first = bad.iter().filter(|(it, _)| first(*it)).count();
                 failed.0 += u32::try_from(in_first).unwrap();

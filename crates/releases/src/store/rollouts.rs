@@ -1,6 +1,6 @@
 //! Rollouts, and how far each instance is.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use api::releases::{Move, MoveCounts, MoveState, Rollout, RolloutState};
 use db::{List, On, Rows, row};
@@ -249,22 +249,20 @@ pub(crate) async fn known_moves(
     Ok(query.all(on, |row| row.get("instance")).await?.into_iter().collect())
 }
 
-/// Those in order of their states as these are written, so that one that waits or has failed comes
-/// before one that has moved; the cursor is `state/instance` of the last one that was seen.
+/// Where a move stands in a list: what is not where it should be comes first. As [`place_of`].
+const PLACE: &str = "case state when '\"failed\"' then '1' when '\"starting\"' then '2'
+    when '\"waiting\"' then '3' when '\"excepted\"' then '4' else '5' end || '/' || instance";
+
+/// In the order of their places; the cursor is the place of the last one that was seen.
 pub(crate) async fn moves(
     on: impl On,
     (service, number): (&Name, u64),
     cursor: &Cursor,
 ) -> Result<Vec<Move>> {
-    db::query(
-        "select * from move where service = ? and rollout = ?
-         and case state when '\"failed\"' then '1' when '\"starting\"' then '2'
-            when '\"waiting\"' then '3' when '\"excepted\"' then '4' else '5' end
-            || '/' || instance > ?
-         order by case state when '\"failed\"' then '1' when '\"starting\"' then '2'
-            when '\"waiting\"' then '3' when '\"excepted\"' then '4' else '5' end
-            || '/' || instance limit ?",
-    )
+    db::query(&format!(
+        "select * from move where service = ? and rollout = ? and {PLACE} > ?
+         order by {PLACE} limit ?"
+    ))
     .bind(service)
     .bind(number)
     .bind(cursor.key())
@@ -285,23 +283,29 @@ pub(crate) fn place_of(one: &Move) -> String {
     format!("{state}/{}", one.instance)
 }
 
-pub(crate) async fn count_moves(on: impl On, rollout: &Rollout) -> Result<MoveCounts> {
-    let counted: Vec<(MoveState, u32)> = db::query(
-        "select state, count(*) as number from move where service = ? and rollout = ?
-         group by state",
+/// Of rollouts of one service, by their numbers.
+pub(crate) async fn count_moves(
+    on: impl On,
+    rollouts: &[Rollout],
+) -> Result<BTreeMap<u64, MoveCounts>> {
+    let Some(first) = rollouts.first() else { return Ok(BTreeMap::new()) };
+    let counted: Vec<(u64, MoveState, u32)> = db::query(
+        "select rollout, state, count(*) as number from move
+         where service = ? and rollout in {list} group by rollout, state",
     )
-    .bind(&rollout.service)
-    .bind(rollout.number)
-    .all(on, |row| Ok((row.json("state")?, row.get("number")?)))
+    .bind(&first.service)
+    .bind(List::of(rollouts.iter().map(|rollout| rollout.number)))
+    .all(on, |row| Ok((row.get("rollout")?, row.json("state")?, row.get("number")?)))
     .await?;
-    let mut counts = MoveCounts::default();
-    for (state, number) in counted {
+    let mut counts: BTreeMap<u64, MoveCounts> = BTreeMap::new();
+    for (rollout, state, number) in counted {
+        let of = counts.entry(rollout).or_default();
         *match state {
-            MoveState::Waiting => &mut counts.waiting,
-            MoveState::Starting => &mut counts.starting,
-            MoveState::Moved => &mut counts.moved,
-            MoveState::Failed => &mut counts.failed,
-            MoveState::Excepted => &mut counts.excepted,
+            MoveState::Waiting => &mut of.waiting,
+            MoveState::Starting => &mut of.starting,
+            MoveState::Moved => &mut of.moved,
+            MoveState::Failed => &mut of.failed,
+            MoveState::Excepted => &mut of.excepted,
         } = number;
     }
     Ok(counts)

@@ -55,13 +55,11 @@ struct OnNode {
 
 impl Standing {
     async fn look(cx: &Context, service: &Name) -> Result<Self, Failure> {
-        let mut releases = all(cx, service).await?;
-        let newest = releases.iter().position(|it| it.phase == ReleasePhase::Staged);
-        let mut place = 0;
-        releases.retain(|release| {
-            place += 1;
-            release.current || newest == Some(place - 1)
-        });
+        let all = all(cx, service).await?;
+        let newest = all.iter().position(|it| it.phase == ReleasePhase::Staged);
+        let shown = all.into_iter().enumerate();
+        let shown = shown.filter(|(place, release)| release.current || Some(*place) == newest);
+        let releases: Vec<releases::Release> = shown.map(|(_, release)| release).collect();
         let rollout = last_rollout(cx, service).await?;
         let nodes = cx.list(None, |after, limit| ListNodes { after, limit }).await?.items;
         let on = |node: &releases::Node, release: &releases::Release| {
