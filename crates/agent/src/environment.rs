@@ -15,7 +15,7 @@ use api::{
     manifest::{Manifest, Tenancy},
 };
 use http::Uri;
-use types::{InstanceId, Name, Period, Secret};
+use types::{Digest, InstanceId, Name, Period, Secret};
 
 use crate::{
     Node,
@@ -127,9 +127,9 @@ pub(crate) struct Own {
 pub(crate) async fn of_instance(
     node: &Node,
     instance: InstanceId,
-    manifest: &Manifest,
+    (release, manifest): (&Digest, &Manifest),
 ) -> Result<Own, Problem> {
-    let operation = GetEnvironment { node: node.id, instance };
+    let operation = GetEnvironment { node: node.id, instance, release: Some(release.clone()) };
     let told: Environment = node.client.call(operation).await?;
     let Environment { account, mut variables, secrets } = told;
     variables.retain(|name, _| is_name(name));

@@ -340,6 +340,9 @@ pub struct GetEnvironment {
     pub node: NodeId,
     /// For which instance.
     pub instance: InstanceId,
+    /// The release that the command is of; without it the one that the instance is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<Digest>,
 }
 
 /// What an instance's commands run with.

@@ -104,6 +104,19 @@ impl<S> Write<S> {
     }
 }
 
+/// What `release` proposed, and has been made so if it was promoted.
+pub async fn proposal<P: DeserializeOwned>(
+    on: impl db::On,
+    service: &Name,
+    release: &Digest,
+) -> Result<Option<P>, db::Error> {
+    db::query("select body from proposal where service = ? and release = ?")
+        .bind(service)
+        .bind(release)
+        .optional(on, |row| row.json("body"))
+        .await
+}
+
 /// What the service's releases propose that were never promoted.
 pub async fn proposals<P: DeserializeOwned>(
     tx: &mut db::Tx,

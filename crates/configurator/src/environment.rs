@@ -1,10 +1,8 @@
 //! What an instance's code is told: by environment, or, for a service that serves many instances
 //! from one process, by host.
 
-use std::collections::BTreeMap;
-
 use api::configurator::{Environment, GetEnvironment, InstanceState, ResolveHost, Tenant};
-use chassis::{Call, Room};
+use chassis::Call;
 use types::Secret;
 
 use crate::{
@@ -12,8 +10,8 @@ use crate::{
     databases::database_url,
     model::environment::{Told, settings, variables, without_passwords},
     secrets::secrets,
-    setup::{manifest_of, settings_context},
-    store::{self, Stored},
+    setup::{filled_in, manifest, manifest_of},
+    store,
 };
 
 pub(crate) async fn get_environment(
@@ -23,9 +21,10 @@ pub(crate) async fn get_environment(
     let stored = store::instance(cx.db(), op.instance).await?;
     let stored = stored.ok_or(Error::Missing("instance"))?;
     cx.state().placements.check(op.node, &stored.service, op.instance)?;
-    let manifest = manifest_of(cx.db(), &stored).await?;
+    let release = op.release.as_ref().unwrap_or(&stored.release);
+    let manifest = manifest(cx.db(), &stored.service, release).await?;
     let database_url = database_url(&cx, &stored, &manifest).await?;
-    let settings = filled_in(&cx, &stored)?.map(|values| settings(&manifest, values));
+    let settings = filled_in(cx.seal(), &stored)?.map(|values| settings(&manifest, values));
     let secrets = secrets(&cx, stored.instance, &manifest).await?;
     let variables = variables(Told {
         public_url: cx.state().url(&stored.host),
@@ -45,7 +44,7 @@ pub(crate) async fn resolve_host(cx: Call<State>, op: ResolveHost) -> Result<Ten
         .filter(|stored| stored.service == op.service && stored.state != InstanceState::Creating)
         .ok_or(Error::Missing("host"))?;
     let manifest = manifest_of(cx.db(), &stored).await?;
-    let settings = filled_in(&cx, &stored)?.map(|values| settings(&manifest, values));
+    let settings = filled_in(cx.seal(), &stored)?.map(|values| settings(&manifest, values));
     let settings = without_passwords(&manifest, settings.unwrap_or_default());
     let database_url = database_url(&cx, &stored, &manifest).await?;
     Ok(Tenant {
@@ -56,15 +55,4 @@ pub(crate) async fn resolve_host(cx: Call<State>, op: ResolveHost) -> Result<Ten
         modules: stored.modules,
         settings,
     })
-}
-
-/// What was filled in; nothing before the set-up.
-fn filled_in(
-    room: &Room<State>,
-    stored: &Stored,
-) -> Result<Option<BTreeMap<String, String>>, Error> {
-    let Some(sealed) = &stored.settings else { return Ok(None) };
-    let opened = room.seal().open(sealed, &settings_context(stored.instance))?;
-    let values = serde_json::from_str(opened.reveal());
-    Ok(Some(values.map_err(|_| chassis::SealError::Closed)?))
 }

@@ -90,6 +90,7 @@ const MIGRATIONS: &[db::Migration] = &[
         name: "configurator_releases",
         sql: include_str!("../migrations/0007_releases.sql"),
     },
+    db::Migration { name: "configurator_told", sql: include_str!("../migrations/0008_told.sql") },
 ];
 
 /// The component.
@@ -121,5 +122,6 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .follows::<api::releases::Changes>(|room, update| room.state().placements.apply(&update))
         .keeps("instances' databases", reconcile::create)
         .keeps("instances' set-up", reconcile::queue_jobs)
+        .keeps("set-ups on a former release", reconcile::withdraw_setups)
         .keeps("what jobs know of instances", reconcile::tell_jobs)
 }

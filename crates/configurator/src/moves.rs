@@ -1,6 +1,9 @@
 //! Which release each instance is on: `releases` decides when one moves to another.
 
-use api::{Empty, configurator::MoveInstances};
+use api::{
+    Empty,
+    configurator::{InstanceState, MoveInstances},
+};
 use chassis::{Room, Write};
 
 use crate::{
@@ -21,7 +24,12 @@ pub(crate) async fn move_instances(
     // In the order of their ids, so that no two wait for each other.
     for instance in op.instances {
         let known = store::instance(cx.tx(), instance).await?;
-        let moves = |known: &Stored| known.service == op.service && known.release != op.release;
+        // A set-up is begun anew by another release, or goes on by its own.
+        let moves = |known: &Stored| {
+            known.service == op.service
+                && known.release != op.release
+                && known.state != InstanceState::SettingUp
+        };
         let Some(known) = known.filter(moves) else { continue };
         store::set_release(cx.tx(), instance, &op.release).await?;
         cx.put(&route(&Stored { release: op.release.clone(), ..known })).await?;

@@ -1,10 +1,10 @@
 //! Making instances what they should be.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use api::{
     configurator::InstanceState,
-    jobs::{self, PutInstance},
+    jobs::{self, PutInstance, WithdrawSetup},
 };
 use chassis::{Next, Room, pause};
 
@@ -17,6 +17,8 @@ use crate::{
 };
 
 const AT_ONCE: u32 = 100;
+/// When to look again whether what was begun has ended.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Makes the databases that are missing. A create that is repeated after a crash changes nothing,
 /// and one that fails is due again later, so it holds up no other.
@@ -96,7 +98,20 @@ async fn queue(room: &Room<State>, waiting: Waiting) -> Result<(), Error> {
     }
 }
 
-/// Tells `jobs` whose instances there are, and whether their jobs may run.
+/// A set-up is done by the release that its instance is on. When another one becomes the current one
+/// before anything of it was begun, it is withdrawn, and begun anew.
+pub(crate) async fn withdraw_setups(room: Room<State>) -> Result<Next, Error> {
+    let behind = store::set_ups_behind(room.db(), AT_ONCE).await?;
+    for instance in &behind {
+        let jobs = store::setup_jobs(room.db(), *instance).await?;
+        let jobs = jobs.into_iter().map(|job| job.job).collect();
+        room.peers().call(WithdrawSetup { instance: *instance, jobs }).await?;
+    }
+    Ok(if behind.is_empty() { Next::Idle } else { Next::In(LOOK_AGAIN) })
+}
+
+/// Tells `jobs` whose instances there are, by which release their jobs are done, and whether they may
+/// run.
 pub(crate) async fn tell_jobs(room: Room<State>) -> Result<Next, Error> {
     let untold = store::instances_to_tell(room.db(), AT_ONCE).await?;
     if untold.is_empty() {
@@ -110,6 +125,7 @@ pub(crate) async fn tell_jobs(room: Room<State>) -> Result<Next, Error> {
             instance: stored.instance,
             account: stored.account,
             service: stored.service,
+            release: stored.release,
             state: if is_open { jobs::InstanceState::Open } else { jobs::InstanceState::Closed },
         };
         match room.peers().call(put).await {

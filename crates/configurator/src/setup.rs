@@ -11,8 +11,8 @@ use api::{
     jobs::{GetJob, JobState},
     manifest::{Field, Manifest},
 };
-use chassis::{Call, Room, Write};
-use types::{InstanceId, JobId, Principal, Secret};
+use chassis::{Call, Room, Seal, Write};
+use types::{Digest, InstanceId, JobId, Name, Principal, Secret};
 
 use crate::{
     Error, State,
@@ -106,6 +106,15 @@ pub(crate) async fn begin(
     Ok(stored)
 }
 
+/// Nothing of a set-up had been begun when another release came: that one does it.
+async fn begin_anew(write: &mut Write<State>, stored: Stored) -> Result<(), Error> {
+    let service = store::service(write.tx(), &stored.service).await?;
+    let service = service.ok_or_else(|| Error::NoService(stored.service.clone()))?;
+    let values = filled_in(write.seal(), &stored)?.unwrap_or_default();
+    let stored = Stored { release: service.release, ..stored };
+    begin(write, stored, &service.manifest, &values).await.map(drop)
+}
+
 /// Somebody says that the application has what it asked for itself.
 async fn open(write: &mut Write<State>, stored: Stored) -> Result<Stored, Error> {
     let stored = Stored { state: InstanceState::Open, problem: None, ..stored };
@@ -150,6 +159,9 @@ async fn go_on(
     let Some(name) = name.filter(|_| stored.state == InstanceState::SettingUp) else {
         return Ok(());
     };
+    if state == JobState::Dropped {
+        return begin_anew(write, stored).await;
+    }
     let jobs = store::setup_jobs(write.tx(), instance).await?;
     let manifest = manifest_of(write.tx(), &stored).await?;
     let Some(state) = after(&jobs, &manifest) else { return Ok(()) };
@@ -171,15 +183,35 @@ pub(crate) async fn check_fields(tx: &mut db::Tx, next: &PutService) -> Result<(
     Ok(())
 }
 
+/// What was filled in; nothing before the set-up.
+pub(crate) fn filled_in(
+    seal: &Seal,
+    stored: &Stored,
+) -> Result<Option<BTreeMap<String, String>>, Error> {
+    let Some(sealed) = &stored.settings else { return Ok(None) };
+    let opened = seal.open(sealed, &settings_context(stored.instance))?;
+    let values = serde_json::from_str(opened.reveal());
+    Ok(Some(values.map_err(|_| chassis::SealError::Closed)?))
+}
+
 /// What the settings are sealed for.
-pub(crate) fn settings_context(instance: InstanceId) -> String {
+fn settings_context(instance: InstanceId) -> String {
     format!("{instance}/settings")
 }
 
-/// What the instance's service is now.
+/// What the release says that the instance is on.
 pub(crate) async fn manifest_of(on: impl db::On, stored: &Stored) -> Result<Manifest, Error> {
-    let service = store::service(on, &stored.service).await?;
-    Ok(service.ok_or_else(|| Error::NoService(stored.service.clone()))?.manifest)
+    manifest(on, &stored.service, &stored.release).await
+}
+
+/// What a release says that was promoted once.
+pub(crate) async fn manifest(
+    on: impl db::On,
+    service: &Name,
+    release: &Digest,
+) -> Result<Manifest, Error> {
+    let proposed = chassis::proposal::<PutService>(on, service, release).await?;
+    Ok(proposed.ok_or_else(|| Error::NoService(service.clone()))?.manifest)
 }
 
 fn shown(

@@ -169,6 +169,18 @@ pub(crate) async fn instance(on: impl On, id: InstanceId) -> Result<Option<Store
         .await
 }
 
+/// At most so many that are being set up by a release that is not the current one any more.
+pub(crate) async fn set_ups_behind(on: impl On, limit: u32) -> Result<Vec<InstanceId>> {
+    db::query(
+        "select instance.id from instance join service on service.service = instance.service
+         where instance.state = '\"setting_up\"' and instance.release <> service.release
+         order by instance.id limit ?",
+    )
+    .bind(limit)
+    .all(on, |row| row.get("id"))
+    .await
+}
+
 /// At most so many instances of which it is not written down which release they are on, with the
 /// current one of their service, which it is.
 pub(crate) async fn instances_on_none(
@@ -185,13 +197,13 @@ pub(crate) async fn instances_on_none(
     .await
 }
 
-/// Which release an instance is on, and nothing that `jobs` is told.
+/// Which release an instance is on.
 pub(crate) async fn set_release(
     tx: &mut db::Tx,
     instance: InstanceId,
     release: &Digest,
 ) -> Result<()> {
-    db::query("update instance set release = ? where id = ?")
+    db::query("update instance set release = ?, changes = changes + 1 where id = ?")
         .bind(release)
         .bind(instance)
         .run(tx)

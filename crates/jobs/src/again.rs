@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use api::jobs::{BATCH_MAX, CancelJob, Gate, Job, ReplayJob, ReplayJobs, Replayed, SETUP_CLASS};
 use chassis::Write;
-use types::{AccountId, InstanceId, JobId};
+use types::{AccountId, Digest, InstanceId, JobId};
 
 use crate::{
     Error, State as Memory,
@@ -12,7 +12,7 @@ use crate::{
     fates::{Settled, settle},
     instances::has_ended,
     model::{Fate, State, place},
-    releases::known_here,
+    releases::definitions_of,
     store::{self, Entry, Moves, NewLane},
 };
 
@@ -79,10 +79,10 @@ async fn replay(cx: &mut Write<Memory>, entries: Vec<Entry>) -> Result<u32, Erro
     for mut entry in entries {
         let instance = store::instance(cx.tx(), entry.instance).await?;
         let is_setup = entry.class == SETUP_CLASS;
-        let closed = match instance {
+        let (closed, release) = match instance {
             Some(instance) if has_ended(&instance.state) => continue,
-            Some(instance) => instance.state != "open" && !is_setup,
-            None => !is_setup,
+            Some(instance) => (instance.state != "open" && !is_setup, instance.release),
+            None => (!is_setup, None),
         };
         let gate = gate(cx, &entry).await?;
         if gate == Gate::Refuse {
@@ -93,9 +93,10 @@ async fn replay(cx: &mut Write<Memory>, entries: Vec<Entry>) -> Result<u32, Erro
         moves.moved(entry.lane, Some(entry.state), None);
         entry.lane = kind.lane(entry.instance);
         moves.moved(entry.lane, None, Some(state));
-        let most = most(cx, &entry).await?;
+        let most = most(cx, &entry, release.as_ref()).await?;
         let (account, instance) = (entry.account, entry.instance);
-        lanes.insert(entry.lane, NewLane { kind: kind.id(), account, instance, closed, most });
+        let lane = NewLane { kind: kind.id(), account, instance, release, closed, most };
+        lanes.insert(entry.lane, lane);
         kinds.insert(kind, false);
         jobs.push((entry, state));
     }
@@ -116,11 +117,12 @@ async fn gate(cx: &mut Write<Memory>, entry: &Entry) -> Result<Gate, Error> {
 }
 
 /// How many of its name may run at once for its instance.
-async fn most(cx: &mut Write<Memory>, entry: &Entry) -> Result<Option<u32>, Error> {
-    let Some(release) = store::current_release(cx.tx(), &entry.service).await? else {
-        return Ok(None);
-    };
-    let known = known_here(cx, &release).await?;
-    let definition = known.as_ref().and_then(|known| known.1.get(&entry.name));
+async fn most(
+    cx: &mut Write<Memory>,
+    entry: &Entry,
+    release: Option<&Digest>,
+) -> Result<Option<u32>, Error> {
+    let known = definitions_of(cx, &entry.service, release).await?;
+    let definition = known.1.get(&entry.name);
     Ok(definition.and_then(|definition| definition.concurrency_per_instance))
 }

@@ -27,7 +27,7 @@ use crate::{
     Error, State as Memory, due,
     limits::Limits,
     model::{State, share},
-    releases::{Known, known},
+    offers::{Able, offers},
     reports::{LEASE_SECONDS, give_back},
     store::{self, Candidate, Claimed, Kind, Lane, Moves},
 };
@@ -80,35 +80,6 @@ async fn take_back(cx: &Call<Memory>, op: &LeaseJobs) -> Result<(), Error> {
     .await
 }
 
-/// A release that is ready on the node.
-struct Offer {
-    release: Digest,
-    is_current: bool,
-    known: Known,
-}
-
-async fn offers(room: &Room<Memory>, releases: &[Digest]) -> Result<Vec<Offer>, Error> {
-    let mut offers = Vec::new();
-    for store::Release { digest, is_current, .. } in store::releases(room.db(), releases).await? {
-        if let Some(known) = known(room, &digest).await? {
-            offers.push(Offer { release: digest, is_current, known });
-        }
-    }
-    Ok(offers)
-}
-
-/// Which of the releases does a kind of job: the current one if it can, or else the newest. A
-/// set-up is done by the current one alone, since that is what will serve the instance.
-fn offer_for<'o>(offers: &'o [Offer], kind: &Kind) -> Option<(&'o Offer, &'o JobDefinition)> {
-    let able = offers.iter().filter(|offer| offer.known.0 == kind.service);
-    let able = able.filter(|offer| offer.is_current || kind.class != SETUP_CLASS);
-    let mut able = able.filter_map(|offer| Some((offer, offer.known.1.get(&kind.name)?)));
-    able.find(|(_, definition)| definition.accepts(kind.version))
-}
-
-/// A kind of job that a release does, and how.
-type Able<'o> = (Kind, &'o Offer, &'o JobDefinition);
-
 /// What slots are for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Which {
@@ -134,8 +105,10 @@ async fn take(
     let services: BTreeSet<Name> = shares.keys().cloned().collect();
     let mut kinds = store::kinds_with_work(cx.db(), &services).await?;
     kinds.retain(|kind| which == Which::All || kind.class == SETUP_CLASS);
-    let able = |kind: Kind| offer_for(&offers, &kind).map(|(offer, job)| (kind, offer, job));
-    let mut able: Vec<Able<'_>> = kinds.into_iter().filter_map(able).collect();
+    let mut able: Vec<Able<'_>> = Vec::new();
+    for kind in kinds {
+        able.extend(Able::of(cx.room(), &offers, kind).await?);
+    }
     keep_own(cx.room(), &mut able, &shares).await?;
     // Who finds nothing does not hold up those who write.
     if able.is_empty() {
@@ -144,14 +117,15 @@ async fn take(
     // One claim after the other: two would only find the same lanes and wait for each other.
     let _turn = cx.state().claiming.lock().await;
     let mut write = cx.begin().await?;
-    let mut limits = Limits::read(write.tx(), &services, &able_definitions(&able)).await?;
+    let mut limits = Limits::read(write.tx(), &services, &able).await?;
     let mut open = Vec::new();
-    for (place, (kind, _, _)) in able.iter().enumerate() {
+    for (place, able) in able.iter().enumerate() {
+        let kind = &able.kind;
         let free = limits.free(kind).min(slots);
         if free == 0 {
             continue;
         }
-        for lane in lanes(write.tx(), kind, &shares, free).await? {
+        for lane in lanes(write.tx(), able, &shares, free).await? {
             let room = lane.room.min(limits.free_for(kind, lane.instance)).min(free);
             open.push((place, Lane { room, ..lane }));
         }
@@ -161,12 +135,13 @@ async fn take(
         open.iter().map(|(place, lane)| (lane.id, (lane, &able[*place]))).collect();
     let (mut jobs, mut bytes) = (Vec::new(), 0);
     for candidate in chosen {
-        let (lane, (kind, offer, definition)) = lanes[&candidate.lane];
+        let (lane, able) = lanes[&candidate.lane];
+        let Some((offer, definition)) = able.doer(&lane.release) else { continue };
         bytes += candidate.bytes + bytes_of(definition);
         if bytes > LEASES_BYTES_MAX && !jobs.is_empty() {
             break;
         }
-        if limits.take(kind, lane.instance) {
+        if limits.take(&able.kind, lane.instance) {
             jobs.push((candidate, &offer.release));
         }
     }
@@ -177,9 +152,10 @@ async fn take(
     let expires = now.plus(Duration::from_secs(LEASE_SECONDS.into()));
     let claimed = store::claim(write.tx(), node, &jobs, now, expires).await?;
     serve(&mut write, &claimed, |lane| lanes[&lane].0.instance).await?;
-    let leases = claimed.into_iter().map(|claimed| {
+    let leases = claimed.into_iter().filter_map(|claimed| {
         let (lane, able) = lanes[&claimed.lane];
-        lease(claimed, lane, able)
+        let (_, definition) = able.doer(&lane.release)?;
+        Some(lease(claimed, lane, &able.kind, definition))
     });
     Ok(write.finish(leases.collect()).await?)
 }
@@ -193,14 +169,15 @@ fn bytes_of(definition: &JobDefinition) -> usize {
 /// The lanes of a kind that have work for whoever has this share of its service.
 async fn lanes(
     on: impl db::On,
-    kind: &Kind,
+    able: &Able<'_>,
     shares: &BTreeMap<Name, Share>,
     limit: u32,
 ) -> Result<Vec<Lane>, Error> {
-    Ok(match shares.get(&kind.service) {
-        Some(Share::All) => store::lanes(on, kind.id(), limit).await?,
+    let (kind, releases) = (able.kind.id(), able.releases());
+    Ok(match shares.get(&able.kind.service) {
+        Some(Share::All) => store::lanes(on, kind, &releases, limit).await?,
         Some(Share::These(instances)) => {
-            store::lanes_of_these(on, kind.id(), instances, limit).await?
+            store::lanes_of_these(on, kind, &releases, instances, limit).await?
         }
         None => Vec::new(),
     })
@@ -213,19 +190,13 @@ async fn keep_own(
     shares: &BTreeMap<Name, Share>,
 ) -> Result<(), Error> {
     let mut own = BTreeSet::new();
-    for (kind, ..) in &*able {
-        let is_shared = matches!(shares.get(&kind.service), Some(Share::All));
-        if is_shared || !lanes(room.db(), kind, shares, 1).await?.is_empty() {
-            own.insert(kind.clone());
+    for able in &*able {
+        if !lanes(room.db(), able, shares, 1).await?.is_empty() {
+            own.insert(able.kind.clone());
         }
     }
-    able.retain(|(kind, ..)| own.contains(kind));
+    able.retain(|able| own.contains(&able.kind));
     Ok(())
-}
-
-/// What the releases say of the kinds that they do.
-fn able_definitions<'a>(able: &[Able<'a>]) -> BTreeMap<Kind, &'a JobDefinition> {
-    able.iter().map(|(kind, _, definition)| (kind.clone(), *definition)).collect()
 }
 
 /// Shares the slots out among instances, and finds what each gets: one after the other in the order
@@ -309,7 +280,7 @@ async fn serve(
     Ok(store::count_served(write.tx(), moves, &turns).await?)
 }
 
-fn lease(claimed: Claimed, lane: &Lane, (kind, _, definition): &Able<'_>) -> Lease {
+fn lease(claimed: Claimed, lane: &Lane, kind: &Kind, definition: &JobDefinition) -> Lease {
     let (from, to) = (kind.version, definition.version);
     let upgrade = definition.upgrade.clone().filter(|_| from < to);
     let (command, payload) = if definition.programs.is_empty() {

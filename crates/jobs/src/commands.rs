@@ -6,14 +6,15 @@ use types::{JobId, Name};
 
 use crate::{
     Error, State as Memory,
-    enqueue::{current, insert, planned, target},
+    enqueue::{insert, planned, target},
     model::is_command,
+    releases::definitions_of,
     store,
 };
 
 pub(crate) async fn run_command(cx: &mut Write<Memory>, op: RunCommand) -> Result<Enqueued, Error> {
     let to = target(cx, op.account, op.instance).await?;
-    let known = current(cx, &to.service).await?;
+    let known = definitions_of(cx, &to.service, to.release.as_ref()).await?;
     let definition = definition(&to.service, known.1.get(COMMAND_JOB), &op.command)?;
     let queues = store::queues_of(cx.tx(), &to.service).await?;
     let queue = queues.iter().find(|queue| queue.class == COMMAND_CLASS);

@@ -6,18 +6,18 @@ use std::{
 };
 
 use api::jobs::{
-    BATCH_MAX, COMMAND_CLASS, EnqueueJobs, Enqueued, Gate, Job, JobDefinition, NewJob, PutJob,
-    SETUP_CLASS, Until,
+    BATCH_MAX, COMMAND_CLASS, EnqueueJobs, Enqueued, Gate, JobDefinition, NewJob, SETUP_CLASS,
+    Until,
 };
 use chassis::Write;
-use types::{AccountId, InstanceId, JobId, Name, Timestamp};
+use types::{AccountId, Digest, InstanceId, JobId, Name, Timestamp};
 
 use crate::{
     Error, State as Memory,
     fates::{doom, settle},
     instances::has_ended,
     model::{State, place, problem_of},
-    releases::{Known, current_here},
+    releases::{Known, definitions_of},
     store::{self, Entry, Keyed, Kind, Moves, NewLane, NewRow},
 };
 
@@ -45,7 +45,7 @@ pub(crate) async fn enqueue(
     jobs: Vec<(JobId, NewJob)>,
 ) -> Result<Vec<JobId>, Error> {
     let to = target(cx, account, instance).await?;
-    let definitions = current(cx, &to.service).await?;
+    let definitions = definitions_of(cx, &to.service, to.release.as_ref()).await?;
     let planned = plan(cx, &to, &definitions, jobs).await?;
     let ids: Vec<JobId> = planned.iter().map(|planned| planned.row.entry.job).collect();
     let owners = take_keys(cx, &to, &planned).await?;
@@ -57,11 +57,13 @@ pub(crate) async fn enqueue(
 
 /// Whose jobs they are.
 pub(crate) struct Target {
-    account: AccountId,
-    instance: InstanceId,
+    pub(crate) account: AccountId,
+    pub(crate) instance: InstanceId,
     pub(crate) service: Name,
+    /// By which release they are to be done, if that was told.
+    pub(crate) release: Option<Digest>,
     /// Whether they may not run now.
-    closed: bool,
+    pub(crate) closed: bool,
 }
 
 /// Whose jobs are to be queued, if anything is still done for it.
@@ -75,21 +77,17 @@ pub(crate) async fn target(
     if has_ended(&known.state) {
         return Err(Error::Ended);
     }
-    Ok(Target { account, instance, service: known.service, closed: known.state != "open" })
+    let closed = known.state != "open";
+    Ok(Target { account, instance, service: known.service, release: known.release, closed })
 }
 
 /// A job that is to be queued.
 pub(crate) struct Planned {
-    row: NewRow,
+    pub(crate) row: NewRow,
     most: Option<u32>,
     key: Option<(String, Option<Timestamp>)>,
     after: BTreeSet<JobId>,
     place: usize,
-}
-
-pub(crate) async fn current(cx: &mut Write<Memory>, service: &Name) -> Result<Known, Error> {
-    let none = || Error::NoRelease(service.clone());
-    current_here(cx, service).await?.ok_or_else(none)
 }
 
 async fn plan(
@@ -115,7 +113,7 @@ async fn plan(
     planned.collect()
 }
 
-/// What the current release says of a job that may be queued.
+/// What the release of the instance says of a job that may be queued.
 fn definition<'k>(
     to: &Target,
     known: &'k Known,
@@ -276,8 +274,8 @@ pub(crate) async fn insert(
         entry.state = place(entry.state == State::Held, entry.blocked_by, entry.not_before, now);
         let kind = kind_of(entry);
         let closed = to.closed && kind.class != SETUP_CLASS;
-        let (account, instance) = (to.account, to.instance);
-        let lane = NewLane { kind: kind.id(), account, instance, closed, most };
+        let (account, instance, release) = (to.account, to.instance, to.release.clone());
+        let lane = NewLane { kind: kind.id(), account, instance, release, closed, most };
         lanes.insert(entry.lane, lane);
         kinds.insert(kind, false);
         moves.moved(entry.lane, None, Some(entry.state));
@@ -305,28 +303,4 @@ pub(crate) fn kind_of(entry: &Entry) -> Kind {
         name: entry.name.clone(),
         version: entry.version,
     }
-}
-
-pub(crate) async fn put_job(cx: &mut Write<Memory>, op: PutJob) -> Result<Job, Error> {
-    if let Some(known) = store::entry(cx.tx(), op.job).await? {
-        if (known.instance, &known.name) != (op.instance, &op.name) {
-            return Err(Error::Different(op.job));
-        }
-        return store::job(cx.tx(), op.job).await?.ok_or(Error::Missing);
-    }
-    let (account, instance, service) = (op.account, op.instance, op.service);
-    let known = current(cx, &service).await?;
-    let definition = known.1.get(&op.name).filter(|known| known.class == SETUP_CLASS);
-    let Some(definition) = definition else {
-        return Err(Error::NoSetupJob { service, name: op.name });
-    };
-    let to = Target { account, instance, service, closed: false };
-    let new = NewJob { name: op.name, after: op.after.into_iter().collect(), ..NewJob::default() };
-    let now = cx.now();
-    let planned = planned(&to, definition, (op.job, new), 1, false, now)?;
-    insert(cx, &to, vec![planned]).await.map_err(|error| match error {
-        Error::NoneBefore { .. } => Error::NotPut,
-        error => error,
-    })?;
-    store::job(cx.tx(), op.job).await?.ok_or(Error::Missing)
 }

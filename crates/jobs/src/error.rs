@@ -11,23 +11,24 @@ pub(crate) enum Error {
     #[error("job {place} of the request cannot be queued: {problem}")]
     NewJob { place: usize, problem: String },
     #[error(
-        "job {place} of the request is version {version} of `{name}`, and the current release of \
-         `{service}` knows `{name}` up to version {newest}: publish a release that accepts it first"
+        "job {place} of the request is version {version} of `{name}`, and the release of \
+         `{service}` that the instance is on knows `{name}` up to version {newest}: move it to one \
+         that accepts it first"
     )]
     Version { place: usize, name: String, version: u32, newest: u32, service: Name },
     #[error(
-        "job {place} of the request is called `{name}`, and the current release of `{service}` has \
-         no such job; it has {known}"
+        "job {place} of the request is called `{name}`, and the release of `{service}` that the \
+         instance is on has no such job; it has {known}"
     )]
     NoSuchJob { place: usize, name: String, service: Name, known: String },
     #[error("a command must have 1 to 100 words of at most 4,000 characters each")]
     Command,
     #[error(
-        "the current release of `{service}` allows no commands to be run: its publisher can list \
-         them, as in `commands = [\"./manage.py\"]` under `[run]`"
+        "the release of `{service}` that the instance is on allows no commands to be run: its \
+         publisher can list them, as in `commands = [\"./manage.py\"]` under `[run]`"
     )]
     NoCommands { service: Name },
-    #[error("`{program}` may not be run: the current release of `{service}` allows {known}")]
+    #[error("`{program}` may not be run: the instance's release of `{service}` allows {known}")]
     NoSuchCommand { service: Name, program: String, known: String },
     #[error(
         "job {place} of the request depends on `{earlier}`, which is not a job of this \
@@ -47,7 +48,7 @@ pub(crate) enum Error {
     Different(JobId),
     #[error("the job that this one depends on does not exist: queue that one first")]
     NotPut,
-    #[error("the current release of `{service}` has no `{name}`")]
+    #[error("that release of `{service}` has no `{name}`")]
     NoSetupJob { service: Name, name: String },
     #[error("no release of `{0}` is known here yet; try again")]
     NoRelease(Name),

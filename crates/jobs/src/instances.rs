@@ -11,7 +11,7 @@ use crate::{
     Error, State as Memory,
     fates::{Settled, settle},
     model::{Fate, State},
-    releases::current_here,
+    releases::definitions_of,
     schedules::follow_instance,
     store,
 };
@@ -28,13 +28,15 @@ pub(crate) async fn put_instance(cx: &mut Write<Memory>, op: PutInstance) -> Res
         InstanceState::Closed => "closed",
         InstanceState::Ended => "ending",
     };
+    let is_closed = op.state != InstanceState::Open;
     store::put_instance(cx.tx(), &op, state).await?;
-    store::set_closed(cx.tx(), op.instance, op.state != InstanceState::Open).await?;
-    // Not before nobody can make another release the current one.
-    store::keep_releases(cx.tx(), &op.service).await?;
-    let known = current_here(cx, &op.service).await?;
-    let definitions = known.map(|known| known.1.clone()).unwrap_or_default();
-    follow_instance(cx, &op, &definitions).await?;
+    store::set_lanes(cx.tx(), op.instance, &op.release, is_closed).await?;
+    // Whoever tells of a release that is not the current one here yet tells it again.
+    let known = definitions_of(cx, &op.service, Some(&op.release)).await?;
+    let most = known.1.iter().map(|(name, job)| (name.clone(), job.concurrency_per_instance));
+    store::set_most(cx.tx(), &op.service, op.instance, &most.collect()).await?;
+    follow_instance(cx, &op, &known.1).await?;
+    cx.state().in_use.add(&op.service, &op.release);
     Ok(Empty {})
 }
 

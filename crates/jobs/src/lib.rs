@@ -20,11 +20,13 @@ mod fates;
 mod instances;
 mod limits;
 mod model;
+mod offers;
 mod queues;
 mod releases;
 mod reports;
 mod schedules;
 mod services;
+mod setups;
 mod show;
 mod store;
 mod successes;
@@ -38,7 +40,7 @@ use api::jobs::{
     BeginUsage, CancelJob, CancelServiceJob, DropJobs, EnqueueJobs, EnqueueServiceJobs,
     GetInstanceJob, GetJob, GetQueue, GetServiceJob, LeaseJobs, ListInstanceJobs, ListJobs,
     ListQueues, PromoteJobs, PutInstance, PutJob, PutJobs, ReplayJob, ReplayJobs, ReportJobs,
-    RunCommand, SetQueue,
+    RunCommand, SetQueue, WithdrawSetup,
 };
 use chassis::{Component, Placements, Room};
 
@@ -48,6 +50,8 @@ pub(crate) use error::Error;
 #[derive(Default)]
 pub(crate) struct State {
     releases: releases::Remembered,
+    /// The releases that lanes are to be done by.
+    in_use: offers::InUse,
     workers: workers::Workers,
     /// What runs on which node.
     placements: Placements,
@@ -78,18 +82,24 @@ const MIGRATIONS: &[db::Migration] = &[
         name: "jobs_lanes_say_whose",
         sql: include_str!("../migrations/0013_lanes_say_whose.sql"),
     },
+    db::Migration {
+        name: "jobs_instances_are_on_releases",
+        sql: include_str!("../migrations/0014_releases.sql"),
+    },
 ];
 
 /// The component.
 pub fn component() -> Component<impl Send + Sync + 'static> {
     Component::new("jobs", MIGRATIONS, State::default())
         .opens(remember_turns)
+        .opens(offers::remember)
         .writes::<EnqueueJobs>(enqueue::enqueue_jobs)
         .writes::<RunCommand>(commands::run_command)
         .writes::<EnqueueServiceJobs>(services::enqueue)
         .reads::<GetServiceJob>(services::get)
         .writes::<CancelServiceJob>(services::cancel)
-        .writes::<PutJob>(enqueue::put_job)
+        .writes::<PutJob>(setups::put_job)
+        .writes::<WithdrawSetup>(setups::withdraw_setup)
         .reads::<GetJob>(show::get_job)
         .reads::<GetInstanceJob>(show::get_instance_job)
         .reads::<ListInstanceJobs>(show::list_instance_jobs)

@@ -7,6 +7,7 @@ use types::{InstanceId, Name};
 
 use crate::{
     Error,
+    offers::Able,
     store::{self, Kind},
 };
 
@@ -24,7 +25,7 @@ impl Limits {
     pub(crate) async fn read(
         tx: &mut db::Tx,
         services: &BTreeSet<Name>,
-        kinds: &BTreeMap<Kind, &JobDefinition>,
+        kinds: &[Able<'_>],
     ) -> Result<Self, Error> {
         let mut limits = Self::default();
         for queue in store::limited_queues(&mut *tx).await? {
@@ -32,12 +33,15 @@ impl Limits {
                 limits.queues.insert((queue.service, queue.class), concurrency);
             }
         }
-        for (kind, definition) in kinds {
-            let key = named(kind);
-            if let Some(most) = definition.concurrency {
+        for able in kinds {
+            // While instances are on several releases, the least that one of them allows counts.
+            let least =
+                |most: fn(&JobDefinition) -> Option<u32>| able.definitions().filter_map(most).min();
+            let key = named(&able.kind);
+            if let Some(most) = least(|definition| definition.concurrency) {
                 limits.names.insert(key.clone(), most);
             }
-            if let Some(most) = definition.concurrency_per_instance {
+            if let Some(most) = least(|definition| definition.concurrency_per_instance) {
                 limits.each.insert(key, (most, BTreeMap::new()));
             }
         }

@@ -14,7 +14,6 @@ use types::{Digest, Name};
 
 use crate::{
     Error, State,
-    schedules::follow_release,
     store::{self, Definitions},
 };
 
@@ -60,9 +59,6 @@ pub(crate) async fn promote_jobs(cx: &mut Write<State>, op: PromoteJobs) -> Resu
     for class in jobs.values().map(|definition| definition.class.as_str()).chain([SETUP_CLASS]) {
         store::put_queue(cx.tx(), &service, class).await?;
     }
-    let most = jobs.iter().map(|(name, job)| (name.clone(), job.concurrency_per_instance));
-    store::set_most(cx.tx(), &service, &most.collect()).await?;
-    follow_release(cx, &service, &jobs).await?;
     Ok(Empty {})
 }
 
@@ -117,13 +113,20 @@ pub(crate) async fn known_here(
     Ok(found.map(|found| cx.state().releases.keep(release, found)))
 }
 
-/// What a service's current release says of its jobs, if there is one yet.
-pub(crate) async fn current_here(
+/// What the release says that an instance is on; the service's current one as long as that was not
+/// told.
+pub(crate) async fn definitions_of(
     cx: &mut Write<State>,
     service: &Name,
-) -> Result<Option<Known>, Error> {
-    match store::current_release(cx.tx(), service).await? {
-        Some(release) => known_here(cx, &release).await,
-        None => Ok(None),
-    }
+    release: Option<&Digest>,
+) -> Result<Known, Error> {
+    let release = match release {
+        Some(release) => Some(release.clone()),
+        None => store::current_release(cx.tx(), service).await?,
+    };
+    let known = match release {
+        Some(release) => known_here(cx, &release).await?,
+        None => None,
+    };
+    known.ok_or_else(|| Error::NoRelease(service.clone()))
 }

@@ -2,37 +2,15 @@
 
 use api::jobs::{InstanceState, PutInstance};
 use chassis::Write;
-use types::Name;
 
 use crate::{
     Error, State as Memory,
     store::{self, Definitions, Recurring},
 };
 
-/// A release has become its service's current one: what it says of schedules holds for every
-/// instance.
-pub(crate) async fn follow_release(
-    cx: &mut Write<Memory>,
-    service: &Name,
-    definitions: &Definitions,
-) -> Result<(), Error> {
-    let now = cx.now();
-    store::lock_releases(cx.tx(), service).await?;
-    for name in store::scheduled_names(cx.tx(), service).await? {
-        if definitions.get(&name).is_none_or(|definition| definition.schedule.is_none()) {
-            store::delete_schedules(cx.tx(), service, &name).await?;
-        }
-    }
-    for (name, definition) in definitions {
-        if let Some(schedule) = &definition.schedule {
-            store::put_schedules(cx.tx(), service, (name, schedule), now).await?;
-        }
-    }
-    Ok(())
-}
-
-/// An instance is new, open, closed or has ended. What was due while it was closed is dealt with
-/// when it opens, as its schedule says.
+/// An instance is new, open, closed, on another release or has ended. What its release says of
+/// schedules holds; what was due while it was closed is dealt with when it opens, as its schedule
+/// says.
 pub(crate) async fn follow_instance(
     cx: &mut Write<Memory>,
     op: &PutInstance,
@@ -42,6 +20,11 @@ pub(crate) async fn follow_instance(
         return Ok(store::delete_schedules_of(cx.tx(), op.instance).await?);
     }
     let now = cx.now();
+    for name in store::scheduled_names(cx.tx(), op.instance).await? {
+        if definitions.get(&name).is_none_or(|definition| definition.schedule.is_none()) {
+            store::delete_schedule(cx.tx(), op.instance, &name).await?;
+        }
+    }
     for (name, definition) in definitions {
         let Some(schedule) = definition.schedule.clone() else { continue };
         let (account, service, name) = (op.account, op.service.clone(), name.clone());

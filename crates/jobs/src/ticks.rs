@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::{
     Error, State as Memory,
     enqueue::enqueue,
-    releases::current_here,
+    releases::definitions_of,
     store::{self, Recurring},
 };
 use rule::{Due, job_of, offset};
@@ -56,8 +56,10 @@ async fn queue(write: &mut Write<Memory>, recurring: &Recurring) -> Result<(), E
     let Recurring { instance, account, service, name, schedule, last } = recurring;
     let offset = offset(schedule, *instance, name);
     let Due { ticks, last, next } = rule::due(schedule, offset, *last, write.now());
-    let known = current_here(write, service).await?;
-    let version = known.and_then(|known| Some(known.1.get(name)?.version));
+    let known = store::instance(write.tx(), *instance).await?;
+    let release = known.and_then(|known| known.release);
+    let known = definitions_of(write, service, release.as_ref()).await?;
+    let version = known.1.get(name).map(|definition| definition.version);
     let mut jobs = Vec::new();
     for tick in ticks {
         let job = job_of(*instance, name, tick);

@@ -86,7 +86,7 @@ async fn go_on(
 ) -> Result<bool, Error> {
     let StoredRollout { rollout, assigned, passed } = stored;
     if !assigned {
-        let all = behind(room, plan, rollout)?.into_iter().collect();
+        let all = of_service(room, rollout, &plan.behind)?.into_iter().collect();
         let mut write = room.begin().await?;
         let now = write.now();
         store::assign(write.tx(), rollout, &waves(&rollout.plan, &all), now).await?;
@@ -110,6 +110,9 @@ async fn go_on(
         is_paused: rollout.state == RolloutState::Paused,
     };
     let (moved, failed, decision) = decide(&rollout.plan, &standing, room.now());
+    // What a former release sets up is moved when that is done.
+    let is_over = of_service(room, rollout, &plan.setting_up)?.is_empty();
+    let decision = decision.filter(|decision| *decision != Decision::End || is_over);
     if moved.is_empty() && failed.is_empty() && decision.is_none() {
         return Ok(false);
     }
@@ -133,18 +136,23 @@ async fn late(
     plan: &Plan,
     rollout: &Rollout,
 ) -> Result<Vec<InstanceId>, Error> {
-    let behind = behind(room, plan, rollout)?;
+    let behind = of_service(room, rollout, &plan.behind)?;
     let known = store::known_moves(room.db(), rollout, &behind).await?;
     Ok(behind.into_iter().filter(|instance| !known.contains(instance)).collect())
 }
 
-fn behind(room: &Room<State>, plan: &Plan, rollout: &Rollout) -> Result<Vec<InstanceId>, Error> {
-    let mut behind = Vec::new();
-    for instance in &plan.behind {
+/// Those of these instances that are of the rollout's service.
+fn of_service(
+    room: &Room<State>,
+    rollout: &Rollout,
+    instances: &[InstanceId],
+) -> Result<Vec<InstanceId>, Error> {
+    let mut of_service = Vec::new();
+    for instance in instances {
         let route = room.state().planning.route(*instance)?;
-        behind.extend(route.filter(|it| it.service == rollout.service).map(|it| it.instance));
+        of_service.extend(route.filter(|it| it.service == rollout.service).map(|it| it.instance));
     }
-    Ok(behind)
+    Ok(of_service)
 }
 
 async fn write_down(

@@ -43,6 +43,8 @@ pub(crate) struct Plan {
     pub(crate) behind: Vec<InstanceId>,
     /// The others that are not on it: not set up yet, and running nothing.
     pub(crate) idle: Vec<InstanceId>,
+    /// Those that are being set up by a former one.
+    pub(crate) setting_up: Vec<InstanceId>,
     /// Whose each instance is.
     pub(crate) owners: HashMap<InstanceId, AccountId>,
     shares: BTreeMap<NodeId, Arc<[DesiredReplica]>>,
@@ -136,9 +138,11 @@ impl Plan {
     ) -> Self {
         let units = plan::units(&releases, starting, routes.values().map(Arc::as_ref));
         let behind = routes.values().filter(|route| plan::next(&releases, route).is_some());
-        let (behind, idle): (Vec<&Arc<Route>>, Vec<_>) = behind.partition(|it| takes_part(it));
+        let (behind, others): (Vec<&Arc<Route>>, Vec<_>) = behind.partition(|it| takes_part(it));
+        let (setting_up, idle): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|it| it.state == InstanceState::SettingUp);
         let ids = |routes: Vec<&Arc<Route>>| routes.iter().map(|route| route.instance).collect();
-        let (behind, idle) = (ids(behind), ids(idle));
+        let (behind, idle, setting_up) = (ids(behind), ids(idle), ids(setting_up));
         let mut counts = HashMap::new();
         let shares = plan::shares(&units, &alive, places).into_iter().map(|(node, share)| {
             for new in &share {
@@ -150,7 +154,7 @@ impl Plan {
         });
         let shares = shares.collect();
         let owners = routes.values().map(|route| (route.instance, route.account)).collect();
-        Self { inputs, alive, releases, behind, idle, owners, shares, counts }
+        Self { inputs, alive, releases, behind, idle, setting_up, owners, shares, counts }
     }
 }
 

@@ -65,7 +65,8 @@ pub(super) async fn prepare(
         let why = "the release's manifest has no such command: nothing else is run".to_owned();
         return Err((Outcome::Refused, why));
     }
-    let own = environment::of_instance(node, lease.instance, &ready.manifest).await;
+    let own =
+        environment::of_instance(node, lease.instance, (&lease.release, &ready.manifest)).await;
     let Own { mut variables, secrets, user } =
         own.map_err(|problem| lost(format!("the environment cannot be had: {problem}")))?;
     let unstorable = |cause: io::Error| lost(format!("the node cannot store files: {cause}"));
@@ -92,7 +93,8 @@ pub(super) async fn secrets(
     lease: &Lease,
     ready: Option<&Ready>,
 ) -> Option<Vec<Secret>> {
-    let of_instance = environment::of_instance(node, lease.instance, &ready?.manifest).await;
+    let of = (&lease.release, &ready?.manifest);
+    let of_instance = environment::of_instance(node, lease.instance, of).await;
     of_instance.ok().map(|own| own.secrets)
 }
 

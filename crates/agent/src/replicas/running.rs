@@ -163,7 +163,7 @@ async fn own(
 ) -> Result<(Own, Option<TokenFile>), String> {
     let manifest = &ready.manifest;
     if let Some(instance) = want.instance {
-        let own = environment::of_instance(node, instance, manifest).await;
+        let own = environment::of_instance(node, instance, (&want.digest, manifest)).await;
         let own = own.map_err(|problem| format!("its environment cannot be had: {problem}"))?;
         return Ok((own, None));
     }

@@ -181,7 +181,7 @@ pub struct DropJobs {
     pub release: Digest,
 }
 
-/// Says of an instance whose it is, and whether its jobs may run.
+/// Says of an instance whose it is, by which release its jobs are done, and whether they may run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PutInstance {
     /// Which instance.
@@ -190,6 +190,8 @@ pub struct PutInstance {
     pub account: AccountId,
     /// Of which service.
     pub service: Name,
+    /// The release that it is on, which says what jobs it has and does those that it accepts.
+    pub release: Digest,
     /// Whether its jobs may run.
     pub state: InstanceState,
 }

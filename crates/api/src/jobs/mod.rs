@@ -38,6 +38,9 @@ operations! { "jobs":
     CancelServiceJob PUT "/v1/services/{service}/instances/{instance}/jobs/{job}/cancellation" on service by [service] -> Job;
     /// Queues a job of an instance's set-up, once however often it is put.
     PutJob PUT "/v1/jobs/{job}" on platform by [configurator] -> Job;
+    /// Drops the jobs of a set-up, all or none, if nothing of it has been begun. Whether they were
+    /// dropped is told like every end of theirs.
+    WithdrawSetup POST "/v1/instances/{instance}/setup/withdrawal" on platform by [configurator] -> Empty;
     /// Shows a job of any instance.
     GetJob GET "/v1/jobs/{job}" on platform by [configurator, operator] -> Job;
     /// Shows a job of an instance.
@@ -220,11 +223,22 @@ pub struct PutJob {
     pub instance: InstanceId,
     /// Of which service.
     pub service: Name,
-    /// `migrate` or `seed`, whose command is the current release's.
+    /// The release that does it, and no other.
+    pub release: Digest,
+    /// `migrate`, `seed` or `check`, as the release says.
     pub name: String,
     /// The job that must have succeeded before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<JobId>,
+}
+
+/// Drops the jobs of a set-up of which nothing has been begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WithdrawSetup {
+    /// Whose set-up.
+    pub instance: InstanceId,
+    /// Its jobs.
+    pub jobs: Vec<JobId>,
 }
 
 /// How far a job is.

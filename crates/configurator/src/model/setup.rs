@@ -44,6 +44,7 @@ pub(crate) fn queued(stored: &Stored, waiting: &Waiting, jobs: &[SetupJob]) -> P
         account: stored.account,
         instance: *instance,
         service: stored.service.clone(),
+        release: stored.release.clone(),
         name: job.name.clone(),
         after: before.filter(|before| before.state != JobState::Succeeded).map(|before| before.job),
     }

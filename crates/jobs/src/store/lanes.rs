@@ -149,6 +149,7 @@ pub(crate) struct NewLane {
     pub(crate) kind: i64,
     pub(crate) account: AccountId,
     pub(crate) instance: InstanceId,
+    pub(crate) release: Option<Digest>,
     pub(crate) closed: bool,
     /// How many of its jobs may run at once.
     pub(crate) most: Option<u32>,
@@ -156,15 +157,17 @@ pub(crate) struct NewLane {
 
 /// Makes the lanes that are not there.
 pub(crate) async fn put_lanes(tx: &mut db::Tx, lanes: &BTreeMap<i64, NewLane>) -> Result<()> {
-    let mut rows = Rows::new(&["id", "kind", "account", "instance", "closed", "most"]);
+    let names = &["id", "kind", "account", "instance", "release", "closed", "most"];
+    let mut rows = Rows::new(names);
     for (id, lane) in lanes {
         let most = lane.most.map_or(i64::MAX, i64::from);
-        rows.push(row![*id, lane.kind, lane.account, lane.instance, lane.closed, most]);
+        let (release, closed) = (word_of(lane.release.as_ref()), lane.closed);
+        rows.push(row![*id, lane.kind, lane.account, lane.instance, release, closed, most]);
     }
     db::query(
-        "insert into lane (id, kind, account, instance, closed, most, turn, blocked, held, delayed,
-         ready, running, failed)
-         select id, kind, account, instance, closed, most, 0, 0, 0, 0, 0, 0, 0
+        "insert into lane (id, kind, account, instance, release, closed, most, turn, blocked, held,
+         delayed, ready, running, failed)
+         select id, kind, account, instance, release, closed, most, 0, 0, 0, 0, 0, 0, 0
          from {rows} as r where true order by id on conflict (id) do nothing",
     )
     .bind(rows)
@@ -173,12 +176,45 @@ pub(crate) async fn put_lanes(tx: &mut db::Tx, lanes: &BTreeMap<i64, NewLane>) -
     .map(drop)
 }
 
+/// As it is kept: empty if it is not known.
+pub(super) fn word_of(release: Option<&Digest>) -> &str {
+    release.map_or("", Digest::as_str)
+}
+
+/// A release as it is kept.
+pub(super) fn read_release(row: &db::Row) -> Result<Option<Digest>> {
+    let word: String = row.get("release")?;
+    let read = |word: &str| word.parse().map_err(|_| db::Error::encode("release", word));
+    (!word.is_empty()).then(|| read(&word)).transpose()
+}
+
+/// The jobs of a lane are to be done by this release, and by no other.
+pub(crate) async fn bind_lane(tx: &mut db::Tx, lane: i64, release: &Digest) -> Result<()> {
+    db::query("update lane set release = ? where id = ?")
+        .bind(release)
+        .bind(lane)
+        .run(tx)
+        .await
+        .map(drop)
+}
+
+/// The releases by which lanes are to be done.
+pub(crate) async fn releases_of_lanes(on: impl On) -> Result<Vec<(Name, Option<Digest>)>> {
+    db::query(
+        "select distinct kind.service, lane.release from lane join kind on kind.id = lane.kind",
+    )
+    .all(on, |row| Ok((row.get("service")?, read_release(row)?)))
+    .await
+}
+
 /// A lane with work that may be handed out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Lane {
     pub(crate) id: i64,
     pub(crate) account: AccountId,
     pub(crate) instance: InstanceId,
+    /// The release that its instance is on.
+    pub(crate) release: Option<Digest>,
     pub(crate) turn: i64,
     /// How many of its jobs may be begun.
     pub(crate) room: u32,
@@ -199,8 +235,9 @@ pub(crate) async fn kinds_with_work(on: impl On, services: &BTreeSet<Name>) -> R
     db::query(WITH_WORK).bind(List::of(services)).all(on, read_kind).await
 }
 
-pub(crate) const LANES: &str = "select id, account, instance, turn, ready, running, most from lane
-    where kind = ? and ready > 0 and running < most and not closed order by turn, id limit ?";
+pub(crate) const LANES: &str = "select id, account, instance, release, turn, ready, running, most
+    from lane where kind = ? and ready > 0 and running < most and not closed
+    and release in {list} order by turn, id limit ?";
 
 fn read_lane(row: &db::Row) -> Result<Lane> {
     let free = row.get::<i64>("most")? - row.get::<i64>("running")?;
@@ -209,30 +246,44 @@ fn read_lane(row: &db::Row) -> Result<Lane> {
         id: row.get("id")?,
         account: row.get("account")?,
         instance: row.get("instance")?,
+        release: read_release(row)?,
         turn: row.get("turn")?,
         room: u32::try_from(room).map_err(|_| db::Error::Range)?,
     })
 }
 
-/// The lanes of a kind that have work, the one that was served longest ago first.
-pub(crate) async fn lanes(on: impl On, kind: i64, limit: u32) -> Result<Vec<Lane>> {
-    db::query(LANES).bind(kind).bind(limit).all(on, read_lane).await
+/// The lanes of a kind that have work for these releases, the one that was served longest ago first.
+pub(crate) async fn lanes(
+    on: impl On,
+    kind: i64,
+    releases: &[Option<Digest>],
+    limit: u32,
+) -> Result<Vec<Lane>> {
+    let releases = words_of(releases);
+    db::query(LANES).bind(kind).bind(releases).bind(limit).all(on, read_lane).await
+}
+
+fn words_of(releases: &[Option<Digest>]) -> List {
+    List::of(releases.iter().map(|release| word_of(release.as_ref())))
 }
 
 /// By the instances alone, so it does not read like the index of all lanes with work: how many
 /// others have some is of no account.
 pub(crate) const LANES_OF_THESE: &str = "select * from lane where instance in {list}
-    and kind = ? and ready + 0 > 0 and running < most and not closed order by turn, id limit ?";
+    and kind = ? and ready + 0 > 0 and running < most and not closed
+    and release in {list} order by turn, id limit ?";
 
 /// The same, of these instances.
 pub(crate) async fn lanes_of_these(
     on: impl On,
     kind: i64,
+    releases: &[Option<Digest>],
     instances: &[InstanceId],
     limit: u32,
 ) -> Result<Vec<Lane>> {
-    let instances = List::of(instances.iter().copied());
-    db::query(LANES_OF_THESE).bind(instances).bind(kind).bind(limit).all(on, read_lane).await
+    let (instances, releases) = (List::of(instances.iter().copied()), words_of(releases));
+    let asked = db::query(LANES_OF_THESE).bind(instances).bind(kind).bind(releases).bind(limit);
+    asked.all(on, read_lane).await
 }
 
 /// Whose jobs are in a lane, and of which kind they are.
@@ -305,23 +356,31 @@ pub(crate) async fn last_turn(on: impl On) -> Result<i64> {
         .await
 }
 
-/// Closes or opens the lanes of an instance, but for those of its set-up.
-pub(crate) async fn set_closed(tx: &mut db::Tx, instance: InstanceId, closed: bool) -> Result<()> {
+/// Closes or opens the lanes of an instance, to be done by the release that it is on; but for those
+/// of its set-up.
+pub(crate) async fn set_lanes(
+    tx: &mut db::Tx,
+    instance: InstanceId,
+    release: &Digest,
+    closed: bool,
+) -> Result<()> {
     db::query(
-        "update lane set closed = ? where instance = ?
+        "update lane set closed = ?, release = ? where instance = ?
          and not exists (select 1 from kind where kind.id = lane.kind and kind.class = 'setup')",
     )
     .bind(closed)
+    .bind(release)
     .bind(instance)
     .run(tx)
     .await
     .map(drop)
 }
 
-/// How many jobs of a name may run at once for each instance.
+/// How many jobs of a name may run at once for an instance.
 pub(crate) async fn set_most(
     tx: &mut db::Tx,
     service: &Name,
+    instance: InstanceId,
     most: &BTreeMap<String, Option<u32>>,
 ) -> Result<()> {
     let mut rows = Rows::new(&["name", "most"]);
@@ -335,10 +394,11 @@ pub(crate) async fn set_most(
         "update lane set most = wanted.most from
          (select kind.id as kind, r.most from kind join {rows} as r on r.name = kind.name
          where kind.service = ?) as wanted
-         where lane.kind = wanted.kind and lane.most <> wanted.most",
+         where lane.kind = wanted.kind and lane.instance = ? and lane.most <> wanted.most",
     )
     .bind(rows)
     .bind(service)
+    .bind(instance)
     .run(tx)
     .await
     .map(drop)

@@ -6,7 +6,7 @@ use api::jobs::{JobDefinition, PutInstance};
 use db::{List, On};
 use types::{AccountId, Digest, InstanceId, Name};
 
-use super::Result;
+use super::{Result, lanes::read_release};
 
 /// What a release says of its jobs, by name.
 pub(crate) type Definitions = BTreeMap<String, JobDefinition>;
@@ -99,17 +99,20 @@ pub(crate) async fn definitions(
 pub(crate) struct Instance {
     pub(crate) account: AccountId,
     pub(crate) service: Name,
+    /// The release that it is on, if that was told.
+    pub(crate) release: Option<Digest>,
     pub(crate) state: String,
 }
 
 pub(crate) async fn put_instance(tx: &mut db::Tx, op: &PutInstance, state: &str) -> Result<()> {
     db::query(
-        "insert into instance (id, account, service, state) values (?, ?, ?, ?)
-         on conflict (id) do update set state = excluded.state",
+        "insert into instance (id, account, service, release, state) values (?, ?, ?, ?, ?)
+         on conflict (id) do update set release = excluded.release, state = excluded.state",
     )
     .bind(op.instance)
     .bind(op.account)
     .bind(&op.service)
+    .bind(&op.release)
     .bind(state)
     .run(tx)
     .await
@@ -124,6 +127,7 @@ pub(crate) async fn instance(tx: &mut db::Tx, id: InstanceId) -> Result<Option<I
             Ok(Instance {
                 account: row.get("account")?,
                 service: row.get("service")?,
+                release: read_release(row)?,
                 state: row.get("state")?,
             })
         })

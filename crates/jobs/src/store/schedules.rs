@@ -60,40 +60,22 @@ pub(crate) async fn put_schedule(
     .map(drop)
 }
 
-/// A job of every instance of a service recurs from now on, or goes on as it did.
-pub(crate) async fn put_schedules(
-    tx: &mut db::Tx,
-    service: &Name,
-    (name, schedule): (&str, &Schedule),
-    now: Timestamp,
-) -> Result<()> {
-    db::query(&format!(
-        "insert into schedule (instance, name, account, service, plan, last, due, is_open)
-         select id, ?, account, service, ?, ?, ?, state = 'open' from instance
-         where service = ? and state in ('open', 'closed') {BEGIN_ANEW}"
-    ))
-    .bind(name)
-    .bind_json(schedule)
-    .bind(now)
-    .bind(now)
-    .bind(service)
-    .run(tx)
-    .await
-    .map(drop)
-}
-
-/// The jobs of a service that recur.
-pub(crate) async fn scheduled_names(tx: &mut db::Tx, service: &Name) -> Result<Vec<String>> {
-    db::query("select distinct name from schedule where service = ? order by name")
-        .bind(service)
+/// The jobs of an instance that recur.
+pub(crate) async fn scheduled_names(tx: &mut db::Tx, instance: InstanceId) -> Result<Vec<String>> {
+    db::query("select name from schedule where instance = ? order by name")
+        .bind(instance)
         .all(tx, |row| row.get("name"))
         .await
 }
 
-/// A job of a service does not recur any more.
-pub(crate) async fn delete_schedules(tx: &mut db::Tx, service: &Name, name: &str) -> Result<()> {
-    db::query("delete from schedule where service = ? and name = ?")
-        .bind(service)
+/// A job of an instance does not recur any more.
+pub(crate) async fn delete_schedule(
+    tx: &mut db::Tx,
+    instance: InstanceId,
+    name: &str,
+) -> Result<()> {
+    db::query("delete from schedule where instance = ? and name = ?")
+        .bind(instance)
         .bind(name)
         .run(tx)
         .await
@@ -154,24 +136,6 @@ pub(crate) async fn set_due(
         .bind(recurring.instance)
         .bind(&recurring.name)
         .run(tx)
-        .await
-        .map(drop)
-}
-
-/// Nobody makes another release of a service the current one until the transaction ends.
-pub(crate) async fn keep_releases(tx: &mut db::Tx, service: &Name) -> Result<()> {
-    db::query("select digest from release where service = ? /*for share*/")
-        .bind(service)
-        .all(tx, |row| row.get::<String>("digest"))
-        .await
-        .map(drop)
-}
-
-/// Whoever keeps the releases of a service is waited for, and waits.
-pub(crate) async fn lock_releases(tx: &mut db::Tx, service: &Name) -> Result<()> {
-    db::query("select digest from release where service = ? /*for update*/")
-        .bind(service)
-        .all(tx, |row| row.get::<String>("digest"))
         .await
         .map(drop)
 }

@@ -25,7 +25,7 @@ async fn uses(database: &db::Db, asked: Query, indexes: &[&str], scanned: &str) 
 async fn a_claim_looks_at_what_it_hands_out_and_at_nothing_else() {
     let now = Timestamp::from_micros(1);
     on_both("claims", &[crate::MIGRATIONS], async |database| {
-        let lanes = db::query(LANES).bind(7_i64).bind(10_u32);
+        let lanes = db::query(LANES).bind(7_i64).bind(List::of(["a"])).bind(10_u32);
         uses(&database, lanes, &["lane_waiting"], "lane").await;
         let top = db::query(TOP).bind(10_u32).bind(Rows::of(&["lane"], [7_i64]));
         uses(&database, top, &["ready_in_order"], "ready").await;
@@ -56,7 +56,8 @@ async fn the_lanes_of_some_are_found_without_those_of_others() {
     on_both("served", &[crate::MIGRATIONS], async |database| {
         db::query("analyze").run(&database).await.unwrap();
         let some = List::of(["inst_1", "inst_2"]);
-        let these = db::query(LANES_OF_THESE).bind(some.clone()).bind(7_i64).bind(5_u32);
+        let these = db::query(LANES_OF_THESE).bind(some.clone()).bind(7_i64);
+        let these = these.bind(List::of(["a"])).bind(5_u32);
         for asked in [these, db::query(LOCK_SERVED).bind(some)] {
             let plan = asked.plan(&database).await.unwrap();
             assert!(plan.contains("lane_by_instance"), "{plan}");

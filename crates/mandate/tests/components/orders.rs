@@ -233,7 +233,7 @@ stories! {
         let two = instance(world, &eve, "two.localhost").await;
         let (node, client) = world.node("worker").await;
         let environment = async |instance| {
-            let get = api::configurator::GetEnvironment { node, instance };
+            let get = api::configurator::GetEnvironment { node, instance, release: None };
             client.call(get).await.unwrap().variables
         };
         let (one, two) = (environment(one).await, environment(two).await);

@@ -161,7 +161,7 @@ stories! {
         let (own, other) = if at == one.node { (&one, &two) } else { (&two, &one) };
         let (account, eve) = (ada.account, AccountId::named(&["eve"]));
 
-        let environment = |of: &Agent| GetEnvironment { node: of.node, instance };
+        let environment = |of: &Agent| GetEnvironment { node: of.node, instance, release: None };
         own.client.call(environment(own)).await.unwrap();
         let refused = other.client.call(environment(other)).await.unwrap_err();
         assert_eq!((refused.kind, refused.code.as_str()), (Kind::Denied, "not_placed"));
@@ -286,7 +286,7 @@ stories! {
         until("nobody is sent elsewhere", async || at().await == [two.node]).await;
         // Back, it never runs what moved away.
         assert!(one.beat().await.is_empty());
-        let environment = GetEnvironment { node: one.node, instance };
+        let environment = GetEnvironment { node: one.node, instance, release: None };
         assert_eq!(one.client.call(environment).await.unwrap_err().code, "not_placed");
         assert_eq!(place_of(world, instance).await, Some(two.node), "nor does it come back");
     }
@@ -374,7 +374,7 @@ stories! {
         (world.ends)(instance).await;
         until("it is told to end", async || one.beat().await.is_empty()).await;
         until("it is nowhere", async || place_of(world, instance).await.is_none()).await;
-        let environment = GetEnvironment { node: one.node, instance };
+        let environment = GetEnvironment { node: one.node, instance, release: None };
         let asks = async || one.client.call(environment.clone()).await.is_err();
         until("it is given nothing of it any more", asks).await;
     }

@@ -25,7 +25,7 @@ fn manifest() -> String {
 
 async fn environment(world: &World, instance: InstanceId) -> Environment {
     let (node, client) = world.node("worker").await;
-    client.call(GetEnvironment { node, instance }).await.unwrap()
+    client.call(GetEnvironment { node, instance, release: None }).await.unwrap()
 }
 
 stories! {

@@ -14,7 +14,7 @@ use api::{
     provider::{PlaceOrder, SuspendInstance},
     releases::{Heartbeat, Release, ReleasePhase},
 };
-use types::InstanceId;
+use types::{Digest, InstanceId};
 
 use crate::{
     orders::{complete, instance, order, reaches, submit, take},
@@ -55,9 +55,10 @@ pub(crate) async fn placed(person: &Person, host: &str) -> InstanceId {
     complete(person, placed).await.instance
 }
 
-async fn variables(world: &World, instance: InstanceId) -> Vec<String> {
+async fn variables(world: &World, instance: InstanceId, release: Digest) -> Vec<String> {
     let (node, client) = world.node("worker").await;
-    let environment = client.call(GetEnvironment { node, instance }).await.unwrap();
+    let get = GetEnvironment { node, instance, release: Some(release) };
+    let environment = client.call(get).await.unwrap();
     let shown =
         environment.variables.iter().map(|(name, value)| format!("{name}={}", value.reveal()));
     shown.collect()
@@ -81,11 +82,21 @@ stories! {
         let shop = take(&ada, place, InstanceState::AwaitingSetup).await;
         assert!(forum < shop);
         reaches(&ada, forum, InstanceState::AwaitingSetup).await;
-        let password = world.house.database_password("jobs");
-        let jobs = world.engine.open("jobs", &password, &[]).await.unwrap();
-        // As if the database had been lost, and a release of the shop published since.
-        let forget = db::query("delete from release where service = 'forum'");
-        forget.run(&jobs).await.unwrap();
+        let open = async |component: &str| {
+            let password = world.house.database_password(component);
+            world.engine.open(component, &password, &[]).await.unwrap()
+        };
+        let (jobs, own) = (open("jobs").await, open("configurator").await);
+        // It is on a release that `jobs` has not heard of yet.
+        let is_on = async |release: Digest| {
+            let on = db::query("update instance set release = ? where id = ?");
+            on.bind(&release).bind(forum).run(&own).await.unwrap();
+        };
+        let seen = ada.client.call(GetInstance { account: ada.account, instance: forum }).await.unwrap();
+        let body = "insert into proposal select service, ?, body, turn from proposal where service = 'forum'";
+        let unknown = Digest::of(b"unknown");
+        db::query(body).bind(&unknown).run(&own).await.unwrap();
+        is_on(unknown).await;
         for instance in [forum, shop] {
             ada.client.call(submit(&ada, instance)).await.unwrap();
         }
@@ -96,6 +107,7 @@ stories! {
         until("the shop's set-up is queued", async || count(shop).await > 0).await;
         assert_eq!(count(forum).await, 0);
 
+        is_on(seen.release).await;
         db::query("delete from instance").run(&jobs).await.unwrap();
         world.operator().await.call(RepeatInstances {}).await.unwrap();
         until("all instances are known again", async || {
@@ -104,6 +116,7 @@ stories! {
         })
         .await;
         jobs.close().await;
+        own.close().await;
     }
     async fn a_reason_that_says_nothing_closes_and_opens_nothing(world: &World) {
         let ada = world.sign_up("ada").await;
@@ -197,11 +210,11 @@ stories! {
     async fn what_asks_for_nothing_opens_by_itself(world: &World) {
         let plain = without(MANIFEST, "[setup.title]", "[modules.polls]");
         let plain = without(&plain, "[database]", "[modules.polls]");
-        publish(world, &plain).await;
+        let release = publish(world, &plain).await.digest;
         let ada = world.sign_up("ada").await;
         let instance = placed(&ada, "bakery.localhost").await;
         reaches(&ada, instance, InstanceState::Open).await;
-        let variables = variables(world, instance).await;
+        let variables = variables(world, instance, release).await;
         assert!(!variables.iter().any(|text| text.starts_with("DATABASE_URL=")), "{variables:?}");
     }
 
@@ -230,8 +243,8 @@ stories! {
         let ask = async || world.publish_texts("forum", &required, &prices).await.unwrap();
         let refused = eventually("it is refused", ask, |r| r.phase == ReleasePhase::Failed).await;
         assert!(refused.problem.unwrap().contains("`colour`"));
-        publish(world, &later).await;
-        let variables = variables(world, instance).await;
+        let release = publish(world, &later).await.digest;
+        let variables = variables(world, instance, release).await;
         assert!(variables.contains(&"SETUP_COLOUR=blue".to_owned()), "{variables:?}");
         assert!(variables.contains(&"SETUP_TITLE=Bakers".to_owned()), "{variables:?}");
     }
@@ -242,8 +255,8 @@ stories! {
         let ada = world.sign_up("ada").await;
         let instance = placed(&ada, "bakery.localhost").await;
         reaches(&ada, instance, InstanceState::Open).await;
-        publish_priced(world, &plain, "2026-12-02T00:00:00Z").await;
-        let variables = variables(world, instance).await;
+        let release = publish_priced(world, &plain, "2026-12-02T00:00:00Z").await.digest;
+        let variables = variables(world, instance, release).await;
         assert!(variables.iter().any(|text| text.starts_with("DATABASE_URL=")), "{variables:?}");
     }
 

@@ -133,7 +133,7 @@ async fn refusals(
         ("maintenance", eve.asks(maintenance).await.err()),
         ("change", eve.asks(change).await.err()),
         ("suspend", eve.asks(SuspendInstance { account, instance, reason }).await.err()),
-        ("environment", eve.asks(GetEnvironment { node, instance }).await.err()),
+        ("environment", eve.asks(GetEnvironment { node, instance, release: None }).await.err()),
         ("host", eve.asks(ResolveHost { service, host }).await.err()),
     ]
 }

@@ -53,7 +53,9 @@ async fn release(
         jobs.iter().map(|(name, job)| ((*name).to_owned(), job.clone())).collect();
     let put = PutJobs { service: service.clone(), release: release.clone(), jobs };
     releases.call(put).await.unwrap();
-    releases.call(PromoteJobs { service, release: release.clone(), turn }).await.unwrap();
+    let promote = PromoteJobs { service: service.clone(), release: release.clone(), turn };
+    releases.call(promote).await.unwrap();
+    world.current.lock().unwrap().insert(service, release.clone());
     release
 }
 
@@ -85,11 +87,18 @@ impl Shop {
         shop
     }
 
+    /// It is on the release that was made current last.
     async fn is(&self, world: &World, state: InstanceState) {
+        let current = world.current.lock().unwrap().get(&self.service).cloned();
+        let release = current.unwrap_or_else(|| digest("release"));
+        self.is_on(world, release, state).await;
+    }
+
+    async fn is_on(&self, world: &World, release: Digest, state: InstanceState) {
         let Self { account, instance, service, .. } = self;
         let (account, instance, service) = (*account, *instance, service.clone());
         world.place((account, instance), service.as_str(), None).await;
-        let put = PutInstance { instance, account, service, state };
+        let put = PutInstance { instance, account, service, release, state };
         world.component("configurator").call(put).await.unwrap();
     }
 

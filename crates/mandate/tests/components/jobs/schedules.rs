@@ -82,12 +82,16 @@ stories! {
         one.recurs("digest", 3).await;
         two.recurs("digest", 3).await;
         release(world, "forum", "other", 3, &[("digest", definition()), ("late", hourly(Missed::Once, 0))]).await;
+        one.is(world, InstanceState::Open).await;
         // All of an hour is queued before anything of the next.
         for count in 1..=2 {
             to_next_hour(world);
             one.recurs("late", count).await;
         }
         one.recurs("digest", 3).await;
+        // What is not moved to it goes on as it did.
+        two.recurs("digest", 5).await;
+        assert!(two.recurred("late").await.is_empty());
     }
 
     async fn what_was_queued_before_a_backup_was_put_back_is_not_queued_again(world: &World) {
@@ -152,6 +156,8 @@ stories! {
         // Also where it is said anew what recurs.
         let changed = JobDefinition { schedule: hourly(Missed::Once, 0).schedule, ..definition() };
         release(world, "forum", "other", 2, &[("digest", changed)]).await;
+        shop.is(world, InstanceState::Open).await;
+        other.is(world, InstanceState::Open).await;
         to_next_hour(world);
         to_next_hour(world);
         to_next_hour(world);

@@ -105,6 +105,7 @@ stories! {
             account: AccountId::named(&["ada"]),
             instance: InstanceId::named(&["two"]),
             service: name("forum"),
+            release: digest("release"),
             name: "migrate".into(),
             after: None,
         };

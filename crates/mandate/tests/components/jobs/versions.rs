@@ -1,6 +1,10 @@
 //! Which release does which job.
 
-use api::jobs::{GetQueue, JobDefinition, JobState, ListJobs, NewJob, Outcome, PutJobs};
+use std::collections::BTreeMap;
+
+use api::jobs::{
+    GetQueue, InstanceState, JobDefinition, JobState, ListJobs, NewJob, Outcome, PutJobs,
+};
 use types::Digest;
 
 use super::{Shop, Worker, definition, digest, name, release, work};
@@ -43,6 +47,43 @@ stories! {
         assert_eq!(got(&leases), [(job, new)], "the current release comes first");
     }
 
+    async fn jobs_are_done_by_the_release_that_their_instance_is_on(world: &World) {
+        let old = publish(world, "old", 1, 1, 2).await;
+        let (one, two) = (Shop::of(world, "forum", "one").await, Shop::of(world, "forum", "two").await);
+        let new = publish(world, "new", 2, 2, 3).await;
+        two.is(world, InstanceState::Open).await;
+        // Each has the jobs that its own release knows.
+        assert_eq!(one.asks(vec![of_version(3)]).await.unwrap_err().code, "version");
+        let (of_one, of_two) = (one.queue_one(of_version(2)).await, two.queue_one(of_version(2)).await);
+        let left = two.queue(1).await[0];
+        let worker = Worker::join(world, "one").await;
+        let got = |leases: Vec<api::jobs::Lease>| {
+            let got = leases.into_iter().map(|lease| (lease.job, lease.release));
+            got.collect::<BTreeMap<_, _>>()
+        };
+        // What a node that has only one of them can do for nobody holds up nobody.
+        let leases = got(worker.lease_of(std::slice::from_ref(&new), 10).await);
+        assert_eq!(leases, [(of_two, new.clone())].into());
+        let both = [old.clone(), new.clone()];
+        let leases = got(worker.lease_of(&both, 10).await);
+        assert_eq!(leases, [(of_one, old.clone()), (left, old.clone())].into(), "version 1 is the old one's");
+        // What waits is done by the release that its instance has moved to.
+        let moved = one.queue_one(of_version(2)).await;
+        one.is(world, InstanceState::Open).await;
+        assert_eq!(got(worker.lease_of(&both, 10).await), [(moved, new)].into());
+        let unknown = digest("unknown");
+        let put = api::jobs::PutInstance {
+            instance: one.instance,
+            account: one.account,
+            service: one.service.clone(),
+            release: unknown,
+            state: InstanceState::Open,
+        };
+        let refused = world.component("configurator").call(put).await.unwrap_err();
+        assert_eq!(refused.kind, api::Kind::Unavailable, "it may be on its way");
+        drop(old);
+    }
+
     async fn what_no_release_accepts_is_stranded_until_one_does(world: &World) {
         let old = publish(world, "old", 1, 1, 1).await;
         let shop = Shop::of(world, "forum", "one").await;
@@ -50,6 +91,7 @@ stories! {
         assert!(worker.lease_of(std::slice::from_ref(&old), 1).await.is_empty());
         let job = shop.queue(1).await[0];
         let new = publish(world, "new", 2, 2, 3).await;
+        shop.is(world, InstanceState::Open).await;
         assert_eq!(shop.state(job).await, JobState::Ready, "a living node has the old release");
         worker.lease_of(std::slice::from_ref(&new), 0).await;
         // Looked at when something changes.
@@ -69,6 +111,7 @@ stories! {
         assert_eq!(leases.iter().map(|lease| lease.version).collect::<Vec<_>>(), [3]);
         assert_eq!(shop.seen(job).await.attempts, 0, "none is consumed");
         let newest = publish(world, "newest", 3, 1, 4).await;
+        shop.is(world, InstanceState::Open).await;
         until("it is ready", async || shop.state(job).await == JobState::Ready).await;
         assert_eq!(worker.lease_of(&[newest], 10).await[0].job, job);
     }
@@ -117,11 +160,12 @@ stories! {
 
     async fn a_later_promotion_stands_whatever_comes_late(world: &World) {
         let shop = Shop::open(world).await;
-        publish(world, "two", 5, 1, 2).await;
+        let two = publish(world, "two", 5, 1, 2).await;
         publish(world, "one", 4, 1, 1).await;
+        shop.is_on(world, two.clone(), InstanceState::Open).await;
         shop.asks(vec![of_version(2)]).await.unwrap();
         let worker = Worker::join(world, "one").await;
-        let lease = worker.lease_of(&[digest("two")], 1).await.remove(0);
+        let lease = worker.lease_of(&[two], 1).await.remove(0);
         worker.report(&lease, Outcome::Succeeded).await;
     }
 }
