@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 use api::{
     Kind, Problem,
     identity::{IssueServiceToken, Purpose},
-    releases::{Desired, Heartbeat, Isolation, LogWish, ReleaseReport, ReplicaReport},
+    releases::{
+        Desired, Heartbeat, Isolation, LogWish, ReleaseReport, ReplicaReport, ReplicaState,
+    },
 };
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 use types::ReplicaId;
@@ -256,8 +258,8 @@ fn is_unknown(problem: &Problem) -> bool {
     problem.kind == Kind::Unauthenticated && codes.contains(&problem.code.as_str())
 }
 
-/// What is told of what is observed. A replica that is being stopped is out of service, so nobody
-/// hears of it; of two generations the one that serves stands for both.
+/// What is told of what is observed. A replica that is being stopped is out of service; of two
+/// generations the one that serves stands for both.
 fn reports(observed: &Observed) -> (Vec<ReleaseReport>, Vec<ReplicaReport>) {
     let mut serving: BTreeMap<ReplicaId, &ObservedReplica> = BTreeMap::new();
     for replica in observed.replicas.iter().filter(|replica| !replica.stopping) {
@@ -266,8 +268,15 @@ fn reports(observed: &Observed) -> (Vec<ReleaseReport>, Vec<ReplicaReport>) {
             *told = replica;
         }
     }
+    let report = |replica: &ObservedReplica| match replica.stopping {
+        true => ReplicaReport { state: ReplicaState::Stopping, ..replica.report.clone() },
+        false => replica.report.clone(),
+    };
+    for replica in observed.replicas.iter().filter(|replica| replica.stopping) {
+        serving.entry(replica.report.replica).or_insert(replica);
+    }
     let serving = serving.into_values().take(REPLICAS_MAX);
-    let mut replicas: Vec<ReplicaReport> = serving.map(|replica| replica.report.clone()).collect();
+    let mut replicas: Vec<ReplicaReport> = serving.map(report).collect();
     let releases = observed.releases.iter().take(RELEASES_MAX);
     let mut releases: Vec<ReleaseReport> = releases.map(|release| release.report.clone()).collect();
     let share = LOG_BYTES_MAX / (replicas.len() + releases.len()).max(1);

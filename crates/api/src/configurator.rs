@@ -36,9 +36,12 @@ operations! { "configurator":
     SetSuspension PUT "/v1/accounts/{account}/instances/{instance}/suspension" on instance by [provider] -> Empty;
     /// Closes an instance for maintenance, or opens it. When this returns, every gateway does so.
     SetMaintenance PUT "/v1/accounts/{account}/instances/{instance}/maintenance" on instance by [customer, operator] -> Maintenance;
-    /// Has instances served by another release of their service. When this returns, every gateway
-    /// does so. What is not an instance of the service is passed over.
-    MoveInstances PUT "/v1/services/{service}/moves/{release}" on service by [releases] -> Empty;
+    /// Has instances served by another release of their service: at once, or as soon as their
+    /// databases have its shape. When this returns, every gateway sends those that have moved there.
+    /// What is not an instance of the service is passed over.
+    MoveInstances PUT "/v1/services/{service}/moves/{release}" on service by [releases] -> Moves;
+    /// Says for which of the instances whose requests wait nothing is under way at a gateway any more.
+    PutQuiet PUT "/v1/gateways/{gateway}/quiet" on platform by [gateway] -> Empty;
     /// Makes a secret of an instance anew; its processes start anew with it.
     RotateSecret POST "/v1/accounts/{account}/instances/{instance}/secrets/{secret}" on instance by [customer, operator] -> Empty;
     /// Tells `jobs` of every instance again, whose database was lost or put back.
@@ -155,11 +158,35 @@ pub struct Instance {
     /// What went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// How it moved from one release to another last, if its database was migrated for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_move: Option<LastMove>,
     /// Where its set-up page is, while it waits for that; whoever has this address may set it up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setup_url: Option<String>,
     /// When it was first asked for.
     pub created: Timestamp,
+}
+
+/// How an instance moved from one release to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LastMove {
+    /// From which one.
+    pub from: Digest,
+    /// To which one.
+    pub to: Digest,
+    /// When that began.
+    pub began: Timestamp,
+    /// When it had moved, or was served as before again; absent while it moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
+    /// For how long requests waited, in milliseconds.
+    pub held_millis: u64,
+    /// For how long after that they were answered that it is closed, in milliseconds.
+    pub closed_millis: u64,
+    /// Why it is served as before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// Shows an instance.
@@ -224,7 +251,26 @@ pub struct MoveInstances {
     pub service: Name,
     /// By which release.
     pub release: Digest,
-    /// Which ones, at most 500.
+    /// Which ones, at most 500, each with the moment since which it is to move, which tells one attempt
+    /// from another: one that failed is tried again if it is to move since another moment.
+    pub instances: BTreeMap<InstanceId, Timestamp>,
+}
+
+/// How far instances are that are to move. All others have moved.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Moves {
+    /// Their databases are being migrated; ask again.
+    pub moving: BTreeSet<InstanceId>,
+    /// They are served as before, and why.
+    pub failed: BTreeMap<InstanceId, String>,
+}
+
+/// Says that nothing is under way for instances whose requests wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PutQuiet {
+    /// The gateway's name, as a follower of this component's feed.
+    pub gateway: String,
+    /// Which ones.
     pub instances: BTreeSet<InstanceId>,
 }
 
@@ -416,7 +462,25 @@ pub struct Route {
     /// How often its secrets were rotated: processes that began before have the former ones.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rotations: u64,
+    /// The number of the shape that its database has.
+    #[serde(default)]
+    pub schema: u32,
+    /// What is different while its database is migrated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving: Option<Moving>,
 }
+
+/// What is different for an instance while its database is migrated.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Moving {
+    /// Whether requests wait, and after [`HOLD_SECONDS`] are answered that it is closed.
+    pub held: bool,
+    /// The releases whose processes it has meanwhile, if it has its own.
+    pub runs: BTreeSet<Digest>,
+}
+
+/// For how long requests wait for an instance that moves, in seconds.
+pub const HOLD_SECONDS: u32 = 10;
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 const fn is_zero(number: &u64) -> bool {

@@ -65,6 +65,8 @@ operations! { "releases":
     RefillNode DELETE "/v1/nodes/{node}/drain" on node by [operator] -> Node;
     /// Says whether an instance is open and answers. When it says so, every gateway leads there.
     GetReadiness GET "/v1/accounts/{account}/instances/{instance}/readiness" on instance by [customer, operator] -> Readiness;
+    /// Says whether anything of an instance runs, and whether all that is to run of it serves.
+    GetStanding GET "/v1/instances/{instance}/standing" on platform by [configurator] -> Standing;
     /// Asks for the changes after a revision, and acknowledges it.
     FollowChanges PUT "/v1/followers/{follower}" on platform by [platform] -> feed::Changes;
     /// Reads everything that the feed carries.
@@ -234,6 +236,25 @@ pub struct Readiness {
     pub waits_for: Option<String>,
 }
 
+/// Asks how an instance is served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GetStanding {
+    /// Which instance.
+    pub instance: InstanceId,
+}
+
+/// How an instance is served, as its node says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Standing {
+    /// Whether any process of it may still run.
+    pub runs: bool,
+    /// Whether all that is to run of it is healthy, and every gateway knows it.
+    pub serves: bool,
+    /// Why it will not serve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
 /// How a replica is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -248,6 +269,8 @@ pub enum ReplicaState {
     Failing,
     /// It has failed so often in a row that the pause has grown long.
     CrashLoop,
+    /// It is being stopped, and may still run.
+    Stopping,
 }
 
 impl ReplicaState {

@@ -91,6 +91,11 @@ impl<S> Room<S> {
         self.0.followers.barrier(revision).await;
     }
 
+    /// The copies of the feed that are alive, by their names.
+    pub fn copies(&self) -> Vec<String> {
+        self.0.followers.living()
+    }
+
     /// Returns when every copy of the feed that is alive has applied all that is committed here.
     pub async fn copies_have_all(&self) -> Result<(), Problem> {
         let head = feed::head(self.db()).await;

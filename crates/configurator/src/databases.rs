@@ -2,7 +2,7 @@
 
 use api::manifest::Manifest;
 use chassis::Room;
-use types::{InstanceId, Secret};
+use types::{Digest, InstanceId, Secret};
 
 use crate::{
     Error, State,
@@ -21,11 +21,12 @@ fn password(room: &Room<State>, instance: InstanceId) -> Secret {
     room.seal().password(&format!("{instance}/database"))
 }
 
-/// A database that only a later release asks for is made when it is first asked for.
+/// The database that a release has of an instance. One that only a later release asks for is made
+/// when it is first asked for.
 pub(crate) async fn database_url(
     room: &Room<State>,
     stored: &Stored,
-    manifest: &Manifest,
+    (release, manifest): (&Digest, &Manifest),
 ) -> Result<Option<Secret>, Error> {
     if manifest.database.is_none() {
         return Ok(None);
@@ -34,6 +35,9 @@ pub(crate) async fn database_url(
         make_database(room, stored).await?;
         store::set_has_database(room.db(), stored.instance).await?;
     }
+    // A release that the instance is on its way to has the copy.
+    let moving = stored.moving.as_ref().filter(|it| it.to == *release);
+    let copy = moving.map_or(stored.copy.0, |it| it.copy);
     let name = stored.instance.to_string();
-    Ok(Some(room.state().engine.url(&name, &password(room, stored.instance))))
+    Ok(Some(room.state().engine.url(&name, copy, &password(room, stored.instance))))
 }

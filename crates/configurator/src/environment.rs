@@ -23,7 +23,7 @@ pub(crate) async fn get_environment(
     cx.state().placements.check(op.node, &stored.service, op.instance)?;
     let release = op.release.as_ref().unwrap_or(&stored.release);
     let manifest = manifest(cx.db(), &stored.service, release).await?;
-    let database_url = database_url(&cx, &stored, &manifest).await?;
+    let database_url = database_url(&cx, &stored, (release, &manifest)).await?;
     let settings = filled_in(cx.seal(), &stored)?.map(|values| settings(&manifest, values));
     let secrets = secrets(&cx, stored.instance, &manifest).await?;
     let variables = variables(Told {
@@ -46,7 +46,7 @@ pub(crate) async fn resolve_host(cx: Call<State>, op: ResolveHost) -> Result<Ten
     let manifest = manifest_of(cx.db(), &stored).await?;
     let settings = filled_in(cx.seal(), &stored)?.map(|values| settings(&manifest, values));
     let settings = without_passwords(&manifest, settings.unwrap_or_default());
-    let database_url = database_url(&cx, &stored, &manifest).await?;
+    let database_url = database_url(&cx, &stored, (&stored.release, &manifest)).await?;
     Ok(Tenant {
         instance: stored.instance,
         database_url: database_url.unwrap_or_else(|| Secret::new("")),

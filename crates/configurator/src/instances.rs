@@ -14,6 +14,7 @@ use types::{AccountId, Cursor, Digest, Host, InstanceId, Page, Resource};
 use crate::{
     Error, State,
     model::instance::{check_offered, check_same, is_already, route, takes_setup},
+    moves,
     store::{self, Stored},
 };
 
@@ -63,6 +64,9 @@ async fn new(cx: &mut Write<State>, op: PutInstance, release: Digest) -> Result<
         attempt: 0,
         has_database: false,
         rotations: 0,
+        schema: (0, 0),
+        copy: (0, 0),
+        moving: None,
         created: cx.now(),
     };
     if store::insert_instance(cx.tx(), &stored).await? {
@@ -103,6 +107,7 @@ fn shown(state: &State, seal: &Seal, stored: &Stored, may_set_up: bool) -> Resul
         suspended: stored.suspended.clone(),
         maintenance: stored.maintenance.clone(),
         problem: stored.problem.clone(),
+        last_move: None,
         setup_url,
         created: stored.created,
     })
@@ -120,7 +125,14 @@ pub(crate) async fn own(
 
 pub(crate) async fn get_instance(cx: Call<State>, op: GetInstance) -> Result<Instance, Error> {
     let stored = own(cx.db(), op.account, op.instance).await?;
-    shown(cx.state(), cx.seal(), &stored, may_set_up(&cx, &stored))
+    shown_whole(&cx, &stored).await
+}
+
+/// With how it has moved last.
+async fn shown_whole(cx: &Call<State>, stored: &Stored) -> Result<Instance, Error> {
+    let last_move = moves::shown(cx.db(), stored.instance, cx.now()).await?;
+    let shown = shown(cx.state(), cx.seal(), stored, may_set_up(cx, stored))?;
+    Ok(Instance { last_move, ..shown })
 }
 
 /// Who may not look at it learns no more than of one that is not there.
@@ -133,7 +145,7 @@ pub(crate) async fn find_instance(cx: Call<State>, op: FindInstance) -> Result<I
     let stored = stored.ok_or(Error::Missing("instance"))?;
     let on = Resource::Instance(stored.account, stored.instance);
     match cx.guard().authorize(&cx.caller, GetInstance::PERMISSION, &on) {
-        Ok(()) => shown(cx.state(), cx.seal(), &stored, may_set_up(&cx, &stored)),
+        Ok(()) => shown_whole(&cx, &stored).await,
         Err(problem) if problem.kind == Kind::Unavailable => Err(problem.into()),
         Err(_) => Err(Error::Missing("instance")),
     }

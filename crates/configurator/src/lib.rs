@@ -23,8 +23,8 @@ mod store;
 use api::configurator::{
     Changes, DropService, FindInstance, GetEnvironment, GetHosts, GetInstance, GetSetup,
     ListAllInstances, ListInstances, MoveInstances, PromoteService, PutInstance, PutJobResult,
-    PutService, RepeatInstances, ResolveHost, RotateSecret, SetMaintenance, SetSuspension,
-    SubmitSetup,
+    PutQuiet, PutService, RepeatInstances, ResolveHost, RotateSecret, SetMaintenance,
+    SetSuspension, SubmitSetup,
 };
 use chassis::{Component, Placements};
 use types::{Host, Secret, Site};
@@ -57,6 +57,8 @@ pub(crate) struct State {
     mail: Option<Mail>,
     /// What runs on which node.
     placements: Placements,
+    /// Which gateways have nothing under way.
+    quiet: moves::Quiet,
 }
 
 impl State {
@@ -91,12 +93,19 @@ const MIGRATIONS: &[db::Migration] = &[
         sql: include_str!("../migrations/0007_releases.sql"),
     },
     db::Migration { name: "configurator_told", sql: include_str!("../migrations/0008_told.sql") },
+    db::Migration { name: "configurator_moves", sql: include_str!("../migrations/0009_moves.sql") },
 ];
 
 /// The component.
 pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
     let Config { engine, site, mail } = config;
-    let state = State { engine, site, mail, placements: Placements::default() };
+    let state = State {
+        engine,
+        site,
+        mail,
+        placements: Placements::default(),
+        quiet: moves::Quiet::default(),
+    };
     Component::new("configurator", MIGRATIONS, state)
         .opens(moves::put_on_releases)
         .writes::<PutService>(services::put_service)
@@ -110,6 +119,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .reads::<GetHosts>(instances::get_hosts)
         .writes::<SetSuspension>(instances::set_suspension)
         .writes::<MoveInstances>(moves::move_instances)
+        .acts::<PutQuiet>(moves::put_quiet)
         .writes::<SetMaintenance>(instances::set_maintenance)
         .writes::<RepeatInstances>(instances::repeat_instances)
         .writes::<RotateSecret>(secrets::rotate_secret)
@@ -123,5 +133,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .keeps("instances' databases", reconcile::create)
         .keeps("instances' set-up", reconcile::queue_jobs)
         .keeps("set-ups on a former release", reconcile::withdraw_setups)
+        .keeps("instances that move", moves::go_on)
+        .keeps("databases that were moved from", moves::remove_former)
         .keeps("what jobs know of instances", reconcile::tell_jobs)
 }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use api::{
+    Problem,
     configurator::InstanceState,
     jobs::{self, PutInstance, WithdrawSetup},
 };
@@ -119,19 +120,26 @@ pub(crate) async fn tell_jobs(room: Room<State>) -> Result<Next, Error> {
     }
     let mut failed = None;
     for (stored, changes) in untold {
-        let closed = stored.suspended.is_some() || stored.maintenance.is_some();
-        let is_open = stored.state == InstanceState::Open && !closed;
-        let put = PutInstance {
-            instance: stored.instance,
-            account: stored.account,
-            service: stored.service,
-            release: stored.release,
-            state: if is_open { jobs::InstanceState::Open } else { jobs::InstanceState::Closed },
-        };
-        match room.peers().call(put).await {
-            Ok(_) => store::set_told(room.db(), stored.instance, changes).await?,
+        let instance = stored.instance;
+        match tell_of(&room, stored).await {
+            Ok(()) => store::set_told(room.db(), instance, changes).await?,
             Err(problem) => failed = failed.or(Some(problem)),
         }
     }
     failed.map_or(Ok(Next::Now), |problem| Err(problem.into()))
+}
+
+/// Tells `jobs` of one.
+pub(crate) async fn tell_of(room: &Room<State>, stored: Stored) -> Result<(), Problem> {
+    let closed = stored.suspended.is_some() || stored.maintenance.is_some();
+    let moves = stored.moving.as_ref().is_some_and(|it| it.needs.holds_jobs(it.step));
+    let is_open = stored.state == InstanceState::Open && !closed && !moves;
+    let put = PutInstance {
+        instance: stored.instance,
+        account: stored.account,
+        service: stored.service,
+        release: stored.release,
+        state: if is_open { jobs::InstanceState::Open } else { jobs::InstanceState::Closed },
+    };
+    room.peers().call(put).await.map(drop)
 }

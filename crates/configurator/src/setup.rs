@@ -100,7 +100,9 @@ pub(crate) async fn begin(
     let jobs = planned(write.now(), manifest);
     store::replace_setup_jobs(write.tx(), stored.instance, &jobs).await?;
     let (state, attempt) = (begun(&jobs, manifest), stored.attempt + 1);
-    let stored = Stored { state, settings: Some(settings), problem: None, attempt, ..stored };
+    let schema = (manifest.schema(), manifest.schema());
+    let stored =
+        Stored { state, settings: Some(settings), problem: None, attempt, schema, ..stored };
     store::update_instance(write.tx(), &stored).await?;
     write.put(&route(&stored)).await?;
     Ok(stored)
@@ -130,6 +132,8 @@ pub(crate) async fn put_job_result(
 ) -> Result<Empty, Error> {
     if let Some(instance) = store::instance_of_job(cx.tx(), op.job).await? {
         go_on(cx, instance, op).await?;
+    } else {
+        store::end_move_job(cx.tx(), op.job, op.state, op.problem.as_deref()).await?;
     }
     Ok(Empty {})
 }

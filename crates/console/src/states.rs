@@ -174,6 +174,7 @@ impl Said for ReplicaState {
             Self::Unready => ("not ready", Tone::Busy),
             Self::Failing => ("failing", Tone::Bad),
             Self::CrashLoop => ("crash loop", Tone::Bad),
+            Self::Stopping => ("stopping", Tone::Busy),
         }
     }
 }

@@ -107,12 +107,72 @@ impl Engine {
         Ok(())
     }
 
-    /// Where the database `name` is, for the program that uses it.
-    pub fn url(&self, name: &str, password: &Secret) -> Secret {
+    /// Where the database `name` is, or a copy of it, for the program that uses it.
+    pub fn url(&self, name: &str, copy: u32, password: &Secret) -> Secret {
         match &self.0 {
-            Host::Sqlite(files) => files.url(name),
-            Host::Postgres(server) => server.url(name, password),
+            Host::Sqlite(files) => files.url(name, copy),
+            Host::Postgres(server) => server.url(name, copy, password),
         }
+    }
+
+    /// How much is in a database, or in a copy of it, in bytes.
+    pub async fn size(&self, name: &str, copy: u32) -> Result<u64, Error> {
+        match &self.0 {
+            Host::Sqlite(files) => files.size(name, copy).await,
+            Host::Postgres(server) => server.size(name, copy).await,
+        }
+    }
+
+    /// How much more has room, in bytes; `None` where that cannot be asked: a server of PostgreSQL
+    /// does not tell.
+    pub async fn free(&self) -> Result<Option<u64>, Error> {
+        match &self.0 {
+            Host::Sqlite(files) => files.free().await.map(Some),
+            Host::Postgres(_) => Ok(None),
+        }
+    }
+
+    /// Has nobody use a database, or a copy of it, any more: on PostgreSQL connections are ended and
+    /// no more are taken. A file of `SQLite` cannot be kept from whoever has it open.
+    pub async fn shut(&self, name: &str, copy: u32) -> Result<(), Error> {
+        if let Host::Postgres(server) = &self.0 {
+            server.shut(name, copy).await?;
+        }
+        crash::step();
+        Ok(())
+    }
+
+    /// Lets a database that was shut, or a copy of it, be used again.
+    pub async fn reopen(&self, name: &str, copy: u32) -> Result<(), Error> {
+        if let Host::Postgres(server) = &self.0 {
+            server.reopen(name, copy).await?;
+        }
+        crash::step();
+        Ok(())
+    }
+
+    /// Copies a database, or a copy of it, as it is now, for the same user. Nobody else may use it
+    /// meanwhile. What an earlier attempt has left under the new number goes first.
+    ///
+    /// INVARIANT: the original is not changed.
+    pub async fn copy(&self, name: &str, (from, to): (u32, u32)) -> Result<(), Error> {
+        match &self.0 {
+            Host::Sqlite(files) => files.copy(name, (from, to)).await?,
+            Host::Postgres(server) => server.copy(name, (from, to)).await?,
+        }
+        crash::step();
+        Ok(())
+    }
+
+    /// Removes a database, or a copy of it, with what is in it; its user stays. Removing what is not
+    /// there changes nothing.
+    pub async fn remove(&self, name: &str, copy: u32) -> Result<(), Error> {
+        match &self.0 {
+            Host::Sqlite(files) => files.remove(name, copy).await?,
+            Host::Postgres(server) => server.remove(name, copy).await?,
+        }
+        crash::step();
+        Ok(())
     }
 
     /// Opens the database `name`, which is made first if it is not there, and brings it to the

@@ -151,10 +151,71 @@ impl Postgres {
         Db::new(Pools::Postgres(pool.connect_lazy_with(self.options(name, password))))
     }
 
-    pub(crate) fn url(&self, name: &str, password: &Secret) -> Secret {
-        let full = self.full(name);
+    pub(crate) fn url(&self, name: &str, copy: u32, password: &Secret) -> Secret {
+        let (user, database) = (self.full(name), self.copied(name, copy));
         let (host, port) = (self.admin.get_host(), self.admin.get_port());
-        Secret::new(format!("postgresql://{full}:{}@{host}:{port}/{full}", password.reveal()))
+        Secret::new(format!("postgresql://{user}:{}@{host}:{port}/{database}", password.reveal()))
+    }
+
+    /// The name of a copy of a database; the database itself is number 0.
+    fn copied(&self, name: &str, copy: u32) -> String {
+        let full = self.full(name);
+        if copy == 0 { full } else { format!("{full}_{copy}") }
+    }
+
+    pub(crate) async fn size(&self, name: &str, copy: u32) -> Result<u64, Error> {
+        let mut admin = self.admin.connect().await?;
+        let (size,): (i64,) = sqlx::query_as("select pg_database_size($1)")
+            .bind(self.copied(name, copy))
+            .fetch_one(&mut admin)
+            .await?;
+        let _ = admin.close().await;
+        u64::try_from(size).map_err(|_| Error::Range)
+    }
+
+    pub(crate) async fn shut(&self, name: &str, copy: u32) -> Result<(), Error> {
+        let database = self.copied(name, copy);
+        let mut admin = self.admin.connect().await?;
+        run(&mut admin, format!("alter database \"{database}\" allow_connections false")).await?;
+        sqlx::query(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity
+             where datname = $1 and pid <> pg_backend_pid()",
+        )
+        .bind(&database)
+        .execute(&mut admin)
+        .await?;
+        let _ = admin.close().await;
+        Ok(())
+    }
+
+    pub(crate) async fn reopen(&self, name: &str, copy: u32) -> Result<(), Error> {
+        let database = self.copied(name, copy);
+        let mut admin = self.admin.connect().await?;
+        run(&mut admin, format!("alter database \"{database}\" allow_connections true")).await?;
+        let _ = admin.close().await;
+        Ok(())
+    }
+
+    /// By way of the log: the other way has the server write down every file there is.
+    pub(crate) async fn copy(&self, name: &str, (from, to): (u32, u32)) -> Result<(), Error> {
+        let (owner, from, to) = (self.full(name), self.copied(name, from), self.copied(name, to));
+        let mut admin = self.admin.connect().await?;
+        run(&mut admin, format!("drop database if exists \"{to}\" with (force)")).await?;
+        let copy = format!(
+            "create database \"{to}\" owner \"{owner}\" template \"{from}\" strategy wal_log"
+        );
+        run(&mut admin, copy).await?;
+        run(&mut admin, format!("revoke all on database \"{to}\" from public")).await?;
+        let _ = admin.close().await;
+        Ok(())
+    }
+
+    pub(crate) async fn remove(&self, name: &str, copy: u32) -> Result<(), Error> {
+        let database = self.copied(name, copy);
+        let mut admin = self.admin.connect().await?;
+        run(&mut admin, format!("drop database if exists \"{database}\" with (force)")).await?;
+        let _ = admin.close().await;
+        Ok(())
     }
 }
 

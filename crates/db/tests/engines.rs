@@ -357,7 +357,7 @@ async fn what_is_still_being_made_is_removed_too() {
 #[tokio::test]
 async fn one_databases_user_cannot_use_another() {
     let [sqlite, postgres] = engines("walls");
-    let url = postgres.url("mine", &password());
+    let url = postgres.url("mine", 0, &password());
     postgres.create("mine", &password()).await.unwrap();
     postgres.create("theirs", &password()).await.unwrap();
     let (server, database) = url.reveal().rsplit_once('/').unwrap();
@@ -390,11 +390,11 @@ async fn what_is_not_a_name_is_not_made() {
 
 #[test]
 fn where_a_database_is_stands_as_libraries_read_it() {
-    let files = Engine::sqlite("data").url("mine", &password());
+    let files = Engine::sqlite("data").url("mine", 0, &password());
     let path = files.reveal().strip_prefix("sqlite:///").unwrap().to_owned();
     assert!(path.starts_with('/') && path.ends_with("/data/mine.db"), "an absolute path: {path}");
     let server = Engine::postgres("postgres://admin:hunter2@db.example:5432/postgres").unwrap();
-    let url = server.url("mine", &password());
+    let url = server.url("mine", 0, &password());
     assert!(url.reveal().starts_with("postgresql://mandate_mine:"), "{}", url.reveal());
     assert!(url.reveal().ends_with("@db.example:5432/mandate_mine"), "{}", url.reveal());
 }
@@ -507,5 +507,69 @@ async fn what_was_planned_on_a_small_table_reads_no_large_one_whole() {
     assert_eq!(read_whole(&mut tx).await, 0);
     drop(tx);
     db.close().await;
+    engine.remove_all().await.unwrap();
+}
+
+/// What a program finds there that was told this address; `None` if it is let in nowhere.
+async fn found_at(url: &Secret) -> Option<i64> {
+    use sqlx::{Connection as _, PgConnection, SqliteConnection};
+    let count = "select count(*) from thing";
+    let url = url.reveal();
+    if let Some(path) = url.strip_prefix("sqlite:///") {
+        let mut there = SqliteConnection::connect(&format!("sqlite:{path}")).await.ok()?;
+        return sqlx::query_scalar(count).fetch_one(&mut there).await.ok();
+    }
+    let mut there = PgConnection::connect(url).await.ok()?;
+    sqlx::query_scalar(count).fetch_one(&mut there).await.ok()
+}
+
+#[tokio::test]
+async fn a_copy_is_made_while_nobody_may_change_the_original_and_goes_alone() {
+    for engine in engines("copies").map(Engine::with_folders) {
+        let db = open(&engine).await;
+        insert(&db, "a", None).await.unwrap();
+        let url = |copy| engine.url("things", copy, &password());
+        assert!(engine.size("things", 0).await.unwrap() > 0);
+        let is_server = engine.kind() == db::EngineKind::Postgres;
+        assert_eq!(engine.free().await.unwrap().is_none(), is_server);
+        // Somebody is connected, and is not any more.
+        engine.shut("things", 0).await.unwrap();
+        assert_eq!(found_at(&url(0)).await.is_none(), is_server);
+        // Made twice, as after a crash, it is one.
+        engine.copy("things", (0, 1)).await.unwrap();
+        engine.copy("things", (0, 1)).await.unwrap();
+        engine.reopen("things", 0).await.unwrap();
+        insert(&db, "b", None).await.unwrap();
+        assert_eq!((found_at(&url(0)).await, found_at(&url(1)).await), (Some(2), Some(1)));
+        // A copy of a copy, when the original has gone.
+        db.close().await;
+        engine.remove("things", 0).await.unwrap();
+        engine.copy("things", (1, 2)).await.unwrap();
+        engine.remove("things", 1).await.unwrap();
+        engine.remove("things", 1).await.unwrap();
+        assert_eq!((found_at(&url(1)).await, found_at(&url(2)).await), (None, Some(1)));
+        engine.remove_all().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_copy_is_as_private_as_its_original() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let [engine, _] = engines("privacy").map(Engine::with_folders);
+    open(&engine).await.close().await;
+    let original = engine.url("things", 0, &password());
+    let original = original.reveal().strip_prefix("sqlite:///").unwrap();
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(original, Some(54_321), Some(54_321)).unwrap();
+    }
+    engine.copy("things", (0, 1)).await.unwrap();
+    let copy = engine.url("things", 1, &password());
+    let copy = copy.reveal().strip_prefix("sqlite:///").unwrap();
+    let about = |path: &str| {
+        let about = std::fs::metadata(path).unwrap();
+        (about.uid(), about.gid(), about.permissions().mode() & 0o777)
+    };
+    assert_eq!(about(copy), about(original));
+    assert_eq!(about(copy).2, 0o600);
     engine.remove_all().await.unwrap();
 }

@@ -14,7 +14,9 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::{pace::Pace, phases::meter::Tail, replicas::InFlight, uploads::Upload};
+use crate::{
+    pace::Pace, phases::meter::Tail, replicas::InFlight, uploads::Upload, visitors::Inside,
+};
 
 /// The longest body of a request, in bytes.
 pub(crate) const REQUEST_BYTES_MAX: u64 = 256 << 20;
@@ -202,18 +204,21 @@ pub(crate) struct Outbound {
     tail: Option<Tail>,
     /// What is left of the request is not needed once the answer has ended.
     request: Lent,
-    _in_flight: InFlight,
+    _under_way: UnderWay,
 }
+
+/// What counts a request until its answer has ended: at its replica, and at its instance.
+type UnderWay = (InFlight, Option<Inside>);
 
 impl Outbound {
     pub(crate) fn new(
         inner: Incoming,
         tail: Option<Tail>,
         request: Lent,
-        in_flight: InFlight,
+        under_way: UnderWay,
     ) -> Self {
         let pace = Pace::new(ANSWER_WAIT_MAX, 1);
-        Self { inner, pace, tail, request, _in_flight: in_flight }
+        Self { inner, pace, tail, request, _under_way: under_way }
     }
 
     fn ended(&mut self) {

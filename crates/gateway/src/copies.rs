@@ -15,28 +15,86 @@ use api::{
 use arc_swap::ArcSwap;
 use chassis::{Freshness, Update, follow};
 use rpds::HashTrieMapSync as Map;
-use tokio::sync::{Notify, futures::Notified};
+use tokio::{
+    sync::{Notify, futures::Notified},
+    time::Instant,
+};
 use types::{Digest, Host, InstanceId};
 
-use crate::replicas::Replica;
+use crate::{
+    replicas::Replica,
+    visitors::{Inside, Visitors, is_held},
+};
 
 /// Instances, by host and by id.
 #[derive(Default)]
 pub(crate) struct Routes {
     known: ArcSwap<Known>,
     freshness: Freshness,
+    changed: Notify,
+    left: Arc<Notify>,
 }
 
 #[derive(Clone, Default)]
 struct Known {
-    by_host: Map<Host, Arc<Route>>,
+    by_host: Map<Host, Arc<Place>>,
     host_of: Map<String, Host>,
+    /// Those for which requests wait.
+    held: Map<String, Arc<Place>>,
+}
+
+/// An instance as it is known, and its requests.
+struct Place {
+    route: Arc<Route>,
+    visitors: Arc<Visitors>,
+    version: u64,
+    /// Since when requests wait.
+    held: Option<Instant>,
+}
+
+/// A request that was led to an instance.
+pub(crate) struct Entered {
+    pub(crate) route: Arc<Route>,
+    pub(crate) inside: Inside,
+    /// Since when requests of the instance wait, if they do.
+    pub(crate) held: Option<Instant>,
 }
 
 impl Routes {
     /// The instance at `host`.
     pub(crate) fn at(&self, host: &Host) -> Option<Arc<Route>> {
-        self.known.load().by_host.get(host).cloned()
+        self.known.load().by_host.get(host).map(|place| Arc::clone(&place.route))
+    }
+
+    /// The instance at `host`, for a request that is under way from now on.
+    pub(crate) fn enter(&self, host: &Host) -> Option<Entered> {
+        loop {
+            let known = self.known.load();
+            let place = known.by_host.get(host)?;
+            if let Some(inside) = place.visitors.enter(place.version) {
+                let route = Arc::clone(&place.route);
+                return Some(Entered { route, inside, held: place.held });
+            }
+            // What holds from now on is put here that moment.
+            std::hint::spin_loop();
+        }
+    }
+
+    /// The instances for which requests wait, with those that are under way.
+    pub(crate) fn held(&self) -> Vec<(InstanceId, Arc<Visitors>)> {
+        let known = self.known.load();
+        let places = known.held.values();
+        places.map(|place| (place.route.instance, Arc::clone(&place.visitors))).collect()
+    }
+
+    /// Ends when something of this changes after it was enabled.
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// Ends when the last request of an instance has left for which requests wait.
+    pub(crate) fn left(&self) -> Notified<'_> {
+        self.left.notified()
     }
 
     /// Whether whoever closes an instance waits for this copy.
@@ -51,25 +109,47 @@ impl Routes {
     }
 
     fn apply(&self, update: &Update) {
-        let mut known =
-            if update.is_reset() { Known::default() } else { Known::clone(&self.known.load()) };
+        let before = self.known.load();
+        let mut known = if update.is_reset() { Known::default() } else { Known::clone(&before) };
         for (key, route) in update.of::<Route>() {
+            let former = before.find(&key).map(Arc::clone);
             known.forget(&key);
             if let Some(route) = route {
-                known.host_of.insert_mut(key, route.host.clone());
-                known.by_host.insert_mut(route.host.clone(), Arc::new(route));
+                let place = Arc::new(self.place(former.as_deref(), route));
+                if place.held.is_some() {
+                    known.held.insert_mut(key.clone(), Arc::clone(&place));
+                }
+                known.host_of.insert_mut(key, place.route.host.clone());
+                known.by_host.insert_mut(place.route.host.clone(), place);
             }
         }
         self.known.store(Arc::new(known));
+        self.changed.notify_waiters();
+    }
+
+    /// An instance as it is from now on. It keeps its count of requests.
+    fn place(&self, former: Option<&Place>, route: Route) -> Place {
+        let visitors = former.map(|it| Arc::clone(&it.visitors));
+        let visitors = visitors.unwrap_or_else(|| Visitors::new(&self.left));
+        let version = visitors.turn(former.map(|it| &*it.route), &route);
+        let since = || former.and_then(|it| it.held).unwrap_or_else(Instant::now);
+        let held = is_held(&route).then(since);
+        Place { route: Arc::new(route), visitors, version, held }
     }
 }
 
 impl Known {
+    fn find(&self, key: &str) -> Option<&Arc<Place>> {
+        let place = self.by_host.get(self.host_of.get(key)?)?;
+        (place.route.instance.to_string() == key).then_some(place)
+    }
+
     fn forget(&mut self, key: &str) {
+        self.held.remove_mut(key);
         let Some(host) = self.host_of.get(key).cloned() else { return };
         self.host_of.remove_mut(key);
         // Another instance may have taken the host over meanwhile.
-        let same = |route: &Arc<Route>| route.instance.to_string() == key;
+        let same = |place: &Arc<Place>| place.route.instance.to_string() == key;
         if self.by_host.get(&host).is_some_and(same) {
             self.by_host.remove_mut(&host);
         }

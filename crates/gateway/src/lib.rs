@@ -45,6 +45,7 @@ mod target;
 mod uploads;
 mod upstream;
 mod visit;
+mod visitors;
 
 use std::{future::Future, io, path::PathBuf, sync::Arc};
 

@@ -5,6 +5,8 @@ use std::{net::IpAddr, time::Instant};
 use http::{HeaderMap, Method, header, request::Parts};
 use types::{RequestId, Timestamp};
 
+use crate::visitors::Inside;
+
 /// What goes along with a request through the phases.
 pub(crate) struct Visit {
     /// The request's id, made by us.
@@ -21,6 +23,8 @@ pub(crate) struct Visit {
     pub(crate) sets_up: bool,
     /// Whether a person looks at the answer.
     pub(crate) wants_page: bool,
+    /// What counts it among those of its instance that are under way.
+    pub(crate) inside: Option<Inside>,
     /// Its head; the headers are gone once they were sent on.
     pub(crate) head: Parts,
 }
@@ -30,7 +34,7 @@ impl Visit {
     pub(crate) fn new(peer: IpAddr, is_https: bool, at: Timestamp, head: Parts) -> Self {
         let (id, began) = (RequestId::new(at), Instant::now());
         let (sets_up, wants_page) = (false, wants_page(&head.headers));
-        Self { id, peer, is_https, began, at, sets_up, wants_page, head }
+        Self { id, peer, is_https, began, at, sets_up, wants_page, inside: None, head }
     }
 
     /// Whether the method says that nothing is changed.

@@ -212,6 +212,7 @@ fn entry(to: &Target, class: &str, name: &str, version: u32, job: JobId, now: Ti
         release: None,
         lease_expires: None,
         cancelled: false,
+        stopped: false,
         started: None,
     }
 }

@@ -74,6 +74,8 @@ pub(crate) enum Error {
     SetupGate,
     #[error("the deadline of a drain must be 1 second to one day")]
     DrainSeconds,
+    #[error("jobs of the instance may still be begun: close it first")]
+    NotClosed,
     #[error("there is no such job")]
     Missing,
     #[error("there is no such instance")]
@@ -113,6 +115,7 @@ impl From<Error> for Problem {
             Error::NoQueue { .. } => Self::not_found("queue"),
             Error::OpenDrain | Error::DrainSeconds => Self::invalid("drain", detail),
             Error::SetupGate => Self::invalid("gate", detail),
+            Error::NotClosed => Self::conflict("instance_open", detail),
             Error::Missing => Self::not_found("job"),
             Error::NoInstance => Self::not_found("instance"),
             Error::Database(cause) => chassis::database_failed("jobs", &cause),

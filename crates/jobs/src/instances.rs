@@ -2,9 +2,9 @@
 
 use api::{
     Empty,
-    jobs::{InstanceState, PutInstance},
+    jobs::{InstanceState, PutInstance, QuietInstance, StillRunning},
 };
-use chassis::{Next, Room, Write};
+use chassis::{Call, Next, Room, Write};
 use types::InstanceId;
 
 use crate::{
@@ -38,6 +38,22 @@ pub(crate) async fn put_instance(cx: &mut Write<Memory>, op: PutInstance) -> Res
     follow_instance(cx, &op, &known.1).await?;
     cx.state().in_use.add(&op.service, &op.release);
     Ok(Empty {})
+}
+
+/// Whoever asks has closed the instance before, so what runs now is the last.
+pub(crate) async fn quiet_instance(
+    cx: Call<Memory>,
+    op: QuietInstance,
+) -> Result<StillRunning, Error> {
+    // What is being handed out is counted when it was.
+    let _turn = cx.state().claiming.lock().await;
+    let mut write = cx.begin().await?;
+    let running = store::running_when_closed(write.tx(), op.instance).await?;
+    let running = running.ok_or(Error::NotClosed)?;
+    if op.stop && running > 0 {
+        store::stop(write.tx(), op.instance).await?;
+    }
+    Ok(write.finish(StillRunning { running }).await?)
 }
 
 /// Whether nothing more is done for an instance.

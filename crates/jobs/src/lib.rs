@@ -39,8 +39,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use api::jobs::{
     BeginUsage, CancelJob, CancelServiceJob, DropJobs, EnqueueJobs, EnqueueServiceJobs,
     GetInstanceJob, GetJob, GetQueue, GetServiceJob, LeaseJobs, ListInstanceJobs, ListJobs,
-    ListQueues, PromoteJobs, PutInstance, PutJob, PutJobs, ReplayJob, ReplayJobs, ReportJobs,
-    RunCommand, SetQueue, WithdrawSetup,
+    ListQueues, PromoteJobs, PutInstance, PutJob, PutJobs, QuietInstance, ReplayJob, ReplayJobs,
+    ReportJobs, RunCommand, SetQueue, WithdrawSetup,
 };
 use chassis::{Component, Placements, Room};
 
@@ -116,6 +116,7 @@ pub fn component() -> Component<impl Send + Sync + 'static> {
         .writes::<PromoteJobs>(releases::promote_jobs)
         .writes::<DropJobs>(releases::drop_jobs)
         .writes::<PutInstance>(instances::put_instance)
+        .acts::<QuietInstance>(instances::quiet_instance)
         .writes::<BeginUsage>(usage::begin_usage)
         .follows::<api::releases::Changes>(|room, update| room.state().placements.apply(&update))
         .keeps("leases", reports::expire)

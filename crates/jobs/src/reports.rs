@@ -100,7 +100,7 @@ async fn others_of(
             (entry.state, entry.node, entry.token) == (State::Running, Some(node), report.token)
         };
         let Some(report) = reports.remove(&entry.job).filter(mine) else { continue };
-        let stop = report.outcome == Outcome::Running && entry.cancelled;
+        let stop = report.outcome == Outcome::Running && (entry.cancelled || entry.stopped);
         verdicts.insert(entry.job, if stop { Verdict::Stop } else { Verdict::Kept });
         if report.outcome == Outcome::Running {
             renewed.push(report);
@@ -143,6 +143,9 @@ async fn settled_by(
     let (outcome, problem) = if report.outcome == Outcome::Succeeded {
         let problem = format!("its result is longer than {RESULT_BYTES_MAX} bytes as JSON");
         (Outcome::Refused, Some(problem))
+    } else if report.outcome == Outcome::Cancelled && entry.stopped && !entry.cancelled {
+        // It says nothing about the job.
+        (Outcome::Lost, Some("it was stopped, since its instance moves".to_owned()))
     } else {
         (report.outcome, report.problem.map(|text| shortened(&text, PROBLEM_BYTES_MAX)))
     };

@@ -31,7 +31,8 @@ pub(crate) async fn put_job(cx: &mut Write<Memory>, op: PutJob) -> Result<Job, E
     cx.state().in_use.add(&service, &op.release);
     let release = Some(op.release.clone());
     let to = Target { account, instance, service, release, closed: false };
-    let new = NewJob { name: op.name, after: op.after.into_iter().collect(), ..NewJob::default() };
+    let after = op.after.into_iter().collect();
+    let new = NewJob { name: op.name, after, attempts: op.attempts, ..NewJob::default() };
     let now = cx.now();
     let planned = planned(&to, definition, (op.job, new), 1, false, now)?;
     let lane = planned.row.entry.lane;

@@ -35,7 +35,7 @@ use std::{path::PathBuf, sync::atomic::AtomicBool, time::Duration};
 use api::{
     configurator, identity,
     releases::{
-        Changes, DrainNode, GetPackage, GetReadiness, Heartbeat, ListMoves, ListNodes,
+        Changes, DrainNode, GetPackage, GetReadiness, GetStanding, Heartbeat, ListMoves, ListNodes,
         ListReleases, ListRollouts, ListServices, PACKAGE_BYTES_MAX, PromoteRelease,
         PublishRelease, PutLogs, PutPackage, ReadInstanceLogs, ReadServiceLogs, RefillNode,
         SteerRollout,
@@ -123,6 +123,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .acts::<DrainNode>(nodes::drain_node)
         .acts::<RefillNode>(nodes::refill_node)
         .reads::<GetReadiness>(readiness::get_readiness)
+        .reads::<GetStanding>(serving::get_standing)
         .reads::<ReadInstanceLogs>(logs::read_instance_logs)
         .reads::<ReadServiceLogs>(logs::read_service_logs)
         .acts::<PutLogs>(logs::put_logs)

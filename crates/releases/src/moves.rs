@@ -1,14 +1,18 @@
 //! Moving instances to the current release of their service, as the rollout of it says. Until what
 //! serves one there is healthy, it is served as before.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use api::{
-    configurator::MoveInstances,
+    configurator::{MoveInstances, Moves},
     releases::{Move, MoveState, Rollout, RolloutState},
 };
 use chassis::{Next, Room};
-use types::{Digest, InstanceId, Name};
+use types::{Digest, InstanceId, Name, Timestamp};
 
 use crate::{
     Error, State,
@@ -59,23 +63,29 @@ async fn move_what_runs_nothing(room: &Room<State>, plan: &Plan) -> Result<(), E
         room.copies_have_all().await?;
     }
     for ((service, release), instances) in all {
+        let now = room.now();
+        let instances: Vec<_> = instances.into_iter().map(|instance| (instance, now)).collect();
         move_all(room, &service, &release, &instances).await?;
     }
     Ok(())
 }
 
+/// Has instances move that were to since these moments. Answers how those are that have not.
 async fn move_all(
     room: &Room<State>,
     service: &Name,
     release: &Digest,
-    instances: &[InstanceId],
-) -> Result<(), Error> {
+    instances: &[(InstanceId, Timestamp)],
+) -> Result<Moves, Error> {
+    let mut all = Moves::default();
     for instances in instances.chunks(AT_ONCE) {
         let (service, release) = (service.clone(), release.clone());
         let instances = instances.iter().copied().collect();
-        room.peers().call(MoveInstances { service, release, instances }).await?;
+        let moves = room.peers().call(MoveInstances { service, release, instances }).await?;
+        all.moving.extend(moves.moving);
+        all.failed.extend(moves.failed);
     }
-    Ok(())
+    Ok(all)
 }
 
 /// Takes a rollout's next steps; answers whether anything has changed.
@@ -95,6 +105,7 @@ async fn go_on(
     }
     let begun = store::moves_in(room.db(), rollout, MoveState::Starting, u32::MAX).await?;
     let mut seen = serving.of(begun.iter().map(|one| one.instance)).await?;
+    move_those_served(room, rollout, &begun, &mut seen).await?;
     let starting = begun.iter().map(|one| Starting {
         instance: one.instance,
         wave: one.wave,
@@ -116,11 +127,6 @@ async fn go_on(
     if moved.is_empty() && failed.is_empty() && decision.is_none() {
         return Ok(false);
     }
-    if !moved.is_empty() {
-        // The gateways know of the release and of what serves there before they lead there.
-        room.copies_have_all().await?;
-        move_all(room, &rollout.service, &rollout.to, &moved).await?;
-    }
     let late = match decision {
         Some(Decision::End) => late(room, plan, rollout).await?,
         _ => Vec::new(),
@@ -128,6 +134,27 @@ async fn go_on(
     write_down(room, rollout, (&moved, &failed), (decision, &late)).await?;
     room.state().planning.something_changed();
     Ok(true)
+}
+
+/// Has those move that the release is seen to serve. They are seen to have moved when they have, and
+/// not before their databases were migrated.
+async fn move_those_served(
+    room: &Room<State>,
+    rollout: &Rollout,
+    begun: &[Move],
+    seen: &mut HashMap<InstanceId, Seen>,
+) -> Result<(), Error> {
+    let served = begun.iter().filter(|one| seen.get(&one.instance) == Some(&Seen::Serves));
+    let served: Vec<_> = served.map(|one| (one.instance, one.since)).collect();
+    if served.is_empty() {
+        return Ok(());
+    }
+    // The gateways know of the release and of what serves there before they lead there.
+    room.copies_have_all().await?;
+    let moves = move_all(room, &rollout.service, &rollout.to, &served).await?;
+    seen.extend(moves.moving.into_iter().map(|instance| (instance, Seen::Moves)));
+    seen.extend(moves.failed.into_iter().map(|(instance, why)| (instance, Seen::Fails(why))));
+    Ok(())
 }
 
 /// What has come since instances had their waves, as an order that was placed just before.

@@ -63,7 +63,14 @@ pub(crate) fn units<'r>(
     }
     for route in routes {
         let next = next(releases, route).filter(|_| starting.contains(&route.instance));
-        for stored in [releases.get(&route.release), next].into_iter().flatten() {
+        // While its database is migrated, it is said what it runs.
+        let meanwhile = route.moving.as_ref().map(|moving| &moving.runs);
+        let own = meanwhile.map_or_else(
+            || [releases.get(&route.release), next.filter(|next| !migrates(next, route))].to_vec(),
+            |runs| runs.iter().map(|digest| releases.get(digest)).collect(),
+        );
+        let for_all_too = next.filter(|next| next.tenancy() == Tenancy::Shared);
+        for stored in own.into_iter().chain([for_all_too]).flatten() {
             if stored.tenancy() == Tenancy::Shared {
                 for_all.insert(&stored.release.digest, stored);
             } else if runs(route) {
@@ -93,6 +100,12 @@ pub(crate) fn unit(stored: &Stored, processes: Processes, route: Option<&Route>)
 /// The current release of an instance's service, if the instance is on another one.
 pub(crate) fn next<'i>(releases: &'i InUse, route: &Route) -> Option<&'i Arc<Stored>> {
     releases.current_of(&route.service).filter(|current| current.release.digest != route.release)
+}
+
+/// Whether an instance's database must be migrated for a release: what it has of its own of that does
+/// not run before.
+pub(crate) fn migrates(next: &Stored, route: &Route) -> bool {
+    next.manifest.schema() > route.schema
 }
 
 /// Whether an instance has processes: it is open, or its application asks for its set-up itself.

@@ -214,6 +214,8 @@ async fn releases(room: &Room<State>, known: Option<&Releases>) -> Result<Releas
     let mut others = BTreeSet::new();
     room.state().planning.each_route(|route| {
         others.insert((route.service.clone(), route.release.clone()));
+        let meanwhile = route.moving.iter().flat_map(|moving| &moving.runs);
+        others.extend(meanwhile.map(|digest| (route.service.clone(), digest.clone())));
     })?;
     InUse::read(room, Names { current, others, staged }, known).await
 }

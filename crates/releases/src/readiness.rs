@@ -84,7 +84,7 @@ fn until_healthy(route: &Route, release: &Stored, reports: &[Arc<Report>]) -> St
                 replica.starts
             ),
             ReplicaState::Unready => "its process, which is alive, to say it is ready".to_owned(),
-            ReplicaState::Starting | ReplicaState::Healthy => {
+            ReplicaState::Starting | ReplicaState::Healthy | ReplicaState::Stopping => {
                 "its process to answer the health check".to_owned()
             }
         };

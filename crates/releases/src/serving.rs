@@ -8,15 +8,15 @@ use std::{
 use api::{
     configurator::Route,
     manifest::Tenancy,
-    releases::{ReleaseState, ReplicaReport, ReplicaState},
+    releases::{GetStanding, ReleaseState, ReplicaReport, ReplicaState, Standing},
 };
-use chassis::Room;
+use chassis::{Call, Room};
 use types::{Digest, InstanceId, NodeId, ReplicaId};
 
 use crate::{
     Error, State,
-    plan::{self, Processes, processes, replicas, runs},
-    planning::Plan,
+    plan::{self, Processes, migrates, processes, replicas, runs},
+    planning::{self, Plan},
     rollout::Seen,
     said::Report,
     store::{self, Stored},
@@ -31,6 +31,13 @@ pub(crate) struct Serving<'s> {
     plan: &'s Plan,
     nodes: HashMap<NodeId, Heard>,
     processes: HashMap<&'s Digest, Processes>,
+}
+
+/// What has changed since is known to the nodes that are told of it by the answer to their next
+/// heartbeat; until then what they say is of before.
+pub(crate) async fn get_standing(cx: Call<State>, op: GetStanding) -> Result<Standing, Error> {
+    let plan = planning::plan(&cx).await?;
+    Serving::new(&cx, &plan).standing(op.instance).await
 }
 
 /// What a node says.
@@ -64,8 +71,8 @@ impl<'s> Serving<'s> {
             let (report, _) = room.state().nodes.report(host.node)?;
             Some((host.node, Heard::new(report)))
         });
-        let current = plan.releases.current();
-        let processes = current.map(|it| (&it.release.digest, processes(&it.manifest))).collect();
+        let all = plan.releases.all();
+        let processes = all.map(|it| (&it.release.digest, processes(&it.manifest))).collect();
         Self { room, plan, nodes: nodes.collect(), processes }
     }
 
@@ -102,10 +109,53 @@ impl<'s> Serving<'s> {
         let Some(route) = self.room.state().planning.route(instance)? else { return Ok(nothing()) };
         let Some(next) = plan::next(&self.plan.releases, &route) else { return Ok(nothing()) };
         let is_shared = next.tenancy() == Tenancy::Shared;
-        if !is_shared && !runs(&route) {
+        // What it has of its own begins when its database was migrated, and is looked at then.
+        if !is_shared && (!runs(&route) || migrates(next, &route)) {
             return Ok(nothing());
         }
         Ok(self.of_unit(&route, next, is_shared))
+    }
+
+    /// Whether anything that is an instance's own may still run, and whether all that it is to run
+    /// now serves.
+    pub(crate) async fn standing(&self, instance: InstanceId) -> Result<Standing, Error> {
+        let route = self.room.state().planning.route(instance)?.ok_or(Error::NoInstance)?;
+        let runs = self.may_run(&route);
+        let wanted = route.moving.as_ref().map(|moving| moving.runs.clone());
+        let wanted = wanted.unwrap_or_else(|| [route.release.clone()].into());
+        let mut standing = Standing { runs, serves: true, problem: None };
+        for digest in wanted {
+            let Some(release) = self.plan.releases.get(&digest) else {
+                standing.serves = false;
+                continue;
+            };
+            match self.of_unit(&route, release, release.tenancy() == Tenancy::Shared) {
+                Said::Serves(all) => {
+                    let told = store::told(self.room.db(), &all.iter().copied().collect()).await?;
+                    standing.serves &= all.iter().all(|replica| told.contains(replica));
+                }
+                Said::Other(seen) => {
+                    standing.serves = false;
+                    if let Seen::Fails(why) = seen {
+                        standing.problem = Some(why);
+                    }
+                }
+            }
+        }
+        Ok(standing)
+    }
+
+    /// A node that is not heard of may run whatever it was told to.
+    fn may_run(&self, route: &Route) -> bool {
+        let places = self.room.state().placing.read();
+        let place = places.get(&route.instance).copied().unwrap_or_default();
+        let nodes = [place.node, place.former].into_iter().flatten();
+        let mut said = nodes.map(|node| self.nodes.get(&node));
+        said.any(|heard| {
+            heard.is_none_or(|heard| {
+                heard.report.replicas.iter().any(|it| it.instance == Some(route.instance))
+            })
+        })
     }
 
     fn of_unit(&self, route: &Route, next: &Stored, is_shared: bool) -> Said {

@@ -203,6 +203,7 @@ fn unstartable(cause: io::Error) -> Refusal {
 fn is_of(manifest: &Manifest, lease: &Lease) -> bool {
     let database = manifest.database.iter();
     let of_database = database.flat_map(|database| database.migrate.iter().chain(&database.seed));
+    let of_database = of_database.chain(&manifest.run.check);
     let of_jobs = manifest.jobs.values().map(|job| &job.command);
     let is_upgrade = |upgrade: &Upgrade| {
         let mut known = manifest.jobs.values().filter_map(|job| job.upgrade.as_ref());

@@ -89,6 +89,7 @@ impl PutJobs {
         let setup = database.flat_map(|database| {
             [of_setup("migrate", &database.migrate), of_setup("seed", &database.seed)]
         });
+        let setup = setup.chain([of_setup("check", &manifest.run.check)]);
         let commands = JobDefinition::of_commands(&manifest.run.commands);
         let commands = commands.map(|definition| (COMMAND_JOB.to_owned(), definition));
         let jobs = manifest.jobs.iter();

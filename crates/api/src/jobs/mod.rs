@@ -38,6 +38,9 @@ operations! { "jobs":
     CancelServiceJob PUT "/v1/services/{service}/instances/{instance}/jobs/{job}/cancellation" on service by [service] -> Job;
     /// Queues a job of an instance's set-up, once however often it is put.
     PutJob PUT "/v1/jobs/{job}" on platform by [configurator] -> Job;
+    /// Says how many jobs of an instance run whose jobs may not be begun now, those of set-ups aside,
+    /// and stops them if asked to. What is stopped is done again later.
+    QuietInstance POST "/v1/instances/{instance}/quiet" on platform by [configurator] -> StillRunning;
     /// Drops the jobs of a set-up, all or none, if nothing of it has been begun. Whether they were
     /// dropped is told like every end of theirs.
     WithdrawSetup POST "/v1/instances/{instance}/setup/withdrawal" on platform by [configurator] -> Empty;
@@ -230,6 +233,25 @@ pub struct PutJob {
     /// The job that must have succeeded before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<JobId>,
+    /// How often it is tried; as the release says if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+}
+
+/// Asks how many jobs of an instance run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct QuietInstance {
+    /// Which instance.
+    pub instance: InstanceId,
+    /// Whether they are to be stopped.
+    pub stop: bool,
+}
+
+/// How many jobs of an instance run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StillRunning {
+    /// So many; more are not begun.
+    pub running: u64,
 }
 
 /// Drops the jobs of a set-up of which nothing has been begun.

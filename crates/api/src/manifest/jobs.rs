@@ -247,7 +247,7 @@ pub(super) fn job(name: &str, table: &Table<'_>) -> Option<JobCommand> {
 
 /// Whether a job's name is one of those that the platform gives.
 pub(super) fn is_reserved(name: &str) -> bool {
-    matches!(name, "migrate" | "seed" | COMMAND_JOB)
+    matches!(name, "migrate" | "seed" | "check" | COMMAND_JOB)
 }
 
 fn number<T>(table: &Table<'_>, key: &str, range: RangeInclusive<T>, otherwise: T) -> Option<T>

@@ -150,6 +150,9 @@ pub struct Run {
     /// Run once after unpacking.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<Vec<String>>,
+    /// Says, after an instance's database was migrated, whether the release can serve it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<Vec<String>>,
     /// Folders of an instance that outlive its processes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<String>,
@@ -175,12 +178,29 @@ pub enum Engine {
 pub struct Database {
     /// What the service can use, the best first; at least one.
     pub engines: Vec<Engine>,
+    /// The number of the shape that the release's code needs; raised when `migrate` has something
+    /// to do.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub schema: u32,
+    /// Whether the code of the release before can go on with that shape: then nobody is kept out
+    /// while `migrate` runs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub compatible: bool,
     /// Brings the database to the release's shape.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migrate: Option<Vec<String>>,
     /// Fills a new database, once, after `migrate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<Vec<String>>,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+const fn is_one(number: &u32) -> bool {
+    *number == 1
 }
 
 /// A field of the set-up page.
@@ -368,6 +388,11 @@ impl Manifest {
             return pattern.matches(method, path);
         }
         pattern.covers(method, path)
+    }
+
+    /// The number of the shape that its databases have; 0 without one.
+    pub fn schema(&self) -> u32 {
+        self.database.as_ref().map_or(0, |database| database.schema)
     }
 
     /// Whether workers ever run something for it.

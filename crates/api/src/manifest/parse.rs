@@ -160,8 +160,11 @@ fn package(table: &Table<'_>) -> Option<Package> {
     Some(Package { command: command(table, "command")? })
 }
 
+/// The highest number of a database's shape.
+const SCHEMA_MAX: u32 = 999_999_999;
+
 fn database(table: &Table<'_>) -> Option<Database> {
-    table.only(&["engines", "migrate", "seed"]);
+    table.only(&["engines", "schema", "compatible", "migrate", "seed"]);
     let known = [("postgres", Engine::Postgres), ("sqlite", Engine::Sqlite)];
     let example = "engines = [\"postgres\", \"sqlite\"]";
     let engines = table.need("engines", example).and_then(|node| {
@@ -183,7 +186,18 @@ fn database(table: &Table<'_>) -> Option<Database> {
     });
     let migrate = optional_command(table, "migrate");
     let seed = optional_command(table, "seed");
-    Some(Database { engines: engines?, migrate, seed })
+    let schema = match table.get("schema") {
+        Some(node) => node.number(1..=SCHEMA_MAX)?,
+        None => 1,
+    };
+    let compatible = table.get("compatible");
+    if let Some(node) = compatible.as_ref().or(table.get("schema").as_ref())
+        && migrate.is_none()
+    {
+        node.fault("means nothing without `migrate`", "write what brings a database to it");
+    }
+    let compatible = compatible.and_then(|node| node.truth()).unwrap_or(false);
+    Some(Database { engines: engines?, schema, compatible, migrate, seed })
 }
 
 /// The fields of the set-up page, in the file's order.

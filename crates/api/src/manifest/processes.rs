@@ -31,7 +31,7 @@ pub struct Process {
     /// The program and its arguments.
     pub command: Vec<String>,
     /// How many of it run: for each instance, or on each node if one serves all instances.
-    #[serde(default = "one", skip_serializing_if = "is_one")]
+    #[serde(default = "super::one", skip_serializing_if = "super::is_one")]
     pub replicas: u32,
     /// What says that it is ready; if absent, that it has lasted for a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -113,15 +113,6 @@ impl Manifest {
     }
 }
 
-const fn one() -> u32 {
-    1
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
-const fn is_one(count: &u32) -> bool {
-    *count == 1
-}
-
 /// How it is run, and what runs beside `web`.
 pub(super) fn run(
     root: &Table<'_>,
@@ -135,10 +126,11 @@ pub(super) fn run(
         Some(node) => Some(node.table()?),
         None => None,
     };
-    let (mut build, mut volumes, mut commands) = (None, Vec::new(), Vec::new());
+    let (mut build, mut check, mut volumes, mut commands) = (None, None, Vec::new(), Vec::new());
     if let Some(table) = &run {
-        table.only(&[&KEYS[..], &["build", "volumes", "commands"]].concat());
+        table.only(&[&KEYS[..], &["build", "check", "volumes", "commands"]].concat());
         build = table.get("build").and_then(|node| node.command());
+        check = table.get("check").and_then(|node| node.command());
         volumes = volumes::volumes(table, tenancy);
         commands = programs(table);
     }
@@ -149,7 +141,7 @@ pub(super) fn run(
             processes.remove(WEB)
         }
     };
-    Some((Run { web: web?, build, volumes, commands }, processes))
+    Some((Run { web: web?, build, check, volumes, commands }, processes))
 }
 
 /// The programs that may be run once.

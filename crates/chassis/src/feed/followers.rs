@@ -96,6 +96,13 @@ impl Followers {
         Ok(())
     }
 
+    /// Those whose leases hold.
+    pub(crate) fn living(&self) -> Vec<String> {
+        let now = Instant::now();
+        let copies = self.copies();
+        copies.iter().filter(|(_, it)| it.expires > now).map(|(name, _)| name.clone()).collect()
+    }
+
     /// Forgets those whose leases have run out, and says who they were.
     pub(crate) fn forget_the_gone(&self) -> Vec<String> {
         let now = Instant::now();

@@ -56,6 +56,11 @@ pub(crate) fn route(stored: &Stored) -> Route {
         maintenance: stored.maintenance.clone(),
         setup_key: stored.setup_digest.clone().filter(|_| asks_itself(stored)),
         rotations: stored.rotations,
+        schema: stored.schema.0,
+        moving: stored
+            .moving
+            .as_ref()
+            .and_then(|it| it.needs.moving(it.step, &stored.release, &it.to)),
     }
 }
 
@@ -95,6 +100,9 @@ pub(crate) mod tests {
             setup_key: String::new(),
             setup_digest: None,
             rotations: 0,
+            schema: (1, 1),
+            copy: (0, 0),
+            moving: None,
             settings: None,
             attempt: 0,
             has_database: true,

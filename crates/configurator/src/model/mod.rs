@@ -2,5 +2,6 @@
 
 pub(crate) mod environment;
 pub(crate) mod instance;
+pub(crate) mod moves;
 pub(crate) mod secret;
 pub(crate) mod setup;

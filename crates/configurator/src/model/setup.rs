@@ -47,6 +47,7 @@ pub(crate) fn queued(stored: &Stored, waiting: &Waiting, jobs: &[SetupJob]) -> P
         release: stored.release.clone(),
         name: job.name.clone(),
         after: before.filter(|before| before.state != JobState::Succeeded).map(|before| before.job),
+        attempts: None,
     }
 }
 

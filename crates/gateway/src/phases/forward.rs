@@ -17,6 +17,7 @@ use crate::{
     headers::{self, Told},
     replicas::{InFlight, Replica},
     visit::Visit,
+    visitors::Inside,
 };
 
 /// How long a replica may take to begin its answer.
@@ -51,7 +52,9 @@ pub(crate) async fn forward(
     }
     let sending = Sending { body: Lent::new(inbound, hint), flow, target };
     let answer = answer_of(front, visit, &meant, asker, &sending).await;
-    let released = answer.and_then(|answer| release(front, visit, &meant, answer, &sending));
+    let inside = visit.inside.take();
+    let released =
+        answer.and_then(|answer| release(front, visit, &meant, (answer, inside), &sending));
     released.map_err(|problem| {
         sending.body.end();
         problem.into()
@@ -183,7 +186,7 @@ fn release(
     front: &Front,
     visit: &Visit,
     meant: &Meant,
-    (response, in_flight): (Response<Incoming>, InFlight),
+    ((response, in_flight), inside): ((Response<Incoming>, InFlight), Option<Inside>),
     sending: &Sending,
 ) -> Result<Response<Body>, Problem> {
     let (mut head, body) = response.into_parts();
@@ -206,7 +209,7 @@ fn release(
         sending.body.end();
         Body::empty()
     } else {
-        Body::new(Outbound::new(body, tail, sending.body.clone(), in_flight))
+        Body::new(Outbound::new(body, tail, sending.body.clone(), (in_flight, inside)))
     };
     Ok(Response::from_parts(head, body))
 }

@@ -1,10 +1,13 @@
 //! Is the instance open?
 
+use std::{sync::Arc, time::Duration};
+
 use api::{
     Kind, Problem,
-    configurator::{InstanceState, Route},
+    configurator::{HOLD_SECONDS, InstanceState, Route},
 };
 use http::StatusCode;
+use tokio::time::Instant;
 
 use super::resolve::lost_contact;
 use crate::{
@@ -42,6 +45,40 @@ pub(crate) fn hold(front: &Front, route: &Route) -> Result<(), Problem> {
         return Err(wait("Being made", "creating", detail, SOON_SECONDS));
     }
     Ok(())
+}
+
+/// Has a request wait while its instance moves to another release with its database, for as long as
+/// that may take; answers the instance as it is then.
+pub(crate) async fn until_moved(
+    front: &Front,
+    visit: &mut Visit,
+    route: &Route,
+    since: Instant,
+) -> Result<Arc<Route>, Stop> {
+    // It is not under way while it waits.
+    visit.inside = None;
+    let until = since + Duration::from_secs(HOLD_SECONDS.into());
+    let place = front.bench();
+    while place.is_some() {
+        let changed = front.routes.changed();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        let same = front.routes.enter(&route.host).filter(|it| it.route.instance == route.instance);
+        let entered = same.ok_or_else(lost_contact)?;
+        if entered.held.is_none() {
+            hold(front, &entered.route)?;
+            until_open(front, visit, &entered.route)?;
+            visit.inside = Some(entered.inside);
+            return Ok(entered.route);
+        }
+        drop(entered);
+        if tokio::time::timeout_at(until, changed).await.is_err() {
+            break;
+        }
+    }
+    let detail = "this instance is being brought to a new version and will be back in a moment";
+    let problem = wait("A new version", "moving", detail, SOON_SECONDS);
+    Err(if visit.is_look() { own::waiting(front, &problem, visit).into() } else { problem.into() })
 }
 
 /// Holds back what is asked of an application that has not been set up.

@@ -57,13 +57,16 @@ async fn lead(
 ) -> Result<Response<Body>, Stop> {
     match resolve::resolve(front, visit)? {
         Destination::Platform => Ok(ask_platform(front, visit, body).await),
-        Destination::Instance { route, path } => {
+        Destination::Instance { mut route, path, held } => {
             hold::hold(front, &route)?;
             if let Some(page) = own::page(&path) {
                 return own::answer(front, visit, &route, page, body).await;
             }
             visit.sets_up = own::sets_up(front, visit, &route, &path);
             hold::until_open(front, visit, &route)?;
+            if let Some(since) = held {
+                route = hold::until_moved(front, visit, &route, since).await?;
+            }
             let asker = authenticate::authenticate(front, visit, &route.host)?;
             let meant = authorize::authorize(front, visit, route, path, &asker)?;
             if let Some(job) = meant.manifest.routes[meant.matched].job.clone() {

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use api::{Kind, Problem, configurator::Route};
 use http::StatusCode;
+use tokio::time::Instant;
 use types::Host;
 
 use crate::{
     answer::{Stop, problem},
+    copies::Entered,
     front::Front,
     target::{self, Asked},
     visit::Visit,
@@ -23,6 +25,8 @@ pub(crate) enum Destination {
         route: Arc<Route>,
         /// The path.
         path: String,
+        /// Since when its requests wait, if they do.
+        held: Option<Instant>,
     },
 }
 
@@ -35,8 +39,11 @@ pub(crate) fn resolve(front: &Front, visit: &mut Visit) -> Result<Destination, S
         Asked::Name(host) => host,
     };
     let path = target::path(&visit.head.uri)?;
-    match front.routes.at(&host) {
-        Some(route) => Ok(Destination::Instance { route, path }),
+    match front.routes.enter(&host) {
+        Some(Entered { route, inside, held }) => {
+            visit.inside = Some(inside);
+            Ok(Destination::Instance { route, path, held })
+        }
         None if front.routes.are_fresh() => Err(unknown(&host).into()),
         None => Err(lost_contact().into()),
     }

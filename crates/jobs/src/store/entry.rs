@@ -31,6 +31,8 @@ pub(crate) struct Entry {
     pub(crate) release: Option<Digest>,
     pub(crate) lease_expires: Option<Timestamp>,
     pub(crate) cancelled: bool,
+    /// Whether what runs is to be stopped, to be done again later.
+    pub(crate) stopped: bool,
     pub(crate) started: Option<Timestamp>,
 }
 
@@ -71,6 +73,7 @@ pub(super) fn read_entry(row: &db::Row) -> Result<Entry> {
         release: row.get("release")?,
         lease_expires: None,
         cancelled: false,
+        stopped: false,
         started: row.get("started")?,
     })
 }

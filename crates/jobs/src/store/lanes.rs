@@ -356,6 +356,23 @@ pub(crate) async fn last_turn(on: impl On) -> Result<i64> {
         .await
 }
 
+/// How many jobs of an instance run in lanes that are closed, those of set-ups aside; `None` if one
+/// is open.
+pub(crate) async fn running_when_closed(
+    tx: &mut db::Tx,
+    instance: InstanceId,
+) -> Result<Option<u64>> {
+    let lanes: Vec<(bool, u64)> = db::query(
+        "select lane.closed, lane.running from lane join kind on kind.id = lane.kind
+         where lane.instance = ? and kind.class <> 'setup'",
+    )
+    .bind(instance)
+    .all(tx, |row| Ok((row.get("closed")?, row.get("running")?)))
+    .await?;
+    let is_closed = lanes.iter().all(|(closed, _)| *closed);
+    Ok(is_closed.then(|| lanes.iter().map(|(_, running)| running).sum()))
+}
+
 /// Closes or opens the lanes of an instance, to be done by the release that it is on; but for those
 /// of its set-up.
 pub(crate) async fn set_lanes(

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use api::jobs::Progress;
 use db::{List, On, Rows, row};
-use types::{Digest, JobId, NodeId, Timestamp};
+use types::{Digest, InstanceId, JobId, NodeId, Timestamp};
 
 use super::{
     Result,
@@ -72,6 +72,7 @@ struct Leased {
     started: Timestamp,
     expires: Timestamp,
     cancelled: bool,
+    stopped: bool,
 }
 
 impl Leased {
@@ -84,6 +85,7 @@ impl Leased {
             started: row.get("started")?,
             expires: row.get("expires")?,
             cancelled: row.get("cancelled")?,
+            stopped: row.get("stopped")?,
         };
         Ok((row.get("job")?, leased))
     }
@@ -97,6 +99,7 @@ impl Leased {
         entry.started = Some(self.started);
         entry.lease_expires = Some(self.expires);
         entry.cancelled = self.cancelled;
+        entry.stopped = self.stopped;
     }
 }
 
@@ -339,6 +342,19 @@ pub(crate) async fn set_cancelled(tx: &mut db::Tx, jobs: &[JobId]) -> Result<()>
         .run(tx)
         .await
         .map(drop)
+}
+
+/// The jobs of an instance that run, those of set-ups aside, are to be stopped.
+pub(crate) async fn stop(tx: &mut db::Tx, instance: InstanceId) -> Result<()> {
+    db::query(
+        "update lease set stopped = ? where lane in (select lane.id from lane
+         join kind on kind.id = lane.kind where lane.instance = ? and kind.class <> 'setup')",
+    )
+    .bind(true)
+    .bind(instance)
+    .run(tx)
+    .await
+    .map(drop)
 }
 
 /// By its jobs: among all of a node's are those that have ended lately.

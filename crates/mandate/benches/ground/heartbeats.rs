@@ -245,6 +245,8 @@ fn route(number: usize, release: &Digest) -> anyhow::Result<Route> {
         maintenance: None,
         setup_key: None,
         rotations: 0,
+        schema: 0,
+        moving: None,
     })
 }
 

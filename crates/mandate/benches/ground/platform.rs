@@ -202,6 +202,8 @@ fn route(customer: &Customer) -> anyhow::Result<Route> {
         maintenance: None,
         setup_key: None,
         rotations: 0,
+        schema: 0,
+        moving: None,
     })
 }
 

@@ -12,6 +12,7 @@ mod first_house;
 mod heartbeats;
 mod identity;
 mod jobs;
+mod migrations;
 mod moves;
 mod names;
 mod orders;

@@ -12,6 +12,8 @@ pub(crate) enum Seen {
     Serves,
     /// Not yet.
     Starts,
+    /// It is on its way, with its database.
+    Moves,
     /// It has ended again and again; what it said last.
     Fails(String),
 }
@@ -68,6 +70,10 @@ pub(crate) fn decide(
                 continue;
             }
             Seen::Starts if now.since(*since) < within => {
+                going.push(*wave);
+                continue;
+            }
+            Seen::Moves => {
                 going.push(*wave);
                 continue;
             }

@@ -130,6 +130,7 @@ pub(crate) fn instances() -> Vec<Instance> {
         suspended: None,
         maintenance: None,
         problem: None,
+        last_move: None,
         setup_url: None,
         created: BEGINNING,
     };

@@ -254,6 +254,8 @@ impl World {
             maintenance: None,
             setup_key: None,
             rotations: 0,
+            schema: 0,
+            moving: None,
         }
     }
 

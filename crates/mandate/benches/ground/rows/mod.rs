@@ -200,5 +200,5 @@ async fn remove(server: &str, prefix: &str) -> anyhow::Result<()> {
 async fn made(engine: &Engine, name: &str) -> anyhow::Result<Secret> {
     let password = Secret::new(PASSWORD);
     engine.open(name, &password, &[&[TABLE]]).await?.close().await;
-    Ok(engine.url(name, &password))
+    Ok(engine.url(name, 0, &password))
 }

@@ -110,6 +110,7 @@ stories! {
             release: digest("release"),
             name: job.into(),
             after: after.map(|after| JobId::named(&[after])),
+            attempts: None,
         };
         let early = configurator.call(put("migrate", None)).await.unwrap_err();
         assert_eq!(early.kind, Kind::Unavailable, "the release may be on its way");

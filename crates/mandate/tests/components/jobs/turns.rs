@@ -108,6 +108,7 @@ stories! {
             release: digest("release"),
             name: "migrate".into(),
             after: None,
+            attempts: None,
         };
         world.component("configurator").call(put).await.unwrap();
         assert!(worker.lease_beside(&this, 0, 0).await.is_empty());

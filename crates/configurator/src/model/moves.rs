@@ -1,0 +1,261 @@
+//! How an instance comes to another release together with its database: which step follows which,
+//! and what is different meanwhile.
+//!
+//! The database that an instance has is never migrated while requests are kept out: a copy of it is.
+//! So the way back is to forget the copy, at any step, and the way there is complete when the
+//! instance is written down with the copy.
+
+use std::collections::BTreeSet;
+
+use api::{
+    configurator::Moving,
+    manifest::{Manifest, Tenancy},
+};
+use serde::{Deserialize, Serialize};
+use types::Digest;
+
+/// A step; the journal says which one is being done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Step {
+    /// It is looked at whether there is room; nothing has changed yet.
+    Waiting,
+    /// No more of its jobs are begun, and those that run end.
+    Quiet,
+    /// New requests wait, and those under way end.
+    Hold,
+    /// Its own processes end.
+    Stop,
+    /// Its database is copied.
+    Copy,
+    /// The release's `migrate` runs.
+    Migrate,
+    /// The release's `check` runs.
+    Check,
+    /// Its own processes of the release become healthy.
+    Start,
+    /// On the way back: the copy goes.
+    Undo,
+    /// On the way back: its own processes of the former release become healthy again.
+    Restart,
+    /// It is on the release.
+    Moved,
+    /// It is where it was.
+    Failed,
+}
+
+impl Step {
+    pub(crate) const fn has_ended(self) -> bool {
+        matches!(self, Self::Moved | Self::Failed)
+    }
+}
+
+/// Which steps an instance's move has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a step that is there or not")]
+pub(crate) struct Needs {
+    /// Requests and jobs are kept out, and a copy is migrated; otherwise both releases can read what
+    /// the database is meanwhile.
+    pub(crate) closes: bool,
+    /// It has processes of its own.
+    pub(crate) stops: bool,
+    /// It will have processes of its own.
+    pub(crate) starts: bool,
+    pub(crate) migrates: bool,
+    pub(crate) checks: bool,
+}
+
+/// In their order, if nothing fails.
+const FORTH: [Step; 9] = [
+    Step::Waiting,
+    Step::Quiet,
+    Step::Hold,
+    Step::Stop,
+    Step::Copy,
+    Step::Migrate,
+    Step::Check,
+    Step::Start,
+    Step::Moved,
+];
+
+impl Needs {
+    /// What it takes to come from one release to the other.
+    pub(crate) fn of(schema: u32, from: &Manifest, to: &Manifest) -> Self {
+        let is_own = |manifest: &Manifest| manifest.service.tenancy == Tenancy::Dedicated;
+        let database = to.database.as_ref();
+        let is_compatible = database.is_some_and(|database| database.compatible);
+        Self {
+            // What has no database yet has nothing to lose.
+            closes: schema > 0 && !is_compatible,
+            stops: is_own(from),
+            starts: is_own(to),
+            migrates: database.is_some_and(|database| database.migrate.is_some()),
+            checks: to.run.check.is_some(),
+        }
+    }
+
+    const fn has(self, step: Step) -> bool {
+        match step {
+            Step::Quiet | Step::Hold | Step::Copy => self.closes,
+            Step::Stop => self.closes && self.stops,
+            Step::Migrate => self.migrates,
+            Step::Check => self.checks,
+            Step::Start => self.starts,
+            _ => true,
+        }
+    }
+
+    /// What follows a step that is done.
+    pub(crate) fn next(self, step: Step) -> Step {
+        match step {
+            Step::Undo if self.closes && self.stops => Step::Restart,
+            Step::Undo | Step::Restart => Step::Failed,
+            _ => {
+                let mut rest = FORTH.into_iter().skip_while(|other| *other != step).skip(1);
+                rest.find(|next| self.has(*next)).unwrap_or(step)
+            }
+        }
+    }
+
+    /// What follows a step that cannot be done.
+    pub(crate) const fn back(self, step: Step) -> Step {
+        match step {
+            Step::Waiting | Step::Quiet | Step::Hold => Step::Failed,
+            // What is on its way back is not turned again.
+            Step::Undo | Step::Restart => step,
+            _ => Step::Undo,
+        }
+    }
+
+    /// Whether its jobs are not begun while it is at a step.
+    pub(crate) const fn holds_jobs(self, step: Step) -> bool {
+        self.closes && !matches!(step, Step::Waiting | Step::Moved | Step::Failed)
+    }
+
+    /// What is different for its requests and processes while it is at a step.
+    pub(crate) fn moving(self, step: Step, from: &Digest, to: &Digest) -> Option<Moving> {
+        let runs = |these: &[&Digest]| -> BTreeSet<Digest> {
+            these.iter().map(|digest| (*digest).clone()).collect()
+        };
+        let held = self.closes && !matches!(step, Step::Quiet);
+        let runs = match step {
+            Step::Waiting | Step::Moved | Step::Failed => return None,
+            Step::Quiet | Step::Hold | Step::Restart => runs(&[from]),
+            _ if !self.closes && step != Step::Start => runs(&[from]),
+            Step::Start if !self.closes => runs(&[from, to]),
+            Step::Start => runs(&[to]),
+            Step::Stop | Step::Copy | Step::Migrate | Step::Check | Step::Undo => runs(&[]),
+        };
+        Some(Moving { held, runs })
+    }
+}
+
+/// Whether an instance can come to a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Its database is as the release needs it.
+    AtOnce,
+    /// Its database must be migrated.
+    Migrate,
+    /// The release cannot read it.
+    None,
+}
+
+/// Whether an instance with a database of this shape, which the code of `readable_from` and later
+/// reads, can come to a release.
+pub(crate) fn way((schema, readable_from): (u32, u32), to: &Manifest) -> Way {
+    match to.schema() {
+        // It reads none.
+        0 => Way::AtOnce,
+        needed if needed > schema => Way::Migrate,
+        needed if needed >= readable_from => Way::AtOnce,
+        _ => Way::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::setup::tests::manifest;
+
+    fn needs() -> impl Strategy<Value = Needs> {
+        any::<(bool, bool, bool, bool, bool)>().prop_map(
+            |(closes, stops, starts, migrates, checks)| Needs {
+                closes,
+                stops,
+                starts,
+                migrates,
+                checks,
+            },
+        )
+    }
+
+    fn held(needs: Needs, step: Step) -> bool {
+        let (from, to) = (Digest::of(b"from"), Digest::of(b"to"));
+        needs.moving(step, &from, &to).is_some_and(|moving| moving.held)
+    }
+
+    proptest! {
+        /// Whatever fails, it ends: on the release if nothing failed, and where it was otherwise; a
+        /// copy is never migrated while requests or jobs may still change the original, and the two
+        /// releases never have processes at once when one of them cannot read what is there.
+        #[test]
+        fn it_comes_to_an_end_and_closes_before_it_copies(
+            needs in needs(),
+            fails in prop::collection::vec(any::<bool>(), 12),
+        ) {
+            let (from, to) = (Digest::of(b"from"), Digest::of(b"to"));
+            let (mut step, mut has_failed, mut done) = (Step::Waiting, false, Vec::new());
+            for fails in fails.into_iter().chain([false; 12]) {
+                if step.has_ended() {
+                    break;
+                }
+                let on_way_back = matches!(step, Step::Undo | Step::Restart);
+                let moving = needs.moving(step, &from, &to);
+                if needs.closes && matches!(step, Step::Copy | Step::Migrate | Step::Check) {
+                    prop_assert!(done.contains(&Step::Quiet) && done.contains(&Step::Hold));
+                    prop_assert!(!needs.stops || done.contains(&Step::Stop));
+                    prop_assert!(held(needs, step) && needs.holds_jobs(step));
+                    prop_assert!(moving.as_ref().unwrap().runs.is_empty());
+                }
+                if needs.closes {
+                    prop_assert!(moving.is_none_or(|moving| moving.runs.len() < 2));
+                }
+                if fails && !on_way_back {
+                    has_failed = true;
+                    step = needs.back(step);
+                } else {
+                    done.push(step);
+                    step = needs.next(step);
+                }
+            }
+            prop_assert_eq!(step, if has_failed { Step::Failed } else { Step::Moved });
+            prop_assert!(needs.moving(step, &from, &to).is_none() && !needs.holds_jobs(step));
+            if has_failed && needs.closes && needs.stops && done.contains(&Step::Stop) {
+                prop_assert_eq!(done.last(), Some(&Step::Restart), "it is served as before");
+            }
+        }
+    }
+
+    #[test]
+    fn a_shape_is_migrated_read_or_refused() {
+        let with = |more: &str| {
+            manifest(&format!(
+                "[database]\nengines = [\"sqlite\"]\nmigrate = [\"./migrate\"]\n{more}"
+            ))
+        };
+        let (first, seventh) = (with(""), with("schema = 7\n"));
+        assert_eq!(way((0, 0), &first), Way::Migrate);
+        assert_eq!(way((1, 1), &first), Way::AtOnce);
+        assert_eq!(way((1, 1), &seventh), Way::Migrate);
+        assert_eq!(way((7, 7), &first), Way::None);
+        assert_eq!(way((7, 1), &first), Way::AtOnce, "the older code could go on");
+        assert_eq!(way((7, 7), &manifest("")), Way::AtOnce, "it reads no database");
+        let compatible = with("schema = 7\ncompatible = true\n");
+        assert!(Needs::of(1, &first, &seventh).closes);
+        assert!(!Needs::of(1, &first, &compatible).closes);
+        assert!(!Needs::of(0, &manifest(""), &seventh).closes, "there is nothing to lose");
+    }
+}

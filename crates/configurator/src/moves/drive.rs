@@ -1,0 +1,77 @@
+//! Has instances go on that are on their way, a few at once, each for itself: one that takes long
+//! holds up no other.
+
+use std::{collections::HashSet, time::Duration};
+
+use chassis::{Next, Room};
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use types::InstanceId;
+
+use super::steps::{Outcome, enter, take};
+use crate::{Error, State, store};
+
+/// So many move at once: a server of databases does not copy more of them in the same time.
+const AT_ONCE: u32 = 4;
+/// When to look again for what nobody tells of.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// When to try again what failed because somebody could not be reached.
+const TRY_AGAIN: Duration = Duration::from_millis(500);
+
+/// Has all go on that are under way, until none is.
+pub(crate) async fn go_on(room: Room<State>) -> Result<Next, Error> {
+    let (mut driven, mut named) = (FuturesUnordered::new(), HashSet::new());
+    loop {
+        let changed = room.changed();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        for instance in store::moves_under_way(room.db(), AT_ONCE).await? {
+            if named.insert(instance) {
+                driven.push(drive(room.clone(), instance));
+            }
+        }
+        if driven.is_empty() {
+            return Ok(Next::Idle);
+        }
+        tokio::select! {
+            Some(instance) = driven.next() => drop(named.remove(&instance)),
+            () = changed => {}
+        }
+    }
+}
+
+/// Takes an instance's steps, one after the other. What cannot be done now is tried again.
+async fn drive(room: Room<State>, instance: InstanceId) -> InstanceId {
+    loop {
+        let changed = room.changed();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        match step(&room, instance).await {
+            Ok(Went::On) => {}
+            Ok(Went::Nowhere) => drop(tokio::time::timeout(LOOK_AGAIN, changed).await),
+            Ok(Went::Home) => return instance,
+            Err(problem) => {
+                tracing::warn!(%instance, %problem, "an instance cannot go on its way now");
+                tokio::time::sleep(TRY_AGAIN).await;
+            }
+        }
+    }
+}
+
+/// What came of looking after an instance.
+enum Went {
+    On,
+    Nowhere,
+    Home,
+}
+
+async fn step(room: &Room<State>, instance: InstanceId) -> Result<Went, Error> {
+    let known = store::last_move(room.db(), instance).await?;
+    let Some(it) = known.filter(|it| !it.step.has_ended()) else { return Ok(Went::Home) };
+    let (next, problem) = match take(room, &it).await? {
+        Outcome::Waits => return Ok(Went::Nowhere),
+        Outcome::Done => (it.needs.next(it.step), None),
+        Outcome::Fails(why) => (it.needs.back(it.step), Some(why)),
+    };
+    enter(room, it, next, problem).await?;
+    Ok(Went::On)
+}

@@ -1,0 +1,21 @@
+//! Databases that instances have moved from: kept for a while, and removed.
+
+use chassis::{Next, Room};
+
+use crate::{Error, State, store};
+
+const AT_ONCE: u32 = 20;
+
+/// Removes those that were kept for long enough.
+pub(crate) async fn remove_former(room: Room<State>) -> Result<Next, Error> {
+    let some = store::former_databases(room.db(), room.now(), AT_ONCE).await?;
+    if some.is_empty() {
+        let next = store::next_former(room.db()).await?;
+        return Ok(next.map_or(Next::Idle, |next| Next::In(next.since(room.now()))));
+    }
+    for (instance, copy) in some {
+        room.state().engine.remove(&instance.to_string(), copy).await?;
+        store::delete_former(room.db(), instance, copy).await?;
+    }
+    Ok(Next::Now)
+}

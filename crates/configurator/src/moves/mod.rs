@@ -1,0 +1,175 @@
+//! Which release each instance is on. `releases` decides when one moves to another; it moves here, at
+//! once or together with its database.
+
+mod drive;
+mod former;
+mod quiet;
+mod steps;
+
+use api::configurator::{InstanceState, LastMove, MoveInstances, Moves};
+use chassis::{Room, Write};
+use types::{Digest, InstanceId, Timestamp};
+
+use crate::{
+    Error, State,
+    model::{
+        instance::{asks_itself, route},
+        moves::{Needs, Step, Way, way},
+    },
+    setup::manifest,
+    store::{self, Move, Stored},
+};
+
+pub(crate) use drive::go_on;
+pub(crate) use former::remove_former;
+pub(crate) use quiet::{Quiet, put_quiet};
+
+const AT_ONCE: usize = 500;
+
+pub(crate) async fn move_instances(
+    cx: &mut Write<State>,
+    op: MoveInstances,
+) -> Result<Moves, Error> {
+    if op.instances.len() > AT_ONCE {
+        return Err(Error::TooManyMoves);
+    }
+    let mut moves = Moves::default();
+    // In the order of their ids, so that no two wait for each other.
+    for (instance, since) in op.instances {
+        let known = store::instance(cx.tx(), instance).await?;
+        let Some(known) = known.filter(|known| known.service == op.service) else { continue };
+        match move_one(cx, known, (&op.release, since)).await? {
+            Stands::There => {}
+            Stands::Moves => drop(moves.moving.insert(instance)),
+            Stands::Failed(why) => drop(moves.failed.insert(instance, why)),
+        }
+    }
+    cx.wait_for_copies();
+    Ok(moves)
+}
+
+/// How far an instance is on its way.
+enum Stands {
+    There,
+    Moves,
+    Failed(String),
+}
+
+async fn move_one(
+    cx: &mut Write<State>,
+    known: Stored,
+    (to, since): (&Digest, Timestamp),
+) -> Result<Stands, Error> {
+    let last = store::last_move(cx.tx(), known.instance).await?;
+    // A set-up is begun anew by another release, or goes on by its own.
+    let is_busy = known.state == InstanceState::SettingUp || known.moving.is_some();
+    if known.release == *to && known.moving.is_none() {
+        return Ok(Stands::There);
+    }
+    if is_busy {
+        return Ok(Stands::Moves);
+    }
+    if let Some(last) = last.filter(|last| last.to == *to && last.since == since)
+        && last.step == Step::Failed
+    {
+        return Ok(Stands::Failed(last.problem.unwrap_or_default()));
+    }
+    let next = manifest(cx.tx(), &known.service, to).await?;
+    let is_set_up = known.state == InstanceState::Open || asks_itself(&known);
+    let way = if is_set_up { way(known.schema, &next) } else { Way::AtOnce };
+    match way {
+        Way::AtOnce => {
+            store::set_release(cx.tx(), known.instance, to).await?;
+            cx.put(&route(&Stored { release: to.clone(), ..known })).await?;
+            Ok(Stands::There)
+        }
+        Way::Migrate => {
+            let former = manifest(cx.tx(), &known.service, &known.release).await?;
+            let needs = Needs::of(known.schema.0, &former, &next);
+            begin(cx, known, needs, (to, since)).await?;
+            Ok(Stands::Moves)
+        }
+        Way::None => Ok(Stands::Failed(format!(
+            "its database has the shape {}, which release {} cannot read: that reads {}. Promote a \
+             release that reads it",
+            known.schema.0,
+            to.short(),
+            next.schema()
+        ))),
+    }
+}
+
+/// It is on its way from now on. Each way has a copy's number of its own, so what is left of one that
+/// failed is never taken for this one's.
+async fn begin(
+    cx: &mut Write<State>,
+    known: Stored,
+    needs: Needs,
+    (to, since): (&Digest, Timestamp),
+) -> Result<(), Error> {
+    let now = cx.now();
+    let copies = known.copy.1 + u32::from(needs.closes);
+    let copy = if needs.closes { copies } else { known.copy.0 };
+    let it = Move {
+        instance: known.instance,
+        from: known.release.clone(),
+        to: to.clone(),
+        since,
+        needs,
+        step: Step::Waiting,
+        entered: now,
+        copy,
+        job: None,
+        job_state: None,
+        problem: None,
+        began: now,
+        held: None,
+        ended: None,
+    };
+    let moving = Some(steps::on_its_way(&it));
+    let known = Stored { copy: (known.copy.0, copies), moving, ..known };
+    store::put_move(cx.tx(), &it).await?;
+    Ok(store::update_instance(cx.tx(), &known).await?)
+}
+
+/// How an instance's last move went, for people.
+pub(crate) async fn shown(
+    on: impl db::On,
+    instance: InstanceId,
+    now: Timestamp,
+) -> Result<Option<LastMove>, Error> {
+    let last = store::last_move(on, instance).await?;
+    Ok(last.map(|it| {
+        let hold = u64::from(api::configurator::HOLD_SECONDS) * 1_000;
+        let shut = it.held.map(|held| it.ended.unwrap_or(now).since(held).as_millis());
+        let shut = u64::try_from(shut.unwrap_or_default()).unwrap_or(u64::MAX);
+        LastMove {
+            from: it.from,
+            to: it.to,
+            began: it.began,
+            ended: it.ended,
+            held_millis: shut.min(hold),
+            closed_millis: shut.saturating_sub(hold),
+            problem: it.problem.filter(|_| it.step == Step::Failed),
+        }
+    }))
+}
+
+/// What was there before it was written down which release it is on, is on the current one.
+pub(crate) async fn put_on_releases(room: Room<State>) -> Result<(), Error> {
+    let most = u32::try_from(AT_ONCE).unwrap_or(u32::MAX);
+    loop {
+        let some = store::instances_on_none(room.db(), most).await?;
+        if some.is_empty() {
+            return Ok(());
+        }
+        let mut write = room.begin().await?;
+        for (instance, release) in some {
+            store::set_release(write.tx(), instance, &release).await?;
+            if let Some(known) = store::instance(write.tx(), instance).await? {
+                write.put(&route(&known)).await?;
+            }
+        }
+        write.commit().await?;
+    }
+}

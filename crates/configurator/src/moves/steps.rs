@@ -1,0 +1,266 @@
+//! The steps of an instance's way to another release. Each may be repeated, so that a crash anywhere
+//! is only a pause; each ends or fails within its time.
+
+use std::time::Duration;
+
+use api::{
+    Problem,
+    jobs::{JobState, PutJob, QuietInstance, WithdrawSetup},
+    releases::{GetStanding, Standing},
+};
+use chassis::Room;
+use types::{JobId, Timestamp};
+
+use super::quiet::is_quiet;
+use crate::{
+    Error, State,
+    model::{instance::route, moves::Step},
+    reconcile::tell_of,
+    setup::manifest,
+    store::{self, Move, OnItsWay, Stored},
+};
+
+/// After so long jobs that still run are stopped.
+const QUIET: Duration = Duration::from_secs(30);
+/// What was stopped ends within its lease and a little.
+const STOPPED: Duration = Duration::from_secs(60);
+/// So long requests under way may take; then they are broken off with the processes that answer.
+const DRAIN: Duration = Duration::from_secs(30);
+/// So long processes may take to end.
+const END: Duration = Duration::from_secs(60);
+/// So long a job may wait for a machine.
+const BEGIN: Duration = Duration::from_secs(60);
+/// So long processes may take to be healthy.
+const START: Duration = Duration::from_secs(120);
+/// So long a database is kept that an instance has moved from.
+const KEPT: Duration = Duration::from_hours(24);
+/// A copy needs as much room as its original, and a migration some more.
+const ROOM: u64 = 2;
+
+/// What came of a step.
+pub(super) enum Outcome {
+    Done,
+    /// It is under way.
+    Waits,
+    /// It cannot be done, and why.
+    Fails(String),
+}
+
+/// What must be known of an instance that is on its way.
+pub(super) fn on_its_way(it: &Move) -> OnItsWay {
+    OnItsWay { to: it.to.clone(), needs: it.needs, step: it.step, copy: it.copy }
+}
+
+/// Takes the step that an instance is at.
+pub(super) async fn take(room: &Room<State>, it: &Move) -> Result<Outcome, Error> {
+    let Some(known) = store::instance(room.db(), it.instance).await? else {
+        return Ok(Outcome::Fails("there is no such instance any more".to_owned()));
+    };
+    let for_long = |time: Duration| room.now().since(it.entered) > time;
+    match it.step {
+        Step::Waiting => has_room(room, it, &known).await,
+        Step::Quiet => quiet(room, it, known).await,
+        Step::Hold => match is_quiet(room, it.instance).await? {
+            true => Ok(Outcome::Done),
+            false if for_long(DRAIN) => Ok(Outcome::Done),
+            false => Ok(Outcome::Waits),
+        },
+        Step::Stop => match standing(room, it).await? {
+            Standing { runs: false, .. } => Ok(Outcome::Done),
+            _ if for_long(END) => Ok(Outcome::Fails("its processes did not end".to_owned())),
+            _ => Ok(Outcome::Waits),
+        },
+        Step::Copy => Ok(copy(room, it, &known).await),
+        Step::Migrate => job(room, it, &known, "migrate").await,
+        Step::Check => job(room, it, &known, "check").await,
+        Step::Start => match standing(room, it).await? {
+            Standing { serves: true, .. } => Ok(Outcome::Done),
+            Standing { problem: Some(why), .. } => Ok(Outcome::Fails(why)),
+            _ if for_long(START) => {
+                Ok(Outcome::Fails(format!("it was not healthy within {} s", START.as_secs())))
+            }
+            _ => Ok(Outcome::Waits),
+        },
+        Step::Undo => undo(room, it, &known).await,
+        // What does not come up again is opened all the same: the gateway says that it is away.
+        Step::Restart if for_long(START) => Ok(Outcome::Done),
+        Step::Restart => match standing(room, it).await?.serves {
+            true => Ok(Outcome::Done),
+            false => Ok(Outcome::Waits),
+        },
+        Step::Moved | Step::Failed => Ok(Outcome::Done),
+    }
+}
+
+/// Nothing is closed for what has no room.
+async fn has_room(room: &Room<State>, it: &Move, known: &Stored) -> Result<Outcome, Error> {
+    if !it.needs.closes {
+        return Ok(Outcome::Done);
+    }
+    let engine = &room.state().engine;
+    let size = engine.size(&it.instance.to_string(), known.copy.0).await?;
+    let free = engine.free().await?;
+    match free.filter(|free| *free < size.saturating_mul(ROOM)) {
+        Some(free) => Ok(Outcome::Fails(format!(
+            "its database has {} MiB, a copy to migrate needs twice as much, and {} MiB are free",
+            size >> 20,
+            free >> 20
+        ))),
+        None => Ok(Outcome::Done),
+    }
+}
+
+async fn quiet(room: &Room<State>, it: &Move, known: Stored) -> Result<Outcome, Error> {
+    let taken = room.now().since(it.entered);
+    tell_of(room, known).await?;
+    let stop = taken > QUIET;
+    let asked = QuietInstance { instance: it.instance, stop };
+    let running = room.peers().call(asked).await?.running;
+    Ok(match running {
+        0 => Outcome::Done,
+        left if taken > QUIET + STOPPED => {
+            Outcome::Fails(format!("{left} of its jobs run and do not end"))
+        }
+        _ => Outcome::Waits,
+    })
+}
+
+/// How it is served, by what `releases` was told last.
+async fn standing(room: &Room<State>, it: &Move) -> Result<Standing, Error> {
+    room.copies_have_all().await?;
+    Ok(room.peers().call(GetStanding { instance: it.instance }).await?)
+}
+
+/// Whatever is wrong with the copy, the original is as it was.
+async fn copy(room: &Room<State>, it: &Move, known: &Stored) -> Outcome {
+    let (engine, name) = (&room.state().engine, it.instance.to_string());
+    let copied = async {
+        engine.shut(&name, known.copy.0).await?;
+        engine.copy(&name, (known.copy.0, it.copy)).await
+    };
+    match copied.await {
+        Ok(()) => Outcome::Done,
+        Err(cause) => {
+            tracing::error!(instance = name, %cause, "a database could not be copied");
+            Outcome::Fails("its database could not be copied: the log says why".to_owned())
+        }
+    }
+}
+
+/// A job of the release: tried once, since it is the copy that has borne it.
+async fn job(room: &Room<State>, it: &Move, known: &Stored, name: &str) -> Result<Outcome, Error> {
+    let Some(job) = it.job else { return Err(Problem::internal().into()) };
+    if let Some(state) = it.job_state {
+        let why = || it.problem.clone().unwrap_or_else(|| "nobody knows why".to_owned());
+        return Ok(match state {
+            JobState::Succeeded => Outcome::Done,
+            JobState::Dropped => {
+                Outcome::Fails(format!("no machine has run `{name}` within {} s", BEGIN.as_secs()))
+            }
+            _ => Outcome::Fails(format!("`{name}` failed: {}", why())),
+        });
+    }
+    if room.now().since(it.entered) > BEGIN {
+        withdraw(room, it, job).await?;
+        return Ok(Outcome::Waits);
+    }
+    let put = PutJob {
+        job,
+        account: known.account,
+        instance: it.instance,
+        service: known.service.clone(),
+        release: it.to.clone(),
+        name: name.to_owned(),
+        after: None,
+        attempts: Some(1),
+    };
+    match room.peers().call(put).await {
+        Ok(_) => Ok(Outcome::Waits),
+        Err(problem) if problem.is_transient() => Err(problem.into()),
+        Err(problem) => Ok(Outcome::Fails(problem.detail)),
+    }
+}
+
+/// What has been begun goes on; how it ends is told.
+async fn withdraw(room: &Room<State>, it: &Move, job: JobId) -> Result<(), Error> {
+    let withdraw = WithdrawSetup { instance: it.instance, jobs: vec![job] };
+    room.peers().call(withdraw).await.map(drop).map_err(Into::into)
+}
+
+async fn undo(room: &Room<State>, it: &Move, known: &Stored) -> Result<Outcome, Error> {
+    if it.needs.stops && it.needs.closes && standing(room, it).await?.runs {
+        return Ok(Outcome::Waits);
+    }
+    if it.needs.closes {
+        let (engine, name) = (&room.state().engine, it.instance.to_string());
+        engine.remove(&name, it.copy).await?;
+        engine.reopen(&name, known.copy.0).await?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Writes down that an instance is at another step: in one transaction with whatever is different
+/// from now on.
+pub(super) async fn enter(
+    room: &Room<State>,
+    it: Move,
+    step: Step,
+    problem: Option<String>,
+) -> Result<(), Error> {
+    let next = manifest(room.db(), &service_of(room, &it).await?, &it.to).await?;
+    if step == Step::Hold {
+        room.state().quiet.begin(it.instance);
+    }
+    let mut write = room.begin().await?;
+    let now = write.now();
+    let Some(known) = store::instance(write.tx(), it.instance).await? else { return Ok(()) };
+    let it = entered(it, (step, now), problem);
+    let moving = (!step.has_ended()).then(|| on_its_way(&it));
+    let mut known = Stored { moving, ..known };
+    if step == Step::Moved {
+        if it.needs.closes {
+            let forget = now.plus(KEPT);
+            store::insert_former(write.tx(), it.instance, known.copy.0, forget).await?;
+        }
+        let schema = next.schema();
+        let is_new = it.needs.closes || known.schema.0 == 0;
+        let readable_from = if is_new { schema } else { known.schema.1 };
+        known.schema = (schema, readable_from);
+        known.copy.0 = it.copy;
+        known.release = it.to.clone();
+    }
+    store::put_move(write.tx(), &it).await?;
+    store::update_instance(write.tx(), &known).await?;
+    write.put(&route(&known)).await?;
+    write.commit().await?;
+    if step.has_ended() {
+        room.state().quiet.end(it.instance);
+        let (instance, from, to) = (it.instance, it.from.short(), it.to.short());
+        match it.problem {
+            None => tracing::info!(%instance, from, to, "an instance has moved"),
+            Some(why) => tracing::warn!(%instance, from, to, why, "an instance was not moved"),
+        }
+    }
+    Ok(())
+}
+
+async fn service_of(room: &Room<State>, it: &Move) -> Result<types::Name, Error> {
+    let known = store::instance(room.db(), it.instance).await?;
+    Ok(known.ok_or(Error::Missing("instance"))?.service)
+}
+
+fn entered(it: Move, (step, now): (Step, Timestamp), problem: Option<String>) -> Move {
+    let is_job = matches!(step, Step::Migrate | Step::Check);
+    let on_way_back = matches!(step, Step::Undo | Step::Restart | Step::Failed);
+    Move {
+        step,
+        entered: now,
+        job: is_job.then(|| JobId::new(now)),
+        job_state: None,
+        // The first reason counts.
+        problem: problem.or(it.problem.filter(|_| on_way_back)),
+        held: it.held.or((step == Step::Hold).then_some(now)),
+        ended: step.has_ended().then_some(now),
+        ..it
+    }
+}

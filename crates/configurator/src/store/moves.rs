@@ -1,0 +1,160 @@
+//! How instances move to other releases with their databases.
+
+use api::jobs::JobState;
+use db::On;
+use types::{Digest, InstanceId, JobId, Timestamp};
+
+use super::Result;
+use crate::model::moves::{Needs, Step};
+
+/// How far an instance is on its way, or how its last one ended.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Move {
+    pub(crate) instance: InstanceId,
+    pub(crate) from: Digest,
+    pub(crate) to: Digest,
+    /// The moment since which it was to move.
+    pub(crate) since: Timestamp,
+    pub(crate) needs: Needs,
+    pub(crate) step: Step,
+    /// When the step began.
+    pub(crate) entered: Timestamp,
+    /// The number of the copy of its database.
+    pub(crate) copy: u32,
+    /// The job of the step, if that is one.
+    pub(crate) job: Option<JobId>,
+    /// How that ended.
+    pub(crate) job_state: Option<JobState>,
+    /// Why it goes back, or why a job failed.
+    pub(crate) problem: Option<String>,
+    pub(crate) began: Timestamp,
+    /// Since when requests waited.
+    pub(crate) held: Option<Timestamp>,
+    pub(crate) ended: Option<Timestamp>,
+}
+
+fn read(row: &db::Row) -> Result<Move> {
+    let job_state: Option<String> = row.get("job_state")?;
+    Ok(Move {
+        instance: row.get("instance")?,
+        from: row.get("former")?,
+        to: row.get("release")?,
+        since: row.get("since")?,
+        needs: row.json("needs")?,
+        step: row.json("step")?,
+        entered: row.get("entered")?,
+        copy: row.get("copy")?,
+        job: row.get("job")?,
+        job_state: job_state.map(|_| row.json("job_state")).transpose()?,
+        problem: row.get("problem")?,
+        began: row.get("began")?,
+        held: row.get("held")?,
+        ended: row.get("ended")?,
+    })
+}
+
+/// Keeps how far it is, instead of what was kept of it before.
+pub(crate) async fn put_move(tx: &mut db::Tx, it: &Move) -> Result<()> {
+    db::query("delete from move where instance = ?").bind(it.instance).run(&mut *tx).await?;
+    let job_state = it.job_state.map(|state| serde_json::to_string(&state));
+    let job_state = job_state.transpose().map_err(|cause| db::Error::encode("job_state", cause))?;
+    db::query(
+        "insert into move (instance, former, release, since, needs, step, entered, copy, job,
+         job_state, problem, began, held, ended) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(it.instance)
+    .bind(&it.from)
+    .bind(&it.to)
+    .bind(it.since)
+    .bind_json(&it.needs)
+    .bind_json(&it.step)
+    .bind(it.entered)
+    .bind(it.copy)
+    .bind(it.job)
+    .bind(job_state.as_deref())
+    .bind(it.problem.as_deref())
+    .bind(it.began)
+    .bind(it.held)
+    .bind(it.ended)
+    .run(tx)
+    .await
+    .map(drop)
+}
+
+pub(crate) async fn last_move(on: impl On, instance: InstanceId) -> Result<Option<Move>> {
+    db::query("select * from move where instance = ?").bind(instance).optional(on, read).await
+}
+
+/// Those under way, the ones that began first.
+pub(crate) async fn moves_under_way(on: impl On, limit: u32) -> Result<Vec<InstanceId>> {
+    db::query("select instance from move where ended is null order by began, instance limit ?")
+        .bind(limit)
+        .all(on, |row| row.get("instance"))
+        .await
+}
+
+/// Keeps how a job of a move ended, if it is the one of its step; answers whether it is.
+pub(crate) async fn end_move_job(
+    tx: &mut db::Tx,
+    job: JobId,
+    state: JobState,
+    problem: Option<&str>,
+) -> Result<bool> {
+    db::query("update move set job_state = ?, problem = ? where job = ?")
+        .bind_json(&state)
+        .bind(problem)
+        .bind(job)
+        .run(tx)
+        .await
+        .map(|changed| changed == 1)
+}
+
+/// A database is not used any more, and goes at this moment.
+pub(crate) async fn insert_former(
+    tx: &mut db::Tx,
+    instance: InstanceId,
+    copy: u32,
+    forget: Timestamp,
+) -> Result<()> {
+    db::query(
+        "insert into former_database (instance, copy, forget) values (?, ?, ?)
+         on conflict (instance, copy) do update set forget = excluded.forget",
+    )
+    .bind(instance)
+    .bind(copy)
+    .bind(forget)
+    .run(tx)
+    .await
+    .map(drop)
+}
+
+/// The databases that were kept for long enough.
+pub(crate) async fn former_databases(
+    on: impl On,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<(InstanceId, u32)>> {
+    db::query(
+        "select instance, copy from former_database where forget <= ? order by forget limit ?",
+    )
+    .bind(now)
+    .bind(limit)
+    .all(on, |row| Ok((row.get("instance")?, row.get("copy")?)))
+    .await
+}
+
+/// When the next one goes.
+pub(crate) async fn next_former(on: impl On) -> Result<Option<Timestamp>> {
+    db::query("select forget from former_database order by forget limit 1")
+        .optional(on, |row| row.get("forget"))
+        .await
+}
+
+pub(crate) async fn delete_former(on: impl On, instance: InstanceId, copy: u32) -> Result<()> {
+    db::query("delete from former_database where instance = ? and copy = ?")
+        .bind(instance)
+        .bind(copy)
+        .run(on)
+        .await
+        .map(drop)
+}

@@ -1,0 +1,431 @@
+//! An instance comes to a release that needs another shape of its database.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use api::{
+    Client,
+    configurator::{
+        GetEnvironment, GetInstance, Instance, InstanceState, LastMove, ReadSnapshot, Route,
+    },
+    jobs::{
+        EnqueueJobs, JobState, LeaseJobs, ListInstanceJobs, NewJob, Outcome, Report, ReportJobs,
+    },
+    releases::{
+        DesiredReplica, Heartbeat, ListMoves, ListNodes, ListRollouts, MoveState, PromoteRelease,
+        ReplicaReport, ReplicaState, Rollout, RolloutState, Steer, SteerRollout,
+    },
+};
+use tokio::task::JoinHandle;
+use types::{AccountId, Digest, InstanceId, NodeId};
+
+use crate::{
+    orders::{order, take},
+    world::{MANIFEST, PRICES, Person, World, eventually, until},
+};
+
+const NAME: &str = "forum";
+
+/// Makes a release the current one whose instances have processes as `tenancy` says; its database is
+/// as `database` says.
+async fn publish(world: &World, tenancy: &str, database: &str, more: &str) -> Digest {
+    let manifest = MANIFEST.replace("NAME", NAME).replace("shared", tenancy);
+    let form = manifest.find("[setup.title]").unwrap()..manifest.find("[modules.polls]").unwrap();
+    let mut plain = manifest.clone();
+    plain.replace_range(form, "");
+    let plain = plain.replace("seed = [\"./seed\"]", database);
+    let plain = plain.replace("health = \"/healthz\"", more);
+    let prices = PRICES.replace("NAME", NAME);
+    world.publish_texts(NAME, &plain, &prices).await.unwrap().digest
+}
+
+/// A job that a machine has run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Ran {
+    name: String,
+    release: Digest,
+    database: String,
+}
+
+/// What a machine is told by the test, and tells it.
+#[derive(Default)]
+struct Told {
+    ran: Vec<Ran>,
+    /// What ends in another way than well.
+    fails: BTreeMap<String, &'static str>,
+    /// What does not end before it is taken from here.
+    lasts: BTreeSet<String>,
+    /// What it was to run at some moment.
+    runs: Vec<BTreeSet<Digest>>,
+}
+
+/// A machine that runs at once what it is told to.
+struct Machine {
+    told: Arc<Mutex<Told>>,
+    work: JoinHandle<()>,
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.work.abort();
+    }
+}
+
+impl Machine {
+    async fn join(world: &World) -> Self {
+        let (node, client) = world.node("one").await;
+        let told = Arc::new(Mutex::new(Told::default()));
+        let work = tokio::spawn(work(node, client, Arc::clone(&told)));
+        Self { told, work }
+    }
+
+    fn told<T>(&self, look: impl FnOnce(&mut Told) -> T) -> T {
+        look(&mut self.told.lock().unwrap())
+    }
+
+    /// What has run that is called so.
+    fn ran(&self, name: &str) -> Vec<Ran> {
+        self.told(|told| told.ran.iter().filter(|ran| ran.name == name).cloned().collect())
+    }
+}
+
+async fn work(node: NodeId, client: Client, told: Arc<Mutex<Told>>) {
+    let mut running: Vec<(String, types::JobId, u64)> = Vec::new();
+    let mut replicas: Vec<DesiredReplica> = Vec::new();
+    loop {
+        let report = |replica: &DesiredReplica| ReplicaReport {
+            replica: replica.replica,
+            digest: replica.digest.clone(),
+            service: replica.service.clone(),
+            process: replica.process.clone(),
+            instance: replica.instance,
+            address: "127.0.0.1:4000".into(),
+            state: ReplicaState::Healthy,
+            starts: 1,
+            next_start: None,
+            log: String::new(),
+        };
+        let heartbeat = Heartbeat {
+            replicas: replicas.iter().map(report).collect(),
+            ..Heartbeat::new(node, "one".parse().unwrap())
+        };
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let Ok(desired) = client.call(heartbeat).await else { continue };
+        replicas = desired.replicas;
+        let runs = replicas.iter().map(|replica| replica.digest.clone()).collect();
+        told.lock().unwrap().runs.push(runs);
+        let lease = LeaseJobs {
+            node,
+            releases: desired.releases.iter().map(|release| release.digest.clone()).collect(),
+            holding: running.iter().map(|(_, job, _)| *job).collect(),
+            slots: 4,
+            setup_slots: 1,
+            wait_millis: 0,
+        };
+        let Ok(leases) = client.call(lease).await else { continue };
+        for lease in leases.leases {
+            let release = Some(lease.release.clone());
+            let get = GetEnvironment { node, instance: lease.instance, release };
+            let environment = client.call(get).await.unwrap();
+            let database = environment.variables["DATABASE_URL"].reveal().to_owned();
+            let ran = Ran { name: lease.name.clone(), release: lease.release, database };
+            told.lock().unwrap().ran.push(ran);
+            running.push((lease.name, lease.job, lease.token));
+        }
+        let lasts = told.lock().unwrap().lasts.clone();
+        let reports = running.iter().map(|(name, job, token)| {
+            let problem = told.lock().unwrap().fails.get(name).map(|why| (*why).to_owned());
+            let outcome = match problem {
+                _ if lasts.contains(name) => Outcome::Running,
+                Some(_) => Outcome::Refused,
+                None => Outcome::Succeeded,
+            };
+            let (job, token, output) = (*job, *token, String::new());
+            Report { job, token, outcome, output, progress: None, result: None, problem }
+        });
+        let reports: Vec<Report> = reports.collect();
+        if reports.is_empty() {
+            continue;
+        }
+        let Ok(answers) = client.call(ReportJobs { node, reports: reports.clone() }).await else {
+            continue;
+        };
+        for (report, answer) in reports.iter().zip(answers.reports) {
+            let stops = answer.verdict == api::jobs::Verdict::Stop;
+            if stops {
+                let stopped = Report { outcome: Outcome::Cancelled, ..report.clone() };
+                let _ = client.call(ReportJobs { node, reports: vec![stopped] }).await;
+            }
+            if stops || report.outcome != Outcome::Running {
+                running.retain(|(_, job, _)| *job != report.job);
+            }
+        }
+    }
+}
+
+/// An open instance and who has it.
+struct Shop {
+    ada: Person,
+    instance: InstanceId,
+}
+
+impl Shop {
+    async fn open(world: &World) -> Self {
+        let ada = world.sign_up("ada").await;
+        let asked = order(ada.account, "bakery.localhost", &[]);
+        let instance = take(&ada, asked, InstanceState::Open).await;
+        Self { ada, instance }
+    }
+
+    fn account(&self) -> AccountId {
+        self.ada.account
+    }
+
+    async fn seen(&self) -> Instance {
+        let get = GetInstance { account: self.account(), instance: self.instance };
+        self.ada.client.call(get).await.unwrap()
+    }
+
+    async fn last_move(&self) -> LastMove {
+        let seen = async || self.seen().await.last_move;
+        let has_ended =
+            |last: &Option<LastMove>| last.as_ref().is_some_and(|it| it.ended.is_some());
+        eventually("it has ended", seen, has_ended).await.unwrap()
+    }
+
+    async fn route(&self, world: &World) -> Route {
+        let read = ReadSnapshot { after: None };
+        let snapshot = world.component("gateway").call(read).await.unwrap();
+        let own = self.instance.to_string();
+        let route = snapshot.documents.into_iter().find(|it| it.topic == "route" && it.key == own);
+        serde_json::from_value(route.unwrap().body.unwrap()).unwrap()
+    }
+
+    async fn queue(&self, name: &str) -> Result<Vec<types::JobId>, api::Problem> {
+        let jobs = vec![NewJob { name: name.into(), ..NewJob::default() }];
+        let (account, instance) = (self.account(), self.instance);
+        let queued = self.ada.client.call(EnqueueJobs { account, instance, jobs }).await;
+        queued.map(|queued| queued.jobs)
+    }
+
+    async fn jobs(&self, name: &str) -> Vec<JobState> {
+        let list = ListInstanceJobs {
+            account: self.account(),
+            instance: self.instance,
+            state: None,
+            name: Some(name.to_owned()),
+            after: None,
+            limit: None,
+        };
+        let jobs = self.ada.client.call(list).await.unwrap().items;
+        jobs.into_iter().map(|job| job.state).collect()
+    }
+}
+
+/// Promotes a release, whether or not the machine has it ready.
+async fn promote(world: &World, release: &Digest) -> Rollout {
+    let operator = world.operator().await;
+    let nodes = operator.call(ListNodes::default()).await.unwrap().items;
+    let without = nodes.into_iter().map(|node| node.node).collect();
+    let promote = PromoteRelease::new(NAME.parse().unwrap(), release.clone());
+    operator.call(PromoteRelease { without, ..promote }).await.unwrap()
+}
+
+async fn rollout(world: &World, wanted: RolloutState) -> Rollout {
+    let operator = world.operator().await;
+    let list = ListRollouts { service: NAME.parse().unwrap(), after: None, limit: None };
+    let newest = async || operator.call(list.clone()).await.unwrap().items.remove(0);
+    eventually("it is so far", newest, |rollout| rollout.state == wanted).await
+}
+
+const SECOND: &str = "schema = 2";
+const WORK: &str = "health = \"/healthz\"\n\n[jobs.work]\ncommand = [\"./work\"]\n";
+
+stories! {
+    async fn an_instance_moves_with_a_copy_of_its_database_while_nobody_uses_it(world: &World) {
+        let first = publish(world, "dedicated", "", "").await;
+        let machine = Machine::join(world).await;
+        let shop = Shop::open(world).await;
+        until("it runs", async || machine.told(|told| told.runs.last() == Some(&[first.clone()].into()))).await;
+        let before = machine.ran("migrate").remove(0).database;
+        machine.told(|told| {
+            told.lasts = ["migrate".to_owned()].into();
+            told.runs.clear();
+        });
+        let second = publish(world, "dedicated", SECOND, "check = [\"./check\"]").await;
+        until("it migrates", async || machine.ran("migrate").len() == 2).await;
+        // What runs has ended before, new requests wait, and the copy alone is touched.
+        let ran = machine.ran("migrate").remove(1);
+        assert_eq!(ran.release, second);
+        assert_ne!(ran.database, before);
+        assert!(machine.told(|told| told.runs.last().unwrap().is_empty()));
+        let route = shop.route(world).await;
+        assert_eq!((&route.release, route.schema), (&first, 1));
+        let moving = route.moving.unwrap();
+        assert!(moving.held && moving.runs.is_empty());
+        assert!(shop.seen().await.last_move.unwrap().ended.is_none());
+        assert!(machine.ran("check").is_empty());
+        machine.told(|told| told.lasts.clear());
+        let last = shop.last_move().await;
+        assert_eq!((&last.from, &last.to, last.problem), (&first, &second, None));
+        assert_eq!(machine.ran("check"), [Ran { name: "check".into(), ..ran.clone() }]);
+        let route = shop.route(world).await;
+        assert_eq!((&route.release, route.schema, route.moving), (&second, 2, None));
+        rollout(world, RolloutState::Done).await;
+        // The two never ran at once.
+        let runs = machine.told(|told| told.runs.clone());
+        assert!(runs.iter().all(|runs| runs.len() < 2), "{runs:?}");
+        assert_eq!(runs.last().unwrap(), &[second.clone()].into());
+        // Once more: a copy of the copy.
+        let third = publish(world, "dedicated", "schema = 3", "").await;
+        rollout(world, RolloutState::Done).await;
+        let ran = machine.ran("migrate").remove(2);
+        assert_eq!(ran.release, third);
+        assert!(![before, machine.ran("migrate")[1].database.clone()].contains(&ran.database));
+    }
+
+    async fn what_fails_leads_back_and_is_tried_again_when_it_is_resumed(world: &World) {
+        let first = publish(world, "dedicated", "", "").await;
+        let machine = Machine::join(world).await;
+        let shop = Shop::open(world).await;
+        let before = machine.ran("migrate").remove(0).database;
+        for (name, more) in [("migrate", ""), ("check", "check = [\"./check\"]")] {
+            machine.told(|told| {
+                told.fails = [(name.to_owned(), "the moon is full")].into();
+                told.runs.clear();
+            });
+            let next = publish(world, "dedicated", SECOND, more).await;
+            let paused = rollout(world, RolloutState::Paused).await;
+            let list = ListMoves {
+                service: NAME.parse().unwrap(),
+                number: Some(paused.number),
+                after: None,
+                limit: None,
+            };
+            let operator = world.operator().await;
+            let moves = operator.call(list).await.unwrap().items;
+            let why = format!("`{name}` failed: the moon is full");
+            assert_eq!((moves[0].state, moves[0].problem.as_ref()), (MoveState::Failed, Some(&why)));
+            let last = shop.last_move().await;
+            assert_eq!((&last.to, last.problem), (&next, Some(why)));
+            // It is served as before.
+            let route = shop.route(world).await;
+            assert_eq!((&route.release, route.schema, route.moving), (&first, 1, None));
+            until("it runs again", async || {
+                machine.told(|told| told.runs.last() == Some(&[first.clone()].into()))
+            })
+            .await;
+            let get = GetInstance { account: shop.account(), instance: shop.instance };
+            assert_eq!(shop.ada.client.call(get).await.unwrap().release, first);
+            if name == "migrate" {
+                promote(world, &first).await;
+                rollout(world, RolloutState::Done).await;
+                continue;
+            }
+            machine.told(|told| told.fails.clear());
+            world.advance(Duration::from_secs(1));
+            let (service, number) = (paused.service, paused.number);
+            let resume = SteerRollout { service, number, steer: Steer::Resume };
+            operator.call(resume).await.unwrap();
+            rollout(world, RolloutState::Done).await;
+            assert_eq!(shop.seen().await.release, next);
+            assert_eq!(shop.last_move().await.problem, None);
+        }
+        // Each attempt has a copy of its own.
+        let databases: BTreeSet<String> =
+            machine.ran("migrate").into_iter().map(|ran| ran.database).collect();
+        assert_eq!(databases.len(), 4);
+        assert!(databases.contains(&before));
+    }
+
+    async fn what_the_code_before_can_read_is_migrated_while_it_goes_on(world: &World) {
+        let first = publish(world, "dedicated", "", "").await;
+        let machine = Machine::join(world).await;
+        let shop = Shop::open(world).await;
+        let before = machine.ran("migrate").remove(0).database;
+        machine.told(|told| told.lasts = ["migrate".to_owned()].into());
+        let compatible = format!("{SECOND}\ncompatible = true");
+        let second = publish(world, "dedicated", &compatible, "").await;
+        until("it migrates", async || machine.ran("migrate").len() == 2).await;
+        assert_eq!(machine.ran("migrate")[1], Ran { name: "migrate".into(), release: second.clone(), database: before });
+        assert!(!shop.route(world).await.moving.unwrap().held);
+        assert_eq!(machine.told(|told| told.runs.last().cloned().unwrap()), [first.clone()].into());
+        machine.told(|told| {
+            told.lasts.clear();
+            told.runs.clear();
+        });
+        let last = shop.last_move().await;
+        assert_eq!((last.held_millis, last.closed_millis, last.problem), (0, 0, None));
+        assert_eq!(shop.seen().await.release, second);
+        let both: BTreeSet<Digest> = [first.clone(), second.clone()].into();
+        assert!(machine.told(|told| told.runs.contains(&both)), "both can read it");
+        rollout(world, RolloutState::Done).await;
+        // So the way back needs no other database.
+        promote(world, &first).await;
+        rollout(world, RolloutState::Done).await;
+        assert_eq!((shop.seen().await.release, shop.route(world).await.schema), (first, 2));
+        assert_eq!(machine.ran("migrate").len(), 2);
+    }
+
+    async fn a_release_that_cannot_read_the_database_is_refused_its_instance(world: &World) {
+        let first = publish(world, "shared", "", "").await;
+        let machine = Machine::join(world).await;
+        let shop = Shop::open(world).await;
+        let second = publish(world, "shared", SECOND, "").await;
+        rollout(world, RolloutState::Done).await;
+        assert_eq!(machine.ran("migrate").len(), 2);
+        assert_eq!(shop.seen().await.release, second);
+        let number = promote(world, &first).await.number;
+        let operator = world.operator().await;
+        rollout(world, RolloutState::Paused).await;
+        let list =
+            ListMoves { service: NAME.parse().unwrap(), number: Some(number), after: None, limit: None };
+        let why = operator.call(list).await.unwrap().items.remove(0).problem.unwrap();
+        assert!(why.contains("shape 2") && why.contains(first.short()), "{why}");
+        assert_eq!(shop.seen().await.release, second);
+    }
+
+    async fn jobs_end_before_and_go_on_after_it(world: &World) {
+        let first = publish(world, "shared", "", WORK).await;
+        let machine = Machine::join(world).await;
+        let shop = Shop::open(world).await;
+        machine.told(|told| told.lasts = ["work".to_owned()].into());
+        shop.queue("work").await.unwrap();
+        until("it works", async || machine.ran("work").len() == 1).await;
+        let second = publish(world, "shared", SECOND, WORK).await;
+        until("it is on its way", async || shop.route(world).await.moving.is_some()).await;
+        // A second one waits; the first one is waited for, and then stopped.
+        shop.queue("work").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!((machine.ran("work").len(), machine.ran("migrate").len()), (1, 1));
+        world.advance(Duration::from_secs(31));
+        let last = shop.last_move().await;
+        assert_eq!(last.problem, None);
+        machine.told(|told| told.lasts.clear());
+        world.advance(Duration::from_secs(10));
+        until("both are done", async || {
+            shop.jobs("work").await == [JobState::Succeeded, JobState::Succeeded]
+        })
+        .await;
+        let releases: Vec<Digest> =
+            machine.ran("work").into_iter().map(|ran| ran.release).collect();
+        assert_eq!(releases, [first, second.clone(), second]);
+    }
+
+    async fn a_database_that_was_moved_from_goes_after_a_day(world: &World) {
+        publish(world, "shared", "", "").await;
+        let machine = Machine::join(world).await;
+        let shop = Shop::open(world).await;
+        publish(world, "shared", SECOND, "").await;
+        rollout(world, RolloutState::Done).await;
+        let name = shop.instance.to_string();
+        assert!(world.engine.size(&name, 0).await.is_ok());
+        world.advance(Duration::from_hours(24));
+        until("it has gone", async || world.engine.size(&name, 0).await.is_err()).await;
+        assert!(world.engine.size(&name, 1).await.is_ok());
+        drop(machine);
+    }
+}
