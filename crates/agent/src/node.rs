@@ -268,9 +268,10 @@ fn reports(observed: &Observed) -> (Vec<ReleaseReport>, Vec<ReplicaReport>) {
             *told = replica;
         }
     }
-    let report = |replica: &ObservedReplica| match replica.stopping {
-        true => ReplicaReport { state: ReplicaState::Stopping, ..replica.report.clone() },
-        false => replica.report.clone(),
+    let report = |replica: &ObservedReplica| {
+        let stopping = replica.stopping.then_some(ReplicaState::Stopping);
+        let state = stopping.unwrap_or(replica.report.state);
+        ReplicaReport { state, ..replica.report.clone() }
     };
     for replica in observed.replicas.iter().filter(|replica| replica.stopping) {
         serving.entry(replica.report.replica).or_insert(replica);

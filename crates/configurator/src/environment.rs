@@ -8,9 +8,10 @@ use types::Secret;
 use crate::{
     Error, State,
     databases::database_url,
+    manifests::{manifest, manifest_of},
     model::environment::{Told, settings, variables, without_passwords},
     secrets::secrets,
-    setup::{filled_in, manifest, manifest_of},
+    setup::filled_in,
     store,
 };
 

@@ -12,6 +12,7 @@ mod databases;
 mod environment;
 mod error;
 mod instances;
+mod manifests;
 mod model;
 mod moves;
 mod reconcile;
@@ -19,6 +20,7 @@ mod secrets;
 mod services;
 mod setup;
 mod store;
+mod told;
 
 use api::configurator::{
     Changes, DropService, FindInstance, GetEnvironment, GetHosts, GetInstance, GetSetup,
@@ -135,5 +137,5 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .keeps("set-ups on a former release", reconcile::withdraw_setups)
         .keeps("instances that move", moves::go_on)
         .keeps("databases that were moved from", moves::remove_former)
-        .keeps("what jobs know of instances", reconcile::tell_jobs)
+        .keeps("what jobs know of instances", told::tell_jobs)
 }

@@ -10,8 +10,8 @@ use types::{InstanceId, Secret};
 use crate::{
     Error, State,
     instances::own,
+    manifests::manifest_of,
     model::{instance::route, secret::secret},
-    setup::manifest_of,
     store::{self, Stored},
 };
 

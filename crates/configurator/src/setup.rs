@@ -12,11 +12,12 @@ use api::{
     manifest::{Field, Manifest},
 };
 use chassis::{Call, Room, Seal, Write};
-use types::{Digest, InstanceId, JobId, Name, Principal, Secret};
+use types::{InstanceId, JobId, Principal, Secret};
 
 use crate::{
     Error, State,
     instances::{key_context, own},
+    manifests::manifest_of,
     model::{
         instance::{asks_itself, route, takes_setup},
         setup::{after, begun, failure, new_field, planned},
@@ -201,21 +202,6 @@ pub(crate) fn filled_in(
 /// What the settings are sealed for.
 fn settings_context(instance: InstanceId) -> String {
     format!("{instance}/settings")
-}
-
-/// What the release says that the instance is on.
-pub(crate) async fn manifest_of(on: impl db::On, stored: &Stored) -> Result<Manifest, Error> {
-    manifest(on, &stored.service, &stored.release).await
-}
-
-/// What a release says that was promoted once.
-pub(crate) async fn manifest(
-    on: impl db::On,
-    service: &Name,
-    release: &Digest,
-) -> Result<Manifest, Error> {
-    let proposed = chassis::proposal::<PutService>(on, service, release).await?;
-    Ok(proposed.ok_or_else(|| Error::NoService(service.clone()))?.manifest)
 }
 
 fn shown(

@@ -39,6 +39,7 @@ mod pages;
 mod patient;
 mod phases;
 mod proxies;
+mod quiet;
 mod replicas;
 mod server;
 mod target;

@@ -26,7 +26,7 @@ use crate::{
     front::Front,
     journal,
     patient::Patient,
-    visitors,
+    quiet,
 };
 
 /// How long a connection may take for the head of a request, also when it waits for the next one.
@@ -50,7 +50,7 @@ pub(crate) async fn run(
     let follower = format!("{}.gateway", front.name);
     let routes = front.routes.keep(front.client.clone(), follower.clone());
     let fleet = front.fleet.keep(front.client.clone(), follower.clone());
-    let quiet = visitors::tell_quiet(&front.routes, front.client.clone(), follower);
+    let quiet = quiet::tell(&front.routes, front.client.clone(), follower);
     let usage = journal::send(Arc::clone(&front.journal), front.client.clone(), source.clone());
     tokio::select! {
         () = serve(&front, listener, shutdown) => {}

@@ -5,25 +5,13 @@
 //! nothing is under way after it has heard that requests are to wait. So none is passed over that was
 //! let through by what was known before.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
-use api::{
-    Client,
-    configurator::{PutQuiet, Route},
-};
-use tokio::{
-    sync::Notify,
-    time::{Instant, timeout},
-};
-use types::InstanceId;
-
-use crate::copies::Routes;
+use api::configurator::Route;
+use tokio::sync::Notify;
 
 /// The requests of one instance.
 #[derive(Debug, Default)]
@@ -62,7 +50,7 @@ impl Visitors {
         self.version.fetch_add(more, Ordering::SeqCst) + more
     }
 
-    fn are_none(&self) -> bool {
+    pub(crate) fn are_none(&self) -> bool {
         self.count.load(Ordering::SeqCst) == 0
     }
 }
@@ -79,39 +67,4 @@ impl Drop for Inside {
 /// Whether requests wait.
 pub(crate) fn is_held(route: &Route) -> bool {
     route.moving.as_ref().is_some_and(|moving| moving.held)
-}
-
-/// It is said again after so long, for whoever has forgotten it.
-const AGAIN: Duration = Duration::from_secs(1);
-
-/// Says of instances that are held when nothing is under way for them, for as long as it is polled.
-pub(crate) async fn tell_quiet(routes: &Routes, client: Client, gateway: String) {
-    let mut told: (Vec<InstanceId>, Option<Instant>) = (Vec::new(), None);
-    loop {
-        // Listening before looking: whoever leaves meanwhile ends the wait.
-        let (changed, left) = (routes.changed(), routes.left());
-        tokio::pin!(changed, left);
-        changed.as_mut().enable();
-        left.as_mut().enable();
-        let held = routes.held();
-        let quiet = held.iter().filter(|(_, visitors)| visitors.are_none());
-        let quiet: Vec<InstanceId> = quiet.map(|(instance, _)| *instance).collect();
-        let is_news = quiet != told.0 || told.1.is_none_or(|at| at.elapsed() >= AGAIN);
-        if !quiet.is_empty() && is_news {
-            let instances = quiet.iter().copied().collect();
-            let put = PutQuiet { gateway: gateway.clone(), instances };
-            if let Err(problem) = client.call(put).await {
-                tracing::warn!(%problem, "nobody could be told that nothing is under way");
-            }
-            told = (quiet, Some(Instant::now()));
-        }
-        let until_then = async {
-            tokio::select! { () = changed => {}, () = left => {} }
-        };
-        if held.is_empty() {
-            until_then.await;
-        } else {
-            let _ = timeout(AGAIN, until_then).await;
-        }
-    }
 }

@@ -136,7 +136,7 @@ async fn take(
     let (mut jobs, mut bytes) = (Vec::new(), 0);
     for candidate in chosen {
         let (lane, able) = lanes[&candidate.lane];
-        let Some((offer, definition)) = able.doer(&lane.release) else { continue };
+        let Some((offer, definition)) = able.doer(lane.release.as_ref()) else { continue };
         bytes += candidate.bytes + bytes_of(definition);
         if bytes > LEASES_BYTES_MAX && !jobs.is_empty() {
             break;
@@ -154,7 +154,7 @@ async fn take(
     serve(&mut write, &claimed, |lane| lanes[&lane].0.instance).await?;
     let leases = claimed.into_iter().filter_map(|claimed| {
         let (lane, able) = lanes[&claimed.lane];
-        let (_, definition) = able.doer(&lane.release)?;
+        let (_, definition) = able.doer(lane.release.as_ref())?;
         Some(lease(claimed, lane, &able.kind, definition))
     });
     Ok(write.finish(leases.collect()).await?)

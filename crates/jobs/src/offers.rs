@@ -99,8 +99,8 @@ impl<'o> Able<'o> {
     }
 
     /// Who does it for instances on this release.
-    pub(crate) fn doer(&self, release: &Option<Digest>) -> Option<Doer<'o>> {
-        self.doers.get(release).copied()
+    pub(crate) fn doer(&self, release: Option<&Digest>) -> Option<Doer<'o>> {
+        self.doers.get(&release.cloned()).copied()
     }
 
     /// What those say who do it.

@@ -108,7 +108,7 @@ impl Needs {
     /// What follows a step that is done.
     pub(crate) fn next(self, step: Step) -> Step {
         match step {
-            Step::Undo if self.closes && self.stops => Step::Restart,
+            Step::Undo if self.stops => Step::Restart,
             Step::Undo | Step::Restart => Step::Failed,
             _ => {
                 let mut rest = FORTH.into_iter().skip_while(|other| *other != step).skip(1);
@@ -123,6 +123,8 @@ impl Needs {
             Step::Waiting | Step::Quiet | Step::Hold => Step::Failed,
             // What is on its way back is not turned again.
             Step::Undo | Step::Restart => step,
+            // Nothing was copied, and nobody was kept out.
+            _ if !self.closes => Step::Failed,
             _ => Step::Undo,
         }
     }

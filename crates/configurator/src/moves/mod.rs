@@ -12,11 +12,11 @@ use types::{Digest, InstanceId, Timestamp};
 
 use crate::{
     Error, State,
+    manifests::manifest,
     model::{
         instance::{asks_itself, route},
         moves::{Needs, Step, Way, way},
     },
-    setup::manifest,
     store::{self, Move, Stored},
 };
 

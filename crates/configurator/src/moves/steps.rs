@@ -14,24 +14,24 @@ use types::{JobId, Timestamp};
 use super::quiet::is_quiet;
 use crate::{
     Error, State,
+    manifests::manifest,
     model::{instance::route, moves::Step},
-    reconcile::tell_of,
-    setup::manifest,
     store::{self, Move, OnItsWay, Stored},
+    told::tell_of,
 };
 
 /// After so long jobs that still run are stopped.
 const QUIET: Duration = Duration::from_secs(30);
 /// What was stopped ends within its lease and a little.
-const STOPPED: Duration = Duration::from_secs(60);
+const STOPPED: Duration = Duration::from_mins(1);
 /// So long requests under way may take; then they are broken off with the processes that answer.
 const DRAIN: Duration = Duration::from_secs(30);
 /// So long processes may take to end.
-const END: Duration = Duration::from_secs(60);
+const END: Duration = Duration::from_mins(1);
 /// So long a job may wait for a machine.
-const BEGIN: Duration = Duration::from_secs(60);
+const BEGIN: Duration = Duration::from_mins(1);
 /// So long processes may take to be healthy.
-const START: Duration = Duration::from_secs(120);
+const START: Duration = Duration::from_mins(2);
 /// So long a database is kept that an instance has moved from.
 const KEPT: Duration = Duration::from_hours(24);
 /// A copy needs as much room as its original, and a migration some more.
@@ -60,11 +60,7 @@ pub(super) async fn take(room: &Room<State>, it: &Move) -> Result<Outcome, Error
     match it.step {
         Step::Waiting => has_room(room, it, &known).await,
         Step::Quiet => quiet(room, it, known).await,
-        Step::Hold => match is_quiet(room, it.instance).await? {
-            true => Ok(Outcome::Done),
-            false if for_long(DRAIN) => Ok(Outcome::Done),
-            false => Ok(Outcome::Waits),
-        },
+        Step::Hold => Ok(done(is_quiet(room, it.instance).await? || for_long(DRAIN))),
         Step::Stop => match standing(room, it).await? {
             Standing { runs: false, .. } => Ok(Outcome::Done),
             _ if for_long(END) => Ok(Outcome::Fails("its processes did not end".to_owned())),
@@ -84,12 +80,13 @@ pub(super) async fn take(room: &Room<State>, it: &Move) -> Result<Outcome, Error
         Step::Undo => undo(room, it, &known).await,
         // What does not come up again is opened all the same: the gateway says that it is away.
         Step::Restart if for_long(START) => Ok(Outcome::Done),
-        Step::Restart => match standing(room, it).await?.serves {
-            true => Ok(Outcome::Done),
-            false => Ok(Outcome::Waits),
-        },
+        Step::Restart => Ok(done(standing(room, it).await?.serves)),
         Step::Moved | Step::Failed => Ok(Outcome::Done),
     }
+}
+
+const fn done(is_done: bool) -> Outcome {
+    if is_done { Outcome::Done } else { Outcome::Waits }
 }
 
 /// Nothing is closed for what has no room.
@@ -188,14 +185,14 @@ async fn withdraw(room: &Room<State>, it: &Move, job: JobId) -> Result<(), Error
 }
 
 async fn undo(room: &Room<State>, it: &Move, known: &Stored) -> Result<Outcome, Error> {
-    if it.needs.stops && it.needs.closes && standing(room, it).await?.runs {
+    // Whatever still runs of it after that has the copy, which is worth nothing any more.
+    let for_long = room.now().since(it.entered) > END;
+    if it.needs.stops && !for_long && standing(room, it).await?.runs {
         return Ok(Outcome::Waits);
     }
-    if it.needs.closes {
-        let (engine, name) = (&room.state().engine, it.instance.to_string());
-        engine.remove(&name, it.copy).await?;
-        engine.reopen(&name, known.copy.0).await?;
-    }
+    let (engine, name) = (&room.state().engine, it.instance.to_string());
+    engine.remove(&name, it.copy).await?;
+    engine.reopen(&name, known.copy.0).await?;
     Ok(Outcome::Done)
 }
 

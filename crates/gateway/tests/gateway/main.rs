@@ -5,6 +5,7 @@ mod django;
 mod early;
 mod hostile;
 mod jobs;
+mod moves;
 mod pages;
 mod proxied;
 mod replicas;

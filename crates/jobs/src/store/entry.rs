@@ -7,6 +7,7 @@ use crate::model::State;
 
 /// A job, without what it reads, prints and comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a column of its own")]
 pub(crate) struct Entry {
     pub(crate) job: JobId,
     pub(crate) account: AccountId,

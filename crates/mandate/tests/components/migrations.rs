@@ -12,7 +12,8 @@ use api::{
         GetEnvironment, GetInstance, Instance, InstanceState, LastMove, ReadSnapshot, Route,
     },
     jobs::{
-        EnqueueJobs, JobState, LeaseJobs, ListInstanceJobs, NewJob, Outcome, Report, ReportJobs,
+        EnqueueJobs, JobState, Lease, LeaseJobs, ListInstanceJobs, NewJob, Outcome, Report,
+        ReportJobs, Verdict,
     },
     releases::{
         DesiredReplica, Heartbeat, ListMoves, ListNodes, ListRollouts, MoveState, PromoteRelease,
@@ -92,27 +93,15 @@ impl Machine {
     }
 }
 
+/// Runs at once what it is told to, and says so.
 async fn work(node: NodeId, client: Client, told: Arc<Mutex<Told>>) {
-    let mut running: Vec<(String, types::JobId, u64)> = Vec::new();
-    let mut replicas: Vec<DesiredReplica> = Vec::new();
+    let (mut running, mut replicas): (Vec<Lease>, Vec<DesiredReplica>) = (vec![], vec![]);
     loop {
-        let report = |replica: &DesiredReplica| ReplicaReport {
-            replica: replica.replica,
-            digest: replica.digest.clone(),
-            service: replica.service.clone(),
-            process: replica.process.clone(),
-            instance: replica.instance,
-            address: "127.0.0.1:4000".into(),
-            state: ReplicaState::Healthy,
-            starts: 1,
-            next_start: None,
-            log: String::new(),
-        };
+        tokio::time::sleep(Duration::from_millis(10)).await;
         let heartbeat = Heartbeat {
-            replicas: replicas.iter().map(report).collect(),
+            replicas: replicas.iter().map(healthy).collect(),
             ..Heartbeat::new(node, "one".parse().unwrap())
         };
-        tokio::time::sleep(Duration::from_millis(10)).await;
         let Ok(desired) = client.call(heartbeat).await else { continue };
         replicas = desired.replicas;
         let runs = replicas.iter().map(|replica| replica.digest.clone()).collect();
@@ -120,7 +109,7 @@ async fn work(node: NodeId, client: Client, told: Arc<Mutex<Told>>) {
         let lease = LeaseJobs {
             node,
             releases: desired.releases.iter().map(|release| release.digest.clone()).collect(),
-            holding: running.iter().map(|(_, job, _)| *job).collect(),
+            holding: running.iter().map(|lease| lease.job).collect(),
             slots: 4,
             setup_slots: 1,
             wait_millis: 0,
@@ -131,37 +120,60 @@ async fn work(node: NodeId, client: Client, told: Arc<Mutex<Told>>) {
             let get = GetEnvironment { node, instance: lease.instance, release };
             let environment = client.call(get).await.unwrap();
             let database = environment.variables["DATABASE_URL"].reveal().to_owned();
-            let ran = Ran { name: lease.name.clone(), release: lease.release, database };
-            told.lock().unwrap().ran.push(ran);
-            running.push((lease.name, lease.job, lease.token));
+            let (name, release) = (lease.name.clone(), lease.release.clone());
+            told.lock().unwrap().ran.push(Ran { name, release, database });
+            running.push(lease);
         }
-        let lasts = told.lock().unwrap().lasts.clone();
-        let reports = running.iter().map(|(name, job, token)| {
-            let problem = told.lock().unwrap().fails.get(name).map(|why| (*why).to_owned());
-            let outcome = match problem {
-                _ if lasts.contains(name) => Outcome::Running,
-                Some(_) => Outcome::Refused,
-                None => Outcome::Succeeded,
-            };
-            let (job, token, output) = (*job, *token, String::new());
-            Report { job, token, outcome, output, progress: None, result: None, problem }
-        });
-        let reports: Vec<Report> = reports.collect();
-        if reports.is_empty() {
-            continue;
-        }
-        let Ok(answers) = client.call(ReportJobs { node, reports: reports.clone() }).await else {
-            continue;
+        report(node, &client, &told, &mut running).await;
+    }
+}
+
+fn healthy(replica: &DesiredReplica) -> ReplicaReport {
+    ReplicaReport {
+        replica: replica.replica,
+        digest: replica.digest.clone(),
+        service: replica.service.clone(),
+        process: replica.process.clone(),
+        instance: replica.instance,
+        address: "127.0.0.1:4000".into(),
+        state: ReplicaState::Healthy,
+        starts: 1,
+        next_start: None,
+        log: String::new(),
+    }
+}
+
+/// Says how its jobs are, and stops what it is to stop.
+async fn report(node: NodeId, client: &Client, told: &Mutex<Told>, running: &mut Vec<Lease>) {
+    let (fails, lasts) = {
+        let told = told.lock().unwrap();
+        (told.fails.clone(), told.lasts.clone())
+    };
+    let reports = running.iter().map(|lease| {
+        let problem = fails.get(&lease.name).map(|why| (*why).to_owned());
+        let outcome = match problem {
+            _ if lasts.contains(&lease.name) => Outcome::Running,
+            Some(_) => Outcome::Refused,
+            None => Outcome::Succeeded,
         };
-        for (report, answer) in reports.iter().zip(answers.reports) {
-            let stops = answer.verdict == api::jobs::Verdict::Stop;
-            if stops {
-                let stopped = Report { outcome: Outcome::Cancelled, ..report.clone() };
-                let _ = client.call(ReportJobs { node, reports: vec![stopped] }).await;
-            }
-            if stops || report.outcome != Outcome::Running {
-                running.retain(|(_, job, _)| *job != report.job);
-            }
+        let (job, token, output) = (lease.job, lease.token, String::new());
+        Report { job, token, outcome, output, progress: None, result: None, problem }
+    });
+    let reports: Vec<Report> = reports.collect();
+    if reports.is_empty() {
+        return;
+    }
+    let sent = client.call(ReportJobs { node, reports: reports.clone() }).await;
+    let Ok(answers) = sent else { return };
+    for (report, answer) in reports.into_iter().zip(answers.reports) {
+        let ends = answer.verdict != Verdict::Kept || report.outcome != Outcome::Running;
+        let (job, token) = (report.job, report.token);
+        if answer.verdict == Verdict::Stop {
+            let stopped = Report { outcome: Outcome::Cancelled, ..report };
+            let _ = client.call(ReportJobs { node, reports: vec![stopped] }).await;
+        }
+        if ends {
+            running.retain(|lease| (lease.job, lease.token) != (job, token));
         }
     }
 }
@@ -309,8 +321,8 @@ stories! {
             let moves = operator.call(list).await.unwrap().items;
             let why = format!("`{name}` failed: the moon is full");
             assert_eq!((moves[0].state, moves[0].problem.as_ref()), (MoveState::Failed, Some(&why)));
-            let last = shop.last_move().await;
-            assert_eq!((&last.to, last.problem), (&next, Some(why)));
+            let ended = shop.last_move().await;
+            assert_eq!((&ended.to, ended.problem), (&next, Some(why)));
             // It is served as before.
             let route = shop.route(world).await;
             assert_eq!((&route.release, route.schema, route.moving), (&first, 1, None));

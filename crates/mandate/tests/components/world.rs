@@ -81,8 +81,6 @@ pub(crate) struct World {
     plans: Plans,
     /// Has `jobs` look at the clock now.
     wakes_jobs: Box<dyn Fn()>,
-    /// The release of each service that a test has had `jobs` promote last.
-    pub(crate) current: std::sync::Mutex<BTreeMap<Name, Digest>>,
     loops: JoinSet<()>,
 }
 
@@ -199,9 +197,7 @@ impl World {
         let loops = house.start("gateway").unwrap();
         let (billing, ends) = (tables.take().unwrap(), ends.take().unwrap());
         let (plans, wakes_jobs) = (plans.take().unwrap(), wakes.take().unwrap());
-        let current = std::sync::Mutex::default();
-        let world =
-            Self { house, clock, engine, data, billing, ends, plans, wakes_jobs, current, loops };
+        let world = Self { house, clock, engine, data, billing, ends, plans, wakes_jobs, loops };
         until("the copies are fresh", async || world.house.guard().is_fresh()).await;
         is_followed(&planner.take().unwrap()).await;
         world

@@ -1,7 +1,7 @@
 //! The other components, as far as a gateway needs them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -44,6 +44,8 @@ pub(crate) struct Peers {
     pub(crate) jobs: Arc<Mutex<JobDesk>>,
     /// What signing in gives.
     pub(crate) token: Arc<Mutex<String>>,
+    /// For which instances nothing was under way, as it was told.
+    pub(crate) quiet: Arc<Mutex<BTreeSet<InstanceId>>>,
 }
 
 /// By source, epoch and first number.
@@ -137,6 +139,7 @@ impl Peers {
             redeemed: Arc::default(),
             jobs: Arc::default(),
             token: Arc::default(),
+            quiet: Arc::default(),
         }
     }
 
@@ -144,6 +147,7 @@ impl Peers {
         let setup = get(get_setup).post(submit_setup);
         let configurator = Router::new()
             .route("/configurator/v1/accounts/{account}/instances/{instance}/setup", setup)
+            .route("/configurator/v1/gateways/{gateway}/quiet", put(put_quiet))
             .with_state(self.clone());
         let billing =
             Router::new().route("/billing/v1/usage", post(record)).with_state(self.clone());
@@ -291,4 +295,16 @@ async fn end_session(
 ) -> Json<api::Empty> {
     peers.signed_out.lock().unwrap().push((user, session));
     Json(api::Empty {})
+}
+
+async fn put_quiet(
+    State(peers): State<Peers>,
+    Path(gateway): Path<String>,
+    Json(body): Json<Value>,
+) -> Response {
+    assert_eq!(gateway, "test.gateway");
+    let instances: BTreeSet<InstanceId> =
+        serde_json::from_value(body["instances"].clone()).unwrap();
+    peers.quiet.lock().unwrap().extend(instances);
+    Json(json!({})).into_response()
 }

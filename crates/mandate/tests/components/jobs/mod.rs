@@ -12,7 +12,7 @@ mod schedules;
 mod turns;
 mod versions;
 
-use std::{collections::BTreeMap, sync::Mutex, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Mutex, time::Duration};
 
 use api::{
     Client, Problem,
@@ -39,6 +39,9 @@ fn digest(tag: &str) -> Digest {
     Digest::of(tag.as_bytes())
 }
 
+/// The release of a service that was made the current one last, in each world.
+static CURRENT: Mutex<BTreeMap<(PathBuf, Name), Digest>> = Mutex::new(BTreeMap::new());
+
 /// Makes `tag` the current release of a service.
 async fn release(
     world: &World,
@@ -55,7 +58,7 @@ async fn release(
     releases.call(put).await.unwrap();
     let promote = PromoteJobs { service: service.clone(), release: release.clone(), turn };
     releases.call(promote).await.unwrap();
-    world.current.lock().unwrap().insert(service, release.clone());
+    CURRENT.lock().unwrap().insert((world.data.clone(), service), release.clone());
     release
 }
 
@@ -89,7 +92,8 @@ impl Shop {
 
     /// It is on the release that was made current last.
     async fn is(&self, world: &World, state: InstanceState) {
-        let current = world.current.lock().unwrap().get(&self.service).cloned();
+        let key = (world.data.clone(), self.service.clone());
+        let current = CURRENT.lock().unwrap().get(&key).cloned();
         let release = current.unwrap_or_else(|| digest("release"));
         self.is_on(world, release, state).await;
     }
