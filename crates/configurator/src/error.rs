@@ -31,6 +31,12 @@ pub(crate) enum Error {
          without it: give it a default"
     )]
     NewField(String),
+    #[error(
+        "`database.schema` is {next}, and the current release's is {now}: a number that was used \
+         means a shape that instances may have already. Write {now} if `migrate` has nothing to \
+         do, or a higher one"
+    )]
+    SchemaFalls { now: u32, next: u32 },
     #[error("`{service}` has no secret `{secret}`; it has {known}")]
     NoSecret { service: Name, secret: String, known: String },
     #[error("say why in `reason`: visitors will read it")]
@@ -63,6 +69,7 @@ impl From<Error> for Problem {
             Error::SetupKey => Self::new(Kind::Denied, "setup_key", detail),
             Error::Creating => Self { retry_after: Some(1), ..Self::conflict("creating", detail) },
             Error::NewField(_) => Self::conflict("setup_field", detail),
+            Error::SchemaFalls { .. } => Self::conflict("schema_falls", detail),
             Error::Reason => Self::invalid("reason", detail),
             Error::NoSecret { .. } => Self::new(Kind::NotFound, "unknown_secret", detail),
             Error::TooManyNames => Self::invalid("too_many_names", detail),

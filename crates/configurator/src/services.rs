@@ -25,6 +25,14 @@ pub(crate) async fn put_service(cx: &mut Write<State>, op: PutService) -> Result
         }
     }
     setup::check_fields(cx.tx(), &op).await?;
+    if let Some(current) = store::service(cx.tx(), &op.service).await? {
+        let (now, next) = (current.manifest.schema(), op.manifest.schema());
+        // A release without a database reads none; one that was promoted before is known to fit.
+        let falls = (1..now).contains(&next);
+        if falls && !cx.was_promoted(&op.service, &op.release).await? {
+            return Err(Error::SchemaFalls { now, next });
+        }
+    }
     cx.propose(&op.service, &op.release, &op).await?;
     Ok(Empty {})
 }

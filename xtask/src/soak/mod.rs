@@ -6,6 +6,7 @@ mod databases;
 mod jobs;
 mod kills;
 mod ledger;
+mod migrations;
 mod nodes;
 
 use std::process::ExitCode;
@@ -28,6 +29,9 @@ enum What {
     /// Stops, upgrades, kills and cuts off the agents of three nodes, and the nodes, while visitors
     /// come and jobs are asked for
     Nodes(nodes::Options),
+    /// Kills the platform after each durable step of a migration, and of the way back from one that
+    /// fails
+    Migrations,
     /// Publishes applications that nobody here wrote, as they come from the indexes of npm and
     /// pip, and has their own clients use them
     Applications,
@@ -39,6 +43,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
         What::Kills(options) => kills::run(options).await,
         What::Jobs(options) => jobs::run(options).await,
         What::Nodes(options) => nodes::run(options).await,
+        What::Migrations => migrations::run().await,
         What::Applications => applications::run().await,
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use api::{
-    configurator::{Instance, InstanceState},
+    configurator::{Instance, InstanceState, LastMove},
     releases::{GetReadiness, Readiness},
 };
 use types::{AccountId, InstanceId};
@@ -31,6 +31,8 @@ pub(super) fn shown(instance: &Instance) -> String {
         ("suspended", instance.suspended.clone()),
         ("maintenance", instance.maintenance.clone()),
         ("problem", instance.problem.clone()),
+        ("release", Some(instance.release.short().to_owned())),
+        ("last move", instance.last_move.as_ref().map(moved)),
         ("since", Some(moment(instance.created))),
     ]);
     // The address must stay whole to be opened, so it does not stand in a table's cell.
@@ -41,6 +43,26 @@ pub(super) fn shown(instance: &Instance) -> String {
         ),
         None => text,
     }
+}
+
+/// How an instance came to a release with its database, in words.
+fn moved(last: &LastMove) -> String {
+    let LastMove { from, to, began, ended, held_millis, closed_millis, problem } = last;
+    let how = match (ended, problem) {
+        (None, _) => "it is under way".to_owned(),
+        (_, Some(why)) => format!("it stayed where it was: {why}"),
+        (Some(_), None) => "done".to_owned(),
+    };
+    let seconds = |millis: u64| Duration::from_millis(millis).as_secs_f64();
+    let closed = match *closed_millis {
+        0 => String::new(),
+        millis => format!(", and then it was closed for {:.1} s", seconds(millis)),
+    };
+    let held = match *held_millis {
+        0 => "nobody was kept out".to_owned(),
+        millis => format!("its requests waited for {:.1} s{closed}", seconds(millis)),
+    };
+    format!("{} to {}, {}; {how}; {held}", from.short(), to.short(), moment(*began))
 }
 
 /// What an instance that is open waits for before it answers, where people read it.

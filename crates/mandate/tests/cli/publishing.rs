@@ -10,8 +10,8 @@ use std::{
 use api::{
     Empty,
     releases::{
-        MoveCounts, OnNodes, PublishRelease, Release, ReleasePhase, Rollout, RolloutPlan,
-        RolloutState, signed_text,
+        MoveCounts, MoveState, OnNodes, PublishRelease, Release, ReleasePhase, Rollout,
+        RolloutPlan, RolloutState, signed_text,
     },
 };
 use axum::response::Response;
@@ -437,6 +437,21 @@ fn with_three(asked: &Asked) -> Response {
                 _ => rollout(7, "now", "next", RolloutState::Moving, 3),
             };
             reply(&Page { items: vec![last], next: None })
+        }
+        "GET /releases/v1/services/guestbook/moves" => {
+            let one = |name: &str, state, problem: Option<&str>| api::releases::Move {
+                instance: types::InstanceId::named(&[name]),
+                wave: 1,
+                state,
+                problem: problem.map(str::to_owned),
+                since: noon(),
+            };
+            let why = Some("`migrate` failed: it ended with status 1");
+            let items = vec![
+                one("bakery", MoveState::Failed, why),
+                one("library", MoveState::Waiting, None),
+            ];
+            reply(&Page { items, next: None })
         }
         "GET /releases/v1/nodes" => {
             reply(&Page::<api::releases::Node> { items: vec![], next: None })

@@ -17,7 +17,8 @@ use api::{
     },
     releases::{
         DesiredReplica, Heartbeat, ListMoves, ListNodes, ListRollouts, MoveState, PromoteRelease,
-        ReplicaReport, ReplicaState, Rollout, RolloutState, Steer, SteerRollout,
+        Release, ReleasePhase, ReplicaReport, ReplicaState, Rollout, RolloutState, Steer,
+        SteerRollout,
     },
 };
 use tokio::task::JoinHandle;
@@ -33,6 +34,14 @@ const NAME: &str = "forum";
 /// Makes a release the current one whose instances have processes as `tenancy` says; its database is
 /// as `database` says.
 async fn publish(world: &World, tenancy: &str, database: &str, more: &str) -> Digest {
+    let release = stage(world, tenancy, database, more).await;
+    if !release.current {
+        world.promote(&release).await.unwrap();
+    }
+    release.digest
+}
+
+async fn stage(world: &World, tenancy: &str, database: &str, more: &str) -> Release {
     let manifest = MANIFEST.replace("NAME", NAME).replace("shared", tenancy);
     let form = manifest.find("[setup.title]").unwrap()..manifest.find("[modules.polls]").unwrap();
     let mut plain = manifest.clone();
@@ -40,7 +49,9 @@ async fn publish(world: &World, tenancy: &str, database: &str, more: &str) -> Di
     let plain = plain.replace("seed = [\"./seed\"]", database);
     let plain = plain.replace("health = \"/healthz\"", more);
     let prices = PRICES.replace("NAME", NAME);
-    world.publish_texts(NAME, &plain, &prices).await.unwrap().digest
+    let ask = async || world.stage_texts(NAME, &plain, &prices).await.unwrap();
+    let is_settled = |release: &Release| release.phase != ReleasePhase::Announcing;
+    eventually("it is settled", ask, is_settled).await
 }
 
 /// A job that a machine has run.
@@ -398,6 +409,17 @@ stories! {
         let why = operator.call(list).await.unwrap().items.remove(0).problem.unwrap();
         assert!(why.contains("shape 2") && why.contains(first.short()), "{why}");
         assert_eq!(shop.seen().await.release, second);
+    }
+
+    async fn a_schema_number_that_falls_is_refused(world: &World) {
+        let third = publish(world, "shared", "schema = 3", "").await;
+        let second = stage(world, "shared", SECOND, "").await;
+        let problem = second.problem.unwrap();
+        assert!(problem.contains("`database.schema` is 2") && problem.contains("is 3"), "{problem}");
+        // The same number is another release of the same shape; and what is current stays so.
+        publish(world, "shared", "schema = 3", "health = \"/healthz\"").await;
+        let again = stage(world, "shared", "schema = 3", "").await;
+        assert_eq!((again.digest, again.problem), (third, None));
     }
 
     async fn jobs_end_before_and_go_on_after_it(world: &World) {

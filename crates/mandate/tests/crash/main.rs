@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 mod jobs;
+mod migrations;
 mod platform;
 mod releases;
 mod shop;

@@ -230,8 +230,10 @@ impl Platform {
     pub(crate) async fn instance_databases(&self) -> usize {
         if self.engine == EngineKind::Sqlite {
             let folders = std::fs::read_dir(self.folder.join("data/databases/instances"));
-            let files = folders.into_iter().flatten().map(|folder| folder.unwrap().path());
-            return files.filter(|folder| folder.join("database.db").exists()).count();
+            let folders = folders.into_iter().flatten().map(|folder| folder.unwrap().path());
+            let files = folders.flat_map(|folder| std::fs::read_dir(folder).unwrap());
+            let files = files.map(|file| file.unwrap().path());
+            return files.filter(|file| file.extension().is_some_and(|end| end == "db")).count();
         }
         let query = format!(
             "select count(*) from pg_database where datname like '{}\\_inst\\_%'",

@@ -122,6 +122,23 @@ fn other_release(world: &World, name: &str, change: impl Fn(&str) -> String) -> 
     folder.to_str().unwrap().to_owned()
 }
 
+/// The keeper's folder with a release that needs another shape of its databases, which a statement
+/// makes.
+fn migrates(world: &World, name: &str, schema: u32, statements: &str) -> String {
+    let shape = format!("SHAPE = \"{statements}\"");
+    let change = |text: &str| {
+        let text = text.replace("SHAPE = TABLE + FIRST", &shape);
+        text.replace("    ask(SHAPE)", "    ask(SHAPE)\n    time.sleep(1)")
+    };
+    let folder = format!("{}/keeper", other_release(world, name, change));
+    let manifest = format!("{folder}/mandate.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let text = text.replace("[database]", &format!("[database]\nschema = {schema}"));
+    let check = "[run]\ncheck = [\"python3\", \"serve.py\", \"check\"]";
+    fs::write(manifest, text.replace("[run]", check)).unwrap();
+    folder
+}
+
 async fn node(operator: &Person, name: &str) -> Option<Node> {
     let nodes: Page<Node> = operator.does(&["node", "list"]).await;
     nodes.items.into_iter().find(|node| node.name.as_str() == name)
@@ -200,6 +217,7 @@ pub(crate) async fn story(world: &mut World) {
     let asked = Jobs::are_asked_for(world, &scene.hosts);
     scene.agents_are_away(world).await;
     scene.releases_go_out_and_come_back(world).await;
+    scene.databases_go_with_their_instances(world).await;
     scene.a_machine_is_emptied(world).await;
     scene.a_machine_is_lost(world).await;
     // Whatever was taken was done, and had its effect once.
@@ -297,6 +315,48 @@ impl Scene {
         let _: Release = self.operator.does(&["release", "rollback", "common"]).await;
         let common = world.browser("common-0.localhost").get("/").await.is(200);
         common.shows("of the first release");
+        visitors.were_all_answered().await;
+        each_runs_once(world, &self.all, 3).await;
+    }
+
+    /// Instances with a database come to a release that needs another shape of it, and come back from
+    /// one whose migration fails after it has done harm; `configurator` is killed meanwhile. Visitors
+    /// wait, and none is turned away.
+    async fn databases_go_with_their_instances(&mut self, world: &mut World) {
+        let visitors = Visitors::come(world, &self.hosts);
+        let folder = migrates(
+            world,
+            "marked",
+            2,
+            "ALTER TABLE note ADD COLUMN mark TEXT;UPDATE note SET mark = 'marked'",
+        );
+        let publish = ["service", "publish", &folder, "--promote", "--wait"];
+        let marked: Release = self.operator.does(&publish).await;
+        for keeper in &self.keepers {
+            let browser = world.browser(keeper.host.as_str());
+            assert_eq!(browser.get("/notes").await.is(200).body.trim(), "kept|marked");
+            browser.get("/").await.is(200).shows("of the marked release");
+        }
+        let host = self.keepers[0].host.to_string();
+        let said = self.ada.runs(&["instance", "show", &host]).await.good();
+        assert!(said.contains("its requests waited for"), "{said}");
+        let folder = migrates(world, "broken", 3, "DROP TABLE note;SELECT nothing");
+        let publish = ["service", "publish", &folder, "--promote"];
+        let broken: Release = self.operator.does(&publish).await;
+        assert_ne!(broken.digest, marked.digest);
+        world.loses("configurator", Duration::from_millis(300)).await;
+        until("it has failed", async || {
+            let status = self.operator.runs(&["release", "status", "keeper"]).await.good();
+            status.contains("paused") && status.contains("`migrate` failed")
+        })
+        .await;
+        for keeper in &self.keepers {
+            let browser = world.browser(keeper.host.as_str());
+            assert_eq!(browser.get("/notes").await.is(200).body.trim(), "kept|marked");
+            browser.get("/").await.is(200).shows("of the marked release");
+        }
+        let back: Release = self.operator.does(&["release", "rollback", "keeper"]).await;
+        assert_eq!(back.digest, marked.digest);
         visitors.were_all_answered().await;
         each_runs_once(world, &self.all, 3).await;
     }

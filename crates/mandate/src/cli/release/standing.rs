@@ -1,6 +1,9 @@
 //! How a service stands: its releases on each node, and its rollout.
 
-use api::releases::{self, ListNodes, OnNodes, ReleasePhase, ReleaseState, Rollout, RolloutState};
+use api::releases::{
+    self, ListMoves, ListNodes, Move, MoveState, OnNodes, ReleasePhase, ReleaseState, Rollout,
+    RolloutState,
+};
 use types::{Digest, Name};
 
 use super::{
@@ -37,6 +40,8 @@ struct Standing {
     /// The current one, and the one that was staged last.
     releases: Vec<releases::Release>,
     rollout: Option<Rollout>,
+    /// The first instances that could not be moved.
+    failed: Vec<Move>,
     nodes: Vec<OnNode>,
 }
 
@@ -61,6 +66,10 @@ impl Standing {
         let shown = shown.filter(|(place, release)| release.current || Some(*place) == newest);
         let releases: Vec<releases::Release> = shown.map(|(_, release)| release).collect();
         let rollout = last_rollout(cx, service).await?;
+        let failed = match &rollout {
+            Some(rollout) => failed(cx, rollout).await?,
+            None => Vec::new(),
+        };
         let nodes = cx.list(None, |after, limit| ListNodes { after, limit }).await?.items;
         let on = |node: &releases::Node, release: &releases::Release| {
             let said = node.releases.iter().find(|said| said.digest == release.digest);
@@ -78,7 +87,7 @@ impl Standing {
         };
         let on_each = |release| nodes.iter().map(move |node| on(node, release));
         let nodes = releases.iter().flat_map(on_each).collect();
-        Ok(Self { releases, rollout, nodes })
+        Ok(Self { releases, rollout, failed, nodes })
     }
 
     /// Whether something will change by itself.
@@ -96,6 +105,12 @@ impl Standing {
         let mut parts: Vec<String> = self.releases.iter().map(|it| self.of(it)).collect();
         if let Some(rollout) = &self.rollout {
             parts.push(sentence(rollout, called));
+        }
+        if !self.failed.is_empty() {
+            parts.push(Table::of(&["NOT MOVED", "WHY"], &self.failed, |table, one| {
+                let why = one.problem.as_deref().unwrap_or("nobody knows why");
+                table.row([&called.instance(one.instance), &why]);
+            }));
         }
         parts.join("\n\n")
     }
@@ -122,6 +137,17 @@ impl Standing {
             });
         format!("{head}\n{table}")
     }
+}
+
+/// So many that could not be moved are named; `release moves` names all.
+const FAILED_MAX: u32 = 20;
+
+async fn failed(cx: &Context, rollout: &Rollout) -> Result<Vec<Move>, Failure> {
+    // What is not where it should be comes first.
+    let (service, number) = (rollout.service.clone(), Some(rollout.number));
+    let moves = ListMoves { service, number, after: None, limit: Some(FAILED_MAX) };
+    let moves = cx.ask(moves).await?.items;
+    Ok(moves.into_iter().filter(|one| one.state == MoveState::Failed).collect())
 }
 
 /// A rollout in words.
@@ -166,6 +192,13 @@ pub(super) async fn names_of(cx: &Context, rollouts: &[&Rollout]) -> Names {
     cx.names(ids).await
 }
 
+async fn names_in(cx: &Context, standing: &Standing) -> Names {
+    let instances = standing.failed.iter().map(|one| one.instance).collect();
+    let mut ids = Ids { instances, ..Ids::default() };
+    standing.rollout.iter().filter_map(|it| it.by.as_ref()).for_each(|by| ids.principal(by));
+    cx.names(ids).await
+}
+
 pub(super) async fn show(cx: &Context, service: &Name, watch: bool) -> Outcome {
     let mut standing = Standing::look(cx, service).await?;
     if watch {
@@ -184,6 +217,6 @@ pub(super) async fn show(cx: &Context, service: &Name, watch: bool) -> Outcome {
         };
         standing = progress.until(look, done).await?;
     }
-    let called = names_of(cx, &standing.rollout.iter().collect::<Vec<_>>()).await;
+    let called = names_in(cx, &standing).await;
     cx.show(&standing, |standing| standing.text(&called))
 }

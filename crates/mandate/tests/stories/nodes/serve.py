@@ -11,14 +11,20 @@ import sys
 import time
 
 RELEASE = "first"
-TABLE = "CREATE TABLE IF NOT EXISTS note (text TEXT)"
+TABLE = "CREATE TABLE IF NOT EXISTS note (text TEXT);"
+FIRST = "INSERT INTO note SELECT 'kept' WHERE NOT EXISTS (SELECT 1 FROM note);"
+# What the release makes of it.
+SHAPE = TABLE + FIRST
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
-        body = f"process {os.getpid()} of the {RELEASE} release\n".encode()
+        body = f"process {os.getpid()} of the {RELEASE} release\n"
+        if self.path == "/notes":
+            body = ask("SELECT * FROM note")
+        body = body.encode()
         self.send_response(200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
@@ -38,13 +44,25 @@ def serve():
     Server((os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever()
 
 
-def migrate():
+def ask(text):
+    """The rows that statements give, a line each."""
     url = os.environ["DATABASE_URL"]
-    if url.startswith("sqlite:"):
-        with sqlite3.connect(url.removeprefix("sqlite://")) as database:
-            database.execute(TABLE)
-    else:
-        subprocess.run(["psql", url, "-v", "ON_ERROR_STOP=1", "-qc", TABLE], check=True)
+    if not url.startswith("sqlite:"):
+        psql = ["psql", url, "-v", "ON_ERROR_STOP=1", "-qAtc", text]
+        return subprocess.run(psql, check=True, capture_output=True, text=True).stdout
+    with sqlite3.connect(url.removeprefix("sqlite://")) as database:
+        rows = []
+        for statement in text.split(";"):
+            rows = database.execute(statement).fetchall() or rows
+        return "".join("|".join(map(str, row)) + "\n" for row in rows)
+
+
+def migrate():
+    ask(SHAPE)
+
+
+def check():
+    assert ask("SELECT text FROM note").strip() == "kept"
 
 
 def note():
@@ -82,4 +100,4 @@ def note():
     time.sleep(payload["seconds"] / 4)
 
 
-{"serve": serve, "migrate": migrate, "note": note}[sys.argv[1]]()
+{"serve": serve, "migrate": migrate, "check": check, "note": note}[sys.argv[1]]()
