@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use api::{
     Asker, Empty,
     access::{
-        Catalogue, CatalogueEntry, DropCatalogue, ListPermissions, PromoteCatalogue, PutCatalogue,
+        Catalogue, CatalogueEntry, DropCatalogue, KeepCatalogues, ListPermissions,
+        PromoteCatalogue, PutCatalogue,
     },
     manifest::Level,
 };
 use chassis::{Call, Write};
-use types::{Grantable, Page};
+use types::{Grantable, Name, Page};
 
 use crate::{Error, State, store};
 
@@ -43,10 +44,51 @@ pub(crate) async fn promote_catalogue(
     cx: &mut Write<State>,
     op: PromoteCatalogue,
 ) -> Result<Empty, Error> {
-    let promoted = cx.promote(&op.service, &op.release, op.turn).await?;
-    let Some(catalogue): Option<Catalogue> = promoted else { return Ok(Empty {}) };
-    cx.put(&catalogue).await?;
-    store::replace_catalogue(cx.tx(), &catalogue.service, &catalogue.permissions).await?;
+    let former = chassis::promoted_last(cx.tx(), &op.service).await?;
+    let promoted: Option<Catalogue> = cx.promote(&op.service, &op.release, op.turn).await?;
+    if promoted.is_none() {
+        return Ok(Empty {});
+    }
+    if let Some(former) = former {
+        store::insert_in_use(cx.tx(), &op.service, &former).await?;
+    }
+    unite(cx, op.service).await
+}
+
+/// Instances move one after the other, and what routes of the release need that they are on must not
+/// be unknown before they have.
+pub(crate) async fn keep_catalogues(
+    cx: &mut Write<State>,
+    op: KeepCatalogues,
+) -> Result<Empty, Error> {
+    store::delete_in_use(cx.tx(), &op.service).await?;
+    for release in &op.releases {
+        store::insert_in_use(cx.tx(), &op.service, release).await?;
+    }
+    unite(cx, op.service).await
+}
+
+/// What the current release names is known as it says, and beside it what only others name that are
+/// in use.
+async fn unite(cx: &mut Write<State>, service: Name) -> Result<Empty, Error> {
+    let Some(current) = chassis::promoted_last(cx.tx(), &service).await? else {
+        return Ok(Empty {});
+    };
+    let mut permissions: Vec<CatalogueEntry> = Vec::new();
+    for release in [current].into_iter().chain(store::in_use(cx.tx(), &service).await?) {
+        let named: Option<Catalogue> = chassis::proposal(cx.tx(), &service, &release).await?;
+        for entry in named.into_iter().flat_map(|named| named.permissions) {
+            if permissions.iter().all(|known| known.permission != entry.permission) {
+                permissions.push(entry);
+            }
+        }
+    }
+    permissions.sort_by(|a, b| a.permission.as_str().cmp(b.permission.as_str()));
+    if store::catalogue_of(cx.tx(), &service).await? != permissions {
+        let catalogue = Catalogue { service, permissions };
+        cx.put(&catalogue).await?;
+        store::replace_catalogue(cx.tx(), &catalogue.service, &catalogue.permissions).await?;
+    }
     Ok(Empty {})
 }
 

@@ -13,9 +13,9 @@ mod store;
 mod whom;
 
 use api::access::{
-    Changes, CheckPermission, CreateGrant, DropCatalogue, ListAudit, ListGrants, ListOwnGrants,
-    ListPermissions, ListPlatformGrants, PromoteCatalogue, PutCatalogue, PutGrant, RevokeGrant,
-    RevokePlatformGrant,
+    Changes, CheckPermission, CreateGrant, DropCatalogue, KeepCatalogues, ListAudit, ListGrants,
+    ListOwnGrants, ListPermissions, ListPlatformGrants, PromoteCatalogue, PutCatalogue, PutGrant,
+    RevokeGrant, RevokePlatformGrant,
 };
 use chassis::Component;
 
@@ -43,10 +43,12 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         },
         db::Migration { name: "access_0003", sql: include_str!("../migrations/0003_roles.sql") },
         chassis::PROPOSALS,
+        db::Migration { name: "access_in_use", sql: include_str!("../migrations/0004_in_use.sql") },
     ];
     Component::new("access", MIGRATIONS, State { grants_max: config.grants_max })
         .writes::<PutCatalogue>(catalogue::put_catalogue)
         .writes::<PromoteCatalogue>(catalogue::promote_catalogue)
+        .writes::<KeepCatalogues>(catalogue::keep_catalogues)
         .writes::<DropCatalogue>(catalogue::drop_catalogue)
         .reads::<ListPermissions>(catalogue::list_permissions)
         .acts::<PutGrant>(grants::put_grant)

@@ -6,7 +6,7 @@ use api::{
 };
 use db::On;
 use types::{
-    AccountId, Cursor, GrantId, Grantable, Name, Permission, Principal, RequestId, Resource,
+    AccountId, Cursor, Digest, GrantId, Grantable, Name, Permission, Principal, RequestId, Resource,
 };
 
 type Stored<T> = Result<T, db::Error>;
@@ -150,11 +150,42 @@ pub(crate) async fn catalogue(
     .bind(service)
     .bind(cursor.key())
     .bind(cursor.rows())
-    .all(on, |row| {
-        let level: Level = row.json("level")?;
-        Ok(CatalogueEntry { permission: row.get("permission")?, title: row.get("title")?, level })
-    })
+    .all(on, read_entry)
     .await
+}
+
+fn read_entry(row: &db::Row) -> Stored<CatalogueEntry> {
+    let level: Level = row.json("level")?;
+    Ok(CatalogueEntry { permission: row.get("permission")?, title: row.get("title")?, level })
+}
+
+/// All of a service.
+pub(crate) async fn catalogue_of(on: impl On, service: &Name) -> Stored<Vec<CatalogueEntry>> {
+    db::query("select * from catalogue where service = ? order by permission")
+        .bind(service)
+        .all(on, read_entry)
+        .await
+}
+
+/// The releases that instances of a service are on, as far as that was told.
+pub(crate) async fn in_use(on: impl On, service: &Name) -> Stored<Vec<Digest>> {
+    db::query("select release from release_in_use where service = ? order by release")
+        .bind(service)
+        .all(on, |row| row.get("release"))
+        .await
+}
+
+pub(crate) async fn insert_in_use(tx: &mut db::Tx, service: &Name, release: &Digest) -> Stored<()> {
+    db::query("insert into release_in_use (service, release) values (?, ?) on conflict do nothing")
+        .bind(service)
+        .bind(release)
+        .run(tx)
+        .await
+        .map(drop)
+}
+
+pub(crate) async fn delete_in_use(tx: &mut db::Tx, service: &Name) -> Stored<()> {
+    db::query("delete from release_in_use where service = ?").bind(service).run(tx).await.map(drop)
 }
 
 pub(crate) async fn knows_service(on: impl On, service: &Name) -> Stored<bool> {

@@ -1,5 +1,7 @@
 //! access: what everybody may do: the catalogue of permissions, the grants, the audit trail.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{
@@ -12,8 +14,12 @@ use crate::{Empty, feed, manifest::Level};
 operations! { "access":
     /// Proposes the permissions that a service defines with a release.
     PutCatalogue PUT "/v1/services/{service}/releases/{release}/permissions" on service by [releases] -> Empty;
-    /// Makes what a release proposed hold: what it does not name is no longer known.
+    /// Makes what a release proposed hold. What only the release before named stays known until it is
+    /// said that no instance is on that any more.
     PromoteCatalogue PUT "/v1/services/{service}/permissions" on service by [releases] -> Empty;
+    /// Says which releases of a service instances are on: what these name is known beside what the
+    /// current one names, and nothing else.
+    KeepCatalogues PUT "/v1/services/{service}/releases" on service by [releases] -> Empty;
     /// Withdraws what a release proposed that was never promoted.
     DropCatalogue DELETE "/v1/services/{service}/releases/{release}/permissions" on service by [releases] -> Empty;
     /// Lists every permission there is.
@@ -64,6 +70,15 @@ pub struct PromoteCatalogue {
     pub release: Digest,
     /// A service's promotions count up; one that comes after a later one changes nothing.
     pub turn: u64,
+}
+
+/// Says which releases of a service instances are on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KeepCatalogues {
+    /// The service.
+    pub service: Name,
+    /// Which releases.
+    pub releases: BTreeSet<Digest>,
 }
 
 /// Withdraws what a release proposed.

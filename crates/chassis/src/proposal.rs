@@ -117,6 +117,16 @@ pub async fn proposal<P: DeserializeOwned>(
         .await
 }
 
+/// The release of a service that was promoted last.
+pub async fn promoted_last(on: impl db::On, service: &Name) -> Result<Option<Digest>, db::Error> {
+    db::query(
+        "select release from proposal where service = ? and turn > 0 order by turn desc limit 1",
+    )
+    .bind(service)
+    .optional(on, |row| row.get("release"))
+    .await
+}
+
 /// What the service's releases propose that were never promoted.
 pub async fn proposals<P: DeserializeOwned>(
     tx: &mut db::Tx,

@@ -70,6 +70,8 @@ pub(crate) struct State {
     wishes: logs::Wishes,
     /// The releases that the feed tells of, once that is known.
     told: tokio::sync::Mutex<Option<in_use::Releases>>,
+    /// What access was told, and what that followed from.
+    kept: tokio::sync::Mutex<told::Kept>,
     /// Held by whoever announces.
     announcing: tokio::sync::Mutex<()>,
     /// Whether everybody has been told since the start what is current.
@@ -105,6 +107,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         nodes: known::Nodes::default(),
         wishes: logs::Wishes::default(),
         told: tokio::sync::Mutex::default(),
+        kept: tokio::sync::Mutex::default(),
         announcing: tokio::sync::Mutex::default(),
         reminded: AtomicBool::default(),
     };
@@ -136,5 +139,6 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .keeps("what is known of nodes", gone::step)
         .keeps("where instances are", places::step)
         .keeps("what the gateways know of releases", told::tell)
+        .keeps("what access knows of releases", told::tell_access)
         .keeps("rollouts", moves::step)
 }

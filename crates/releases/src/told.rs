@@ -1,12 +1,18 @@
-//! What the gateways are told of releases.
+//! What the gateways and access are told of releases.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use api::releases::ServiceRelease;
+use api::{access::KeepCatalogues, releases::ServiceRelease};
 use chassis::{Next, Room};
+use types::{Digest, Name};
 
 use crate::{
-    Error, State, planning,
+    Error, State,
+    in_use::Releases,
+    planning,
     store::{self, Stored},
 };
 
@@ -39,5 +45,35 @@ pub(crate) async fn tell(room: Room<State>) -> Result<Next, Error> {
         write.commit().await?;
     }
     *known = Some(Arc::clone(&plan.releases));
+    Ok(Next::Idle)
+}
+
+/// What access was told, and the releases that it followed from.
+#[derive(Default)]
+pub(crate) struct Kept {
+    releases: Option<Releases>,
+    told: BTreeMap<Name, BTreeSet<Digest>>,
+}
+
+/// Tells access which releases instances are on, so that what their routes need stays known.
+pub(crate) async fn tell_access(room: Room<State>) -> Result<Next, Error> {
+    let Some(plan) = planning::plan_if_known(&room).await? else { return Ok(Next::Idle) };
+    let mut kept = room.state().kept.lock().await;
+    if kept.releases.as_ref().is_some_and(|known| Arc::ptr_eq(known, &plan.releases)) {
+        return Ok(Next::Idle);
+    }
+    let mut in_use: BTreeMap<Name, BTreeSet<Digest>> = BTreeMap::new();
+    for stored in plan.releases.all() {
+        let (service, digest) = (stored.release.service.clone(), stored.release.digest.clone());
+        in_use.entry(service).or_default().insert(digest);
+    }
+    for (service, releases) in in_use {
+        if kept.told.get(&service) != Some(&releases) {
+            let (name, keep) = (service.clone(), releases.clone());
+            room.peers().call(KeepCatalogues { service: name, releases: keep }).await?;
+            kept.told.insert(service, releases);
+        }
+    }
+    kept.releases = Some(Arc::clone(&plan.releases));
     Ok(Next::Idle)
 }

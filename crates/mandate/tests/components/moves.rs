@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use api::{
     Client, Kind,
+    access::ListPermissions,
     configurator::{GetInstance, InstanceState},
     releases::{
         DesiredReplica, GetReadiness, Heartbeat, ListMoves, ListReleases, ListRollouts, MoveCounts,
@@ -29,14 +30,18 @@ async fn publish(world: &World, note: &str, tenancy: &str, more: &str) -> Digest
 }
 
 async fn stage(world: &World, note: &str, tenancy: &str, more: &str) -> Release {
-    let manifest = MANIFEST.replace("NAME", "forum").replace("shared", tenancy);
+    let change = |plain: &str| format!("# {note}\n{plain}{more}").replace("shared", tenancy);
+    stage_changed(world, change).await
+}
+
+async fn stage_changed(world: &World, change: impl Fn(&str) -> String) -> Release {
+    let manifest = MANIFEST.replace("NAME", "forum");
     let database = manifest.find("[database]").unwrap()..manifest.find("[modules.polls]").unwrap();
     let mut plain = manifest.clone();
     plain.replace_range(database, "");
     let prices = PRICES.replace("NAME", "forum");
     let prices = prices.replace("jobs = { per_second = \"0.00001\" }", "");
-    let text = format!("# {note}\n{plain}{more}");
-    world.stage_texts("forum", &text, &prices).await.unwrap()
+    world.stage_texts("forum", &change(&plain), &prices).await.unwrap()
 }
 
 fn promotion(release: &Digest) -> PromoteRelease {
@@ -189,6 +194,44 @@ stories! {
         node.says(&healthy(&both)).await;
         moves_to(&ada, bakery, &first).await;
         moves_to(&ada, library, &first).await;
+    }
+
+    async fn what_routes_of_a_former_release_need_is_known_until_nobody_is_on_it(world: &World) {
+        let ada = world.sign_up("ada").await;
+        let first = publish(world, "first", "shared", "").await;
+        let bakery = open(&ada, "bakery.localhost").await;
+        let node = Node::join(world).await;
+        let old = node.runs(&[&first], 1).await;
+        node.says(&healthy(&old)).await;
+        let pins = |text: &str| text.replace("removeUsers", "pinUsers");
+        let second = stage_changed(world, pins).await;
+        let known = async || {
+            let list = ListPermissions {
+                service: Some("forum".parse().unwrap()),
+                ..ListPermissions::default()
+            };
+            let known = world.operator().await.call(list).await.unwrap().items;
+            let known = known.iter().map(|entry| entry.permission.as_str().to_owned());
+            known.collect::<Vec<_>>()
+        };
+        let of_first = ["forum.addUsers", "forum.removeUsers"];
+        assert_eq!(known().await, of_first);
+        world.promote(&second).await.unwrap();
+        let both = node.runs(&[&first, &second.digest], 2).await;
+        let of_both = ["forum.addUsers", "forum.pinUsers", "forum.removeUsers"];
+        for _ in 0..10 {
+            assert_eq!(known().await, of_both, "the instance is on the first one");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        node.says(&healthy(&both)).await;
+        moves_to(&ada, bakery, &second.digest).await;
+        until("what nobody needs is forgotten", async || {
+            known().await == ["forum.addUsers", "forum.pinUsers"]
+        })
+        .await;
+        // And the way back brings it back.
+        publish(world, "first", "shared", "").await;
+        assert_eq!(known().await, of_both);
     }
 
     async fn what_one_instance_has_moves_when_all_of_its_processes_are_healthy(world: &World) {
