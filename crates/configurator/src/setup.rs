@@ -25,6 +25,9 @@ use crate::{
     store::{self, SetupJob, Stored},
 };
 
+/// Longer last words are cut.
+const LAST_WORDS_MAX: usize = 300;
+
 pub(crate) async fn get_setup(cx: Call<State>, op: GetSetup) -> Result<Setup, Error> {
     let stored = own(cx.db(), op.account, op.instance).await?;
     let manifest = manifest_of(cx.db(), &stored).await?;
@@ -134,9 +137,19 @@ pub(crate) async fn put_job_result(
     if let Some(instance) = store::instance_of_job(cx.tx(), op.job).await? {
         go_on(cx, instance, op).await?;
     } else {
-        store::end_move_job(cx.tx(), op.job, op.state, op.problem.as_deref()).await?;
+        let problem = op.problem.map(|problem| with_last_words(problem, &op.output));
+        store::end_move_job(cx.tx(), op.job, op.state, problem.as_deref()).await?;
     }
     Ok(Empty {})
+}
+
+/// What a command says last is why it failed, more often than not.
+fn with_last_words(problem: String, output: &str) -> String {
+    let last = output.lines().map(str::trim).rfind(|line| !line.is_empty());
+    last.map_or_else(
+        || problem.clone(),
+        |last| format!("{problem}: {}", last.chars().take(LAST_WORDS_MAX).collect::<String>()),
+    )
 }
 
 /// A job that cannot even be queued has failed.

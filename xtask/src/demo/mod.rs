@@ -11,6 +11,7 @@ pub(crate) mod platform;
 mod refusals;
 mod services;
 mod story;
+mod updates;
 mod visitors;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -151,6 +152,8 @@ async fn chapters(demo: &Demo) -> anyhow::Result<Agent> {
     story::chapter("10  Jobs, and a machine without its agent");
     jobs::show(demo).await?;
     jobs::without_the_agent(demo, &mut agent).await?;
+    story::chapter("11  A new version goes out, and one comes back");
+    updates::show(demo).await?;
     Ok(agent)
 }
 

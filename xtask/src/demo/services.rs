@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{
     Demo,
     person::{items, number, text},
+    updates,
 };
 use crate::process::until;
 
@@ -18,7 +19,8 @@ const READY_LONGEST: Duration = Duration::from_mins(3);
 pub(crate) async fn publish(demo: &Demo) -> anyhow::Result<()> {
     // The forum is one process for all instances, which runs at once; a store has its own.
     published(demo, "services", "forum", 1).await?;
-    published(demo, "services", "store", 0).await?;
+    let newest = updates::newest(demo);
+    published(demo, &newest.to_string_lossy(), "store", 0).await?;
     let permissions = demo.operator.ask("permissions --service forum").await?;
     let known = items(&permissions)?.iter().any(|entry| entry["permission"] == "forum.addUsers");
     ensure!(known, "access does not know `forum.addUsers`: {permissions}");

@@ -62,6 +62,9 @@ pub(crate) fn after(
         return end(State::Failed, Some(problem));
     }
     if failed >= attempt.attempts_max {
+        if failed == 1 {
+            return end(State::Failed, problem);
+        }
         let why = problem.map_or_else(String::new, |problem| format!("; the last time {problem}"));
         let problem = format!("it was tried {failed} times, and failed each time{why}");
         return end(State::Failed, Some(problem));
