@@ -1,5 +1,7 @@
 //! configurator: what each instance is, and its database.
 
+mod moves;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
@@ -11,6 +13,8 @@ use crate::{
     jobs::JobState,
     manifest::{Field, Manifest},
 };
+
+pub use moves::{HOLD_SECONDS, LastMove, MoveInstances, Moves, Moving, PutQuiet, SetFreeze};
 
 operations! { "configurator":
     /// Proposes what a service's instances need: their set-up fields, commands and engines.
@@ -36,6 +40,8 @@ operations! { "configurator":
     SetSuspension PUT "/v1/accounts/{account}/instances/{instance}/suspension" on instance by [provider] -> Empty;
     /// Closes an instance for maintenance, or opens it. When this returns, every gateway does so.
     SetMaintenance PUT "/v1/accounts/{account}/instances/{instance}/maintenance" on instance by [customer, operator] -> Maintenance;
+    /// Keeps an instance on its release until a moment, or lets it move again.
+    SetFreeze PUT "/v1/accounts/{account}/instances/{instance}/freeze" on instance by [customer, operator] -> Empty;
     /// Has instances served by another release of their service: at once, or as soon as their
     /// databases have its shape. When this returns, every gateway sends those that have moved there.
     /// What is not an instance of the service is passed over.
@@ -158,6 +164,9 @@ pub struct Instance {
     /// What went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// Until when it stays on its release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen_until: Option<Timestamp>,
     /// How it moved from one release to another last, if its database was migrated for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_move: Option<LastMove>,
@@ -166,27 +175,6 @@ pub struct Instance {
     pub setup_url: Option<String>,
     /// When it was first asked for.
     pub created: Timestamp,
-}
-
-/// How an instance moved from one release to another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct LastMove {
-    /// From which one.
-    pub from: Digest,
-    /// To which one.
-    pub to: Digest,
-    /// When that began.
-    pub began: Timestamp,
-    /// When it had moved, or was served as before again; absent while it moves.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended: Option<Timestamp>,
-    /// For how long requests waited, in milliseconds.
-    pub held_millis: u64,
-    /// For how long after that they were answered that it is closed, in milliseconds.
-    pub closed_millis: u64,
-    /// Why it is served as before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub problem: Option<String>,
 }
 
 /// Shows an instance.
@@ -242,36 +230,6 @@ pub struct SetMaintenance {
     /// Why, as its visitors will read it; absent opens it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-}
-
-/// Has instances served by another release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct MoveInstances {
-    /// Of which service.
-    pub service: Name,
-    /// By which release.
-    pub release: Digest,
-    /// Which ones, at most 500, each with the moment since which it is to move, which tells one attempt
-    /// from another: one that failed is tried again if it is to move since another moment.
-    pub instances: BTreeMap<InstanceId, Timestamp>,
-}
-
-/// How far instances are that are to move. All others have moved.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Moves {
-    /// Their databases are being migrated; ask again.
-    pub moving: BTreeSet<InstanceId>,
-    /// They are served as before, and why.
-    pub failed: BTreeMap<InstanceId, String>,
-}
-
-/// Says that nothing is under way for instances whose requests wait.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct PutQuiet {
-    /// The gateway's name, as a follower of this component's feed.
-    pub gateway: String,
-    /// Which ones.
-    pub instances: BTreeSet<InstanceId>,
 }
 
 /// Every gateway that is alive has applied it.
@@ -465,22 +423,13 @@ pub struct Route {
     /// The number of the shape that its database has.
     #[serde(default)]
     pub schema: u32,
+    /// Until when it stays on its release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen_until: Option<Timestamp>,
     /// What is different while its database is migrated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moving: Option<Moving>,
 }
-
-/// What is different for an instance while its database is migrated.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Moving {
-    /// Whether requests wait, and after [`HOLD_SECONDS`] are answered that it is closed.
-    pub held: bool,
-    /// The releases whose processes it has meanwhile, if it has its own.
-    pub runs: BTreeSet<Digest>,
-}
-
-/// For how long requests wait for an instance that moves, in seconds.
-pub const HOLD_SECONDS: u32 = 10;
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 const fn is_zero(number: &u64) -> bool {

@@ -1,11 +1,13 @@
 //! Instances: what each is, and what its gateway is told.
 
+use std::time::Duration;
+
 use api::{
     Empty, Kind, Operation as _,
     configurator::{
         FindInstance, GetHosts, GetInstance, Hosts, Instance, InstanceState, ListAllInstances,
-        ListInstances, Maintenance, PutInstance, RepeatInstances, SetMaintenance, SetSuspension,
-        SubmitSetup,
+        ListInstances, Maintenance, PutInstance, RepeatInstances, SetFreeze, SetMaintenance,
+        SetSuspension, SubmitSetup,
     },
 };
 use chassis::{Call, Seal, Write, random_secret};
@@ -19,6 +21,8 @@ use crate::{
 };
 
 const REASON_LENGTH_MAX: usize = 500;
+/// A publisher has to keep a release running that instances are on.
+const FREEZE_MAX: Duration = Duration::from_hours(90 * 24);
 
 pub(crate) async fn put_instance(
     cx: &mut Write<State>,
@@ -66,6 +70,7 @@ async fn new(cx: &mut Write<State>, op: PutInstance, release: Digest) -> Result<
         rotations: 0,
         schema: (0, 0),
         copy: (0, 0),
+        frozen_until: None,
         moving: None,
         created: cx.now(),
     };
@@ -107,6 +112,7 @@ fn shown(state: &State, seal: &Seal, stored: &Stored, may_set_up: bool) -> Resul
         suspended: stored.suspended.clone(),
         maintenance: stored.maintenance.clone(),
         problem: stored.problem.clone(),
+        frozen_until: stored.frozen_until,
         last_move: None,
         setup_url,
         created: stored.created,
@@ -223,6 +229,20 @@ pub(crate) async fn set_maintenance(
     let revision = cx.put(&route(&stored)).await?;
     cx.wait_for_copies();
     Ok(Maintenance { revision })
+}
+
+/// What is on its way goes on.
+pub(crate) async fn set_freeze(cx: &mut Write<State>, op: SetFreeze) -> Result<Empty, Error> {
+    let stored = own(cx.tx(), op.account, op.instance).await?;
+    let latest = cx.now().plus(FREEZE_MAX);
+    if op.until.is_some_and(|until| until > latest) {
+        return Err(Error::Freeze(latest));
+    }
+    let stored = Stored { frozen_until: op.until, ..stored };
+    store::update_instance(cx.tx(), &stored).await?;
+    cx.put(&route(&stored)).await?;
+    cx.wait_for_copies();
+    Ok(Empty {})
 }
 
 pub(crate) async fn repeat_instances(

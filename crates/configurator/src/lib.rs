@@ -25,7 +25,7 @@ mod told;
 use api::configurator::{
     Changes, DropService, FindInstance, GetEnvironment, GetHosts, GetInstance, GetSetup,
     ListAllInstances, ListInstances, MoveInstances, PromoteService, PutInstance, PutJobResult,
-    PutQuiet, PutService, RepeatInstances, ResolveHost, RotateSecret, SetMaintenance,
+    PutQuiet, PutService, RepeatInstances, ResolveHost, RotateSecret, SetFreeze, SetMaintenance,
     SetSuspension, SubmitSetup,
 };
 use chassis::{Component, Placements};
@@ -96,6 +96,10 @@ const MIGRATIONS: &[db::Migration] = &[
     },
     db::Migration { name: "configurator_told", sql: include_str!("../migrations/0008_told.sql") },
     db::Migration { name: "configurator_moves", sql: include_str!("../migrations/0009_moves.sql") },
+    db::Migration {
+        name: "configurator_freeze",
+        sql: include_str!("../migrations/0010_freeze.sql"),
+    },
 ];
 
 /// The component.
@@ -120,6 +124,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .reads::<FindInstance>(instances::find_instance)
         .reads::<GetHosts>(instances::get_hosts)
         .writes::<SetSuspension>(instances::set_suspension)
+        .writes::<SetFreeze>(instances::set_freeze)
         .writes::<MoveInstances>(moves::move_instances)
         .acts::<PutQuiet>(moves::put_quiet)
         .writes::<SetMaintenance>(instances::set_maintenance)

@@ -47,6 +47,8 @@ pub(crate) struct Stored {
     pub(crate) schema: (u32, u32),
     /// The number of the database that it has, and the highest there was.
     pub(crate) copy: (u32, u32),
+    /// Until when it stays on its release.
+    pub(crate) frozen_until: Option<Timestamp>,
     /// Where it is on its way to another release.
     pub(crate) moving: Option<OnItsWay>,
     pub(crate) created: Timestamp,
@@ -124,7 +126,8 @@ pub(crate) async fn update_instance(tx: &mut db::Tx, stored: &Stored) -> Result<
     db::query(
         "update instance set modules = ?, size = ?, release = ?, state = ?, suspended = ?,
          maintenance = ?, problem = ?, settings = ?, attempt = ?, has_database = ?, rotations = ?,
-         schema_number = ?, readable_from = ?, copy = ?, copies = ?, moving = ?,
+         schema_number = ?, readable_from = ?, copy = ?, copies = ?,
+         frozen_until = ?, moving = ?,
          changes = changes + 1 where id = ?",
     )
     .bind_json(&stored.modules)
@@ -142,6 +145,7 @@ pub(crate) async fn update_instance(tx: &mut db::Tx, stored: &Stored) -> Result<
     .bind(stored.schema.1)
     .bind(stored.copy.0)
     .bind(stored.copy.1)
+    .bind(stored.frozen_until)
     .bind(moving.as_deref())
     .bind(stored.instance)
     .run(tx)
@@ -171,6 +175,7 @@ fn read(row: &db::Row) -> Result<Stored> {
         rotations: row.get("rotations")?,
         schema: (row.get("schema_number")?, row.get("readable_from")?),
         copy: (row.get("copy")?, row.get("copies")?),
+        frozen_until: row.get("frozen_until")?,
         moving: moving.map(|_| row.json("moving")).transpose()?,
         created: row.get("created")?,
     })

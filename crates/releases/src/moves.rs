@@ -112,7 +112,10 @@ async fn go_on(
         since: one.since,
         seen: seen.remove(&one.instance).unwrap_or(Seen::Starts),
     });
-    let waiting = store::moves_in(room.db(), rollout, MoveState::Waiting, 1).await?;
+    // Those that are to stay for a while wait for that to be over, and hold up no other.
+    let frozen = frozen(room, plan, rollout)?;
+    let one = (1, &*frozen);
+    let waiting = store::moves_in_but(room.db(), rollout, MoveState::Waiting, one).await?;
     let standing = Standing {
         starting: starting.collect(),
         waiting_in: waiting.first().map(|one| one.wave),
@@ -122,7 +125,8 @@ async fn go_on(
     };
     let (moved, failed, decision) = decide(&rollout.plan, &standing, room.now());
     // What a former release sets up is moved when that is done.
-    let is_over = of_service(room, rollout, &plan.setting_up)?.is_empty();
+    let is_over = of_service(room, rollout, &plan.setting_up)?.is_empty()
+        && !waits(room, rollout, &frozen).await?;
     let decision = decision.filter(|decision| *decision != Decision::End || is_over);
     if moved.is_empty() && failed.is_empty() && decision.is_none() {
         return Ok(false);
@@ -131,7 +135,8 @@ async fn go_on(
         Some(Decision::End) => late(room, plan, rollout).await?,
         _ => Vec::new(),
     };
-    write_down(room, rollout, (&moved, &failed), (decision, &late)).await?;
+    let what = What { moved: &moved, failed: &failed, late: &late, frozen: &frozen };
+    write_down(room, rollout, decision, what).await?;
     room.state().planning.something_changed();
     Ok(true)
 }
@@ -182,11 +187,43 @@ fn of_service(
     Ok(of_service)
 }
 
+/// Those of a rollout that are behind and to stay where they are for a while.
+fn frozen(room: &Room<State>, plan: &Plan, rollout: &Rollout) -> Result<Vec<InstanceId>, Error> {
+    let (now, mut frozen) = (room.now(), Vec::new());
+    for instance in &plan.behind {
+        let route = room.state().planning.route(*instance)?;
+        let stays = route.filter(|it| it.service == rollout.service);
+        let stays = stays.filter(|it| it.frozen_until.is_some_and(|until| until > now));
+        frozen.extend(stays.map(|it| it.instance));
+    }
+    Ok(frozen)
+}
+
+/// Whether some of these wait for their turn.
+async fn waits(
+    room: &Room<State>,
+    rollout: &Rollout,
+    frozen: &[InstanceId],
+) -> Result<bool, Error> {
+    if frozen.is_empty() {
+        return Ok(false);
+    }
+    Ok(!store::moves_in(room.db(), rollout, MoveState::Waiting, 1).await?.is_empty())
+}
+
+/// What has come of looking after a rollout.
+struct What<'w> {
+    moved: &'w [InstanceId],
+    failed: &'w [(InstanceId, String)],
+    late: &'w [InstanceId],
+    frozen: &'w [InstanceId],
+}
+
 async fn write_down(
     room: &Room<State>,
     rollout: &Rollout,
-    (moved, failed): (&[InstanceId], &[(InstanceId, String)]),
-    (decision, late): (Option<Decision>, &[InstanceId]),
+    decision: Option<Decision>,
+    What { moved, failed, late, frozen }: What<'_>,
 ) -> Result<(), Error> {
     let mut write = room.begin().await?;
     let now = write.now();
@@ -201,7 +238,8 @@ async fn write_down(
     match decision {
         None => {}
         Some(Decision::Start { wave, count }) => {
-            let some = store::moves_in(write.tx(), rollout, MoveState::Waiting, count).await?;
+            let but = (count, frozen);
+            let some = store::moves_in_but(write.tx(), rollout, MoveState::Waiting, but).await?;
             let of_wave = |one: &Move| (one.wave == wave).then_some((one.instance, None));
             let some: Vec<_> = some.iter().filter_map(of_wave).collect();
             store::set_moves(write.tx(), rollout, (MoveState::Starting, now), &some).await?;

@@ -57,6 +57,7 @@ pub(crate) fn route(stored: &Stored) -> Route {
         setup_key: stored.setup_digest.clone().filter(|_| asks_itself(stored)),
         rotations: stored.rotations,
         schema: stored.schema.0,
+        frozen_until: stored.frozen_until,
         moving: stored
             .moving
             .as_ref()
@@ -102,6 +103,7 @@ pub(crate) mod tests {
             rotations: 0,
             schema: (1, 1),
             copy: (0, 0),
+            frozen_until: None,
             moving: None,
             settings: None,
             attempt: 0,

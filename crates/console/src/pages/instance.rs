@@ -1,5 +1,7 @@
 //! An instance: what it is, what it has, who may do what with it, and closing it for a while.
 
+use std::time::Duration;
+
 use api::{
     Kind, Operation as _, Problem,
     billing::GetPriceBook,
@@ -189,12 +191,44 @@ fn standing(whole: &Whole) -> Markup {
         @if let Some(problem) = problem {
             div.notice.bad { p { strong { (words::sentence(problem)) } } }
         }
+        (moves(&whole.instance))
         @if *state != InstanceState::Open && let Some(order) = &whole.order {
             div.notice {
                 p { strong { "Not open yet. " } "The order’s page shows how far it is." }
                 p {
                     a.button href=(paths::order(order.account, order.order)) { "See the progress" }
                 }
+            }
+        }
+    }
+}
+
+/// How it came to the version that it has.
+fn moves(instance: &Instance) -> Markup {
+    let seconds = |millis: u64| Duration::from_millis(millis).as_secs_f64();
+    html! {
+        @if let Some(until) = instance.frozen_until {
+            div.notice { p { strong { "It stays on its version" } " until " (words::moment(until)) "." } }
+        }
+        @if let Some(last) = &instance.last_move {
+            @match (&last.ended, &last.problem) {
+                (None, _) => div.notice { p {
+                    strong { "A new version comes. " } "Visitors wait a moment meanwhile."
+                } },
+                (Some(ended), Some(why)) => div.notice { p {
+                    strong { "A new version could not be taken " } (words::moment(*ended))
+                    ", and nothing has changed: " (words::sentence(why))
+                } },
+                (Some(ended), None) => p.soft.small {
+                    "Brought to a new version " (words::moment(*ended))
+                    @if last.held_millis > 0 {
+                        ". Visitors waited for " (format!("{:.1} s", seconds(last.held_millis)))
+                    }
+                    @if last.closed_millis > 0 {
+                        ", and then it was closed for " (format!("{:.1} s", seconds(last.closed_millis)))
+                    }
+                    "."
+                },
             }
         }
     }

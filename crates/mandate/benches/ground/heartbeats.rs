@@ -246,6 +246,7 @@ fn route(number: usize, release: &Digest) -> anyhow::Result<Route> {
         setup_key: None,
         rotations: 0,
         schema: 0,
+        frozen_until: None,
         moving: None,
     })
 }

@@ -203,6 +203,7 @@ fn route(customer: &Customer) -> anyhow::Result<Route> {
         setup_key: None,
         rotations: 0,
         schema: 0,
+        frozen_until: None,
         moving: None,
     })
 }

@@ -2,12 +2,14 @@
 
 use api::{
     configurator::{
-        self, InstanceState, ListAllInstances, ListInstances, RotateSecret, SetMaintenance,
+        self, InstanceState, ListAllInstances, ListInstances, RotateSecret, SetFreeze,
+        SetMaintenance,
     },
     jobs::ListInstanceJobs,
     provider::{ChangeSubscription, SuspendInstance},
 };
 use clap::{Args, Subcommand};
+use types::Timestamp;
 
 use super::{
     Outcome, command,
@@ -15,7 +17,7 @@ use super::{
     job,
     names::Ids,
     order,
-    output::{Limit, Table, Whose, names, word},
+    output::{Limit, Table, Whose, moment, names, word},
     progress::Progress,
     setup::SetUp,
     standing,
@@ -76,6 +78,20 @@ enum InstanceVerb {
         #[arg(long)]
         end: bool,
     },
+    /// Keep an instance on its release until a moment, whatever is promoted, or let it move again
+    #[command(after_help = "Examples:
+  mandate instance freeze bakery-store.localhost --until 2026-12-27T06:00:00Z
+  mandate instance freeze bakery-store.localhost --end")]
+    Freeze {
+        #[command(flatten)]
+        which: Which,
+        /// Until when, at most 90 days from now
+        #[arg(long, value_name = "TIME", conflicts_with = "end", required_unless_present = "end")]
+        until: Option<Timestamp>,
+        /// Let it move again
+        #[arg(long)]
+        end: bool,
+    },
     /// Make a secret of an instance anew; its processes start anew with it
     #[command(after_help = "Example:
   mandate instance rotate bakery-store.localhost SECRET_KEY")]
@@ -131,6 +147,7 @@ impl Instance {
             InstanceVerb::Maintenance { which, reason, end } => {
                 maintain(cx, which, (!end).then_some(reason)).await
             }
+            InstanceVerb::Freeze { which, until, .. } => freeze(cx, which, until).await,
             InstanceVerb::Rotate { which, secret } => rotate(cx, which, secret).await,
             InstanceVerb::Run(command) => command.run(cx).await,
             InstanceVerb::Jobs { which, limit } => jobs(cx, which, limit).await,
@@ -193,6 +210,15 @@ async fn maintain(cx: &Context, which: Which, reason: Option<String>) -> Outcome
     let done = if reason.is_some() { "is closed for maintenance" } else { "is open again" };
     let reply = cx.ask(SetMaintenance { account, instance, reason }).await?;
     cx.show(&reply, |_| format!("{} {done}, at every gateway.", which.instance))
+}
+
+async fn freeze(cx: &Context, which: Which, until: Option<Timestamp>) -> Outcome {
+    let (account, instance) = cx.instance_id(which.account, &which.instance).await?;
+    let reply = cx.ask(SetFreeze { account, instance, until }).await?;
+    cx.show(&reply, |_| match until {
+        Some(until) => format!("{} stays on its release until {}.", which.instance, moment(until)),
+        None => format!("{} moves with the others again.", which.instance),
+    })
 }
 
 async fn rotate(cx: &Context, which: Which, secret: String) -> Outcome {

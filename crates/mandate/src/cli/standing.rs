@@ -32,6 +32,7 @@ pub(super) fn shown(instance: &Instance) -> String {
         ("maintenance", instance.maintenance.clone()),
         ("problem", instance.problem.clone()),
         ("release", Some(instance.release.short().to_owned())),
+        ("stays until", instance.frozen_until.map(moment)),
         ("last move", instance.last_move.as_ref().map(moved)),
         ("since", Some(moment(instance.created))),
     ]);

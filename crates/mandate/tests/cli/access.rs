@@ -60,6 +60,7 @@ fn bakery_forum() -> Instance {
         suspended: None,
         maintenance: None,
         problem: None,
+        frozen_until: None,
         last_move: None,
         setup_url: None,
         created: noon(),

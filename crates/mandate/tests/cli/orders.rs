@@ -58,6 +58,7 @@ pub(crate) fn bakery_forum(state: InstanceState) -> Instance {
         suspended: None,
         maintenance: None,
         problem: None,
+        frozen_until: None,
         last_move: None,
         setup_url: (state == InstanceState::AwaitingSetup).then_some(setup_url),
         created: noon(),

@@ -12,8 +12,8 @@ use api::{
         GetEnvironment, GetInstance, Instance, InstanceState, LastMove, ReadSnapshot, Route,
     },
     jobs::{
-        EnqueueJobs, JobState, Lease, LeaseJobs, ListInstanceJobs, NewJob, Outcome, Report,
-        ReportJobs, Verdict,
+        EnqueueJobs, JobState, Lease, LeaseJobs, ListInstanceJobs, NewJob, Outcome, QuietInstance,
+        Report, ReportJobs, Verdict,
     },
     releases::{
         DesiredReplica, Heartbeat, ListMoves, ListNodes, ListRollouts, MoveState, PromoteRelease,
@@ -431,6 +431,9 @@ stories! {
         until("it works", async || machine.ran("work").len() == 1).await;
         let second = publish(world, "shared", SECOND, WORK).await;
         until("it is on its way", async || shop.route(world).await.moving.is_some()).await;
+        let quiet = QuietInstance { instance: shop.instance, stop: false };
+        let configurator = world.component("configurator");
+        until("no more is begun", async || configurator.call(quiet.clone()).await.is_ok()).await;
         // A second one waits; the first one is waited for, and then stopped.
         shop.queue("work").await.unwrap();
         tokio::time::sleep(Duration::from_millis(300)).await;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use api::{
     Client, Kind,
     access::ListPermissions,
-    configurator::{GetInstance, InstanceState},
+    configurator::{GetInstance, InstanceState, SetFreeze},
     releases::{
         DesiredReplica, GetReadiness, Heartbeat, ListMoves, ListReleases, ListRollouts, MoveCounts,
         MoveState, PromoteRelease, ReadSnapshot, Release, ReleasePhase, ReleaseReport,
@@ -426,6 +426,54 @@ stories! {
         assert_eq!(seen, all.into_iter().collect());
         // Nothing runs it any more but for the one that stays.
         node.runs(&[&first, &second.digest], 2).await;
+    }
+
+    async fn who_is_to_stay_for_a_while_moves_when_that_is_over(world: &World) {
+        let ada = world.sign_up("ada").await;
+        let first = publish(world, "first", "shared", "").await;
+        let [bakery, library] =
+            [open(&ada, "bakery.localhost").await, open(&ada, "library.localhost").await];
+        let (account, hour) = (ada.account, Duration::from_hours(1));
+        let freeze = |until| SetFreeze { account, instance: bakery, until };
+        let too_long = freeze(Some(world.clock.now().plus(hour * 24 * 91)));
+        assert_eq!(ada.client.call(too_long).await.unwrap_err().code, "freeze");
+        ada.client.call(freeze(Some(world.clock.now().plus(hour)))).await.unwrap();
+        let node = Node::join(world).await;
+        let second = stage(world, "second", "shared", "").await;
+        let plan = RolloutPlan {
+            canary: [bakery].into(),
+            at_once: Some(1),
+            ..RolloutPlan::default()
+        };
+        node.has(&second, ReleaseState::Ready).await;
+        let promote = PromoteRelease { plan, ..promotion(&second.digest) };
+        world.operator().await.call(promote).await.unwrap();
+        let both = node.runs(&[&first, &second.digest], 2).await;
+        node.says(&healthy(&both)).await;
+        moves_to(&ada, library, &second.digest).await;
+        let newest = async || rollouts(world).await.remove(0);
+        let counts = MoveCounts { waiting: 1, moved: 1, ..MoveCounts::default() };
+        eventually("one is left", newest, |rollout| rollout.counts == counts).await;
+        // Also when it is looked at again by itself.
+        for _ in 0..15 {
+            let rollout = newest().await;
+            assert_eq!((rollout.state, rollout.counts), (RolloutState::Moving, counts));
+            node.says(&healthy(&both)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(release_of(&ada, bakery).await, first);
+        world.clock.advance(hour);
+        node.says(&healthy(&both)).await;
+        moves_to(&ada, bakery, &second.digest).await;
+        eventually("all are on it", newest, |it: &Rollout| it.state == RolloutState::Done).await;
+        // Let go, it moves with the others.
+        ada.client.call(freeze(Some(world.clock.now().plus(hour)))).await.unwrap();
+        ada.client.call(freeze(None)).await.unwrap();
+        let back = Release { digest: first.clone(), ..second.clone() };
+        world.promote(&back).await.unwrap();
+        let both = node.runs(&[&first, &second.digest], 2).await;
+        node.says(&healthy(&both)).await;
+        moves_to(&ada, bakery, &first).await;
     }
 
     async fn what_fails_stops_a_rollout_and_is_tried_again_when_it_goes_on(world: &World) {

@@ -223,13 +223,24 @@ pub(crate) async fn moves_in(
     state: MoveState,
     limit: u32,
 ) -> Result<Vec<Move>> {
+    moves_in_but(on, rollout, state, (limit, &[])).await
+}
+
+/// The same, without these instances.
+pub(crate) async fn moves_in_but(
+    on: impl On,
+    rollout: &Rollout,
+    state: MoveState,
+    (limit, but): (u32, &[InstanceId]),
+) -> Result<Vec<Move>> {
     db::query(
         "select * from move where service = ? and rollout = ? and state = ?
-         order by wave, instance limit ?",
+         and not (instance in {list}) order by wave, instance limit ?",
     )
     .bind(&rollout.service)
     .bind(rollout.number)
     .bind_json(&state)
+    .bind(List::of(but.iter().copied()))
     .bind(limit)
     .all(on, read_move)
     .await

@@ -255,6 +255,7 @@ impl World {
             setup_key: None,
             rotations: 0,
             schema: 0,
+            frozen_until: None,
             moving: None,
         }
     }
