@@ -320,6 +320,15 @@ pub(crate) async fn instances_to_tell(on: impl On, limit: u32) -> Result<Vec<(St
         .await
 }
 
+/// Whether `jobs` knows how an instance is.
+pub(crate) async fn is_told(on: impl On, instance: InstanceId) -> Result<bool> {
+    db::query("select told >= changes as told from instance where id = ?")
+        .bind(instance)
+        .optional(on, |row| row.get("told"))
+        .await
+        .map(|told| told.unwrap_or_default())
+}
+
 pub(crate) async fn set_told(on: impl On, instance: InstanceId, changes: u64) -> Result<()> {
     db::query("update instance set told = ? where id = ? and told < ?")
         .bind(changes)

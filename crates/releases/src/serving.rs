@@ -120,16 +120,21 @@ impl<'s> Serving<'s> {
     /// now serves.
     pub(crate) async fn standing(&self, instance: InstanceId) -> Result<Standing, Error> {
         let route = self.room.state().planning.route(instance)?.ok_or(Error::NoInstance)?;
-        let runs = self.may_run(&route);
+        let may_run = self.may_run(&route);
         let wanted = route.moving.as_ref().map(|moving| moving.runs.clone());
         let wanted = wanted.unwrap_or_else(|| [route.release.clone()].into());
-        let mut standing = Standing { runs, serves: true, problem: None };
+        let mut standing = Standing { runs: may_run, serves: true, problem: None };
         for digest in wanted {
             let Some(release) = self.plan.releases.get(&digest) else {
                 standing.serves = false;
                 continue;
             };
-            match self.of_unit(&route, release, release.tenancy() == Tenancy::Shared) {
+            let is_shared = release.tenancy() == Tenancy::Shared;
+            // What is suspended has no processes of its own.
+            if !is_shared && !runs(&route) {
+                continue;
+            }
+            match self.of_unit(&route, release, is_shared) {
                 Said::Serves(all) => {
                     let told = store::told(self.room.db(), &all.iter().copied().collect()).await?;
                     standing.serves &= all.iter().all(|replica| told.contains(replica));

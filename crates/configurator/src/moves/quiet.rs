@@ -26,6 +26,11 @@ impl Quiet {
         self.lock().insert(instance, HashSet::new());
     }
 
+    /// It is listened to, also by a process that began when requests waited already.
+    fn listen(&self, instance: InstanceId) {
+        self.lock().entry(instance).or_default();
+    }
+
     pub(super) fn end(&self, instance: InstanceId) {
         self.lock().remove(&instance);
     }
@@ -54,6 +59,7 @@ pub(crate) async fn put_quiet(cx: Call<State>, op: PutQuiet) -> Result<Empty, Er
 /// Whether every gateway that is alive knows that the instance's requests are to wait, and has none of
 /// them under way.
 pub(super) async fn is_quiet(room: &Room<State>, instance: InstanceId) -> Result<bool, Error> {
+    room.state().quiet.listen(instance);
     room.copies_have_all().await?;
     // One that comes now begins with what is committed.
     let gateways = room.copies();

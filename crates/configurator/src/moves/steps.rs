@@ -9,6 +9,7 @@ use api::{
     releases::{GetStanding, Standing},
 };
 use chassis::Room;
+use db::EngineKind;
 use types::{JobId, Timestamp};
 
 use super::quiet::is_quiet;
@@ -60,7 +61,7 @@ pub(super) async fn take(room: &Room<State>, it: &Move) -> Result<Outcome, Error
     match it.step {
         Step::Waiting => has_room(room, it, &known).await,
         Step::Quiet => quiet(room, it, known).await,
-        Step::Hold => Ok(done(is_quiet(room, it.instance).await? || for_long(DRAIN))),
+        Step::Hold => hold(room, it).await,
         Step::Stop => match standing(room, it).await? {
             Standing { runs: false, .. } => Ok(Outcome::Done),
             _ if for_long(END) => Ok(Outcome::Fails("its processes did not end".to_owned())),
@@ -109,7 +110,10 @@ async fn has_room(room: &Room<State>, it: &Move, known: &Stored) -> Result<Outco
 
 async fn quiet(room: &Room<State>, it: &Move, known: Stored) -> Result<Outcome, Error> {
     let taken = room.now().since(it.entered);
-    tell_of(room, known).await?;
+    // What is not told yet would be begun all the same.
+    if !store::is_told(room.db(), it.instance).await? {
+        tell_of(room, known).await?;
+    }
     let stop = taken > QUIET;
     let asked = QuietInstance { instance: it.instance, stop };
     let running = room.peers().call(asked).await?.running;
@@ -119,6 +123,21 @@ async fn quiet(room: &Room<State>, it: &Move, known: Stored) -> Result<Outcome, 
             Outcome::Fails(format!("{left} of its jobs run and do not end"))
         }
         _ => Outcome::Waits,
+    })
+}
+
+/// What is under way for too long is broken off by what comes next, where something is: a process of
+/// its own that ends, or a server that ends its connections. Elsewhere it could still write.
+async fn hold(room: &Room<State>, it: &Move) -> Result<Outcome, Error> {
+    let is_broken_off = it.needs.stops || room.state().engine.kind() == EngineKind::Postgres;
+    Ok(match is_quiet(room, it.instance).await? {
+        true => Outcome::Done,
+        false if room.now().since(it.entered) <= DRAIN => Outcome::Waits,
+        false if is_broken_off => Outcome::Done,
+        false => Outcome::Fails(format!(
+            "requests that had begun before were under way for {} s more",
+            DRAIN.as_secs()
+        )),
     })
 }
 

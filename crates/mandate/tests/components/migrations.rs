@@ -108,7 +108,7 @@ impl Machine {
 async fn work(node: NodeId, client: Client, told: Arc<Mutex<Told>>) {
     let (mut running, mut replicas): (Vec<Lease>, Vec<DesiredReplica>) = (vec![], vec![]);
     loop {
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(30)).await;
         let heartbeat = Heartbeat {
             replicas: replicas.iter().map(healthy).collect(),
             ..Heartbeat::new(node, "one".parse().unwrap())

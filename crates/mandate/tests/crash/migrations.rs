@@ -31,19 +31,19 @@ const PROGRAM: &str = include_str!("service/run.py");
 const HOST: &str = "counter.localhost";
 
 #[tokio::test]
-async fn a_migration_survives_a_kill_after_every_fifth_durable_step_on_sqlite() {
-    survives_kills("migrates", EngineKind::Sqlite, 5).await;
+async fn a_migration_survives_a_kill_after_every_ninth_durable_step_on_sqlite() {
+    survives_kills("migrates", EngineKind::Sqlite, 9).await;
 }
 
 /// What differs from SQLite is below the steps.
 #[tokio::test]
-async fn a_migration_survives_a_kill_after_every_eleventh_durable_step_on_postgres() {
-    survives_kills("migrates-pg", EngineKind::Postgres, 11).await;
+async fn a_migration_survives_a_kill_after_every_seventeenth_durable_step_on_postgres() {
+    survives_kills("migrates-pg", EngineKind::Postgres, 17).await;
 }
 
 #[tokio::test]
-async fn the_way_back_survives_a_kill_after_every_seventh_durable_step_on_sqlite() {
-    leads_back("returns", EngineKind::Sqlite, 7).await;
+async fn the_way_back_survives_a_kill_after_every_thirteenth_durable_step_on_sqlite() {
+    leads_back("returns", EngineKind::Sqlite, 13).await;
 }
 
 #[tokio::test]
