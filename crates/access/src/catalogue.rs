@@ -76,7 +76,7 @@ async fn unite(cx: &mut Write<State>, service: Name) -> Result<Empty, Error> {
     };
     let mut permissions: Vec<CatalogueEntry> = Vec::new();
     for release in [current].into_iter().chain(store::in_use(cx.tx(), &service).await?) {
-        let named: Option<Catalogue> = chassis::proposal(cx.tx(), &service, &release).await?;
+        let named: Option<Catalogue> = chassis::promoted(cx.tx(), &service, &release).await?;
         for entry in named.into_iter().flat_map(|named| named.permissions) {
             if permissions.iter().all(|known| known.permission != entry.permission) {
                 permissions.push(entry);

@@ -104,13 +104,13 @@ impl<S> Write<S> {
     }
 }
 
-/// What `release` proposed, and has been made so if it was promoted.
-pub async fn proposal<P: DeserializeOwned>(
+/// What `release` proposed, if it was ever promoted.
+pub async fn promoted<P: DeserializeOwned>(
     on: impl db::On,
     service: &Name,
     release: &Digest,
 ) -> Result<Option<P>, db::Error> {
-    db::query("select body from proposal where service = ? and release = ?")
+    db::query("select body from proposal where service = ? and release = ? and turn > 0")
         .bind(service)
         .bind(release)
         .optional(on, |row| row.json("body"))

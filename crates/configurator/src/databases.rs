@@ -6,7 +6,8 @@ use types::{Digest, InstanceId, Secret};
 
 use crate::{
     Error, State,
-    store::{self, Stored},
+    model::moves::{Step, Way, way},
+    store::{self, OnItsWay, Stored},
 };
 
 /// Makes an instance's database; making it again changes nothing.
@@ -35,8 +36,20 @@ pub(crate) async fn database_url(
         make_database(room, stored).await?;
         store::set_has_database(room.db(), stored.instance).await?;
     }
-    // A release that the instance is on its way to has the copy.
-    let moving = stored.moving.as_ref().filter(|it| it.to == *release);
+    // A release that the instance is on its way to has the copy; no other that cannot read the database
+    // is given it.
+    let has_copy = |it: &&OnItsWay| {
+        it.to == *release && matches!(it.step, Step::Migrate | Step::Check | Step::Start)
+    };
+    let moving = stored.moving.as_ref().filter(has_copy);
+    let is_new = stored.schema.0 == 0;
+    if moving.is_none()
+        && *release != stored.release
+        && !is_new
+        && way(stored.schema, manifest) != Way::AtOnce
+    {
+        return Err(Error::OtherShape);
+    }
     let copy = moving.map_or(stored.copy.0, |it| it.copy);
     let name = stored.instance.to_string();
     Ok(Some(room.state().engine.url(&name, copy, &password(room, stored.instance))))

@@ -45,6 +45,8 @@ pub(crate) enum Error {
     TooManyNames,
     #[error("at most 500 instances can be moved at once: split the request")]
     TooManyMoves,
+    #[error("the instance's database has another shape than this release needs")]
+    OtherShape,
     #[error("an instance can stay on its release for 90 days at most, until {0}")]
     Freeze(Timestamp),
     #[error("there is no such {0}")]
@@ -76,6 +78,7 @@ impl From<Error> for Problem {
             Error::NoSecret { .. } => Self::new(Kind::NotFound, "unknown_secret", detail),
             Error::TooManyNames => Self::invalid("too_many_names", detail),
             Error::TooManyMoves => Self::invalid("too_many_moves", detail),
+            Error::OtherShape => Self::conflict("other_shape", detail),
             Error::Freeze(_) => Self::invalid("freeze", detail),
             Error::Missing(what) => Self::not_found(what),
             Error::Database(cause) => chassis::database_failed("configurator", &cause),

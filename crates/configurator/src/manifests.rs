@@ -16,6 +16,6 @@ pub(crate) async fn manifest(
     service: &Name,
     release: &Digest,
 ) -> Result<Manifest, Error> {
-    let proposed = chassis::proposal::<PutService>(on, service, release).await?;
+    let proposed = chassis::promoted::<PutService>(on, service, release).await?;
     Ok(proposed.ok_or_else(|| Error::NoService(service.clone()))?.manifest)
 }

@@ -326,7 +326,7 @@ pub(crate) async fn is_told(on: impl On, instance: InstanceId) -> Result<bool> {
         .bind(instance)
         .optional(on, |row| row.get("told"))
         .await
-        .map(|told| told.unwrap_or_default())
+        .map(Option::unwrap_or_default)
 }
 
 pub(crate) async fn set_told(on: impl On, instance: InstanceId, changes: u64) -> Result<()> {

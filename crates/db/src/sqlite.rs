@@ -151,8 +151,11 @@ impl Sqlite {
         blocking(move || settle(&from, &to)).await
     }
 
+    /// Of one among others an empty file stays, which says that its copies are there too.
     pub(crate) async fn remove(&self, name: &str, copy: u32) -> Result<(), Error> {
         let path = self.copied(name, copy);
+        let stays =
+            (self.apart && copy == 0 && path.parent() == Some(&*self.folder)).then(|| path.clone());
         let all = ["-wal", "-shm", "-journal"].map(|suffix| companion(&path, suffix));
         blocking(move || {
             for path in [path].iter().chain(&all) {
@@ -161,7 +164,7 @@ impl Sqlite {
                     _ => {}
                 }
             }
-            Ok(())
+            stays.map_or(Ok(()), |path| empty(&path))
         })
         .await
     }

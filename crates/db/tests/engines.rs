@@ -573,3 +573,18 @@ async fn a_copy_is_as_private_as_its_original() {
     assert_eq!(about(copy).2, 0o600);
     engine.remove_all().await.unwrap();
 }
+
+#[tokio::test]
+async fn the_copies_of_one_among_others_are_found_when_that_has_gone() {
+    let [engine, _] = engines("among");
+    open(&engine).await.close().await;
+    // Since then each has a folder for itself.
+    let engine = engine.with_folders();
+    engine.copy("things", (0, 1)).await.unwrap();
+    let url = engine.url("things", 1, &password());
+    engine.remove("things", 0).await.unwrap();
+    assert_eq!(engine.url("things", 1, &password()).reveal(), url.reveal());
+    engine.copy("things", (1, 2)).await.unwrap();
+    assert_eq!(found_at(&engine.url("things", 2, &password())).await, Some(0));
+    engine.remove_all().await.unwrap();
+}

@@ -30,6 +30,9 @@ async fn own(
 
 pub(crate) async fn cancel_job(cx: &mut Write<Memory>, op: CancelJob) -> Result<Job, Error> {
     let entry = own(cx, op.account, op.instance, op.job).await?;
+    if entry.class == SETUP_CLASS {
+        return Err(Error::SetupJob);
+    }
     match entry.state {
         State::Running => store::set_cancelled(cx.tx(), &[op.job]).await?,
         // Taken back twice: the first one counts.
@@ -46,6 +49,9 @@ pub(crate) async fn cancel_job(cx: &mut Write<Memory>, op: CancelJob) -> Result<
 
 pub(crate) async fn replay_job(cx: &mut Write<Memory>, op: ReplayJob) -> Result<Job, Error> {
     let entry = own(cx, op.account, op.instance, op.job).await?;
+    if entry.class == SETUP_CLASS {
+        return Err(Error::SetupJob);
+    }
     if !matches!(entry.state, State::Failed | State::Cancelled | State::Dropped) {
         return Err(Error::CannotReplay);
     }
@@ -56,6 +62,9 @@ pub(crate) async fn replay_job(cx: &mut Write<Memory>, op: ReplayJob) -> Result<
 }
 
 pub(crate) async fn replay_jobs(cx: &mut Write<Memory>, op: ReplayJobs) -> Result<Replayed, Error> {
+    if op.class == SETUP_CLASS {
+        return Err(Error::SetupJob);
+    }
     let limit = op.limit.unwrap_or(u32::MAX).clamp(1, u32::try_from(BATCH_MAX).unwrap_or(u32::MAX));
     let name = op.name.as_deref();
     let lanes = store::lanes_with_failed(&mut *cx.tx(), &op.service, &op.class, name).await?;

@@ -74,6 +74,11 @@ pub(crate) enum Error {
     SetupGate,
     #[error("the deadline of a drain must be 1 second to one day")]
     DrainSeconds,
+    #[error(
+        "what a set-up or a change of the database is made of is not cancelled or run again by \
+         itself: send the set-up again, or `mandate release resume SERVICE`"
+    )]
+    SetupJob,
     #[error("jobs of the instance may still be begun: close it first")]
     NotClosed,
     #[error("there is no such job")]
@@ -115,6 +120,7 @@ impl From<Error> for Problem {
             Error::NoQueue { .. } => Self::not_found("queue"),
             Error::OpenDrain | Error::DrainSeconds => Self::invalid("drain", detail),
             Error::SetupGate => Self::invalid("gate", detail),
+            Error::SetupJob => Self::conflict("setup_job", detail),
             Error::NotClosed => Self::conflict("instance_open", detail),
             Error::Missing => Self::not_found("job"),
             Error::NoInstance => Self::not_found("instance"),

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use api::jobs::{
-    BATCH_MAX, Outcome, Progress, RESULT_BYTES_MAX, Report, ReportJobs, Reported, Reports, Verdict,
+    BATCH_MAX, Outcome, Progress, RESULT_BYTES_MAX, Report, ReportJobs, Reported, Reports,
+    SETUP_CLASS, Verdict,
 };
 use chassis::{Next, Room, Write};
 use types::{JobId, NodeId, Timestamp};
@@ -179,6 +180,8 @@ async fn fate_of(
         attempts_max: entry.attempts_max,
         lost: entry.lost,
         cancelled: entry.cancelled,
+        // A migration that was broken off may have left anything behind.
+        once: entry.class == SETUP_CLASS && entry.attempts_max == 1,
         backoff,
     };
     Ok(after(outcome, problem, &attempt, now))

@@ -105,6 +105,10 @@ async fn go_on(
     }
     let begun = store::moves_in(room.db(), rollout, MoveState::Starting, u32::MAX).await?;
     let mut seen = serving.of(begun.iter().map(|one| one.instance)).await?;
+    // What is on its way already is asked about, whatever is seen where it is.
+    for instance in of_service(room, rollout, &plan.moving)? {
+        seen.entry(instance).and_modify(|seen| *seen = Seen::Serves);
+    }
     move_those_served(room, rollout, &begun, &mut seen).await?;
     let starting = begun.iter().map(|one| Starting {
         instance: one.instance,
@@ -126,6 +130,7 @@ async fn go_on(
     let (moved, failed, decision) = decide(&rollout.plan, &standing, room.now());
     // What a former release sets up is moved when that is done.
     let is_over = of_service(room, rollout, &plan.setting_up)?.is_empty()
+        && of_service(room, rollout, &plan.moving)?.is_empty()
         && !waits(room, rollout, &frozen).await?;
     let decision = decision.filter(|decision| *decision != Decision::End || is_over);
     if moved.is_empty() && failed.is_empty() && decision.is_none() {

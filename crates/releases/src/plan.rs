@@ -69,8 +69,10 @@ pub(crate) fn units<'r>(
             || [releases.get(&route.release), next.filter(|next| !migrates(next, route))].to_vec(),
             |runs| runs.iter().map(|digest| releases.get(digest)).collect(),
         );
-        let for_all_too = next.filter(|next| next.tenancy() == Tenancy::Shared);
-        for stored in own.into_iter().chain([for_all_too]).flatten() {
+        // What serves all goes on for the others, and for this one on its way back.
+        let is_shared = |stored: &&Arc<Stored>| stored.tenancy() == Tenancy::Shared;
+        let for_all_too = [next, releases.get(&route.release)].map(|it| it.filter(is_shared));
+        for stored in own.into_iter().chain(for_all_too).flatten() {
             if stored.tenancy() == Tenancy::Shared {
                 for_all.insert(&stored.release.digest, stored);
             } else if runs(route) {

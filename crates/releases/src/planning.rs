@@ -45,6 +45,8 @@ pub(crate) struct Plan {
     pub(crate) idle: Vec<InstanceId>,
     /// Those that are being set up by a former one.
     pub(crate) setting_up: Vec<InstanceId>,
+    /// Those that are on their way with their databases, wherever that leads.
+    pub(crate) moving: Vec<InstanceId>,
     /// Whose each instance is.
     pub(crate) owners: HashMap<InstanceId, AccountId>,
     shares: BTreeMap<NodeId, Arc<[DesiredReplica]>>,
@@ -143,6 +145,7 @@ impl Plan {
             others.into_iter().partition(|it| it.state == InstanceState::SettingUp);
         let ids = |routes: Vec<&Arc<Route>>| routes.iter().map(|route| route.instance).collect();
         let (behind, idle, setting_up) = (ids(behind), ids(idle), ids(setting_up));
+        let moving = ids(routes.values().filter(|route| route.moving.is_some()).collect());
         let mut counts = HashMap::new();
         let shares = plan::shares(&units, &alive, places).into_iter().map(|(node, share)| {
             for new in &share {
@@ -154,7 +157,7 @@ impl Plan {
         });
         let shares = shares.collect();
         let owners = routes.values().map(|route| (route.instance, route.account)).collect();
-        Self { inputs, alive, releases, behind, idle, setting_up, owners, shares, counts }
+        Self { inputs, alive, releases, behind, idle, setting_up, moving, owners, shares, counts }
     }
 }
 

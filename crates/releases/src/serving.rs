@@ -37,7 +37,11 @@ pub(crate) struct Serving<'s> {
 /// heartbeat; until then what they say is of before.
 pub(crate) async fn get_standing(cx: Call<State>, op: GetStanding) -> Result<Standing, Error> {
     let plan = planning::plan(&cx).await?;
-    Serving::new(&cx, &plan).standing(op.instance).await
+    let standing = Serving::new(&cx, &plan).standing(op.instance).await?;
+    if standing.serves {
+        cx.copies_have_all().await?;
+    }
+    Ok(standing)
 }
 
 /// What a node says.

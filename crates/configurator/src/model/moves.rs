@@ -45,6 +45,11 @@ pub(crate) enum Step {
 }
 
 impl Step {
+    /// Whether it is too late to turn back, or turned back already.
+    pub(crate) const fn is_last(self) -> bool {
+        matches!(self, Self::Start | Self::Undo | Self::Restart | Self::Moved | Self::Failed)
+    }
+
     pub(crate) const fn has_ended(self) -> bool {
         matches!(self, Self::Moved | Self::Failed)
     }

@@ -66,7 +66,8 @@ async fn move_one(
     if known.release == *to && known.moving.is_none() {
         return Ok(Stands::There);
     }
-    if is_busy {
+    let stays = known.frozen_until.is_some_and(|until| until > cx.now());
+    if is_busy || stays {
         return Ok(Stands::Moves);
     }
     if let Some(last) = last.filter(|last| last.to == *to && last.since == since)

@@ -18,7 +18,6 @@ use crate::{
     manifests::manifest,
     model::{instance::route, moves::Step},
     store::{self, Move, OnItsWay, Stored},
-    told::tell_of,
 };
 
 /// After so long jobs that still run are stopped.
@@ -57,10 +56,14 @@ pub(super) async fn take(room: &Room<State>, it: &Move) -> Result<Outcome, Error
     let Some(known) = store::instance(room.db(), it.instance).await? else {
         return Ok(Outcome::Fails("there is no such instance any more".to_owned()));
     };
+    if !it.step.is_last() && !is_wanted(room, it, &known).await? {
+        let why = "another release was promoted meanwhile".to_owned();
+        return Ok(Outcome::Fails(why));
+    }
     let for_long = |time: Duration| room.now().since(it.entered) > time;
     match it.step {
         Step::Waiting => has_room(room, it, &known).await,
-        Step::Quiet => quiet(room, it, known).await,
+        Step::Quiet => quiet(room, it).await,
         Step::Hold => hold(room, it).await,
         Step::Stop => match standing(room, it).await? {
             Standing { runs: false, .. } => Ok(Outcome::Done),
@@ -86,6 +89,12 @@ pub(super) async fn take(room: &Room<State>, it: &Move) -> Result<Outcome, Error
     }
 }
 
+/// Whether the release is the current one still: what is on its way to another is not left to arrive.
+async fn is_wanted(room: &Room<State>, it: &Move, known: &Stored) -> Result<bool, Error> {
+    let service = store::service(room.db(), &known.service).await?;
+    Ok(service.is_some_and(|service| service.release == it.to))
+}
+
 const fn done(is_done: bool) -> Outcome {
     if is_done { Outcome::Done } else { Outcome::Waits }
 }
@@ -108,11 +117,12 @@ async fn has_room(room: &Room<State>, it: &Move, known: &Stored) -> Result<Outco
     }
 }
 
-async fn quiet(room: &Room<State>, it: &Move, known: Stored) -> Result<Outcome, Error> {
+async fn quiet(room: &Room<State>, it: &Move) -> Result<Outcome, Error> {
     let taken = room.now().since(it.entered);
-    // What is not told yet would be begun all the same.
+    // Whoever tells `jobs` of instances tells of this one too, one after the other: what two told could
+    // come in another order than it was.
     if !store::is_told(room.db(), it.instance).await? {
-        tell_of(room, known).await?;
+        return Ok(Outcome::Waits);
     }
     let stop = taken > QUIET;
     let asked = QuietInstance { instance: it.instance, stop };
@@ -176,10 +186,6 @@ async fn job(room: &Room<State>, it: &Move, known: &Stored, name: &str) -> Resul
             _ => Outcome::Fails(format!("`{name}` failed: {}", why())),
         });
     }
-    if room.now().since(it.entered) > BEGIN {
-        withdraw(room, it, job).await?;
-        return Ok(Outcome::Waits);
-    }
     let put = PutJob {
         job,
         account: known.account,
@@ -191,10 +197,14 @@ async fn job(room: &Room<State>, it: &Move, known: &Stored, name: &str) -> Resul
         attempts: Some(1),
     };
     match room.peers().call(put).await {
-        Ok(_) => Ok(Outcome::Waits),
-        Err(problem) if problem.is_transient() => Err(problem.into()),
-        Err(problem) => Ok(Outcome::Fails(problem.detail)),
+        Ok(_) => {}
+        Err(problem) if problem.is_transient() => return Err(problem.into()),
+        Err(problem) => return Ok(Outcome::Fails(problem.detail)),
     }
+    if room.now().since(it.entered) > BEGIN {
+        withdraw(room, it, job).await?;
+    }
+    Ok(Outcome::Waits)
 }
 
 /// What has been begun goes on; how it ends is told.
@@ -208,6 +218,9 @@ async fn undo(room: &Room<State>, it: &Move, known: &Stored) -> Result<Outcome, 
     let for_long = room.now().since(it.entered) > END;
     if it.needs.stops && !for_long && standing(room, it).await?.runs {
         return Ok(Outcome::Waits);
+    }
+    if let Some(job) = it.job {
+        withdraw(room, it, job).await?;
     }
     let (engine, name) = (&room.state().engine, it.instance.to_string());
     engine.remove(&name, it.copy).await?;
@@ -271,7 +284,7 @@ fn entered(it: Move, (step, now): (Step, Timestamp), problem: Option<String>) ->
     Move {
         step,
         entered: now,
-        job: is_job.then(|| JobId::new(now)),
+        job: is_job.then(|| JobId::new(now)).or(it.job.filter(|_| step == Step::Undo)),
         job_state: None,
         // The first reason counts.
         problem: problem.or(it.problem.filter(|_| on_way_back)),

@@ -150,6 +150,21 @@ pub(crate) async fn next_former(on: impl On) -> Result<Option<Timestamp>> {
         .await
 }
 
+pub(crate) async fn forget_former_later(
+    on: impl On,
+    instance: InstanceId,
+    copy: u32,
+    forget: Timestamp,
+) -> Result<()> {
+    db::query("update former_database set forget = ? where instance = ? and copy = ?")
+        .bind(forget)
+        .bind(instance)
+        .bind(copy)
+        .run(on)
+        .await
+        .map(drop)
+}
+
 pub(crate) async fn delete_former(on: impl On, instance: InstanceId, copy: u32) -> Result<()> {
     db::query("delete from former_database where instance = ? and copy = ?")
         .bind(instance)

@@ -22,6 +22,8 @@ pub(crate) struct Attempt {
     pub(crate) lost: u32,
     /// Somebody has taken the job back meanwhile.
     pub(crate) cancelled: bool,
+    /// Whether it is never begun a second time, also if it was lost.
+    pub(crate) once: bool,
     /// The pause after the first attempt.
     pub(crate) backoff: Duration,
 }
@@ -54,6 +56,7 @@ pub(crate) fn after(
             return end(State::Cancelled, Some("it was cancelled while it ran".to_owned()));
         }
         Outcome::Refused => return end(State::Failed, problem),
+        Outcome::Lost if attempt.once => return end(State::Failed, problem),
         Outcome::Again | Outcome::Lost | Outcome::Cancelled => {}
     }
     let failed = attempt.attempts.saturating_sub(lost);
@@ -90,7 +93,7 @@ mod tests {
     fn attempt(attempts: u32, attempts_max: u32, lost: u32) -> Attempt {
         let backoff = Duration::from_secs(1);
         let job = JobId::named(&["job"]);
-        Attempt { job, attempts, attempts_max, lost, cancelled: false, backoff }
+        Attempt { job, attempts, attempts_max, lost, cancelled: false, once: false, backoff }
     }
 
     const NOW: Timestamp = Timestamp::from_micros(0);
@@ -104,6 +107,14 @@ mod tests {
         let other = Attempt { job: JobId::named(&["other"]), ..attempt(3, 3, 0) };
         assert_ne!(pause(&other).as_millis(), third);
         assert_eq!(pause(&attempt(1_000, 3, 0)), PAUSE_MAX);
+    }
+
+    #[test]
+    fn what_is_done_once_is_not_begun_again_after_it_was_lost() {
+        let once = Attempt { once: true, ..attempt(1, 1, 0) };
+        let lost = after(Outcome::Lost, Some("it was lost".into()), &once, NOW);
+        let problem = Some("it was lost".to_owned());
+        assert_eq!(lost, Fate::Ended { state: State::Failed, lost: 1, problem });
     }
 
     #[test]

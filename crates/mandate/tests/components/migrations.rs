@@ -12,9 +12,10 @@ use api::{
         GetEnvironment, GetInstance, Instance, InstanceState, LastMove, ReadSnapshot, Route,
     },
     jobs::{
-        EnqueueJobs, JobState, Lease, LeaseJobs, ListInstanceJobs, NewJob, Outcome, QuietInstance,
-        Report, ReportJobs, Verdict,
+        CancelJob, EnqueueJobs, JobState, Lease, LeaseJobs, ListInstanceJobs, NewJob, Outcome,
+        QuietInstance, ReplayJob, Report, ReportJobs, Verdict,
     },
+    provider::SuspendInstance,
     releases::{
         DesiredReplica, Heartbeat, ListMoves, ListNodes, ListRollouts, MoveState, PromoteRelease,
         Release, ReleasePhase, ReplicaReport, ReplicaState, Rollout, RolloutState, Steer,
@@ -76,6 +77,8 @@ struct Told {
 
 /// A machine that runs at once what it is told to.
 struct Machine {
+    node: NodeId,
+    client: Client,
     told: Arc<Mutex<Told>>,
     work: JoinHandle<()>,
 }
@@ -90,8 +93,8 @@ impl Machine {
     async fn join(world: &World) -> Self {
         let (node, client) = world.node("one").await;
         let told = Arc::new(Mutex::new(Told::default()));
-        let work = tokio::spawn(work(node, client, Arc::clone(&told)));
-        Self { told, work }
+        let work = tokio::spawn(work(node, client.clone(), Arc::clone(&told)));
+        Self { node, client, told, work }
     }
 
     fn told<T>(&self, look: impl FnOnce(&mut Told) -> T) -> T {
@@ -409,6 +412,63 @@ stories! {
         let why = operator.call(list).await.unwrap().items.remove(0).problem.unwrap();
         assert!(why.contains("shape 2") && why.contains(first.short()), "{why}");
         assert_eq!(shop.seen().await.release, second);
+    }
+
+    async fn a_rollback_turns_back_what_is_on_its_way(world: &World) {
+        let first = publish(world, "dedicated", "", "").await;
+        let machine = Machine::join(world).await;
+        let shop = Shop::open(world).await;
+        machine.told(|told| told.lasts = ["migrate".to_owned()].into());
+        let second = publish(world, "dedicated", SECOND, "").await;
+        until("it migrates", async || machine.ran("migrate").len() == 2).await;
+        promote(world, &first).await;
+        let ended = shop.last_move().await;
+        assert_eq!(ended.problem.as_deref(), Some("another release was promoted meanwhile"));
+        machine.told(|told| told.lasts.clear());
+        rollout(world, RolloutState::Done).await;
+        assert_eq!((shop.seen().await.release, ended.to), (first.clone(), second));
+        until("it runs again", async || {
+            machine.told(|told| told.runs.last() == Some(&[first.clone()].into()))
+        })
+        .await;
+        // A job of the way that was given up changes nothing, and is not run again by itself.
+        let list = ListInstanceJobs {
+            account: shop.account(),
+            instance: shop.instance,
+            state: None,
+            name: Some("migrate".to_owned()),
+            after: None,
+            limit: Some(1),
+        };
+        let job = shop.ada.client.call(list).await.unwrap().items.remove(0).job;
+        let (account, instance) = (shop.account(), shop.instance);
+        let again = ReplayJob { account, instance, job };
+        assert_eq!(shop.ada.client.call(again).await.unwrap_err().code, "setup_job");
+        let cancel = CancelJob { account, instance, job };
+        assert_eq!(shop.ada.client.call(cancel).await.unwrap_err().code, "setup_job");
+    }
+
+    async fn what_is_suspended_moves_too_and_no_other_release_is_given_its_database(world: &World) {
+        let first = publish(world, "dedicated", "", "").await;
+        let machine = Machine::join(world).await;
+        let shop = Shop::open(world).await;
+        let (account, instance) = (shop.account(), shop.instance);
+        let suspend = |reason: Option<&str>| SuspendInstance {
+            account,
+            instance,
+            reason: reason.map(str::to_owned),
+        };
+        let operator = world.operator().await;
+        operator.call(suspend(Some("unpaid"))).await.unwrap();
+        let second = publish(world, "dedicated", SECOND, "").await;
+        assert_eq!(shop.last_move().await.problem, None);
+        operator.call(suspend(None)).await.unwrap();
+        until("it runs", async || {
+            machine.told(|told| told.runs.last() == Some(&[second.clone()].into()))
+        })
+        .await;
+        let get = GetEnvironment { node: machine.node, instance, release: Some(first) };
+        assert_eq!(machine.client.call(get).await.unwrap_err().code, "other_shape");
     }
 
     async fn a_schema_number_that_falls_is_refused(world: &World) {
