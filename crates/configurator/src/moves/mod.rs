@@ -6,7 +6,10 @@ mod former;
 mod quiet;
 mod steps;
 
-use api::configurator::{InstanceState, LastMove, MoveInstances, Moves};
+use api::{
+    configurator::{InstanceState, LastMove, MoveInstances, Moves},
+    manifest::Manifest,
+};
 use chassis::{Room, Write};
 use types::{Digest, InstanceId, Timestamp};
 
@@ -33,12 +36,13 @@ pub(crate) async fn move_instances(
     if op.instances.len() > AT_ONCE {
         return Err(Error::TooManyMoves);
     }
+    let next = manifest(cx.tx(), &op.service, &op.release).await?;
     let mut moves = Moves::default();
     // In the order of their ids, so that no two wait for each other.
     for (instance, since) in op.instances {
         let known = store::instance(cx.tx(), instance).await?;
         let Some(known) = known.filter(|known| known.service == op.service) else { continue };
-        match move_one(cx, known, (&op.release, since)).await? {
+        match move_one(cx, known, (&op.release, since), &next).await? {
             Stands::There => {}
             Stands::Moves => drop(moves.moving.insert(instance)),
             Stands::Failed(why) => drop(moves.failed.insert(instance, why)),
@@ -59,8 +63,8 @@ async fn move_one(
     cx: &mut Write<State>,
     known: Stored,
     (to, since): (&Digest, Timestamp),
+    next: &Manifest,
 ) -> Result<Stands, Error> {
-    let last = store::last_move(cx.tx(), known.instance).await?;
     // A set-up is begun anew by another release, or goes on by its own.
     let is_busy = known.state == InstanceState::SettingUp || known.moving.is_some();
     if known.release == *to && known.moving.is_none() {
@@ -70,14 +74,8 @@ async fn move_one(
     if is_busy || stays {
         return Ok(Stands::Moves);
     }
-    if let Some(last) = last.filter(|last| last.to == *to && last.since == since)
-        && last.step == Step::Failed
-    {
-        return Ok(Stands::Failed(last.problem.unwrap_or_default()));
-    }
-    let next = manifest(cx.tx(), &known.service, to).await?;
     let is_set_up = known.state == InstanceState::Open || asks_itself(&known);
-    let way = if is_set_up { way(known.schema, &next) } else { Way::AtOnce };
+    let way = if is_set_up { way(known.schema, next) } else { Way::AtOnce };
     match way {
         Way::AtOnce => {
             store::set_release(cx.tx(), known.instance, to).await?;
@@ -85,8 +83,14 @@ async fn move_one(
             Ok(Stands::There)
         }
         Way::Migrate => {
+            let last = store::last_move(cx.tx(), known.instance).await?;
+            if let Some(last) = last.filter(|last| last.to == *to && last.since == since)
+                && last.step == Step::Failed
+            {
+                return Ok(Stands::Failed(last.problem.unwrap_or_default()));
+            }
             let former = manifest(cx.tx(), &known.service, &known.release).await?;
-            let needs = Needs::of(known.schema.0, &former, &next);
+            let needs = Needs::of(known.schema.0, &former, next);
             begin(cx, known, needs, (to, since)).await?;
             Ok(Stands::Moves)
         }

@@ -262,7 +262,8 @@ impl Drop for Platform {
         }
         let names = |pid: &Pid, file: &str| {
             let text = std::fs::read(format!("/proc/{}/{file}", pid.as_raw_nonzero()));
-            let wanted = self.folder.as_os_str().as_encoded_bytes();
+            // Another's folder may begin like this one.
+            let wanted = [self.folder.as_os_str().as_encoded_bytes(), b"/"].concat();
             text.unwrap_or_default().windows(wanted.len()).any(|part| part == wanted)
         };
         let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
