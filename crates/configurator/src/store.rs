@@ -90,6 +90,14 @@ pub(crate) async fn service(on: impl On, name: &Name) -> Result<Option<PutServic
         .await
 }
 
+/// The current release of a service.
+pub(crate) async fn current_release(on: impl On, name: &Name) -> Result<Option<Digest>> {
+    db::query("select release from service where service = ?")
+        .bind(name)
+        .optional(on, |row| row.get("release"))
+        .await
+}
+
 /// Answers whether there was neither the instance nor another one at its host.
 pub(crate) async fn insert_instance(tx: &mut db::Tx, stored: &Stored) -> Result<bool> {
     db::query(

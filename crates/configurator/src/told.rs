@@ -33,7 +33,7 @@ pub(crate) async fn tell_jobs(room: Room<State>) -> Result<Next, Error> {
 }
 
 /// Tells `jobs` of one.
-pub(crate) async fn tell_of(room: &Room<State>, stored: Stored) -> Result<(), Problem> {
+async fn tell_of(room: &Room<State>, stored: Stored) -> Result<(), Problem> {
     let closed = stored.suspended.is_some() || stored.maintenance.is_some();
     let moves = stored.moving.as_ref().is_some_and(|it| it.needs.holds_jobs(it.step));
     let is_open = stored.state == InstanceState::Open && !closed && !moves;

@@ -91,8 +91,7 @@ pub(super) async fn take(room: &Room<State>, it: &Move) -> Result<Outcome, Error
 
 /// Whether the release is the current one still: what is on its way to another is not left to arrive.
 async fn is_wanted(room: &Room<State>, it: &Move, known: &Stored) -> Result<bool, Error> {
-    let service = store::service(room.db(), &known.service).await?;
-    Ok(service.is_some_and(|service| service.release == it.to))
+    Ok(store::current_release(room.db(), &known.service).await?.as_ref() == Some(&it.to))
 }
 
 const fn done(is_done: bool) -> Outcome {
@@ -236,7 +235,6 @@ pub(super) async fn enter(
     step: Step,
     problem: Option<String>,
 ) -> Result<(), Error> {
-    let next = manifest(room.db(), &service_of(room, &it).await?, &it.to).await?;
     if step == Step::Hold {
         room.state().quiet.begin(it.instance);
     }
@@ -251,7 +249,7 @@ pub(super) async fn enter(
             let forget = now.plus(KEPT);
             store::insert_former(write.tx(), it.instance, known.copy.0, forget).await?;
         }
-        let schema = next.schema();
+        let schema = manifest(write.tx(), &known.service, &it.to).await?.schema();
         let is_new = it.needs.closes || known.schema.0 == 0;
         let readable_from = if is_new { schema } else { known.schema.1 };
         known.schema = (schema, readable_from);
@@ -271,11 +269,6 @@ pub(super) async fn enter(
         }
     }
     Ok(())
-}
-
-async fn service_of(room: &Room<State>, it: &Move) -> Result<types::Name, Error> {
-    let known = store::instance(room.db(), it.instance).await?;
-    Ok(known.ok_or(Error::Missing("instance"))?.service)
 }
 
 fn entered(it: Move, (step, now): (Step, Timestamp), problem: Option<String>) -> Move {

@@ -93,20 +93,24 @@ pub(crate) async fn moves_under_way(on: impl On, limit: u32) -> Result<Vec<Insta
         .await
 }
 
-/// Keeps how a job of a move ended, if it is the one of its step; answers whether it is.
+/// Keeps how a job of a move ended, if it is the one of its step. On the way back its end says nothing,
+/// and the reason for that stays.
 pub(crate) async fn end_move_job(
     tx: &mut db::Tx,
     job: JobId,
     state: JobState,
     problem: Option<&str>,
-) -> Result<bool> {
-    db::query("update move set job_state = ?, problem = ? where job = ?")
-        .bind_json(&state)
-        .bind(problem)
-        .bind(job)
-        .run(tx)
-        .await
-        .map(|changed| changed == 1)
+) -> Result<()> {
+    db::query(
+        "update move set job_state = ?, problem = ?
+         where job = ? and step in ('\"migrate\"', '\"check\"')",
+    )
+    .bind_json(&state)
+    .bind(problem)
+    .bind(job)
+    .run(tx)
+    .await
+    .map(drop)
 }
 
 /// A database is not used any more, and goes at this moment.
@@ -172,4 +176,52 @@ pub(crate) async fn delete_former(on: impl On, instance: InstanceId, copy: u32) 
         .run(on)
         .await
         .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use api::configurator::InstanceState;
+    use db::testing::on_both;
+
+    use super::*;
+    use crate::{model::instance::tests::kept, store::insert_instance};
+
+    #[tokio::test]
+    async fn how_a_job_ends_says_nothing_on_the_way_back() {
+        on_both("waysback", &[crate::MIGRATIONS], async |database| {
+            let stored = kept(InstanceState::Open);
+            let service = "insert into service values ('forum', 'release', '{}')";
+            db::query(service).run(&database).await.unwrap();
+            let (job, now) = (JobId::named(&["job"]), Timestamp::from_micros(1));
+            let needs =
+                Needs { closes: true, stops: true, starts: true, migrates: true, checks: true };
+            let mut it = Move {
+                instance: stored.instance,
+                from: Digest::of(b"from"),
+                to: Digest::of(b"to"),
+                since: now,
+                needs,
+                step: Step::Undo,
+                entered: now,
+                copy: 1,
+                job: Some(job),
+                job_state: None,
+                problem: Some("why".to_owned()),
+                began: now,
+                held: Some(now),
+                ended: None,
+            };
+            let mut tx = database.begin().await.unwrap();
+            insert_instance(&mut tx, &stored).await.unwrap();
+            put_move(&mut tx, &it).await.unwrap();
+            end_move_job(&mut tx, job, JobState::Dropped, Some("other")).await.unwrap();
+            assert_eq!(last_move(&mut tx, it.instance).await.unwrap(), Some(it.clone()));
+            it.step = Step::Migrate;
+            put_move(&mut tx, &it).await.unwrap();
+            end_move_job(&mut tx, job, JobState::Failed, Some("other")).await.unwrap();
+            (it.job_state, it.problem) = (Some(JobState::Failed), Some("other".to_owned()));
+            assert_eq!(last_move(&mut tx, it.instance).await.unwrap(), Some(it));
+        })
+        .await;
+    }
 }

@@ -10,23 +10,24 @@ use api::{
     identity::{RegisterAccount, Registered, SignIn},
     provider::{GetOrder, PlaceOrder},
     releases::{
-        ListReleases, ListRollouts, PromoteRelease, PublishRelease, PutPackage, Release,
-        ReleasePhase, Rollout, RolloutState, signed_text,
+        ListReleases, ListRollouts, PromoteRelease, PutPackage, Release, ReleasePhase, Rollout,
+        RolloutState,
     },
 };
-use bytes::Bytes;
 use db::EngineKind;
-use ed25519_dalek::{Signer as _, SigningKey};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
-use types::{AccountId, Digest, InstanceId, Name, Secret};
+use types::{AccountId, Digest, InstanceId, Secret};
 
-use crate::{platform::Platform, shop::operator};
+use crate::{
+    platform::Platform,
+    releases::{packed, service},
+    shop::operator,
+};
 
 const MANIFEST: &str = include_str!("service/mandate.toml");
-const PRICES: &str = include_str!("service/prices.toml");
 const PROGRAM: &str = include_str!("service/run.py");
 const HOST: &str = "counter.localhost";
 
@@ -108,10 +109,6 @@ async fn leads_back(name: &str, engine: EngineKind, stride: usize) {
     platform.stop().await;
 }
 
-fn service() -> Name {
-    "counter".parse().unwrap()
-}
-
 struct Shop {
     account: AccountId,
     instance: InstanceId,
@@ -182,25 +179,8 @@ impl Shop {
         let program = PROGRAM.replace("SHAPE = 1", &format!("SHAPE = {schema}"));
         let program =
             program.replace("FAILS = False", if fails { "FAILS = True" } else { "FAILS = False" });
-        let mut archive = tar::Builder::new(zstd::Encoder::new(Vec::new(), 1).unwrap());
-        let files = [("mandate.toml", &*manifest), ("prices.toml", PRICES), ("run.py", &*program)];
-        for (name, text) in files {
-            let mut header = tar::Header::new_gnu();
-            header.set_size(text.len() as u64);
-            header.set_mode(0o644);
-            archive.append_data(&mut header, name, text.as_bytes()).unwrap();
-        }
-        let package = Bytes::from(archive.into_inner().unwrap().finish().unwrap());
-        let (key, digest) = (SigningKey::from_bytes(&[7; 32]), Digest::of(&package));
-        let signature = key.sign(signed_text(&service(), &digest).as_bytes());
-        let publish = PublishRelease {
-            service: service(),
-            digest: digest.clone(),
-            manifest,
-            prices: PRICES.to_owned(),
-            public_key: chassis::hex(key.verifying_key().as_bytes()),
-            signature: chassis::hex(&signature.to_bytes()),
-        };
+        let (publish, package) = packed(manifest, &[("run.py", &program)]);
+        let digest = publish.digest.clone();
         let client = self.client(platform);
         client.upload(PutPackage { digest: digest.clone() }, package).await.unwrap();
         client.call(publish).await.unwrap();

@@ -43,8 +43,32 @@ struct Publication {
     permission: String,
 }
 
-fn service() -> Name {
+pub(crate) fn service() -> Name {
     "counter".parse().unwrap()
+}
+
+/// A release with this manifest, and more files in its package; always by the same publisher.
+pub(crate) fn packed(manifest: String, files: &[(&str, &str)]) -> (PublishRelease, Bytes) {
+    let mut archive = tar::Builder::new(zstd::Encoder::new(Vec::new(), 1).unwrap());
+    for (name, text) in [("mandate.toml", &*manifest), ("prices.toml", PRICES)].iter().chain(files)
+    {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, name, text.as_bytes()).unwrap();
+    }
+    let package = Bytes::from(archive.into_inner().unwrap().finish().unwrap());
+    let (key, digest) = (SigningKey::from_bytes(&[7; 32]), Digest::of(&package));
+    let signature = key.sign(signed_text(&service(), &digest).as_bytes());
+    let publish = PublishRelease {
+        service: service(),
+        digest,
+        manifest,
+        prices: PRICES.to_owned(),
+        public_key: chassis::hex(key.verifying_key().as_bytes()),
+        signature: chassis::hex(&signature.to_bytes()),
+    };
+    (publish, package)
 }
 
 impl Publication {
@@ -54,24 +78,7 @@ impl Publication {
         let manifest = format!(
             "{MANIFEST}\n[permissions]\n{verb} = {{ title = \"Count\", level = \"write\" }}\n"
         );
-        let mut archive = tar::Builder::new(zstd::Encoder::new(Vec::new(), 1).unwrap());
-        for (name, text) in [("mandate.toml", manifest.as_str()), ("prices.toml", PRICES)] {
-            let mut header = tar::Header::new_gnu();
-            header.set_size(text.len() as u64);
-            header.set_mode(0o644);
-            archive.append_data(&mut header, name, text.as_bytes()).unwrap();
-        }
-        let package = Bytes::from(archive.into_inner().unwrap().finish().unwrap());
-        let (key, digest) = (SigningKey::from_bytes(&[7; 32]), Digest::of(&package));
-        let signature = key.sign(signed_text(&service(), &digest).as_bytes());
-        let publish = PublishRelease {
-            service: service(),
-            digest,
-            manifest,
-            prices: PRICES.to_owned(),
-            public_key: chassis::hex(key.verifying_key().as_bytes()),
-            signature: chassis::hex(&signature.to_bytes()),
-        };
+        let (publish, package) = packed(manifest, &[]);
         Self { publish, package, permission: format!("counter.{verb}") }
     }
 
