@@ -14,7 +14,9 @@ use crate::{
     manifest::{Field, Manifest},
 };
 
-pub use moves::{HOLD_SECONDS, LastMove, MoveInstances, Moves, Moving, PutQuiet, SetFreeze};
+pub use moves::{
+    HOLD_SECONDS, LastMove, MoveInstances, Moves, Moving, PutQuiet, SetFreeze, TurnBack,
+};
 
 operations! { "configurator":
     /// Proposes what a service's instances need: their set-up fields, commands and engines.
@@ -46,6 +48,8 @@ operations! { "configurator":
     /// databases have its shape. When this returns, every gateway sends those that have moved there.
     /// What is not an instance of the service is passed over.
     MoveInstances PUT "/v1/services/{service}/moves/{release}" on service by [releases] -> Moves;
+    /// Has instances turn back that are on their way, as far as they can: a rollout was given up.
+    TurnBack PUT "/v1/services/{service}/moves" on service by [releases] -> Empty;
     /// Says for which of the instances whose requests wait nothing is under way at a gateway any more.
     PutQuiet PUT "/v1/gateways/{gateway}/quiet" on platform by [gateway] -> Empty;
     /// Makes a secret of an instance anew; its processes start anew with it.

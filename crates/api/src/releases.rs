@@ -6,6 +6,8 @@ mod nodes;
 mod rollouts;
 mod told;
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{AccountId, Digest, InstanceId, Name, NodeId, ReplicaId, Timestamp};
@@ -67,6 +69,8 @@ operations! { "releases":
     GetReadiness GET "/v1/accounts/{account}/instances/{instance}/readiness" on instance by [customer, operator] -> Readiness;
     /// Says whether anything of an instance runs, and whether all that is to run of it serves.
     GetStanding GET "/v1/instances/{instance}/standing" on platform by [configurator] -> Standing;
+    /// Has nodes keep releases that are not current any more, since only they can do some jobs.
+    KeepReleases PUT "/v1/services/{service}/kept" on service by [jobs] -> Empty;
     /// Asks for the changes after a revision, and acknowledges it.
     FollowChanges PUT "/v1/followers/{follower}" on platform by [platform] -> feed::Changes;
     /// Reads everything that the feed carries.
@@ -152,9 +156,21 @@ pub struct Release {
     /// Whether it is the current one: that of new instances, to which the others move.
     #[serde(default)]
     pub current: bool,
+    /// Whether there are jobs that no newer one can do, for which nodes keep it.
+    #[serde(default)]
+    pub does_old_jobs: bool,
     /// How it is on the nodes.
     #[serde(default)]
     pub on_nodes: OnNodes,
+}
+
+/// Has nodes keep releases that only can do some jobs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KeepReleases {
+    /// Of which service.
+    pub service: Name,
+    /// Which ones, at most 100; all others are not kept for that.
+    pub releases: BTreeSet<Digest>,
 }
 
 /// What the living nodes say of a release.

@@ -26,7 +26,7 @@ use api::configurator::{
     Changes, DropService, FindInstance, GetEnvironment, GetHosts, GetInstance, GetSetup,
     ListAllInstances, ListInstances, MoveInstances, PromoteService, PutInstance, PutJobResult,
     PutQuiet, PutService, RepeatInstances, ResolveHost, RotateSecret, SetFreeze, SetMaintenance,
-    SetSuspension, SubmitSetup,
+    SetSuspension, SubmitSetup, TurnBack,
 };
 use chassis::{Component, Placements};
 use types::{Host, Secret, Site};
@@ -100,6 +100,10 @@ const MIGRATIONS: &[db::Migration] = &[
         name: "configurator_freeze",
         sql: include_str!("../migrations/0010_freeze.sql"),
     },
+    db::Migration {
+        name: "configurator_turned",
+        sql: include_str!("../migrations/0011_turned.sql"),
+    },
 ];
 
 /// The component.
@@ -126,6 +130,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .writes::<SetSuspension>(instances::set_suspension)
         .writes::<SetFreeze>(instances::set_freeze)
         .writes::<MoveInstances>(moves::move_instances)
+        .writes::<TurnBack>(moves::turn_back)
         .acts::<PutQuiet>(moves::put_quiet)
         .writes::<SetMaintenance>(instances::set_maintenance)
         .writes::<RepeatInstances>(instances::repeat_instances)

@@ -37,12 +37,14 @@ async fn tell_of(room: &Room<State>, stored: Stored) -> Result<(), Problem> {
     let closed = stored.suspended.is_some() || stored.maintenance.is_some();
     let moves = stored.moving.as_ref().is_some_and(|it| it.needs.holds_jobs(it.step));
     let is_open = stored.state == InstanceState::Open && !closed && !moves;
+    let gate = stored.moving.as_ref().map(|it| it.needs.gate(it.step)).unwrap_or_default();
     let put = PutInstance {
         instance: stored.instance,
         account: stored.account,
         service: stored.service,
         release: stored.release,
         state: if is_open { jobs::InstanceState::Open } else { jobs::InstanceState::Closed },
+        gate,
     };
     room.peers().call(put).await.map(drop)
 }

@@ -89,6 +89,7 @@ impl Said for JobState {
             Self::Running => ("runs", Tone::Busy),
             Self::Cancelled => ("cancelled", Tone::Quiet),
             Self::Dropped => ("dropped", Tone::Quiet),
+            Self::SetAside => ("set aside", Tone::Bad),
             Self::Succeeded => ("done", Tone::Good),
             Self::Failed => ("failed", Tone::Bad),
         }
@@ -108,6 +109,7 @@ pub(crate) const fn key(state: JobState) -> &'static str {
         JobState::Failed => "failed",
         JobState::Cancelled => "cancelled",
         JobState::Dropped => "dropped",
+        JobState::SetAside => "set_aside",
     }
 }
 

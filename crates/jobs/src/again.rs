@@ -8,7 +8,7 @@ use types::{AccountId, Digest, InstanceId, JobId};
 
 use crate::{
     Error, State as Memory,
-    enqueue::kind_of,
+    enqueue::{gates, kind_of},
     fates::{Settled, settle},
     instances::has_ended,
     model::{Fate, State, place},
@@ -52,7 +52,8 @@ pub(crate) async fn replay_job(cx: &mut Write<Memory>, op: ReplayJob) -> Result<
     if entry.class == SETUP_CLASS {
         return Err(Error::SetupJob);
     }
-    if !matches!(entry.state, State::Failed | State::Cancelled | State::Dropped) {
+    let again = [State::Failed, State::Cancelled, State::Dropped, State::SetAside];
+    if !again.contains(&entry.state) {
         return Err(Error::CannotReplay);
     }
     if replay(cx, vec![entry]).await? == 0 {
@@ -67,6 +68,10 @@ pub(crate) async fn replay_jobs(cx: &mut Write<Memory>, op: ReplayJobs) -> Resul
     }
     let limit = op.limit.unwrap_or(u32::MAX).clamp(1, u32::try_from(BATCH_MAX).unwrap_or(u32::MAX));
     let name = op.name.as_deref();
+    if op.set_aside {
+        let entries = store::set_aside(cx.tx(), (&op.service, &op.class, name), limit).await?;
+        return Ok(Replayed { replayed: replay(cx, entries).await? });
+    }
     let lanes = store::lanes_with_failed(&mut *cx.tx(), &op.service, &op.class, name).await?;
     let mut left = limit;
     for lane in lanes {
@@ -88,15 +93,12 @@ async fn replay(cx: &mut Write<Memory>, entries: Vec<Entry>) -> Result<u32, Erro
     for mut entry in entries {
         let instance = store::instance(cx.tx(), entry.instance).await?;
         let is_setup = entry.class == SETUP_CLASS;
-        let (closed, release) = match instance {
+        let (closed, release, own) = match instance {
             Some(instance) if has_ended(&instance.state) => continue,
-            Some(instance) => (instance.state != "open" && !is_setup, instance.release),
-            None => (!is_setup, None),
+            Some(it) => (it.state != "open" && !is_setup, it.release, it.gate),
+            None => (!is_setup, None, Gate::Open),
         };
-        let gate = gate(cx, &entry).await?;
-        if gate == Gate::Refuse {
-            return Err(Error::Gate { service: entry.service, class: entry.class });
-        }
+        let gate = gates(own, gate(cx, &entry).await?, (&entry.service, &entry.class))?;
         let kind = kind_of(&entry);
         let state = place(gate == Gate::Hold, 0, now, now);
         moves.moved(entry.lane, Some(entry.state), None);

@@ -6,7 +6,7 @@ use types::{JobId, Name};
 
 use crate::{
     Error, State as Memory,
-    enqueue::{insert, planned, target},
+    enqueue::{gates, insert, planned, target},
     model::is_command,
     releases::definitions_of,
     store,
@@ -19,9 +19,7 @@ pub(crate) async fn run_command(cx: &mut Write<Memory>, op: RunCommand) -> Resul
     let queues = store::queues_of(cx.tx(), &to.service).await?;
     let queue = queues.iter().find(|queue| queue.class == COMMAND_CLASS);
     let gate = queue.map_or(Gate::Open, |queue| queue.gate);
-    if gate == Gate::Refuse {
-        return Err(Error::Gate { service: to.service, class: COMMAND_CLASS.to_owned() });
-    }
+    let gate = gates(to.gate, gate, (&to.service, COMMAND_CLASS))?;
     let payload = op.command.into();
     let new = NewJob { name: COMMAND_JOB.to_owned(), payload, ..NewJob::default() };
     let (now, job) = (cx.now(), JobId::new(cx.now()));

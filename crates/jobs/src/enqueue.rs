@@ -64,6 +64,8 @@ pub(crate) struct Target {
     pub(crate) release: Option<Digest>,
     /// Whether they may not run now.
     pub(crate) closed: bool,
+    /// What becomes of them, whatever the gates of queues say.
+    pub(crate) gate: Gate,
 }
 
 /// Whose jobs are to be queued, if anything is still done for it.
@@ -77,8 +79,8 @@ pub(crate) async fn target(
     if has_ended(&known.state) {
         return Err(Error::Ended);
     }
-    let closed = known.state != "open";
-    Ok(Target { account, instance, service: known.service, release: known.release, closed })
+    let (closed, gate) = (known.state != "open", known.gate);
+    Ok(Target { account, instance, service: known.service, release: known.release, closed, gate })
 }
 
 /// A job that is to be queued.
@@ -103,14 +105,26 @@ async fn plan(
     let now = cx.now();
     let planned = jobs.into_iter().zip(1..).map(|((id, job), place)| {
         let definition = definition(to, known, &job, place)?;
-        let gate = gate_of(&definition.class);
-        if gate == Gate::Refuse {
-            let class = definition.class.clone();
-            return Err(Error::Gate { service: to.service.clone(), class });
-        }
+        let class = definition.class.as_str();
+        let gate = gates(to.gate, gate_of(class), (&to.service, class))?;
         planned(to, definition, (id, job), place, gate == Gate::Hold, now)
     });
     planned.collect()
+}
+
+/// What becomes of new jobs by the gates of their instance and of their queue, neither of which
+/// refuses them.
+pub(crate) fn gates(
+    instance: Gate,
+    queue: Gate,
+    (service, class): (&Name, &str),
+) -> Result<Gate, Error> {
+    match (instance, queue) {
+        (Gate::Refuse, _) => Err(Error::Moves),
+        (_, Gate::Refuse) => Err(Error::Gate { service: service.clone(), class: class.to_owned() }),
+        (Gate::Hold, _) | (_, Gate::Hold) => Ok(Gate::Hold),
+        (Gate::Open, Gate::Open) => Ok(Gate::Open),
+    }
 }
 
 /// What the release of the instance says of a job that may be queued.

@@ -40,6 +40,11 @@ pub(crate) enum Error {
          moment: send them again later"
     )]
     Gate { service: Name, class: String },
+    #[error(
+        "the instance moves to another release, and takes no new jobs until it is there: send them \
+         again later"
+    )]
+    Moves,
     #[error("the instance has ended and runs no more jobs")]
     Ended,
     #[error(
@@ -56,7 +61,7 @@ pub(crate) enum Error {
     Definition { name: String, problem: String },
     #[error("the job has {0} already, so it cannot be cancelled")]
     CannotCancel(&'static str),
-    #[error("only a job that failed, was cancelled or was dropped can be run again")]
+    #[error("only a job that failed, was cancelled, was dropped or was set aside can be run again")]
     CannotReplay,
     #[error(
         "`{service}` has no queue `{class}`: a queue is created by the first release that names \
@@ -81,6 +86,8 @@ pub(crate) enum Error {
     SetupJob,
     #[error("jobs of the instance may still be begun: close it first")]
     NotClosed,
+    #[error("new jobs of the instance are still queued: close its gate first")]
+    NotGated,
     #[error("there is no such job")]
     Missing,
     #[error("there is no such instance")]
@@ -107,7 +114,7 @@ impl From<Error> for Problem {
                 Self::invalid("command", detail)
             }
             Error::NoneBefore { .. } | Error::NotPut => Self::invalid("after", detail),
-            Error::Gate { .. } => Self {
+            Error::Gate { .. } | Error::Moves => Self {
                 retry_after: Some(GATE_SECONDS),
                 ..Self::new(Kind::Unavailable, "gate_closed", detail)
             },
@@ -121,7 +128,7 @@ impl From<Error> for Problem {
             Error::OpenDrain | Error::DrainSeconds => Self::invalid("drain", detail),
             Error::SetupGate => Self::invalid("gate", detail),
             Error::SetupJob => Self::conflict("setup_job", detail),
-            Error::NotClosed => Self::conflict("instance_open", detail),
+            Error::NotClosed | Error::NotGated => Self::conflict("instance_open", detail),
             Error::Missing => Self::not_found("job"),
             Error::NoInstance => Self::not_found("instance"),
             Error::Database(cause) => chassis::database_failed("jobs", &cause),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::jobs::{Progress, SETUP_CLASS};
+use api::jobs::{ASIDE_DAYS, Progress, SETUP_CLASS};
 use chassis::Write;
 use types::{Digest, JobId, Timestamp};
 
@@ -16,6 +16,8 @@ use crate::{
 
 /// For how long a job that has ended is kept, if no release says otherwise.
 const KEPT: Duration = Duration::from_hours(30 * 24);
+/// For how long what was set aside can be put back.
+const ASIDE: Duration = Duration::from_hours(ASIDE_DAYS as u64 * 24);
 
 /// A job, locked, and what becomes of it.
 pub(crate) struct Settled {
@@ -84,7 +86,10 @@ async fn settle_some(
             let end = || End { job, name: entry.name.clone(), state };
             ends.extend(entry.is_awaited.then(end));
         }
-        let kept = kept(cx, entry.release.as_ref(), &entry.name).await?;
+        let kept = match state {
+            State::SetAside => ASIDE,
+            _ => kept(cx, entry.release.as_ref(), &entry.name).await?,
+        };
         let forget = has_ended.then(|| now.plus(kept));
         let ended = has_ended.then_some(now);
         let lost = if has_ended { lost.max(entry.lost) } else { lost };
@@ -158,6 +163,7 @@ pub(crate) fn doom(entry: Entry, earlier: &str, state: State) -> Settled {
     let how = match state {
         State::Cancelled => "was cancelled",
         State::Dropped => "was dropped",
+        State::SetAside => "was set aside",
         _ => "failed",
     };
     let problem = Some(format!("`{earlier}`, which comes before it, {how}"));

@@ -2,7 +2,7 @@
 
 use api::{
     Empty,
-    jobs::{InstanceState, PutInstance, QuietInstance, StillRunning},
+    jobs::{CountJobsLeft, InstanceState, JobsLeft, PutInstance, QuietInstance, StillRunning},
 };
 use chassis::{Call, Next, Room, Write};
 use types::InstanceId;
@@ -54,6 +54,15 @@ pub(crate) async fn quiet_instance(
         store::stop(write.tx(), op.instance).await?;
     }
     Ok(write.finish(StillRunning { running }).await?)
+}
+
+/// Whoever asks has closed the instance's gate before, so there come no more.
+pub(crate) async fn count_jobs_left(
+    cx: Call<Memory>,
+    op: CountJobsLeft,
+) -> Result<JobsLeft, Error> {
+    let left = store::left(cx.db(), op.instance, op.until).await?;
+    Ok(JobsLeft { left: left.ok_or(Error::NotGated)? })
 }
 
 /// Whether nothing more is done for an instance.

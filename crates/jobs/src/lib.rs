@@ -10,6 +10,7 @@
 //! billing.
 
 mod again;
+mod aside;
 mod claim;
 mod commands;
 mod due;
@@ -20,6 +21,7 @@ mod fates;
 mod instances;
 mod limits;
 mod model;
+mod needed;
 mod offers;
 mod queues;
 mod releases;
@@ -37,10 +39,11 @@ mod workers;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use api::jobs::{
-    BeginUsage, CancelJob, CancelServiceJob, DropJobs, EnqueueJobs, EnqueueServiceJobs,
-    GetInstanceJob, GetJob, GetQueue, GetServiceJob, LeaseJobs, ListInstanceJobs, ListJobs,
-    ListQueues, PromoteJobs, PutInstance, PutJob, PutJobs, QuietInstance, ReplayJob, ReplayJobs,
-    ReportJobs, RunCommand, SetQueue, WithdrawSetup,
+    BeginUsage, CancelJob, CancelServiceJob, CountJobsLeft, DropJobs, EnqueueJobs,
+    EnqueueServiceJobs, GetInstanceJob, GetJob, GetQueue, GetServiceJob, LeaseJobs,
+    ListInstanceJobs, ListJobs, ListQueues, PromoteJobs, PutInstance, PutJob, PutJobs,
+    QuietInstance, ReplayJob, ReplayJobs, ReportJobs, RunCommand, SetJobsAside, SetQueue,
+    WithdrawSetup,
 };
 use chassis::{Component, Placements, Room};
 
@@ -53,6 +56,8 @@ pub(crate) struct State {
     /// The releases that lanes are to be done by.
     in_use: offers::InUse,
     workers: workers::Workers,
+    /// The releases that were told to be needed.
+    needed: tokio::sync::Mutex<needed::Told>,
     /// What runs on which node.
     placements: Placements,
     /// Held by whoever hands out jobs.
@@ -86,6 +91,7 @@ const MIGRATIONS: &[db::Migration] = &[
         name: "jobs_instances_are_on_releases",
         sql: include_str!("../migrations/0014_releases.sql"),
     },
+    db::Migration { name: "jobs_updates", sql: include_str!("../migrations/0015_updates.sql") },
 ];
 
 /// The component.
@@ -117,6 +123,8 @@ pub fn component() -> Component<impl Send + Sync + 'static> {
         .writes::<DropJobs>(releases::drop_jobs)
         .writes::<PutInstance>(instances::put_instance)
         .acts::<QuietInstance>(instances::quiet_instance)
+        .reads::<CountJobsLeft>(instances::count_jobs_left)
+        .writes::<SetJobsAside>(aside::set_jobs_aside)
         .writes::<BeginUsage>(usage::begin_usage)
         .follows::<api::releases::Changes>(|room, update| room.state().placements.apply(&update))
         .keeps("leases", reports::expire)
@@ -124,6 +132,7 @@ pub fn component() -> Component<impl Send + Sync + 'static> {
         .keeps("jobs that recur", ticks::queue_due)
         .keeps("jobs that are held", due::release_held)
         .keeps("jobs that are stranded", workers::look_for_stranded)
+        .keeps("releases that old jobs need", needed::tell_releases)
         .keeps("jobs of instances that have ended", instances::drop_jobs)
         .keeps("jobs that ended long ago", due::forget)
         .keeps("ends of jobs", ends::tell_configurator)

@@ -30,7 +30,7 @@ impl InUse {
         all.entry(service.clone()).or_default().insert(release);
     }
 
-    fn of(&self, service: &Name) -> BTreeSet<Option<Digest>> {
+    pub(crate) fn of(&self, service: &Name) -> BTreeSet<Option<Digest>> {
         let all = self.0.lock().expect("nobody panics while holding it");
         all.get(service).cloned().unwrap_or_default()
     }

@@ -2,7 +2,7 @@
 
 use api::{
     Empty,
-    jobs::{Job, NewJob, PutJob, SETUP_CLASS, WithdrawSetup},
+    jobs::{Gate, Job, NewJob, PutJob, SETUP_CLASS, WithdrawSetup},
 };
 use chassis::Write;
 
@@ -30,7 +30,8 @@ pub(crate) async fn put_job(cx: &mut Write<Memory>, op: PutJob) -> Result<Job, E
     };
     cx.state().in_use.add(&service, &op.release);
     let release = Some(op.release.clone());
-    let to = Target { account, instance, service, release, closed: false };
+    let gate = Gate::Open;
+    let to = Target { account, instance, service, release, closed: false, gate };
     let after = op.after.into_iter().collect();
     let new = NewJob { name: op.name, after, attempts: op.attempts, ..NewJob::default() };
     let now = cx.now();

@@ -31,6 +31,9 @@ async fn waits_for(cx: &Call<Memory>, job: &Job) -> Result<Option<String>, Error
             let earlier = earlier.map_or_else(String::new, |name| format!(" `{name}`"));
             format!("the job{earlier} before it")
         }
+        JobState::Held if store::is_gated(cx.db(), job.instance).await? => {
+            "its instance to be on another release".to_owned()
+        }
         JobState::Held => "the queue's gate to open".to_owned(),
         JobState::Stranded => {
             format!("a release of `{service}` that accepts version {version} of `{name}`")
@@ -53,9 +56,12 @@ async fn waits_for(cx: &Call<Memory>, job: &Job) -> Result<Option<String>, Error
     Ok(Some(waits_for))
 }
 
-/// As it is listed.
-fn brief(job: Job) -> Job {
-    Job { payload: Value::Null, result: None, ..job }
+/// As it is listed: of what was set aside somebody decides by what it says.
+fn brief(mut job: Job) -> Job {
+    if job.state != JobState::SetAside {
+        job.payload = Value::Null;
+    }
+    Job { result: None, ..job }
 }
 
 pub(crate) async fn list_instance_jobs(

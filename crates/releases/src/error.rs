@@ -74,6 +74,13 @@ pub(crate) enum Error {
          release before it", .0.short()
     )]
     UnderWay(Digest),
+    #[error(
+        "instances are still on their way back from the rollout that was given up: try again in a \
+         moment"
+    )]
+    TurningBack,
+    #[error("at most 100 releases of a service are kept for jobs")]
+    TooManyKept,
     #[error("there is no such rollout of this service")]
     NoRollout,
     #[error("the rollout has ended: nothing of it is left to steer")]
@@ -134,6 +141,11 @@ impl From<Error> for Problem {
             Error::IsCurrent => Self::conflict("release_is_current", detail),
             Error::OtherCurrent(_) => Self::conflict("other_release_current", detail),
             Error::UnderWay(_) => Self::conflict("rollout_under_way", detail),
+            Error::TurningBack => {
+                let problem = Self::conflict("rollout_turning_back", detail);
+                Self { retry_after: Some(1), ..problem }
+            }
+            Error::TooManyKept => Self::invalid("releases", detail),
             Error::NotReady(_) => Self::conflict("nodes_not_ready", detail),
             Error::Database(cause) => chassis::database_failed("releases", &cause),
             Error::Refused(problem) => problem,

@@ -1,5 +1,5 @@
 //! The releases that are needed: the current one of each service, those that instances are still on,
-//! and those that can be promoted next.
+//! those that can be promoted next, and those that only can do some jobs.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -20,8 +20,8 @@ pub(crate) struct InUse {
     current: BTreeMap<Name, Arc<Stored>>,
     /// Those that run.
     all: HashMap<Digest, Arc<Stored>>,
-    /// Those that nodes make ready beside.
-    staged: HashMap<Digest, Arc<Stored>>,
+    /// Those that nodes have beside: staged ones, and those that only can do some jobs.
+    beside: HashMap<Digest, Arc<Stored>>,
 }
 
 /// What they are called.
@@ -29,7 +29,7 @@ pub(crate) struct Names {
     pub(crate) current: Vec<(Name, Digest)>,
     /// Those that instances are on.
     pub(crate) others: BTreeSet<(Name, Digest)>,
-    pub(crate) staged: Vec<(Name, Digest)>,
+    pub(crate) beside: Vec<(Name, Digest)>,
 }
 
 /// Shared by whoever needs them; the same as long as they are the same.
@@ -43,21 +43,21 @@ impl InUse {
         names: Names,
         known: Option<&Releases>,
     ) -> Result<Releases, Error> {
-        let Names { current, others, staged } = names;
+        let Names { current, others, beside } = names;
         let wanted: BTreeSet<(Name, Digest)> = others.into_iter().chain(current.clone()).collect();
         let is_same = |known: &&Releases| {
             known.have(&current)
                 && has(&known.all, wanted.iter())
-                && has(&known.staged, staged.iter())
+                && has(&known.beside, beside.iter())
         };
         if let Some(known) = known.filter(is_same) {
             return Ok(Arc::clone(known));
         }
         let all = read_all(room, wanted, known).await?;
-        let staged = read_all(room, staged, known).await?;
+        let beside = read_all(room, beside, known).await?;
         let of = |(service, digest)| Some((service, Arc::clone(all.get(&digest)?)));
         let current = current.into_iter().filter_map(of).collect();
-        Ok(Arc::new(Self { current, all, staged }))
+        Ok(Arc::new(Self { current, all, beside }))
     }
 
     /// Whether these are the current ones.
@@ -74,8 +74,8 @@ impl InUse {
     }
 
     /// Those that nodes make ready though nothing of them runs.
-    pub(crate) fn staged(&self) -> impl Iterator<Item = &Arc<Stored>> {
-        self.staged.values()
+    pub(crate) fn beside(&self) -> impl Iterator<Item = &Arc<Stored>> {
+        self.beside.values()
     }
 
     /// The current one of a service.
@@ -113,7 +113,7 @@ async fn read_all(
 ) -> Result<HashMap<Digest, Arc<Stored>>, Error> {
     let mut all = HashMap::new();
     for (service, digest) in names {
-        let same = known.and_then(|known| known.get(&digest).or(known.staged.get(&digest)));
+        let same = known.and_then(|known| known.get(&digest).or(known.beside.get(&digest)));
         let stored = match same {
             Some(same) => Some(Arc::clone(same)),
             None => store::release(room.db(), &service, &digest).await?.map(Arc::new),

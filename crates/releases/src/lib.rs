@@ -11,6 +11,7 @@ mod announce;
 mod error;
 mod gone;
 mod in_use;
+mod kept;
 mod known;
 mod logs;
 mod moves;
@@ -35,10 +36,10 @@ use std::{path::PathBuf, sync::atomic::AtomicBool, time::Duration};
 use api::{
     configurator, identity,
     releases::{
-        Changes, DrainNode, GetPackage, GetReadiness, GetStanding, Heartbeat, ListMoves, ListNodes,
-        ListReleases, ListRollouts, ListServices, PACKAGE_BYTES_MAX, PromoteRelease,
-        PublishRelease, PutLogs, PutPackage, ReadInstanceLogs, ReadServiceLogs, RefillNode,
-        SteerRollout,
+        Changes, DrainNode, GetPackage, GetReadiness, GetStanding, Heartbeat, KeepReleases,
+        ListMoves, ListNodes, ListReleases, ListRollouts, ListServices, PACKAGE_BYTES_MAX,
+        PromoteRelease, PublishRelease, PutLogs, PutPackage, ReadInstanceLogs, ReadServiceLogs,
+        RefillNode, SteerRollout,
     },
 };
 use chassis::Component;
@@ -94,6 +95,7 @@ const MIGRATIONS: &[db::Migration] = &[
         sql: include_str!("../migrations/0012_rollouts.sql"),
     },
     db::Migration { name: "releases_moves", sql: include_str!("../migrations/0013_moves.sql") },
+    db::Migration { name: "releases_kept", sql: include_str!("../migrations/0014_kept.sql") },
 ];
 
 /// The component.
@@ -127,6 +129,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .acts::<RefillNode>(nodes::refill_node)
         .reads::<GetReadiness>(readiness::get_readiness)
         .reads::<GetStanding>(serving::get_standing)
+        .acts::<KeepReleases>(kept::keep_releases)
         .reads::<ReadInstanceLogs>(logs::read_instance_logs)
         .reads::<ReadServiceLogs>(logs::read_service_logs)
         .acts::<PutLogs>(logs::put_logs)

@@ -8,7 +8,8 @@ use std::{
 };
 
 use api::{
-    configurator::{MoveInstances, Moves},
+    configurator::{MoveInstances, Moves, TurnBack},
+    jobs::Workers,
     releases::{Move, MoveState, Rollout, RolloutState},
 };
 use chassis::{Next, Room};
@@ -32,8 +33,9 @@ pub(crate) async fn step(room: Room<State>) -> Result<Next, Error> {
     let Some(plan) = planning::plan_if_known(&room).await? else { return Ok(Next::Idle) };
     let mut under_way = store::rollouts_under_way(room.db()).await?;
     under_way.retain(|it| matches!(it.rollout.state, RolloutState::Moving | RolloutState::Paused));
+    turn_back(&room, &plan, &under_way).await?;
     if under_way.is_empty() && plan.idle.is_empty() {
-        return Ok(Next::Idle);
+        return Ok(if plan.moving.is_empty() { Next::Idle } else { Next::In(LOOK_AGAIN) });
     }
     let told = room.state().told.lock().await.clone();
     if !told.is_some_and(|told| Arc::ptr_eq(&told, &plan.releases)) {
@@ -48,6 +50,32 @@ pub(crate) async fn step(room: Room<State>) -> Result<Next, Error> {
         }
     }
     Ok(if is_changed { Next::Soon } else { Next::In(LOOK_AGAIN) })
+}
+
+/// Instances that are on their way by a rollout that was given up turn back, if they can.
+async fn turn_back(
+    room: &Room<State>,
+    plan: &Plan,
+    under_way: &[StoredRollout],
+) -> Result<(), Error> {
+    let mut stray: BTreeMap<Name, Vec<InstanceId>> = BTreeMap::new();
+    for instance in &plan.moving {
+        let Some(route) = room.state().planning.route(*instance)? else { continue };
+        if under_way.iter().all(|it| it.rollout.service != route.service) {
+            stray.entry(route.service.clone()).or_default().push(*instance);
+        }
+    }
+    for (service, instances) in stray {
+        // One that is being announced moves them on, or back.
+        if store::rollout_under_way(room.db(), &service).await?.is_some() {
+            continue;
+        }
+        for some in instances.chunks(AT_ONCE) {
+            let (service, instances) = (service.clone(), some.iter().copied().collect());
+            room.peers().call(TurnBack { service, instances }).await?;
+        }
+    }
+    Ok(())
 }
 
 /// What is not set up yet, and runs nothing, is on the current release at once.
@@ -65,7 +93,8 @@ async fn move_what_runs_nothing(room: &Room<State>, plan: &Plan) -> Result<(), E
     for ((service, release), instances) in all {
         let now = room.now();
         let instances: Vec<_> = instances.into_iter().map(|instance| (instance, now)).collect();
-        move_all(room, &service, &release, &instances).await?;
+        // What has no processes has no jobs that anything could happen to.
+        move_all(room, (&service, &release, Workers::default()), &instances).await?;
     }
     Ok(())
 }
@@ -73,15 +102,15 @@ async fn move_what_runs_nothing(room: &Room<State>, plan: &Plan) -> Result<(), E
 /// Has instances move that were to since these moments. Answers how those are that have not.
 async fn move_all(
     room: &Room<State>,
-    service: &Name,
-    release: &Digest,
+    (service, release, workers): (&Name, &Digest, Workers),
     instances: &[(InstanceId, Timestamp)],
 ) -> Result<Moves, Error> {
     let mut all = Moves::default();
     for instances in instances.chunks(AT_ONCE) {
         let (service, release) = (service.clone(), release.clone());
         let instances = instances.iter().copied().collect();
-        let moves = room.peers().call(MoveInstances { service, release, instances }).await?;
+        let moves =
+            room.peers().call(MoveInstances { service, release, instances, workers }).await?;
         all.moving.extend(moves.moving);
         all.failed.extend(moves.failed);
     }
@@ -161,7 +190,8 @@ async fn move_those_served(
     }
     // The gateways know of the release and of what serves there before they lead there.
     room.copies_have_all().await?;
-    let moves = move_all(room, &rollout.service, &rollout.to, &served).await?;
+    let how = (&rollout.service, &rollout.to, rollout.plan.workers);
+    let moves = move_all(room, how, &served).await?;
     seen.extend(moves.moving.into_iter().map(|instance| (instance, Seen::Moves)));
     seen.extend(moves.failed.into_iter().map(|(instance, why)| (instance, Seen::Fails(why))));
     Ok(())

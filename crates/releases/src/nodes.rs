@@ -93,10 +93,10 @@ fn is_same(one: &Arc<[DesiredReplica]>, other: &Arc<[DesiredReplica]>) -> bool {
     Arc::ptr_eq(one, other) || one == other
 }
 
-/// The current releases, those of which something is to run, and those that are staged.
+/// The current releases, those of which something is to run, and those that nodes have beside.
 fn wanted_releases(plan: &Plan, replicas: &[DesiredReplica]) -> Vec<DesiredRelease> {
     let used = replicas.iter().filter_map(|replica| plan.releases.get(&replica.digest));
-    let wanted = plan.releases.current().chain(used).chain(plan.releases.staged());
+    let wanted = plan.releases.current().chain(used).chain(plan.releases.beside());
     let wanted = wanted.map(|stored| ((&stored.release.service, &stored.release.digest), stored));
     let wanted: BTreeMap<_, _> = wanted.collect();
     let is_current =

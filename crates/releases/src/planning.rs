@@ -14,7 +14,7 @@ use api::{
 };
 use chassis::{Copy, Room, Update};
 use tokio::sync::{Mutex, watch};
-use types::{AccountId, Digest, InstanceId, NodeId};
+use types::{AccountId, Digest, InstanceId, Name, NodeId};
 
 use crate::{
     Error, State,
@@ -77,6 +77,13 @@ impl Planning {
         let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
         let routes = routes.as_ref().ok_or(Error::Starting)?;
         Ok(routes.get(&instance.to_string()).cloned())
+    }
+
+    /// Whether an instance of a service is on its way.
+    pub(crate) fn is_any_moving(&self, service: &Name) -> Result<bool, Error> {
+        let mut is_any = false;
+        self.each_route(|route| is_any |= route.moving.is_some() && route.service == *service)?;
+        Ok(is_any)
     }
 
     /// The instances or the releases that run have changed.
@@ -220,7 +227,12 @@ async fn releases(room: &Room<State>, known: Option<&Releases>) -> Result<Releas
         let meanwhile = route.moving.iter().flat_map(|moving| &moving.runs);
         others.extend(meanwhile.map(|digest| (route.service.clone(), digest.clone())));
     })?;
-    InUse::read(room, Names { current, others, staged }, known).await
+    let runs = |name: &(Name, Digest)| others.contains(name) || current.contains(name);
+    let mut beside: BTreeSet<(Name, Digest)> = staged.into_iter().collect();
+    beside.extend(store::kept(room.db()).await?);
+    beside.retain(|name| !runs(name));
+    let beside = beside.into_iter().collect();
+    InUse::read(room, Names { current, others, beside }, known).await
 }
 
 /// Makes the plan that holds now. Whoever changes the releases that run says so; that it was

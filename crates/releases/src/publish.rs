@@ -35,6 +35,7 @@ pub(crate) async fn publish_release(cx: Call<State>, op: PublishRelease) -> Resu
         created: cx.now(),
         problem: None,
         current: false,
+        does_old_jobs: false,
         on_nodes: OnNodes::default(),
     };
     let mut write = cx.begin().await?;
@@ -95,8 +96,11 @@ pub(crate) async fn list_releases(
     let said = said(&plan, &living);
     let is_current =
         |release: &Release| plan.releases.is_current(&release.service, &release.digest);
+    let kept = store::kept(cx.db()).await?;
+    let is_kept = |it: &Release| kept.contains(&(it.service.clone(), it.digest.clone()));
     let shown = |stored: Stored| Release {
         current: is_current(&stored.release),
+        does_old_jobs: is_kept(&stored.release),
         on_nodes: said(&stored.release.digest),
         ..stored.release
     };

@@ -45,6 +45,9 @@ pub(crate) async fn promote_release(cx: Call<State>, op: PromoteRelease) -> Resu
         }
         store::end_rollout(write.tx(), &rollout, RolloutState::RolledBack, cx.now()).await?;
     } else {
+        if cx.state().planning.is_any_moving(&op.service)? {
+            return Err(Error::TurningBack);
+        }
         let unready = cx.state().nodes.unready(cx.now(), &op.release);
         let unready: Vec<Unready> =
             unready.into_iter().filter(|node| !op.without.contains(&node.node)).collect();

@@ -1,5 +1,6 @@
 //! The tables.
 
+mod kept;
 mod nodes;
 mod rollouts;
 
@@ -13,6 +14,7 @@ use api::{
 use db::On;
 use types::{Cursor, Digest, Name};
 
+pub(crate) use kept::*;
 pub(crate) use nodes::*;
 pub(crate) use rollouts::*;
 
@@ -97,6 +99,7 @@ fn read_release(row: &db::Row) -> Result<Release> {
         created: row.get("created")?,
         problem: row.get("problem")?,
         current: false,
+        does_old_jobs: false,
         on_nodes: OnNodes::default(),
     })
 }
@@ -290,6 +293,7 @@ mod tests {
             created: Timestamp::from_micros(1),
             problem: None,
             current: false,
+            does_old_jobs: false,
             on_nodes: OnNodes::default(),
         };
         let manifest = Manifest::parse("mandate.toml", MANIFEST);

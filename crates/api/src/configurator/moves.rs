@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{AccountId, Digest, InstanceId, Name, Timestamp};
 
+use crate::jobs::Workers;
+
 /// Keeps an instance on its release, or lets it move again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SetFreeze {
@@ -28,6 +30,18 @@ pub struct MoveInstances {
     /// Which ones, at most 500, each with the moment since which it is to move, which tells one attempt
     /// from another: one that failed is tried again if it is to move since another moment.
     pub instances: BTreeMap<InstanceId, Timestamp>,
+    /// What becomes of their jobs.
+    #[serde(default)]
+    pub workers: Workers,
+}
+
+/// Has instances turn back that are on their way and can.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TurnBack {
+    /// Of which service.
+    pub service: Name,
+    /// Which ones, at most 500.
+    pub instances: BTreeSet<InstanceId>,
 }
 
 /// How far instances are that are to move. All others have moved.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{AccountId, Cron, Digest, InstanceId, Name, TimeZone};
 
-use super::{COMMAND_CLASS, COMMAND_JOB, DEFAULT_CLASS, SETUP_CLASS};
+use super::{COMMAND_CLASS, COMMAND_JOB, DEFAULT_CLASS, Gate, SETUP_CLASS};
 use crate::manifest::{JobCommand, Manifest, Missed};
 
 /// Keeps what a release says of its jobs.
@@ -195,6 +195,9 @@ pub struct PutInstance {
     pub release: Digest,
     /// Whether its jobs may run.
     pub state: InstanceState,
+    /// What becomes of its new jobs, whatever the gates of queues say.
+    #[serde(default)]
+    pub gate: Gate,
 }
 
 /// Whether an instance's jobs may run.

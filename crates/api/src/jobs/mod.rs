@@ -3,6 +3,7 @@
 mod definitions;
 mod leases;
 mod queues;
+mod updates;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,10 @@ pub use leases::{
 };
 pub use queues::{
     Counts, Drain, DrainState, Gate, GetQueue, Queue, QueueDetail, QueuedKind, SetQueue,
+};
+
+pub use updates::{
+    ASIDE_DAYS, CountJobsLeft, JobsAside, JobsLeft, SetJobsAside, Strategy, Workers,
 };
 
 pub use crate::manifest::{COMMAND_CLASS, COMMAND_JOB, DEFAULT_CLASS, SETUP_CLASS};
@@ -41,6 +46,11 @@ operations! { "jobs":
     /// Says how many jobs of an instance run whose jobs may not be begun now, those of set-ups aside,
     /// and stops them if asked to. What is stopped is done again later.
     QuietInstance POST "/v1/instances/{instance}/quiet" on platform by [configurator] -> StillRunning;
+    /// Says how many jobs of an instance must be done before it is empty, whose new ones are kept or
+    /// refused.
+    CountJobsLeft POST "/v1/instances/{instance}/left" on platform by [configurator] -> JobsLeft;
+    /// Sets aside what waits of an instance and is another job, or none, in a release.
+    SetJobsAside POST "/v1/instances/{instance}/aside" on platform by [configurator] -> JobsAside;
     /// Drops the jobs of a set-up, all or none, if nothing of it has been begun. Whether they were
     /// dropped is told like every end of theirs.
     WithdrawSetup POST "/v1/instances/{instance}/setup/withdrawal" on platform by [configurator] -> Empty;
@@ -55,9 +65,9 @@ operations! { "jobs":
     /// Takes a job back. One that runs is stopped by its node, and ends as cancelled unless it ends
     /// by itself before that.
     CancelJob PUT "/v1/accounts/{account}/instances/{instance}/jobs/{job}/cancellation" on instance by [customer, operator, instance] -> Job;
-    /// Tries a job again that failed, was cancelled or was dropped.
+    /// Tries a job again that failed, was cancelled, was dropped or was set aside.
     ReplayJob POST "/v1/accounts/{account}/instances/{instance}/jobs/{job}/replays" on instance by [customer, operator] -> Job;
-    /// Tries jobs of a queue again that failed for good.
+    /// Tries jobs of a queue again that failed for good, or were set aside.
     ReplayJobs POST "/v1/queues/{service}/{class}/replays" on service by [operator] -> Replayed;
     /// Gives a node jobs to do, each under a lease.
     LeaseJobs POST "/v1/nodes/{node}/leases" on node by [agent] -> Leases;
@@ -289,12 +299,18 @@ pub enum JobState {
     Cancelled,
     /// Its instance ended before it was done.
     Dropped,
+    /// It changed with the release that its instance moved to, and can be put back for
+    /// [`ASIDE_DAYS`].
+    SetAside,
 }
 
 impl JobState {
     /// Whether nothing more becomes of it.
     pub const fn has_ended(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled | Self::Dropped)
+        matches!(
+            self,
+            Self::Succeeded | Self::Failed | Self::Cancelled | Self::Dropped | Self::SetAside
+        )
     }
 
     /// Whether no worker has it, and one may yet.
@@ -343,7 +359,8 @@ pub struct Job {
     /// What it waits for; only told of a job that is asked for by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<String>,
-    /// What its command reads; only told of a job that is asked for by itself.
+    /// What its command reads; only told of a job that is asked for by itself, and of those that were
+    /// set aside.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub payload: Value,
     /// What it came to; only told of a job that is asked for by itself.
@@ -428,6 +445,9 @@ pub struct ReplayJobs {
     /// Only of this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Those that were set aside, instead of those that failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub set_aside: bool,
     /// How many at most, 1 to 1,000; 1,000 if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,

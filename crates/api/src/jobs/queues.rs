@@ -52,10 +52,11 @@ impl Counts {
 }
 
 /// What becomes of new jobs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Gate {
     /// They are queued.
+    #[default]
     Open,
     /// They are refused, to be sent again later.
     Refuse,

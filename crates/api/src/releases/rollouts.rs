@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{Digest, InstanceId, Name, NodeId, Principal, Timestamp};
 
+use crate::jobs::Workers;
+
 /// Makes a release the current one: a rollout begins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PromoteRelease {
@@ -106,6 +108,8 @@ pub struct RolloutPlan {
     pub stop_after: u32,
     /// In which time what serves an instance must be healthy.
     pub within_seconds: u32,
+    /// What becomes of the jobs of instances that move.
+    pub workers: Workers,
 }
 
 impl Default for RolloutPlan {
@@ -120,6 +124,7 @@ impl Default for RolloutPlan {
             at: None,
             stop_after: 1,
             within_seconds: 120,
+            workers: Workers::default(),
         }
     }
 }
@@ -139,7 +144,7 @@ impl RolloutPlan {
         } else if self.canary.intersection(&self.except).next().is_some() {
             Some("an instance cannot both move first and stay".to_owned())
         } else {
-            None
+            self.workers.fault()
         }
     }
 }

@@ -5,10 +5,11 @@
 //! So the way back is to forget the copy, at any step, and the way there is complete when the
 //! instance is written down with the copy.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use api::{
     configurator::Moving,
+    jobs::{Gate, Strategy as AtUpdate, Workers},
     manifest::{Manifest, Tenancy},
 };
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,8 @@ use types::Digest;
 pub(crate) enum Step {
     /// It is looked at whether there is room; nothing has changed yet.
     Waiting,
+    /// New jobs are kept or refused, and all others are done.
+    Drain,
     /// No more of its jobs are begun, and those that run end.
     Quiet,
     /// New requests wait, and those under way end.
@@ -34,6 +37,8 @@ pub(crate) enum Step {
     Check,
     /// Its own processes of the release become healthy.
     Start,
+    /// Jobs that change with the release are set aside.
+    Purge,
     /// On the way back: the copy goes.
     Undo,
     /// On the way back: its own processes of the former release become healthy again.
@@ -47,7 +52,10 @@ pub(crate) enum Step {
 impl Step {
     /// Whether it is too late to turn back, or turned back already.
     pub(crate) const fn is_last(self) -> bool {
-        matches!(self, Self::Start | Self::Undo | Self::Restart | Self::Moved | Self::Failed)
+        matches!(
+            self,
+            Self::Start | Self::Purge | Self::Undo | Self::Restart | Self::Moved | Self::Failed
+        )
     }
 
     pub(crate) const fn has_ended(self) -> bool {
@@ -68,11 +76,19 @@ pub(crate) struct Needs {
     pub(crate) starts: bool,
     pub(crate) migrates: bool,
     pub(crate) checks: bool,
+    /// The release serves it already, beside the former one: there is only something to be done about its
+    /// jobs.
+    #[serde(default)]
+    pub(crate) beside: bool,
+    /// What becomes of its jobs.
+    #[serde(default)]
+    pub(crate) workers: Workers,
 }
 
 /// In their order, if nothing fails.
-const FORTH: [Step; 9] = [
+const FORTH: [Step; 11] = [
     Step::Waiting,
+    Step::Drain,
     Step::Quiet,
     Step::Hold,
     Step::Stop,
@@ -80,12 +96,26 @@ const FORTH: [Step; 9] = [
     Step::Migrate,
     Step::Check,
     Step::Start,
+    Step::Purge,
     Step::Moved,
 ];
 
 impl Needs {
-    /// What it takes to come from one release to the other.
-    pub(crate) fn of(schema: u32, from: &Manifest, to: &Manifest) -> Self {
+    /// What it takes to come to a release that serves it already.
+    pub(crate) const fn beside(workers: Workers) -> Self {
+        Self {
+            closes: false,
+            stops: false,
+            starts: false,
+            migrates: false,
+            checks: false,
+            beside: true,
+            workers,
+        }
+    }
+
+    /// What it takes to come from one release to the other with its database.
+    pub(crate) fn of(schema: u32, from: &Manifest, to: &Manifest, workers: Workers) -> Self {
         let is_own = |manifest: &Manifest| manifest.service.tenancy == Tenancy::Dedicated;
         let database = to.database.as_ref();
         let is_compatible = database.is_some_and(|database| database.compatible);
@@ -96,18 +126,27 @@ impl Needs {
             starts: is_own(to),
             migrates: database.is_some_and(|database| database.migrate.is_some()),
             checks: to.run.check.is_some(),
+            beside: false,
+            workers,
         }
     }
 
     const fn has(self, step: Step) -> bool {
         match step {
-            Step::Quiet | Step::Hold | Step::Copy => self.closes,
+            Step::Drain => matches!(self.workers.strategy, AtUpdate::Drain),
+            Step::Quiet => self.closes || self.stops_jobs(),
+            Step::Hold | Step::Copy => self.closes,
             Step::Stop => self.closes && self.stops,
             Step::Migrate => self.migrates,
             Step::Check => self.checks,
             Step::Start => self.starts,
+            Step::Purge => matches!(self.workers.strategy, AtUpdate::Purge),
             _ => true,
         }
+    }
+
+    const fn stops_jobs(self) -> bool {
+        matches!(self.workers.strategy, AtUpdate::Restart | AtUpdate::Purge)
     }
 
     /// What follows a step that is done.
@@ -125,9 +164,9 @@ impl Needs {
     /// What follows a step that cannot be done.
     pub(crate) const fn back(self, step: Step) -> Step {
         match step {
-            Step::Waiting | Step::Quiet | Step::Hold => Step::Failed,
-            // What is on its way back is not turned again.
-            Step::Undo | Step::Restart => step,
+            Step::Waiting | Step::Drain | Step::Quiet | Step::Hold => Step::Failed,
+            // What is set aside, or on its way back, is not turned again.
+            Step::Purge | Step::Undo | Step::Restart => step,
             // Nothing was copied, and nobody was kept out.
             _ if !self.closes => Step::Failed,
             _ => Step::Undo,
@@ -136,7 +175,23 @@ impl Needs {
 
     /// Whether its jobs are not begun while it is at a step.
     pub(crate) const fn holds_jobs(self, step: Step) -> bool {
-        self.closes && !matches!(step, Step::Waiting | Step::Moved | Step::Failed)
+        let is_open = matches!(step, Step::Waiting | Step::Drain | Step::Moved | Step::Failed);
+        (self.closes || self.stops_jobs()) && !is_open
+    }
+
+    /// What becomes of its new jobs while it is at a step.
+    pub(crate) const fn gate(self, step: Step) -> Gate {
+        let is_open = matches!(step, Step::Waiting | Step::Moved | Step::Failed);
+        match self.workers {
+            Workers { strategy: AtUpdate::Drain, refuses: true, .. } if !is_open => Gate::Refuse,
+            Workers { strategy: AtUpdate::Drain, .. } if !is_open => Gate::Hold,
+            _ => Gate::Open,
+        }
+    }
+
+    /// For how long is waited for jobs that run, or with a drain for all.
+    pub(crate) fn patience(self) -> Duration {
+        Duration::from_secs(self.workers.patience().into())
     }
 
     /// What is different for its requests and processes while it is at a step.
@@ -144,13 +199,15 @@ impl Needs {
         let runs = |these: &[&Digest]| -> BTreeSet<Digest> {
             these.iter().map(|digest| (*digest).clone()).collect()
         };
-        let held = self.closes && !matches!(step, Step::Quiet);
+        let held = self.closes && !matches!(step, Step::Waiting | Step::Drain | Step::Quiet);
+        let is_late = matches!(step, Step::Start | Step::Purge);
         let runs = match step {
-            Step::Waiting | Step::Moved | Step::Failed => return None,
-            Step::Quiet | Step::Hold | Step::Restart => runs(&[from]),
-            _ if !self.closes && step != Step::Start => runs(&[from]),
-            Step::Start if !self.closes => runs(&[from, to]),
-            Step::Start => runs(&[to]),
+            Step::Moved | Step::Failed => return None,
+            _ if self.beside => runs(&[from, to]),
+            Step::Waiting | Step::Drain | Step::Quiet | Step::Hold | Step::Restart => runs(&[from]),
+            _ if !self.closes && !is_late => runs(&[from]),
+            Step::Start | Step::Purge if !self.closes => runs(&[from, to]),
+            Step::Start | Step::Purge => runs(&[to]),
             Step::Stop | Step::Copy | Step::Migrate | Step::Check | Step::Undo => runs(&[]),
         };
         Some(Moving { held, runs })
@@ -188,15 +245,20 @@ mod tests {
     use crate::model::setup::tests::manifest;
 
     fn needs() -> impl Strategy<Value = Needs> {
-        any::<(bool, bool, bool, bool, bool)>().prop_map(
-            |(closes, stops, starts, migrates, checks)| Needs {
-                closes,
-                stops,
-                starts,
-                migrates,
-                checks,
-            },
-        )
+        let strategy = prop_oneof![
+            Just(AtUpdate::Versioned),
+            Just(AtUpdate::Restart),
+            Just(AtUpdate::Purge),
+            Just(AtUpdate::Drain)
+        ];
+        (any::<(bool, bool, bool, bool, bool, bool)>(), strategy).prop_map(|(needs, strategy)| {
+            let (closes, stops, starts, migrates, checks, beside) = needs;
+            let workers = Workers { strategy, ..Workers::default() };
+            if beside {
+                return Needs::beside(workers);
+            }
+            Needs { closes, stops, starts, migrates, checks, beside, workers }
+        })
     }
 
     fn held(needs: Needs, step: Step) -> bool {
@@ -211,15 +273,23 @@ mod tests {
         #[test]
         fn it_comes_to_an_end_and_closes_before_it_copies(
             needs in needs(),
-            fails in prop::collection::vec(any::<bool>(), 12),
+            fails in prop::collection::vec(prop::bool::weighted(0.2), 14),
         ) {
             let (from, to) = (Digest::of(b"from"), Digest::of(b"to"));
             let (mut step, mut has_failed, mut done) = (Step::Waiting, false, Vec::new());
-            for fails in fails.into_iter().chain([false; 12]) {
+            for fails in fails.into_iter().chain([false; 14]) {
                 if step.has_ended() {
                     break;
                 }
-                let on_way_back = matches!(step, Step::Undo | Step::Restart);
+                // What is set aside is set aside, and asked again until that is so.
+                let on_way_back = matches!(step, Step::Purge | Step::Undo | Step::Restart);
+                let gated = needs.gate(step) != Gate::Open;
+                if step == Step::Purge {
+                    prop_assert!(done.contains(&Step::Quiet) && needs.holds_jobs(step));
+                    prop_assert_eq!(needs.next(step), Step::Moved, "nothing leads back from there");
+                }
+                prop_assert!(!needs.holds_jobs(step) || step == Step::Quiet || done.contains(&Step::Quiet));
+                prop_assert!(gated == (needs.workers.strategy == AtUpdate::Drain && step != Step::Waiting));
                 let moving = needs.moving(step, &from, &to);
                 if needs.closes && matches!(step, Step::Copy | Step::Migrate | Step::Check) {
                     prop_assert!(done.contains(&Step::Quiet) && done.contains(&Step::Hold));
@@ -240,6 +310,12 @@ mod tests {
             }
             prop_assert_eq!(step, if has_failed { Step::Failed } else { Step::Moved });
             prop_assert!(needs.moving(step, &from, &to).is_none() && !needs.holds_jobs(step));
+            prop_assert_eq!(needs.gate(step), Gate::Open);
+            if !has_failed {
+                let drains = needs.workers.strategy == AtUpdate::Drain;
+                prop_assert_eq!(drains, done.contains(&Step::Drain));
+                prop_assert_eq!(needs.workers.strategy == AtUpdate::Purge, done.contains(&Step::Purge));
+            }
             if has_failed && needs.closes && needs.stops && done.contains(&Step::Stop) {
                 prop_assert_eq!(done.last(), Some(&Step::Restart), "it is served as before");
             }
@@ -261,8 +337,9 @@ mod tests {
         assert_eq!(way((7, 1), &first), Way::AtOnce, "the older code could go on");
         assert_eq!(way((7, 7), &manifest("")), Way::AtOnce, "it reads no database");
         let compatible = with("schema = 7\ncompatible = true\n");
-        assert!(Needs::of(1, &first, &seventh).closes);
-        assert!(!Needs::of(1, &first, &compatible).closes);
-        assert!(!Needs::of(0, &manifest(""), &seventh).closes, "there is nothing to lose");
+        let jobs = Workers::default();
+        assert!(Needs::of(1, &first, &seventh, jobs).closes);
+        assert!(!Needs::of(1, &first, &compatible, jobs).closes);
+        assert!(!Needs::of(0, &manifest(""), &seventh, jobs).closes, "there is nothing to lose");
     }
 }

@@ -12,6 +12,8 @@ use crate::{Error, State, store};
 
 /// So many move at once: a server of databases does not copy more of them in the same time.
 const AT_ONCE: u32 = 4;
+/// So many move at once that only wait for their jobs.
+const BESIDE_AT_ONCE: u32 = 50;
 /// When to look again for what nobody tells of.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// When to try again what failed because somebody could not be reached.
@@ -24,7 +26,7 @@ pub(crate) async fn go_on(room: Room<State>) -> Result<Next, Error> {
         let changed = room.changed();
         tokio::pin!(changed);
         changed.as_mut().enable();
-        for instance in store::moves_under_way(room.db(), AT_ONCE).await? {
+        for instance in store::moves_under_way(room.db(), (AT_ONCE, BESIDE_AT_ONCE)).await? {
             if named.insert(instance) {
                 driven.push(drive(room.clone(), instance));
             }

@@ -7,7 +7,9 @@ mod quiet;
 mod steps;
 
 use api::{
-    configurator::{InstanceState, LastMove, MoveInstances, Moves},
+    Empty,
+    configurator::{InstanceState, LastMove, MoveInstances, Moves, TurnBack},
+    jobs::{Strategy, Workers},
     manifest::Manifest,
 };
 use chassis::{Room, Write};
@@ -42,7 +44,7 @@ pub(crate) async fn move_instances(
     for (instance, since) in op.instances {
         let known = store::instance(cx.tx(), instance).await?;
         let Some(known) = known.filter(|known| known.service == op.service) else { continue };
-        match move_one(cx, known, (&op.release, since), &next).await? {
+        match move_one(cx, known, (&op.release, since), (&next, op.workers)).await? {
             Stands::There => {}
             Stands::Moves => drop(moves.moving.insert(instance)),
             Stands::Failed(why) => drop(moves.failed.insert(instance, why)),
@@ -63,7 +65,7 @@ async fn move_one(
     cx: &mut Write<State>,
     known: Stored,
     (to, since): (&Digest, Timestamp),
-    next: &Manifest,
+    (next, workers): (&Manifest, Workers),
 ) -> Result<Stands, Error> {
     // A set-up is begun anew by another release, or goes on by its own.
     let is_busy = known.state == InstanceState::SettingUp || known.moving.is_some();
@@ -76,21 +78,31 @@ async fn move_one(
     }
     let is_set_up = known.state == InstanceState::Open || asks_itself(&known);
     let way = if is_set_up { way(known.schema, next) } else { Way::AtOnce };
+    let has_failed = async |cx: &mut Write<State>| {
+        let last = store::last_move(cx.tx(), known.instance).await?;
+        let last = last.filter(|it| it.to == *to && it.since == since && it.step == Step::Failed);
+        Ok::<_, Error>(last.map(|last| last.problem.unwrap_or_default()))
+    };
     match way {
+        // There is something to be done about its jobs.
+        Way::AtOnce if is_set_up && workers.strategy != Strategy::Versioned => {
+            if let Some(why) = has_failed(cx).await? {
+                return Ok(Stands::Failed(why));
+            }
+            begin(cx, known, Needs::beside(workers), (to, since)).await?;
+            Ok(Stands::Moves)
+        }
         Way::AtOnce => {
             store::set_release(cx.tx(), known.instance, to).await?;
             cx.put(&route(&Stored { release: to.clone(), ..known })).await?;
             Ok(Stands::There)
         }
         Way::Migrate => {
-            let last = store::last_move(cx.tx(), known.instance).await?;
-            if let Some(last) = last.filter(|last| last.to == *to && last.since == since)
-                && last.step == Step::Failed
-            {
-                return Ok(Stands::Failed(last.problem.unwrap_or_default()));
+            if let Some(why) = has_failed(cx).await? {
+                return Ok(Stands::Failed(why));
             }
             let former = manifest(cx.tx(), &known.service, &known.release).await?;
-            let needs = Needs::of(known.schema.0, &former, next);
+            let needs = Needs::of(known.schema.0, &former, next, workers);
             begin(cx, known, needs, (to, since)).await?;
             Ok(Stands::Moves)
         }
@@ -130,11 +142,23 @@ async fn begin(
         began: now,
         held: None,
         ended: None,
+        turned: false,
     };
     let moving = Some(steps::on_its_way(&it));
     let known = Stored { copy: (known.copy.0, copies), moving, ..known };
     store::put_move(cx.tx(), &it).await?;
-    Ok(store::update_instance(cx.tx(), &known).await?)
+    store::update_instance(cx.tx(), &known).await?;
+    cx.put(&route(&known)).await?;
+    Ok(())
+}
+
+/// What can be turned back is, when it is looked at next.
+pub(crate) async fn turn_back(cx: &mut Write<State>, op: TurnBack) -> Result<Empty, Error> {
+    if op.instances.len() > AT_ONCE {
+        return Err(Error::TooManyMoves);
+    }
+    store::turn_back(cx.tx(), &op.service, op.instances).await?;
+    Ok(Empty {})
 }
 
 /// How an instance's last move went, for people.

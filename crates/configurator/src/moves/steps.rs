@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use api::{
     Problem,
-    jobs::{JobState, PutJob, QuietInstance, WithdrawSetup},
+    jobs::{CountJobsLeft, JobState, PutJob, QuietInstance, SetJobsAside, WithdrawSetup},
     releases::{GetStanding, Standing},
 };
 use chassis::Room;
@@ -20,8 +20,6 @@ use crate::{
     store::{self, Move, OnItsWay, Stored},
 };
 
-/// After so long jobs that still run are stopped.
-const QUIET: Duration = Duration::from_secs(30);
 /// What was stopped ends within its lease and a little.
 const STOPPED: Duration = Duration::from_mins(1);
 /// So long requests under way may take; then they are broken off with the processes that answer.
@@ -56,6 +54,9 @@ pub(super) async fn take(room: &Room<State>, it: &Move) -> Result<Outcome, Error
     let Some(known) = store::instance(room.db(), it.instance).await? else {
         return Ok(Outcome::Fails("there is no such instance any more".to_owned()));
     };
+    if !it.step.is_last() && it.turned {
+        return Ok(Outcome::Fails("the rollout was given up".to_owned()));
+    }
     if !it.step.is_last() && !is_wanted(room, it, &known).await? {
         let why = "another release was promoted meanwhile".to_owned();
         return Ok(Outcome::Fails(why));
@@ -63,6 +64,7 @@ pub(super) async fn take(room: &Room<State>, it: &Move) -> Result<Outcome, Error
     let for_long = |time: Duration| room.now().since(it.entered) > time;
     match it.step {
         Step::Waiting => has_room(room, it, &known).await,
+        Step::Drain => drain(room, it, &known).await,
         Step::Quiet => quiet(room, it).await,
         Step::Hold => hold(room, it).await,
         Step::Stop => match standing(room, it).await? {
@@ -81,6 +83,7 @@ pub(super) async fn take(room: &Room<State>, it: &Move) -> Result<Outcome, Error
             }
             _ => Ok(Outcome::Waits),
         },
+        Step::Purge => purge(room, it).await,
         Step::Undo => undo(room, it, &known).await,
         // What does not come up again is opened all the same: the gateway says that it is away.
         Step::Restart if for_long(START) => Ok(Outcome::Done),
@@ -116,6 +119,33 @@ async fn has_room(room: &Room<State>, it: &Move, known: &Stored) -> Result<Outco
     }
 }
 
+/// What waits for longer than that is done by the release that it comes to.
+async fn drain(room: &Room<State>, it: &Move, known: &Stored) -> Result<Outcome, Error> {
+    if known.suspended.is_some() || known.maintenance.is_some() {
+        let why = "it is closed, so its jobs are not done: open it, or choose another way for jobs";
+        return Ok(Outcome::Fails(why.to_owned()));
+    }
+    if !store::is_told(room.db(), it.instance).await? {
+        return Ok(Outcome::Waits);
+    }
+    let until = it.entered.plus(it.needs.patience());
+    let asked = CountJobsLeft { instance: it.instance, until };
+    Ok(match room.peers().call(asked).await?.left {
+        0 => Outcome::Done,
+        left if room.now() > until => Outcome::Fails(format!(
+            "{left} of its jobs were not done within {} s; they go on",
+            it.needs.patience().as_secs()
+        )),
+        _ => Outcome::Waits,
+    })
+}
+
+async fn purge(room: &Room<State>, it: &Move) -> Result<Outcome, Error> {
+    let asked = SetJobsAside { instance: it.instance, release: it.to.clone() };
+    while room.peers().call(asked.clone()).await?.more {}
+    Ok(Outcome::Done)
+}
+
 async fn quiet(room: &Room<State>, it: &Move) -> Result<Outcome, Error> {
     let taken = room.now().since(it.entered);
     // Whoever tells `jobs` of instances tells of this one too, one after the other: what two told could
@@ -123,12 +153,13 @@ async fn quiet(room: &Room<State>, it: &Move) -> Result<Outcome, Error> {
     if !store::is_told(room.db(), it.instance).await? {
         return Ok(Outcome::Waits);
     }
-    let stop = taken > QUIET;
+    let patience = it.needs.patience();
+    let stop = taken > patience;
     let asked = QuietInstance { instance: it.instance, stop };
     let running = room.peers().call(asked).await?.running;
     Ok(match running {
         0 => Outcome::Done,
-        left if taken > QUIET + STOPPED => {
+        left if taken > patience + STOPPED => {
             Outcome::Fails(format!("{left} of its jobs run and do not end"))
         }
         _ => Outcome::Waits,
@@ -241,7 +272,9 @@ pub(super) async fn enter(
     let mut write = room.begin().await?;
     let now = write.now();
     let Some(known) = store::instance(write.tx(), it.instance).await? else { return Ok(()) };
-    let it = entered(it, (step, now), problem);
+    let was = store::last_move(write.tx(), it.instance).await?;
+    let turned = it.turned || was.is_some_and(|was| was.turned);
+    let it = Move { turned, ..entered(it, (step, now), problem) };
     let moving = (!step.has_ended()).then(|| on_its_way(&it));
     let mut known = Stored { moving, ..known };
     if step == Step::Moved {
@@ -249,10 +282,12 @@ pub(super) async fn enter(
             let forget = now.plus(KEPT);
             store::insert_former(write.tx(), it.instance, known.copy.0, forget).await?;
         }
-        let schema = manifest(write.tx(), &known.service, &it.to).await?.schema();
-        let is_new = it.needs.closes || known.schema.0 == 0;
-        let readable_from = if is_new { schema } else { known.schema.1 };
-        known.schema = (schema, readable_from);
+        if !it.needs.beside {
+            let schema = manifest(write.tx(), &known.service, &it.to).await?.schema();
+            let is_new = it.needs.closes || known.schema.0 == 0;
+            let readable_from = if is_new { schema } else { known.schema.1 };
+            known.schema = (schema, readable_from);
+        }
         known.copy.0 = it.copy;
         known.release = it.to.clone();
     }

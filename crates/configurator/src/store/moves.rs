@@ -1,8 +1,8 @@
 //! How instances move to other releases with their databases.
 
 use api::jobs::JobState;
-use db::On;
-use types::{Digest, InstanceId, JobId, Timestamp};
+use db::{List, On};
+use types::{Digest, InstanceId, JobId, Name, Timestamp};
 
 use super::Result;
 use crate::model::moves::{Needs, Step};
@@ -31,6 +31,8 @@ pub(crate) struct Move {
     /// Since when requests waited.
     pub(crate) held: Option<Timestamp>,
     pub(crate) ended: Option<Timestamp>,
+    /// Whether it is to turn back.
+    pub(crate) turned: bool,
 }
 
 fn read(row: &db::Row) -> Result<Move> {
@@ -50,6 +52,7 @@ fn read(row: &db::Row) -> Result<Move> {
         began: row.get("began")?,
         held: row.get("held")?,
         ended: row.get("ended")?,
+        turned: row.get("turned")?,
     })
 }
 
@@ -60,7 +63,8 @@ pub(crate) async fn put_move(tx: &mut db::Tx, it: &Move) -> Result<()> {
     let job_state = job_state.transpose().map_err(|cause| db::Error::encode("job_state", cause))?;
     db::query(
         "insert into move (instance, former, release, since, needs, step, entered, copy, job,
-         job_state, problem, began, held, ended) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         job_state, problem, began, held, ended, turned,
+         beside) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(it.instance)
     .bind(&it.from)
@@ -76,6 +80,8 @@ pub(crate) async fn put_move(tx: &mut db::Tx, it: &Move) -> Result<()> {
     .bind(it.began)
     .bind(it.held)
     .bind(it.ended)
+    .bind(it.turned)
+    .bind(it.needs.beside)
     .run(tx)
     .await
     .map(drop)
@@ -85,12 +91,40 @@ pub(crate) async fn last_move(on: impl On, instance: InstanceId) -> Result<Optio
     db::query("select * from move where instance = ?").bind(instance).optional(on, read).await
 }
 
-/// Those under way, the ones that began first.
-pub(crate) async fn moves_under_way(on: impl On, limit: u32) -> Result<Vec<InstanceId>> {
-    db::query("select instance from move where ended is null order by began, instance limit ?")
-        .bind(limit)
-        .all(on, |row| row.get("instance"))
-        .await
+/// Those under way, the ones that began first: of those that come with their databases, and of those
+/// that do not.
+pub(crate) async fn moves_under_way(
+    on: impl On,
+    (with, without): (u32, u32),
+) -> Result<Vec<InstanceId>> {
+    let some = "select instance from move where ended is null and beside = ? order by began, instance limit ?";
+    db::query(&format!(
+        "select instance from ({some}) as w union all select instance from ({some}) as o"
+    ))
+    .bind(false)
+    .bind(with)
+    .bind(true)
+    .bind(without)
+    .all(on, |row| row.get("instance"))
+    .await
+}
+
+/// These of a service turn back, if they are still on their way.
+pub(crate) async fn turn_back(
+    tx: &mut db::Tx,
+    service: &Name,
+    instances: impl IntoIterator<Item = InstanceId>,
+) -> Result<()> {
+    db::query(
+        "update move set turned = ? where instance in {list} and ended is null and not turned
+         and instance in (select id from instance where service = ?)",
+    )
+    .bind(true)
+    .bind(List::of(instances))
+    .bind(service)
+    .run(tx)
+    .await
+    .map(drop)
 }
 
 /// Keeps how a job of a move ended, if it is the one of its step. On the way back its end says nothing,
@@ -180,7 +214,7 @@ pub(crate) async fn delete_former(on: impl On, instance: InstanceId, copy: u32) 
 
 #[cfg(test)]
 mod tests {
-    use api::configurator::InstanceState;
+    use api::{configurator::InstanceState, jobs::Workers};
     use db::testing::on_both;
 
     use super::*;
@@ -193,8 +227,15 @@ mod tests {
             let service = "insert into service values ('forum', 'release', '{}')";
             db::query(service).run(&database).await.unwrap();
             let (job, now) = (JobId::named(&["job"]), Timestamp::from_micros(1));
-            let needs =
-                Needs { closes: true, stops: true, starts: true, migrates: true, checks: true };
+            let needs = Needs {
+                closes: true,
+                stops: true,
+                starts: true,
+                migrates: true,
+                checks: true,
+                beside: false,
+                workers: Workers::default(),
+            };
             let mut it = Move {
                 instance: stored.instance,
                 from: Digest::of(b"from"),
@@ -210,6 +251,7 @@ mod tests {
                 began: now,
                 held: Some(now),
                 ended: None,
+                turned: false,
             };
             let mut tx = database.begin().await.unwrap();
             insert_instance(&mut tx, &stored).await.unwrap();

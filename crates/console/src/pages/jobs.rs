@@ -17,7 +17,7 @@ use crate::{
 
 const PATH: &str = "/operate/work";
 /// What one looks for.
-const STATES: [JobState; 10] = [
+const STATES: [JobState; 11] = [
     JobState::Running,
     JobState::Failed,
     JobState::Stranded,
@@ -28,6 +28,7 @@ const STATES: [JobState; 10] = [
     JobState::Succeeded,
     JobState::Cancelled,
     JobState::Dropped,
+    JobState::SetAside,
 ];
 
 /// Which jobs are to be seen.

@@ -38,11 +38,13 @@ type Which = (Name, String);
 pub(crate) async fn show(person: Person, Path((service, class)): Path<Which>) -> Shown {
     let look = GetQueue { service: service.clone(), class: class.clone() };
     let detail = person.client.call(look).await?;
-    let (running, failed) = tokio::join!(
+    let (running, failed, aside) = tokio::join!(
         listed(&person, &service, &class, JobState::Running),
         listed(&person, &service, &class, JobState::Failed),
+        listed(&person, &service, &class, JobState::SetAside),
     );
-    let all: Vec<Job> = running.iter().chain(&failed).flatten().cloned().collect();
+    let all: Vec<Job> =
+        [&running, &failed, &aside].into_iter().flatten().flatten().cloned().collect();
     let names = jobs::names(&person, &all).await;
     let queue = &detail.queue;
     let is_going = is_going(queue);
@@ -61,6 +63,7 @@ pub(crate) async fn show(person: Person, Path((service, class)): Path<Which>) ->
                 (rows(&failed, queue.jobs.failed, &names))
             }
         }
+        (set_aside(&person, &aside, &path, &names))
     };
     let body = html! {
         (layout::back("/operate/queues", "Queues"))
@@ -152,6 +155,31 @@ fn rows(jobs: &Result<Vec<Job>, Problem>, all: u64, names: &Names) -> Markup {
                 }
                 (jobs::table(jobs, names))
             }
+        }
+    }
+}
+
+/// What changed with the release that its instance moved to.
+fn set_aside(
+    person: &Person,
+    jobs: &Result<Vec<Job>, Problem>,
+    path: &str,
+    names: &Names,
+) -> Markup {
+    let Some(jobs) = jobs.as_ref().ok().filter(|jobs| !jobs.is_empty()) else { return html! {} };
+    let action = format!("{path}/replays");
+    html! {
+        section.card #aside {
+            h2 { "Set aside at an update" }
+            p.soft {
+                "They changed with the release that their instance moved to. After "
+                (api::jobs::ASIDE_DAYS) " days they are forgotten."
+            }
+            (form(&person.form_token, &action, html! {
+                input type="hidden" name="set_aside" value="yes";
+                button.quiet { "Put all back" }
+            }))
+            (jobs::table(jobs, names))
         }
     }
 }
@@ -268,6 +296,7 @@ pub(crate) async fn replay(
 ) -> Answer {
     let back = format!("/operate/queues/{service}/{class}");
     let name = given(&fields, "name").map(str::to_owned);
-    person.client.call(ReplayJobs { service, class, name, limit: None }).await?;
+    let set_aside = given(&fields, "set_aside").is_some();
+    person.client.call(ReplayJobs { service, class, name, set_aside, limit: None }).await?;
     Ok(Redirect::to(&back).into_response())
 }

@@ -30,6 +30,7 @@ const fn heading(state: JobState) -> &'static str {
         JobState::Succeeded => "Done",
         JobState::Failed => "It did not succeed",
         JobState::Cancelled | JobState::Dropped => "Taken back",
+        JobState::SetAside => "Set aside",
         JobState::Blocked
         | JobState::Held
         | JobState::Delayed
@@ -45,6 +46,10 @@ const fn lead(state: JobState) -> &'static str {
             "Your request could not be completed. The people who run this site can see why."
         }
         JobState::Cancelled | JobState::Dropped => "Your request was cancelled.",
+        JobState::SetAside => {
+            "This site was updated before your request was done. The people who run it decide \
+             whether it still is."
+        }
         _ => {
             "Your request has been accepted. This page shows its progress; you need not wait for \
               it."

@@ -15,10 +15,11 @@ pub(crate) enum State {
     Failed,
     Cancelled,
     Dropped,
+    SetAside,
 }
 
 impl State {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Blocked,
         Self::Held,
         Self::Delayed,
@@ -28,6 +29,7 @@ impl State {
         Self::Failed,
         Self::Cancelled,
         Self::Dropped,
+        Self::SetAside,
     ];
     /// Those of a job that no worker has and one may yet have.
     pub(crate) const WAITING: [Self; 4] = [Self::Blocked, Self::Held, Self::Delayed, Self::Ready];
@@ -43,6 +45,7 @@ impl State {
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
             Self::Dropped => "dropped",
+            Self::SetAside => "set_aside",
         }
     }
 
@@ -63,11 +66,15 @@ impl State {
             Self::Failed => JobState::Failed,
             Self::Cancelled => JobState::Cancelled,
             Self::Dropped => JobState::Dropped,
+            Self::SetAside => JobState::SetAside,
         }
     }
 
     pub(crate) const fn has_ended(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled | Self::Dropped)
+        matches!(
+            self,
+            Self::Succeeded | Self::Failed | Self::Cancelled | Self::Dropped | Self::SetAside
+        )
     }
 
     pub(crate) const fn waits(self) -> bool {

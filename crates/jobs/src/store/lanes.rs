@@ -36,7 +36,7 @@ fn number(text: &str) -> i64 {
     i64::from_str_radix(&Digest::of(text.as_bytes()).hex()[..15], 16).unwrap_or(0)
 }
 
-fn read_kind(row: &db::Row) -> Result<Kind> {
+pub(super) fn read_kind(row: &db::Row) -> Result<Kind> {
     Ok(Kind {
         service: row.get("service")?,
         class: row.get("class")?,
@@ -426,7 +426,9 @@ pub(crate) async fn lanes_to_release(on: impl On, limit: u32) -> Result<Vec<i64>
     db::query(
         "select lane.id from lane join kind on kind.id = lane.kind
          left join queue on queue.service = kind.service and queue.class = kind.class
-         where lane.held > 0 and coalesce(queue.gate, 'open') <> 'hold' order by lane.id limit ?",
+         left join instance on instance.id = lane.instance
+         where lane.held > 0 and coalesce(queue.gate, 'open') <> 'hold'
+         and coalesce(instance.gate, 'open') = 'open' order by lane.id limit ?",
     )
     .bind(limit)
     .all(on, |row| row.get("id"))

@@ -10,6 +10,7 @@ mod queues;
 mod releases;
 mod schedules;
 mod show;
+mod updates;
 mod usage;
 
 pub(crate) use change::*;
@@ -22,6 +23,7 @@ pub(crate) use queues::*;
 pub(crate) use releases::*;
 pub(crate) use schedules::*;
 pub(crate) use show::*;
+pub(crate) use updates::*;
 pub(crate) use usage::*;
 
 type Result<T> = std::result::Result<T, db::Error>;

@@ -18,7 +18,7 @@ pub(crate) struct StoredQueue {
     pub(crate) concurrency: Option<u32>,
 }
 
-const fn word(gate: Gate) -> &'static str {
+pub(super) const fn word(gate: Gate) -> &'static str {
     match gate {
         Gate::Open => "open",
         Gate::Refuse => "refuse",
@@ -26,17 +26,19 @@ const fn word(gate: Gate) -> &'static str {
     }
 }
 
-fn read(row: &db::Row) -> Result<StoredQueue> {
+pub(super) fn read_gate(row: &db::Row) -> Result<Gate> {
     let gate: String = row.get("gate")?;
+    let mut gates = [Gate::Open, Gate::Refuse, Gate::Hold].into_iter();
+    gates.find(|known| word(*known) == gate).ok_or_else(|| db::Error::encode("gate", &gate))
+}
+
+fn read(row: &db::Row) -> Result<StoredQueue> {
     let began: Option<Timestamp> = row.get("drain_began")?;
     Ok(StoredQueue {
         service: row.get("service")?,
         class: row.get("class")?,
         paused: row.get("paused")?,
-        gate: [Gate::Open, Gate::Refuse, Gate::Hold]
-            .into_iter()
-            .find(|known| word(*known) == gate)
-            .ok_or_else(|| db::Error::encode("gate", &gate))?,
+        gate: read_gate(row)?,
         drain: began.zip(row.get("drain_deadline")?),
         concurrency: row.get("concurrency")?,
     })

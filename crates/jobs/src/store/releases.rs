@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use api::jobs::{JobDefinition, PutInstance};
+use api::jobs::{Gate, JobDefinition, PutInstance};
 use db::{List, On};
 use types::{AccountId, Digest, InstanceId, Name};
 
-use super::{Result, lanes::read_release};
+use super::{
+    Result,
+    lanes::read_release,
+    queues::{read_gate, word},
+};
 
 /// What a release says of its jobs, by name.
 pub(crate) type Definitions = BTreeMap<String, JobDefinition>;
@@ -73,6 +77,24 @@ pub(crate) async fn current_release(on: impl On, service: &Name) -> Result<Optio
         .await
 }
 
+/// A service's releases that were promoted once, the newest first.
+pub(crate) async fn releases_of(on: impl On, service: &Name, limit: u32) -> Result<Vec<Digest>> {
+    db::query("select digest from release where service = ? order by turn desc limit ?")
+        .bind(service)
+        .bind(limit)
+        .all(on, |row| row.get("digest"))
+        .await
+}
+
+/// Whether new jobs of an instance are not queued now.
+pub(crate) async fn is_gated(on: impl On, instance: InstanceId) -> Result<bool> {
+    db::query("select gate from instance where id = ?")
+        .bind(instance)
+        .optional(on, read_gate)
+        .await
+        .map(|gate| gate.is_some_and(|gate| gate != Gate::Open))
+}
+
 /// Every service's current release.
 pub(crate) async fn current_releases(on: impl On) -> Result<Vec<Digest>> {
     db::query(
@@ -102,18 +124,22 @@ pub(crate) struct Instance {
     /// The release that it is on, if that was told.
     pub(crate) release: Option<Digest>,
     pub(crate) state: String,
+    /// What becomes of its new jobs.
+    pub(crate) gate: Gate,
 }
 
 pub(crate) async fn put_instance(tx: &mut db::Tx, op: &PutInstance, state: &str) -> Result<()> {
     db::query(
-        "insert into instance (id, account, service, release, state) values (?, ?, ?, ?, ?)
-         on conflict (id) do update set release = excluded.release, state = excluded.state",
+        "insert into instance (id, account, service, release, state, gate) values (?, ?, ?, ?, ?, ?)
+         on conflict (id) do update set release = excluded.release, state = excluded.state,
+         gate = excluded.gate",
     )
     .bind(op.instance)
     .bind(op.account)
     .bind(&op.service)
     .bind(&op.release)
     .bind(state)
+    .bind(word(op.gate))
     .run(tx)
     .await
     .map(drop)
@@ -129,6 +155,7 @@ pub(crate) async fn instance(tx: &mut db::Tx, id: InstanceId) -> Result<Option<I
                 service: row.get("service")?,
                 release: read_release(row)?,
                 state: row.get("state")?,
+                gate: read_gate(row)?,
             })
         })
         .await

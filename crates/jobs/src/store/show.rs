@@ -126,6 +126,7 @@ const fn kept(state: JobState) -> State {
         JobState::Failed => State::Failed,
         JobState::Cancelled => State::Cancelled,
         JobState::Dropped => State::Dropped,
+        JobState::SetAside => State::SetAside,
     }
 }
 

@@ -46,10 +46,11 @@ enum JobVerb {
     Show(Whichever),
     /// Take a job back; one that runs is stopped
     Cancel(Whichever),
-    /// Try a job again that failed for good, or all such jobs of a queue
+    /// Try a job again that failed for good or was set aside, or all such jobs of a queue
     #[command(after_help = "Examples:
   mandate job replay job_01h455vb4pex5vsknk084sn02q
-  mandate job replay --service forum --name import")]
+  mandate job replay --service forum --name import
+  mandate job replay --service forum --set-aside")]
     Replay(Replay),
     /// Say that `jobs.db` was lost, or put back from a backup
     ///
@@ -131,6 +132,9 @@ struct Replay {
     /// Only jobs of this name
     #[arg(long, requires = "service")]
     name: Option<String>,
+    /// Those that were set aside at an update, instead of those that failed for good
+    #[arg(long, requires = "service")]
+    set_aside: bool,
 }
 
 impl Job {
@@ -321,7 +325,7 @@ impl List {
 
 impl Replay {
     async fn run(self, cx: &Context) -> Outcome {
-        let Self { job, of, account, service, class, name } = self;
+        let Self { job, of, account, service, class, name, set_aside } = self;
         if let Some(job) = job {
             let (account, instance, _) = Whichever { job, of, account }.find(cx).await?;
             let job = cx.ask(ReplayJob { account, instance, job }).await?;
@@ -331,8 +335,9 @@ impl Replay {
             return Err(Failure::new(status::USAGE, "name a job, or a service with `--service`"));
         };
         let limit = None;
-        let reply = cx.ask(ReplayJobs { service, class, name, limit }).await?;
+        let reply = cx.ask(ReplayJobs { service, class, name, set_aside, limit }).await?;
         cx.show(&reply, |reply| match reply.replayed {
+            0 if set_aside => "No job there was set aside.".to_owned(),
             0 => "No job there has failed for good.".to_owned(),
             1 => "1 job is tried again.".to_owned(),
             1_000 => "1,000 jobs are tried again; there may be more, so say it again.".to_owned(),
@@ -351,7 +356,7 @@ pub(super) fn seconds(text: &str) -> Result<u32, String> {
 fn state(text: &str) -> Result<JobState, String> {
     serde_json::from_value(Value::String(text.replace([' ', '-'], "_"))).map_err(|_| {
         "write `blocked`, `held`, `delayed`, `ready`, `stranded`, `running`, `succeeded`, `failed`, \
-         `cancelled` or `dropped`"
+         `cancelled`, `dropped` or `set-aside`"
             .to_owned()
     })
 }
@@ -388,6 +393,10 @@ fn shown(job: &jobs::Job, called: &Names) -> String {
         ("ended", job.ended.map(moment)),
         ("node", job.node.map(|node| called.node(node))),
     ]);
+    let text = match &job.payload {
+        payload if payload.is_null() || job.state != JobState::SetAside => text,
+        payload => format!("{text}\n\nIts payload: {payload}"),
+    };
     let text = match &job.result {
         Some(result) => format!("{text}\n\nIt came to: {result}"),
         None => text,

@@ -102,6 +102,7 @@ fn release(phase: ReleasePhase, digest: Digest) -> Release {
         created: noon(),
         problem: (phase == ReleasePhase::Failed).then(|| "billing refused the prices".into()),
         current: phase == ReleasePhase::Staged,
+        does_old_jobs: false,
         on_nodes: OnNodes::default(),
     }
 }

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use api::releases::{RolloutPlan, Wave};
-use clap::Args;
+use api::{
+    jobs::{self, Strategy},
+    releases::{RolloutPlan, Wave},
+};
+use clap::{Args, ValueEnum};
 use types::{InstanceId, Timestamp};
 
 use super::super::{Failure, context::Context, node};
@@ -41,6 +44,40 @@ pub(in crate::cli) struct Plan {
     /// In which time an instance must be healthy on it, such as `2m`
     #[arg(long, value_name = "TIME", value_parser = node::seconds)]
     within: Option<u32>,
+    /// What becomes of jobs when their instance moves; `versioned` if nothing is said
+    #[arg(long, value_name = "STRATEGY")]
+    workers: Option<Workers>,
+    /// For how long jobs are waited for, such as `10m`; 30 s, or 10 minutes with `drain`
+    #[arg(long, value_name = "TIME", value_parser = node::seconds, requires = "workers")]
+    workers_within: Option<u32>,
+    /// With `--workers drain`: refuse new jobs instead of keeping them until the instance has moved
+    #[arg(long, requires = "workers")]
+    refuse_jobs: bool,
+}
+
+/// What becomes of jobs when their instance moves to another release.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Workers {
+    /// Those of an old version are done by an old release, which is kept until none is left
+    #[default]
+    Versioned,
+    /// None is begun, and those that run are waited for; then they go on on the new release
+    Restart,
+    /// The same, and those that wait and have changed are set aside for 7 days
+    Purge,
+    /// New ones are kept until all others are done and the instance has moved
+    Drain,
+}
+
+impl From<Workers> for Strategy {
+    fn from(workers: Workers) -> Self {
+        match workers {
+            Workers::Versioned => Self::Versioned,
+            Workers::Restart => Self::Restart,
+            Workers::Purge => Self::Purge,
+            Workers::Drain => Self::Drain,
+        }
+    }
 }
 
 impl Plan {
@@ -62,6 +99,11 @@ impl Plan {
             at: self.at,
             stop_after: self.stop_after.unwrap_or(plan.stop_after),
             within_seconds: self.within.unwrap_or(plan.within_seconds),
+            workers: jobs::Workers {
+                strategy: self.workers.unwrap_or_default().into(),
+                refuses: self.refuse_jobs,
+                within_seconds: self.workers_within,
+            },
         })
     }
 }

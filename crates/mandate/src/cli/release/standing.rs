@@ -22,6 +22,9 @@ pub(super) fn state(release: &releases::Release, is_former: bool) -> String {
     let OnNodes { nodes, ready, failed, .. } = release.on_nodes;
     let name = match release.phase {
         _ if release.current => "current".to_owned(),
+        ReleasePhase::Staged if is_former && release.does_old_jobs => {
+            return "former, does old jobs".to_owned();
+        }
         ReleasePhase::Staged if is_former => return "former".to_owned(),
         phase => word(&phase),
     };

@@ -121,6 +121,7 @@ stories! {
             service: name("forum"),
             class: "default".into(),
             name: Some("work".into()),
+            set_aside: false,
             limit,
         };
         assert_eq!(shop.operator.call(all(Some(3))).await.unwrap().replayed, 3);

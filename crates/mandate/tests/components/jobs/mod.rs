@@ -17,8 +17,8 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Mutex, time::Duration};
 use api::{
     Client, Problem,
     jobs::{
-        DEFAULT_CLASS, EnqueueJobs, GetJob, InstanceState, Job, JobDefinition, JobState, Lease,
-        LeaseJobs, NewJob, Outcome, PromoteJobs, PutInstance, PutJobs, Report, ReportJobs,
+        DEFAULT_CLASS, EnqueueJobs, Gate, GetJob, InstanceState, Job, JobDefinition, JobState,
+        Lease, LeaseJobs, NewJob, Outcome, PromoteJobs, PutInstance, PutJobs, Report, ReportJobs,
         SetQueue, Verdict,
     },
 };
@@ -102,7 +102,8 @@ impl Shop {
         let Self { account, instance, service, .. } = self;
         let (account, instance, service) = (*account, *instance, service.clone());
         world.place((account, instance), service.as_str(), None).await;
-        let put = PutInstance { instance, account, service, release, state };
+        let gate = Gate::Open;
+        let put = PutInstance { instance, account, service, release, state, gate };
         world.component("configurator").call(put).await.unwrap();
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::jobs::{
-    GetQueue, InstanceState, JobDefinition, JobState, ListJobs, NewJob, Outcome, PutJobs,
+    Gate, GetQueue, InstanceState, JobDefinition, JobState, ListJobs, NewJob, Outcome, PutJobs,
 };
 use types::Digest;
 
@@ -78,6 +78,7 @@ stories! {
             service: one.service.clone(),
             release: unknown,
             state: InstanceState::Open,
+            gate: Gate::Open,
         };
         let refused = world.component("configurator").call(put).await.unwrap_err();
         assert_eq!(refused.kind, api::Kind::Unavailable, "it may be on its way");

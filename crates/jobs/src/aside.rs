@@ -1,0 +1,54 @@
+//! Jobs that change with the release that their instance moves to: set aside where somebody wants that.
+
+use api::jobs::{ASIDE_DAYS, JobsAside, SetJobsAside};
+use chassis::Write;
+
+use crate::{
+    Error, State as Memory,
+    fates::{Settled, settle},
+    model::{Fate, State, is_another},
+    releases::{definitions_of, known_here},
+    store,
+};
+
+const AT_ONCE: u32 = 500;
+
+/// Whoever asks has closed the instance before, and nothing of it runs: what waits now is what waits
+/// when it moves.
+pub(crate) async fn set_jobs_aside(
+    cx: &mut Write<Memory>,
+    op: SetJobsAside,
+) -> Result<JobsAside, Error> {
+    if store::running_when_closed(cx.tx(), op.instance).await? != Some(0) {
+        return Err(Error::NotClosed);
+    }
+    let known = store::instance(cx.tx(), op.instance).await?.ok_or(Error::NoInstance)?;
+    let old = definitions_of(cx, &known.service, known.release.as_ref()).await?;
+    let new = known_here(cx, &op.release).await?;
+    let new = new.ok_or_else(|| Error::NoRelease(known.service.clone()))?;
+    let mut left = AT_ONCE;
+    for (lane, kind) in store::lanes_and_kinds_of(cx.tx(), op.instance).await? {
+        let (before, after) = (old.1.get(&kind.name), new.1.get(&kind.name));
+        if !is_another(kind.version, before, after) {
+            continue;
+        }
+        for state in State::WAITING {
+            let entries = store::entries_of_lane(cx.tx(), lane, state, left).await?;
+            left -= u32::try_from(entries.len()).unwrap_or(left).min(left);
+            let problem = || {
+                Some(format!(
+                    "its instance moved to release {}, in which it is another job: it can be put \
+                     back within {ASIDE_DAYS} days",
+                    op.release.short()
+                ))
+            };
+            let fate = || Fate::Ended { state: State::SetAside, lost: 0, problem: problem() };
+            settle(cx, entries.into_iter().map(|entry| Settled::of(entry, fate())).collect())
+                .await?;
+            if left == 0 {
+                return Ok(JobsAside { count: AT_ONCE.into(), more: true });
+            }
+        }
+    }
+    Ok(JobsAside { count: u64::from(AT_ONCE - left), more: false })
+}

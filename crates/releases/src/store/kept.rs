@@ -1,0 +1,36 @@
+//! Releases that nodes keep because only they can do some jobs.
+
+use std::collections::BTreeSet;
+
+use db::{List, On};
+use types::{Digest, Name};
+
+use super::Result;
+
+/// These of a service are kept, and no others.
+pub(crate) async fn keep_releases(
+    tx: &mut db::Tx,
+    service: &Name,
+    releases: &BTreeSet<Digest>,
+) -> Result<()> {
+    db::query("delete from kept_release where service = ?").bind(service).run(&mut *tx).await?;
+    if releases.is_empty() {
+        return Ok(());
+    }
+    db::query(
+        "insert into kept_release (service, digest)
+         select service, digest from release where service = ? and digest in {list}",
+    )
+    .bind(service)
+    .bind(List::of(releases))
+    .run(tx)
+    .await
+    .map(drop)
+}
+
+/// Those that are kept, of all services.
+pub(crate) async fn kept(on: impl On) -> Result<BTreeSet<(Name, Digest)>> {
+    let all = db::query("select service, digest from kept_release")
+        .all(on, |row| Ok((row.get("service")?, row.get("digest")?)));
+    Ok(all.await?.into_iter().collect())
+}
