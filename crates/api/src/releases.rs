@@ -1,6 +1,7 @@
 //! releases: what should run where: packages, releases, nodes and their replicas.
 
 mod isolation;
+mod keys;
 mod logs;
 mod nodes;
 mod rollouts;
@@ -20,6 +21,7 @@ use crate::{
 };
 
 pub use isolation::Isolation;
+pub use keys::{COMMENT_CHARS_MAX, DistrustKey, KEYS_MAX, ServiceKey, TrustKey};
 pub use logs::{
     LOG_BYTES_MAX, LOG_LINES_MAX, LogPart, LogPlace, LogWish, Logs, PutLogs, ReadInstanceLogs,
     ReadServiceLogs,
@@ -40,6 +42,12 @@ operations! { "releases":
     PublishRelease POST "/v1/services/{service}/releases" on service by [operator] -> Release;
     /// Lists the releases of a service, the one that was published last first.
     ListReleases GET "/v1/services/{service}/releases" on service by [operator] lists Release;
+    /// Lists the keys that are or were trusted to sign releases of a service.
+    ListServiceKeys GET "/v1/services/{service}/keys" on service by [operator] lists ServiceKey;
+    /// Trusts a key to sign releases of a service.
+    TrustKey PUT "/v1/services/{service}/keys/{public_key}" on service by [operator] -> ServiceKey;
+    /// Takes a key back: it signs no release any more, and none of its releases is promoted.
+    DistrustKey DELETE "/v1/services/{service}/keys/{public_key}" on service by [operator] -> ServiceKey;
     /// Makes a release the current one, once every node has it ready.
     PromoteRelease POST "/v1/services/{service}/rollouts" on service by [operator] -> Rollout;
     /// Lists the rollouts of a service, the last one first.
@@ -110,8 +118,8 @@ pub struct PublishRelease {
     pub manifest: String,
     /// `prices.toml` as it is in the package.
     pub prices: String,
-    /// The publisher's Ed25519 public key, 64 hexadecimal digits. The first release of a service
-    /// binds the service to it.
+    /// The publisher's Ed25519 public key, 64 hexadecimal digits. That of a service's first release
+    /// is trusted from then on; any other one must be trusted before.
     pub public_key: String,
     /// The key's signature of [`signed_text`], 128 hexadecimal digits.
     pub signature: String,

@@ -20,7 +20,7 @@ use chassis::{Next, Room};
 use types::{Name, Permission};
 
 use crate::{
-    Error, State,
+    Error, State, keys,
     store::{self, Stored, StoredRollout},
 };
 
@@ -124,7 +124,8 @@ async fn stage(room: &Room<State>, stored: &Stored) -> Result<(), Error> {
         return Ok(());
     }
     let is_first = store::current_of(write.tx(), service).await?.is_none()
-        && store::rollout_under_way(write.tx(), service).await?.is_none();
+        && store::rollout_under_way(write.tx(), service).await?.is_none()
+        && keys::is_trusted(write.tx(), service, &stored.release.digest).await?;
     if is_first {
         let rollout = Rollout {
             service: service.clone(),

@@ -26,10 +26,31 @@ pub(crate) enum Error {
     )]
     Signature,
     #[error(
-        "`{0}` was first published with another key; sign with that key, or choose another \
-             name"
+        "`{0}` does not trust the key {1}: sign with one that it trusts, or have an operator trust \
+         this one with `mandate service trust {0} {1}`"
     )]
-    OtherPublisher(Name),
+    OtherPublisher(Name, String),
+    #[error(
+        "the release is signed by a key that was taken back: publish it again, signed by a key that \
+         is trusted"
+    )]
+    KeyTakenBack,
+    #[error("{}", key_in_use(.current.as_ref(), *.instances))]
+    KeyInUse { current: Option<Digest>, instances: usize },
+    #[error(
+        "a rollout to {}, which this key has signed, is under way: wait until it is done, or stop it \
+         with `mandate release cancel {service}` or `mandate release rollback {service}`",
+        .release.short()
+    )]
+    KeyOfRollout { service: Name, release: Digest },
+    #[error("this is not an Ed25519 public key of 64 hexadecimal digits")]
+    Key,
+    #[error("what is said of a key has at most 200 characters, in one line")]
+    KeyComment,
+    #[error("a service has at most 100 keys, with those that were taken back")]
+    TooManyKeys,
+    #[error("the service has no such key")]
+    NoKey,
     #[error("the platform has just started and does not know yet what runs; try again in a moment")]
     Starting,
     #[error("the report is too long: at most 200 releases and 2,000 replicas")]
@@ -103,6 +124,21 @@ pub(crate) enum Error {
     Files(#[from] std::io::Error),
 }
 
+fn key_in_use(current: Option<&Digest>, instances: usize) -> String {
+    let current = current.map(|it| format!("{} is the current release", it.short()));
+    let number = match instances {
+        0 => None,
+        1 => Some("1 instance is on such a release".to_owned()),
+        _ => Some(format!("{instances} instances are on such releases")),
+    };
+    let what: Vec<String> = [current, number].into_iter().flatten().collect();
+    format!(
+        "what this key has signed is in use: {}; promote a release that another key has signed and \
+         wait until every instance is on it, or take the key back nevertheless with `force`",
+        what.join(", and ")
+    )
+}
+
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let detail = error.to_string();
@@ -114,7 +150,14 @@ impl From<Error> for Problem {
             Error::Faults(_) => Self::invalid("faults", detail),
             Error::OtherService { .. } => Self::invalid("other_service", detail),
             Error::Signature => Self::invalid("signature", detail),
-            Error::OtherPublisher(_) => Self::new(Kind::Denied, "other_publisher", detail),
+            Error::OtherPublisher(..) => Self::new(Kind::Denied, "other_publisher", detail),
+            Error::KeyTakenBack => Self::new(Kind::Denied, "key_taken_back", detail),
+            Error::KeyInUse { .. } => Self::conflict("key_in_use", detail),
+            Error::KeyOfRollout { .. } => Self::conflict("key_of_rollout", detail),
+            Error::Key => Self::invalid("public_key", detail),
+            Error::KeyComment => Self::invalid("key_comment", detail),
+            Error::TooManyKeys => Self::new(Kind::Exhausted, "too_many_keys", detail),
+            Error::NoKey => Self::not_found("key of this service"),
             Error::Starting => Self::unavailable(detail, 1),
             Error::Report => Self::invalid("report", detail),
             Error::SharedLogs(_) => Self::new(Kind::Denied, "shared_processes", detail),

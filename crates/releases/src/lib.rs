@@ -12,6 +12,7 @@ mod error;
 mod gone;
 mod in_use;
 mod kept;
+mod keys;
 mod known;
 mod logs;
 mod moves;
@@ -36,10 +37,7 @@ use std::{path::PathBuf, sync::atomic::AtomicBool, time::Duration};
 use api::{
     configurator, identity,
     releases::{
-        Changes, DrainNode, GetPackage, GetReadiness, GetStanding, Heartbeat, KeepReleases,
-        ListMoves, ListNodes, ListReleases, ListRollouts, ListServices, PACKAGE_BYTES_MAX,
-        PromoteRelease, PublishRelease, PutLogs, PutPackage, ReadInstanceLogs, ReadServiceLogs,
-        RefillNode, SteerRollout,
+        Changes, DistrustKey, DrainNode, GetPackage, GetReadiness, GetStanding, Heartbeat, KeepReleases, ListMoves, ListNodes, ListReleases, ListRollouts, ListServiceKeys, ListServices, PACKAGE_BYTES_MAX, PromoteRelease, PublishRelease, PutLogs, PutPackage, ReadInstanceLogs, ReadServiceLogs, RefillNode, SteerRollout, TrustKey,
     },
 };
 use chassis::Component;
@@ -96,6 +94,7 @@ const MIGRATIONS: &[db::Migration] = &[
     },
     db::Migration { name: "releases_moves", sql: include_str!("../migrations/0013_moves.sql") },
     db::Migration { name: "releases_kept", sql: include_str!("../migrations/0014_kept.sql") },
+    db::Migration { name: "releases_keys", sql: include_str!("../migrations/0020_keys.sql") },
 ];
 
 /// The component.
@@ -119,6 +118,9 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .gives_bytes::<GetPackage, _, _, _>(packages::get_package)
         .acts::<PublishRelease>(publish::publish_release)
         .reads::<ListReleases>(publish::list_releases)
+        .reads::<ListServiceKeys>(keys::list_service_keys)
+        .acts::<TrustKey>(keys::trust_key)
+        .acts::<DistrustKey>(keys::distrust_key)
         .acts::<PromoteRelease>(rollouts::promote_release)
         .acts::<SteerRollout>(rollouts::steer_rollout)
         .reads::<ListRollouts>(rollouts::list_rollouts)

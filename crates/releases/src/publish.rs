@@ -11,11 +11,11 @@ use api::{
     },
 };
 use chassis::Call;
-use ed25519_dalek::{Signature, VerifyingKey};
+use ed25519_dalek::Signature;
 use types::{Digest, Page};
 
 use crate::{
-    Error, State, announce, packages,
+    Error, State, announce, keys, packages,
     planning::{self, Plan},
     said::Report,
     store::{self, Stored},
@@ -39,10 +39,9 @@ pub(crate) async fn publish_release(cx: Call<State>, op: PublishRelease) -> Resu
         on_nodes: OnNodes::default(),
     };
     let mut write = cx.begin().await?;
-    let bound = store::bind_publisher(write.tx(), &release.service, &release.public_key).await;
-    if !bound? {
-        return Err(Error::OtherPublisher(release.service));
-    }
+    let (service, key, now) = (&release.service, &release.public_key, release.created);
+    store::bind_publisher(write.tx(), service, key, now).await?;
+    keys::may_sign(write.tx(), service, key).await?;
     let turn = store::next_turn(write.tx(), &release.service).await?;
     let stored = Stored { release, manifest, prices, turn };
     // Published again, it is announced again: whatever was missed is told now.
@@ -61,8 +60,7 @@ pub(crate) async fn publish_release(cx: Call<State>, op: PublishRelease) -> Resu
 }
 
 fn check_signature(op: &PublishRelease) -> Result<(), Error> {
-    let key = chassis::unhex::<32>(&op.public_key).ok_or(Error::Signature)?;
-    let key = VerifyingKey::from_bytes(&key).map_err(|_| Error::Signature)?;
+    let (_, key) = keys::parsed(&op.public_key).ok_or(Error::Signature)?;
     let signature = chassis::unhex::<64>(&op.signature).ok_or(Error::Signature)?;
     let text = signed_text(&op.service, &op.digest);
     key.verify_strict(text.as_bytes(), &Signature::from_bytes(&signature))

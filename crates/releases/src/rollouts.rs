@@ -10,7 +10,7 @@ use api::releases::{
 use chassis::{Call, Room};
 use types::{Cursor, Name, Page};
 
-use crate::{Error, State, announce, known::Unready, store};
+use crate::{Error, State, announce, keys, known::Unready, store};
 
 pub(crate) async fn promote_release(cx: Call<State>, op: PromoteRelease) -> Result<Rollout, Error> {
     if let Some(fault) = op.plan.fault() {
@@ -27,6 +27,9 @@ pub(crate) async fn promote_release(cx: Call<State>, op: PromoteRelease) -> Resu
     }
     let mut write = cx.begin().await?;
     store::lock_service(write.tx(), &op.service).await?;
+    if !keys::is_trusted(write.tx(), &op.service, &op.release).await? {
+        return Err(Error::KeyTakenBack);
+    }
     let current = store::current_of(write.tx(), &op.service).await?.map(|(current, _)| current);
     if current.as_ref() == Some(&op.release) {
         return Err(Error::IsCurrent);

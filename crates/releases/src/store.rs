@@ -1,6 +1,7 @@
 //! The tables.
 
 mod kept;
+mod keys;
 mod nodes;
 mod rollouts;
 
@@ -15,6 +16,7 @@ use db::On;
 use types::{Cursor, Digest, Name};
 
 pub(crate) use kept::*;
+pub(crate) use keys::*;
 pub(crate) use nodes::*;
 pub(crate) use rollouts::*;
 
@@ -37,26 +39,6 @@ impl Stored {
     }
 }
 
-/// Binds the service to the key, or answers whether it is bound to it already. The service is
-/// locked until the transaction ends.
-pub(crate) async fn bind_publisher(
-    tx: &mut db::Tx,
-    service: &Name,
-    public_key: &str,
-) -> Result<bool> {
-    db::query("insert into publisher (service, public_key) values (?, ?) on conflict (service) do nothing")
-        .bind(service)
-        .bind(public_key)
-        .run(&mut *tx)
-        .await?;
-    let bound: String =
-        db::query("select public_key from publisher where service = ? /*for update*/")
-            .bind(service)
-            .one(tx, |row| row.get("public_key"))
-            .await?;
-    Ok(bound == public_key)
-}
-
 /// The turn of whoever is published now.
 pub(crate) async fn next_turn(tx: &mut db::Tx, service: &Name) -> Result<u64> {
     db::query("select coalesce(max(turn), 0) + 1 as turn from release where service = ?")
@@ -65,14 +47,14 @@ pub(crate) async fn next_turn(tx: &mut db::Tx, service: &Name) -> Result<u64> {
         .await
 }
 
-/// Puts a release, or takes a known one up again at its new turn.
+/// Puts a release, or takes a known one up again at its new turn, as it was signed now.
 pub(crate) async fn put_release(tx: &mut db::Tx, stored: &Stored) -> Result<()> {
     let release = &stored.release;
     db::query(
         "insert into release (service, digest, phase, manifest, prices, public_key, signature,
          problem, created, turn) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          on conflict (service, digest) do update set problem = null, turn = excluded.turn,
-         phase = excluded.phase",
+         phase = excluded.phase, public_key = excluded.public_key, signature = excluded.signature",
     )
     .bind(&release.service)
     .bind(&release.digest)
@@ -160,11 +142,15 @@ pub(crate) async fn current_releases(on: impl On) -> Result<Vec<(Stored, u64)>> 
 }
 
 /// Of each service the release that was published last, if it is staged and later than the current
-/// one: what nodes make ready.
+/// one: what nodes make ready. What was signed by a key that was taken back is not.
 pub(crate) async fn staged(on: impl On) -> Result<Vec<(Name, Digest)>> {
     db::query(
-        "select service, digest from release as last where phase = ? and turn = (
-            select max(turn) from release where service = last.service and phase = last.phase)
+        "with trusted as (select release.service, release.digest, release.turn
+            from release join publisher_key as k
+            on k.service = release.service and k.public_key = release.public_key
+            where release.phase = ? and k.taken_back is null)
+         select service, digest from trusted as last where turn = (
+            select max(turn) from trusted where service = last.service)
          and not exists (select 1 from service join release as now
             on now.service = service.service and now.digest = service.digest
             where service.service = last.service and now.turn >= last.turn)

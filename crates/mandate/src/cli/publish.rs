@@ -231,6 +231,11 @@ impl Publisher {
         Ok(Self(SigningKey::from_bytes(&seed)))
     }
 
+    /// By what it is known, 64 hexadecimal digits.
+    pub(crate) fn public_key(&self) -> String {
+        chassis::hex(self.0.verifying_key().as_bytes())
+    }
+
     /// The release that a package is, signed.
     pub(crate) fn release(&self, texts: Texts, digest: Digest) -> PublishRelease {
         let service = texts.service().clone();
@@ -240,7 +245,7 @@ impl Publisher {
             digest,
             manifest: texts.manifest_text,
             prices: texts.prices_text,
-            public_key: chassis::hex(self.0.verifying_key().as_bytes()),
+            public_key: self.public_key(),
             signature: chassis::hex(&signature.to_bytes()),
         }
     }

@@ -1,5 +1,7 @@
 //! Services and their releases.
 
+mod keys;
+
 use std::path::PathBuf;
 
 use api::{
@@ -64,6 +66,8 @@ enum ServiceVerb {
     },
     /// List the published services
     List(Limit),
+    #[command(flatten)]
+    Keys(keys::KeyVerb),
 }
 
 impl Service {
@@ -82,6 +86,7 @@ impl Service {
                 let reply = cx.ask(put).await?;
                 cx.show(&reply, |_| format!("Published the prices of {service}."))
             }
+            ServiceVerb::Keys(verb) => verb.run(cx).await,
             ServiceVerb::List(Limit { limit }) => {
                 let services = cx.list(limit, |after, limit| ListServices { after, limit }).await?;
                 let empty = "No service yet; `mandate service publish DIR` brings one.";

@@ -7,6 +7,7 @@ mod access;
 mod bills;
 mod failures;
 mod jobs;
+mod keys;
 mod nodes;
 mod orders;
 mod platform;

@@ -13,6 +13,7 @@ mod heartbeats;
 mod identity;
 mod jobs;
 mod machine;
+mod keys;
 mod migrations;
 mod moves;
 mod names;

@@ -402,12 +402,23 @@ impl World {
         manifest: &str,
         prices: &str,
     ) -> Result<Release, Problem> {
+        let publisher = format!("publisher of {service}");
+        self.stage_signed(service, (manifest, prices), &publisher).await
+    }
+
+    /// The same, signed by this publisher's key.
+    pub(crate) async fn stage_signed(
+        &self,
+        service: &str,
+        (manifest, prices): (&str, &str),
+        publisher: &str,
+    ) -> Result<Release, Problem> {
         let operator = self.operator().await;
         let package = package(&[("mandate.toml", manifest), ("prices.toml", prices)]);
         let digest = Digest::of(&package);
         operator.upload(PutPackage { digest: digest.clone() }, package.into()).await?;
         let service: Name = service.parse().unwrap();
-        let key = SigningKey::from_bytes(&seed(&format!("publisher of {service}")));
+        let key = SigningKey::from_bytes(&seed(publisher));
         let signature = key.sign(signed_text(&service, &digest).as_bytes());
         let publish = PublishRelease {
             service,
@@ -506,6 +517,11 @@ pub(crate) fn package(files: &[(&str, &str)]) -> Vec<u8> {
         archive.append_data(&mut header, name, content.as_bytes()).unwrap();
     }
     archive.into_inner().unwrap().finish().unwrap()
+}
+
+/// The public key of a publisher.
+pub(crate) fn public_key(publisher: &str) -> String {
+    chassis::hex(SigningKey::from_bytes(&seed(publisher)).verifying_key().as_bytes())
 }
 
 fn seed(name: &str) -> [u8; 32] {
