@@ -29,6 +29,12 @@ pub(crate) const PYTHON_VENV: Need = Need {
     packages: &["python3-venv"],
     present: || python("import venv, ensurepip"),
 };
+/// Keeps the repositories that the tests publish from.
+pub(crate) const GIT: Need = Need {
+    what: "git",
+    packages: &["git"],
+    present: || quiet(Command::new("git").arg("--version")),
+};
 /// Signs in and out in the tests, as people do.
 pub(crate) const CHROMIUM: Need = Need {
     what: "Chromium and its driver",

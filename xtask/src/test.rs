@@ -46,7 +46,7 @@ impl Options {
             needs.extend([&machine::PYTHON, &machine::PYTHON_VENV, &machine::POSTGRES]);
         }
         if self.wants("tests") {
-            needs.push(&machine::CHROMIUM);
+            needs.extend([&machine::CHROMIUM, &machine::GIT]);
         }
         needs
     }

@@ -90,6 +90,9 @@ feed!(Changes, "releases");
 /// Longer last words are cut.
 const WORDS_CHARS_MAX: usize = 120;
 
+/// Where a release is from is said in so many characters.
+pub const SOURCE_CHARS_MAX: usize = 500;
+
 /// A package is at most this many bytes.
 pub const PACKAGE_BYTES_MAX: usize = 256 << 20;
 
@@ -123,6 +126,10 @@ pub struct PublishRelease {
     pub public_key: String,
     /// The key's signature of [`signed_text`], 128 hexadecimal digits.
     pub signature: String,
+    /// Where the files are from, such as `REPO#BRANCH@COMMIT`; at most 500 characters. It is shown,
+    /// and not signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 /// What a publisher signs: the service and the package's digest, with a prefix that no other
@@ -156,6 +163,9 @@ pub struct Release {
     pub public_key: String,
     /// The publisher's signature.
     pub signature: String,
+    /// Where its files are from, as its publisher says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// When it was published.
     pub created: Timestamp,
     /// Why it failed.

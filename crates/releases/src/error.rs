@@ -43,6 +43,8 @@ pub(crate) enum Error {
         .release.short()
     )]
     KeyOfRollout { service: Name, release: Digest },
+    #[error("what is said of a release's source has at most 500 characters, in one line")]
+    Source,
     #[error("this is not an Ed25519 public key of 64 hexadecimal digits")]
     Key,
     #[error("what is said of a key has at most 200 characters, in one line")]
@@ -154,6 +156,7 @@ impl From<Error> for Problem {
             Error::KeyTakenBack => Self::new(Kind::Denied, "key_taken_back", detail),
             Error::KeyInUse { .. } => Self::conflict("key_in_use", detail),
             Error::KeyOfRollout { .. } => Self::conflict("key_of_rollout", detail),
+            Error::Source => Self::invalid("source", detail),
             Error::Key => Self::invalid("public_key", detail),
             Error::KeyComment => Self::invalid("key_comment", detail),
             Error::TooManyKeys => Self::new(Kind::Exhausted, "too_many_keys", detail),

@@ -95,6 +95,7 @@ const MIGRATIONS: &[db::Migration] = &[
     db::Migration { name: "releases_moves", sql: include_str!("../migrations/0013_moves.sql") },
     db::Migration { name: "releases_kept", sql: include_str!("../migrations/0014_kept.sql") },
     db::Migration { name: "releases_keys", sql: include_str!("../migrations/0020_keys.sql") },
+    db::Migration { name: "releases_source", sql: include_str!("../migrations/0021_source.sql") },
 ];
 
 /// The component.

@@ -7,7 +7,7 @@ use api::{
     prices::PriceBook,
     releases::{
         ListReleases, ListServices, OnNodes, PublishRelease, Release, ReleasePhase, ReleaseState,
-        ReplicaState, ServiceSummary, signed_text,
+        ReplicaState, SOURCE_CHARS_MAX, ServiceSummary, signed_text,
     },
 };
 use chassis::Call;
@@ -23,6 +23,10 @@ use crate::{
 
 pub(crate) async fn publish_release(cx: Call<State>, op: PublishRelease) -> Result<Release, Error> {
     check_signature(&op)?;
+    let is_long = |source: &String| source.chars().count() > SOURCE_CHARS_MAX;
+    if op.source.as_ref().is_some_and(|it| is_long(it) || it.contains(char::is_control)) {
+        return Err(Error::Source);
+    }
     let (manifest, prices) = checked(&op)?;
     let path = cx.state().path(&op.digest);
     packages::check_texts(path, op.digest.clone(), op.manifest, op.prices).await?;
@@ -32,6 +36,7 @@ pub(crate) async fn publish_release(cx: Call<State>, op: PublishRelease) -> Resu
         phase: ReleasePhase::Announcing,
         public_key: op.public_key.to_lowercase(),
         signature: op.signature.to_lowercase(),
+        source: op.source,
         created: cx.now(),
         problem: None,
         current: false,

@@ -52,9 +52,10 @@ pub(crate) async fn put_release(tx: &mut db::Tx, stored: &Stored) -> Result<()> 
     let release = &stored.release;
     db::query(
         "insert into release (service, digest, phase, manifest, prices, public_key, signature,
-         problem, created, turn) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         source, problem, created, turn) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          on conflict (service, digest) do update set problem = null, turn = excluded.turn,
-         phase = excluded.phase, public_key = excluded.public_key, signature = excluded.signature",
+         phase = excluded.phase, public_key = excluded.public_key, signature = excluded.signature,
+         source = excluded.source",
     )
     .bind(&release.service)
     .bind(&release.digest)
@@ -63,6 +64,7 @@ pub(crate) async fn put_release(tx: &mut db::Tx, stored: &Stored) -> Result<()> 
     .bind_json(&stored.prices)
     .bind(&release.public_key)
     .bind(&release.signature)
+    .bind(release.source.as_deref())
     .bind(release.problem.as_deref())
     .bind(release.created)
     .bind(stored.turn)
@@ -78,6 +80,7 @@ fn read_release(row: &db::Row) -> Result<Release> {
         phase: row.json("phase")?,
         public_key: row.get("public_key")?,
         signature: row.get("signature")?,
+        source: row.get("source")?,
         created: row.get("created")?,
         problem: row.get("problem")?,
         current: false,
@@ -276,6 +279,7 @@ mod tests {
             phase: ReleasePhase::Announcing,
             public_key: String::new(),
             signature: String::new(),
+            source: None,
             created: Timestamp::from_micros(1),
             problem: None,
             current: false,

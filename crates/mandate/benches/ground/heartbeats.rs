@@ -208,6 +208,7 @@ async fn publish(operator: &Client) -> anyhow::Result<Digest> {
         prices: PRICES.to_owned(),
         public_key: chassis::hex(key.verifying_key().as_bytes()),
         signature: chassis::hex(&signature.to_bytes()),
+        source: None,
     };
     let release = operator.call(publish).await?;
     ensure!(release.phase == ReleasePhase::Staged, "{:?}", release.problem);

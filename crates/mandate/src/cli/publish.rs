@@ -3,6 +3,7 @@
 
 mod archive;
 mod commands;
+mod git;
 
 use std::{
     fs,
@@ -22,6 +23,8 @@ use types::{Digest, Name};
 
 use crate::cli::{Failure, status};
 use archive::{Contents, IGNORE};
+
+pub(crate) use git::{Branch, Tree};
 
 const MANIFEST: &str = "mandate.toml";
 const PRICES: &str = "prices.toml";
@@ -127,7 +130,8 @@ pub(crate) async fn gather(folder: &Path, manifest: &Manifest) -> Result<Gathere
         package.command.split_first().expect("a manifest's command has a word");
     // A path is meant from the manifest's folder; a bare name is looked for as a shell would.
     let program = if program.contains('/') { folder.join(program) } else { program.into() };
-    let status = tokio::process::Command::new(program)
+    let mut command = tokio::process::Command::new(program);
+    let status = git::outside_of_repositories(&mut command)
         .args(arguments)
         .current_dir(folder)
         .env("PACKAGE_DIR", &gathered.folder)
@@ -237,7 +241,12 @@ impl Publisher {
     }
 
     /// The release that a package is, signed.
-    pub(crate) fn release(&self, texts: Texts, digest: Digest) -> PublishRelease {
+    pub(crate) fn release(
+        &self,
+        texts: Texts,
+        digest: Digest,
+        source: Option<String>,
+    ) -> PublishRelease {
         let service = texts.service().clone();
         let signature = self.0.sign(signed_text(&service, &digest).as_bytes());
         PublishRelease {
@@ -247,6 +256,7 @@ impl Publisher {
             prices: texts.prices_text,
             public_key: self.public_key(),
             signature: chassis::hex(&signature.to_bytes()),
+            source,
         }
     }
 }

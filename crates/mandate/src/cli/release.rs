@@ -267,7 +267,7 @@ async fn list(cx: &Context, service: &Name, limit: Limit) -> Outcome {
     let releases = cx.list(limit.limit, page).await?;
     let empty = "No release yet; `mandate service publish DIR` makes one.";
     cx.show_list(&releases, empty, |releases| {
-        let headings = ["RELEASE", "STATE", "PUBLISHED", "SIGNED BY", "PROBLEM"];
+        let headings = ["RELEASE", "STATE", "PUBLISHED", "SIGNED BY", "SOURCE", "PROBLEM"];
         let current = releases.iter().position(|release| release.current);
         let each = releases.iter().zip(0..);
         Table::of(&headings, each, |table, (release, place)| {
@@ -275,9 +275,10 @@ async fn list(cx: &Context, service: &Name, limit: Limit) -> Outcome {
             let state = state(release, is_former);
             let published = moment(release.created);
             let signer: String = release.public_key.chars().take(16).collect();
+            let source = release.source.as_deref().unwrap_or_default();
             let problem = release.problem.as_ref().or(release.on_nodes.problem.as_ref());
             let problem = problem.and_then(|text| text.lines().next()).unwrap_or_default();
-            table.row([&release.digest.short(), &state, &published, &signer, &problem]);
+            table.row([&release.digest.short(), &state, &published, &signer, &source, &problem]);
         })
     })
 }

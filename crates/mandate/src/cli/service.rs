@@ -15,7 +15,7 @@ use super::{
     context::Context,
     output::{Limit, Table, moment, record},
     progress::Progress,
-    publish::{self, Publisher},
+    publish::{self, Branch, Publisher, Tree},
     release,
 };
 
@@ -39,8 +39,12 @@ enum ServiceVerb {
     /// nobody is served by it until it is promoted.
     #[command(after_help = "Example:\n  mandate service publish services/forum --promote")]
     Publish {
-        /// The folder of `mandate.toml`
-        dir: PathBuf,
+        /// The folder of `mandate.toml`; with `--git` it is one in the repository, its root if absent
+        #[arg(required_unless_present = "git")]
+        dir: Option<PathBuf>,
+        /// Publish the tip of a branch of this repository, a path or a URL that `git` knows
+        #[arg(long, value_name = "REPO#BRANCH")]
+        git: Option<Branch>,
         /// The publisher's Ed25519 key, a file of 64 hexadecimal digits; `publisher.key` in
         /// `MANDATE_HOME` if absent, made at first use
         #[arg(long, value_name = "FILE")]
@@ -73,10 +77,14 @@ enum ServiceVerb {
 impl Service {
     pub(super) async fn run(self, cx: &Context) -> Outcome {
         match self.verb {
-            ServiceVerb::Publish { dir, key, new_key, promote, plan, wait } => {
+            ServiceVerb::Publish { dir, git, key, new_key, promote, plan, wait } => {
                 let may_make = new_key || key.is_none();
                 let key = key.unwrap_or_else(|| cx.home().join("publisher.key"));
-                publish(cx, dir, (key, may_make), (promote.then_some(plan), wait)).await
+                let how = ((key, may_make), (promote.then_some(plan), wait));
+                let dir = dir.unwrap_or_else(|| PathBuf::from("."));
+                let Some(branch) = git else { return publish(cx, (dir, None), how).await };
+                let tree = Tree::fetch(branch).await?;
+                publish(cx, (tree.at(&dir)?, Some(tree.source.clone())), how).await
             }
             ServiceVerb::Prices { dir } => {
                 let texts = publish::Texts::read(&dir)?;
@@ -106,11 +114,13 @@ impl Service {
 
 async fn publish(
     cx: &Context,
-    dir: PathBuf,
-    (key, may_make): (PathBuf, bool),
-    (promote, wait): (Option<release::Plan>, bool),
+    (dir, source): (PathBuf, Option<String>),
+    ((key, may_make), (promote, wait)): ((PathBuf, bool), (Option<release::Plan>, bool)),
 ) -> Outcome {
     let mut progress = Progress::begin(cx);
+    if let Some(source) = &source {
+        progress.say(&format!("fetched {source}"))?;
+    }
     let texts = publish::Texts::read(&dir)?;
     let is_new = !key.exists();
     let publisher = Publisher::open(key.clone(), may_make)?;
@@ -134,7 +144,7 @@ async fn publish(
     cx.upload(PutPackage { digest: digest.clone() }, package.bytes).await?;
     progress.say("sent the package")?;
     let (service, release) =
-        (package.texts.service().clone(), publisher.release(package.texts, digest.clone()));
+        (package.texts.service().clone(), publisher.release(package.texts, digest.clone(), source));
     release::announced(&mut progress, &cx.ask(release).await?)?;
     let mut release = release::staged(cx, &mut progress, &service, &digest).await?;
     if let Some(plan) = promote.filter(|_| !release.current) {
@@ -149,6 +159,7 @@ async fn publish(
             ("service", Some(release.service.to_string())),
             ("release", Some(release.digest.to_string())),
             ("signed by", Some(release.public_key.clone())),
+            ("source", release.source.clone()),
             ("published", Some(moment(release.created))),
         ]);
         let next = match (release.current, wait) {

@@ -13,5 +13,6 @@ mod orders;
 mod platform;
 mod publishing;
 mod reference;
+mod repository;
 mod sessions;
 mod tls;

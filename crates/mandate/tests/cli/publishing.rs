@@ -99,6 +99,7 @@ fn release(phase: ReleasePhase, digest: Digest) -> Release {
         phase,
         public_key: "ab".repeat(32),
         signature: "cd".repeat(64),
+        source: None,
         created: noon(),
         problem: (phase == ReleasePhase::Failed).then(|| "billing refused the prices".into()),
         current: phase == ReleasePhase::Staged,
@@ -135,7 +136,7 @@ fn taking(last: ReleasePhase) -> impl Fn(&Asked) -> Response {
 }
 
 /// What is in a package: name to mode and content (or where a link leads), in order.
-fn unpacked(package: &[u8]) -> Vec<(String, u32, String)> {
+pub(crate) fn unpacked(package: &[u8]) -> Vec<(String, u32, String)> {
     let mut archive = tar::Archive::new(zstd::Decoder::new(package).unwrap());
     let read = |entry: std::io::Result<tar::Entry<'_, _>>| {
         let mut entry = entry.unwrap();

@@ -293,8 +293,16 @@ stories! {
             prices,
             public_key: release.public_key,
             signature: release.signature,
+            source: None,
         };
         operator.call(publish.clone()).await.unwrap();
+        let (from, lines) = ("REPO#production@1234".to_owned(), "two\nlines".to_owned());
+        let said = PublishRelease { source: Some(from.clone()), ..publish.clone() };
+        assert_eq!(operator.call(said).await.unwrap().source, Some(from));
+        for source in [lines, "x".repeat(501)] {
+            let odd = PublishRelease { source: Some(source), ..publish.clone() };
+            assert_eq!(operator.call(odd).await.unwrap_err().code, "source");
+        }
         let mut forged = publish.clone();
         forged.signature.replace_range(0..2, if forged.signature.starts_with("00") { "01" } else { "00" });
         assert_eq!(operator.call(forged).await.unwrap_err().kind, Kind::Invalid);

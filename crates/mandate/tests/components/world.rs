@@ -427,6 +427,7 @@ impl World {
             prices: prices.to_owned(),
             public_key: chassis::hex(key.verifying_key().as_bytes()),
             signature: chassis::hex(&signature.to_bytes()),
+            source: None,
         };
         operator.call(publish).await
     }

@@ -67,6 +67,7 @@ pub(crate) fn packed(manifest: String, files: &[(&str, &str)]) -> (PublishReleas
         prices: PRICES.to_owned(),
         public_key: chassis::hex(key.verifying_key().as_bytes()),
         signature: chassis::hex(&signature.to_bytes()),
+        source: None,
     };
     (publish, package)
 }

@@ -586,6 +586,7 @@ pub(crate) fn releases(service: &Name) -> Vec<Release> {
         service: service.clone(),
         phase,
         public_key: "5c9a1f".repeat(10) + "77aa",
+        source: None,
         signature: "0".repeat(128),
         created: at(created),
         problem: problem.map(str::to_owned),

@@ -1,0 +1,2 @@
+-- Where a release is from, as whoever published it says.
+alter table release add column source text;
