@@ -85,7 +85,7 @@ async fn a_publisher_says_by_which_key_it_signs() {
     let byte = |place| u8::from_str_radix(&seed[2 * place..2 * place + 2], 16).unwrap();
     let seed: [u8; 32] = std::array::from_fn(byte);
     let public_key = SigningKey::from_bytes(&seed).verifying_key();
-    let text: String = public_key.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let text = chassis::hex(public_key.as_bytes());
     assert_eq!(made.trim_end(), text);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }

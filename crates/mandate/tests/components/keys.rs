@@ -134,7 +134,7 @@ stories! {
         let operator = world.operator().await;
         operator.call(distrust(FIRST, true)).await.unwrap();
         let now = eventually("the node drops it", has, |now| !now.contains(&staged.digest)).await;
-        assert_eq!(now, [first.digest.clone()], "what is in use goes on");
+        assert_eq!(now, std::slice::from_ref(&first.digest), "what is in use goes on");
         let problem = promote(world, &staged.digest).await.unwrap_err();
         assert_eq!(problem.code, "key_taken_back");
         // Also a node that comes only now serves its visitors.
