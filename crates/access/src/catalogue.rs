@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use api::{
     Asker, Empty,
     access::{
-        Catalogue, CatalogueEntry, DropCatalogue, KeepCatalogues, ListPermissions,
-        PromoteCatalogue, PutCatalogue,
+        Catalogue, CatalogueEntry, CountGrants, DropCatalogue, GrantCount, GrantCounts,
+        KeepCatalogues, ListPermissions, PromoteCatalogue, PutCatalogue,
     },
     manifest::Level,
 };
@@ -16,6 +16,8 @@ use types::{Grantable, Name, Page};
 use crate::{Error, State, store};
 
 const PERMISSIONS_MAX: usize = 200;
+/// So many grants of a permission are shown.
+const SHOWN_MAX: u32 = 100;
 
 /// Checked in full, since a promotion is not refused.
 pub(crate) async fn put_catalogue(cx: &mut Write<State>, op: PutCatalogue) -> Result<Empty, Error> {
@@ -98,6 +100,21 @@ pub(crate) async fn drop_catalogue(
 ) -> Result<Empty, Error> {
     cx.withdraw(&op.service, &op.release).await?;
     Ok(Empty {})
+}
+
+/// Whom it concerns that permissions of a service go.
+pub(crate) async fn count_grants(cx: Call<State>, op: CountGrants) -> Result<GrantCounts, Error> {
+    let CountGrants { service, permissions, first } = op;
+    if permissions.len() > PERMISSIONS_MAX {
+        return Err(Error::TooMany);
+    }
+    let mut counts = GrantCounts::default();
+    let own = permissions.iter().filter(|it| it.service() == service.as_str());
+    for (permission, grants) in store::count_given(cx.db(), own).await? {
+        let first = store::first_given(cx.db(), &permission, first.min(SHOWN_MAX)).await?;
+        counts.permissions.push(GrantCount { permission, grants, first });
+    }
+    Ok(counts)
 }
 
 pub(crate) async fn list_permissions(

@@ -13,9 +13,9 @@ mod store;
 mod whom;
 
 use api::access::{
-    Changes, CheckPermission, CreateGrant, DropCatalogue, KeepCatalogues, ListAudit, ListGrants,
-    ListOwnGrants, ListPermissions, ListPlatformGrants, PromoteCatalogue, PutCatalogue, PutGrant,
-    RevokeGrant, RevokePlatformGrant,
+    Changes, CheckPermission, CountGrants, CreateGrant, DropCatalogue, KeepCatalogues, ListAudit,
+    ListGrants, ListOwnGrants, ListPermissions, ListPlatformGrants, PromoteCatalogue, PutCatalogue,
+    PutGrant, RevokeGrant, RevokePlatformGrant,
 };
 use chassis::Component;
 
@@ -44,12 +44,14 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         db::Migration { name: "access_0003", sql: include_str!("../migrations/0003_roles.sql") },
         chassis::PROPOSALS,
         db::Migration { name: "access_in_use", sql: include_str!("../migrations/0004_in_use.sql") },
+        db::Migration { name: "access_given", sql: include_str!("../migrations/0030_given.sql") },
     ];
     Component::new("access", MIGRATIONS, State { grants_max: config.grants_max })
         .writes::<PutCatalogue>(catalogue::put_catalogue)
         .writes::<PromoteCatalogue>(catalogue::promote_catalogue)
         .writes::<KeepCatalogues>(catalogue::keep_catalogues)
         .writes::<DropCatalogue>(catalogue::drop_catalogue)
+        .reads::<CountGrants>(catalogue::count_grants)
         .reads::<ListPermissions>(catalogue::list_permissions)
         .acts::<PutGrant>(grants::put_grant)
         .reads::<ListPlatformGrants>(grants::list_platform_grants)

@@ -4,7 +4,7 @@ use api::{
     access::{AuditEntry, CatalogueEntry, Grant},
     manifest::Level,
 };
-use db::On;
+use db::{List, On};
 use types::{
     AccountId, Cursor, Digest, GrantId, Grantable, Name, Permission, Principal, RequestId, Resource,
 };
@@ -79,6 +79,29 @@ pub(crate) async fn is_given(tx: &mut db::Tx, given: &Grantable, on: &Resource) 
         .optional(tx, |row| row.get::<GrantId>("id"))
         .await
         .map(|found| found.is_some())
+}
+
+/// How many grants name each of these.
+pub(crate) async fn count_given(
+    on: impl On,
+    given: impl IntoIterator<Item = &Permission>,
+) -> Stored<Vec<(Permission, u64)>> {
+    db::query(
+        "select given, count(*) as n from access_grant where given in {list}
+         group by given order by given",
+    )
+    .bind(List::of(given))
+    .all(on, |row| Ok((row.get("given")?, row.get("n")?)))
+    .await
+}
+
+/// The first grants that name a permission.
+pub(crate) async fn first_given(on: impl On, given: &Permission, limit: u32) -> Stored<Vec<Grant>> {
+    db::query("select * from access_grant where given = ? order by id limit ?")
+        .bind(given)
+        .bind(limit)
+        .all(on, read_grant)
+        .await
 }
 
 pub(crate) async fn delete_grant(on: impl On, id: GrantId) -> Stored<()> {

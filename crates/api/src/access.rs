@@ -22,6 +22,8 @@ operations! { "access":
     KeepCatalogues PUT "/v1/services/{service}/releases" on service by [releases] -> Empty;
     /// Withdraws what a release proposed that was never promoted.
     DropCatalogue DELETE "/v1/services/{service}/releases/{release}/permissions" on service by [releases] -> Empty;
+    /// Says how many grants name each of these permissions of a service, and which are the first.
+    CountGrants POST "/v1/services/{service}/grants" on service by [releases] -> GrantCounts;
     /// Lists every permission there is.
     ListPermissions GET "/v1/permissions" on platform by [anyone] lists CatalogueEntry only [service: Name];
     /// Puts a grant under an id of the caller's choice.
@@ -79,6 +81,35 @@ pub struct KeepCatalogues {
     pub service: Name,
     /// Which releases.
     pub releases: BTreeSet<Digest>,
+}
+
+/// Asks who has permissions of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CountGrants {
+    /// The service.
+    pub service: Name,
+    /// Which permissions of it, at most 200.
+    pub permissions: BTreeSet<Permission>,
+    /// How many grants of each are shown, at most 100.
+    pub first: u32,
+}
+
+/// Who has permissions of a service.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GrantCounts {
+    /// Those that grants name.
+    pub permissions: Vec<GrantCount>,
+}
+
+/// Who has a permission.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GrantCount {
+    /// Which permission.
+    pub permission: Permission,
+    /// How many grants name it.
+    pub grants: u64,
+    /// The first of them.
+    pub first: Vec<Grant>,
 }
 
 /// Withdraws what a release proposed.

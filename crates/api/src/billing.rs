@@ -1,5 +1,6 @@
 //! billing: what each account owes, and why, to the cent and the event.
 
+mod forecast;
 mod verification;
 
 pub mod reading;
@@ -12,6 +13,7 @@ use types::{AccountId, Amount, Digest, Host, InstanceId, Money, Name, Period, Ti
 
 pub use crate::manifest::JOB_MILLISECONDS;
 use crate::{Empty, manifest::Manifest, prices::PriceBook};
+pub use forecast::{BillChange, FORECASTS_MAX, Forecast, ForecastBills};
 pub use verification::{
     BillVerification, GetVerification, Verification, VerificationState, VerifiedLine,
     VerifiedTotal, VerifyBill,
@@ -34,6 +36,8 @@ operations! { "billing":
     WithdrawSubscription DELETE "/v1/accounts/{account}/instances/{instance}/subscription" on instance by [provider] -> Empty;
     /// Lists what can be taken of services now: what has a price, now and in every version to come.
     ListPriced GET "/v1/priced" on platform by [provider] -> Vec<Priced>;
+    /// Says what the bills of a service's instances become if a release is promoted.
+    ForecastBills GET "/v1/price-books/{service}/releases/{release}/forecast" on service by [releases] -> Forecast;
     /// Says which of these wishes are not known here, so that they are put again.
     CheckSubscriptions POST "/v1/subscriptions/check" on platform by [provider] -> CheckedSubscriptions;
     /// Takes usage events, in batches of which each counts once.

@@ -4,6 +4,7 @@ mod isolation;
 mod keys;
 mod logs;
 mod nodes;
+mod previews;
 mod rollouts;
 mod told;
 
@@ -25,6 +26,11 @@ pub use keys::{COMMENT_CHARS_MAX, DistrustKey, KEYS_MAX, ServiceKey, TrustKey};
 pub use logs::{
     LOG_BYTES_MAX, LOG_LINES_MAX, LogPart, LogPlace, LogWish, Logs, PutLogs, ReadInstanceLogs,
     ReadServiceLogs,
+};
+pub use previews::{
+    ACTS_MAX, Accepted, Act, Change, Concerned, DatabaseChange, Did, GRANTS_MAX, GetRollout,
+    INSTANCES_MAX, JobChange, MeterChange, ModuleChange, Passage, PermissionChange, Preview,
+    PreviewRelease, ROUTES_MAX, Reach, RolloutRecord, RouteChange, Waiting,
 };
 pub use rollouts::{
     Move, MoveCounts, MoveState, PromoteRelease, Rollout, RolloutPlan, RolloutState, Steer,
@@ -48,10 +54,14 @@ operations! { "releases":
     TrustKey PUT "/v1/services/{service}/keys/{public_key}" on service by [operator] -> ServiceKey;
     /// Takes a key back: it signs no release any more, and none of its releases is promoted.
     DistrustKey DELETE "/v1/services/{service}/keys/{public_key}" on service by [operator] -> ServiceKey;
+    /// Says what the promotion of a release would change, for whom, and what would be lost.
+    PreviewRelease GET "/v1/services/{service}/releases/{release}/preview" on service by [operator] -> Preview;
     /// Makes a release the current one, once every node has it ready.
     PromoteRelease POST "/v1/services/{service}/rollouts" on service by [operator] -> Rollout;
     /// Lists the rollouts of a service, the last one first.
     ListRollouts GET "/v1/services/{service}/rollouts" on service by [operator] lists Rollout;
+    /// Shows a rollout with what was agreed to and what was done to it.
+    GetRollout GET "/v1/services/{service}/rollouts/{number}" on service by [operator] -> RolloutRecord;
     /// Lists how far each instance of a rollout is, of the last one unless it is said of which, those
     /// first that are not where they should be.
     ListMoves GET "/v1/services/{service}/moves" on service by [operator] lists Move only [number: u64];

@@ -37,6 +37,7 @@
 
 mod bills;
 mod error;
+mod forecasts;
 mod model;
 mod priced;
 mod prices;
@@ -48,9 +49,10 @@ mod usage;
 mod verifications;
 
 use api::billing::{
-    AcceptUsageGap, CheckSubscriptions, DropPrices, ExplainLine, GetBill, GetPriceBook,
-    GetVerification, ListPriced, ListSetAside, ListUsage, ListUsageGaps, PromotePrices,
-    PutPriceBook, PutReleasePrices, PutSubscription, RecordUsage, VerifyBill, WithdrawSubscription,
+    AcceptUsageGap, CheckSubscriptions, DropPrices, ExplainLine, ForecastBills, GetBill,
+    GetPriceBook, GetVerification, ListPriced, ListSetAside, ListUsage, ListUsageGaps,
+    PromotePrices, PutPriceBook, PutReleasePrices, PutSubscription, RecordUsage, VerifyBill,
+    WithdrawSubscription,
 };
 use chassis::Component;
 
@@ -78,6 +80,7 @@ pub fn component() -> Component<impl Send + Sync + 'static> {
         .writes::<PutSubscription>(subscriptions::put_subscription)
         .writes::<WithdrawSubscription>(subscriptions::withdraw_subscription)
         .reads::<ListPriced>(priced::list_priced)
+        .reads::<ForecastBills>(forecasts::forecast_bills)
         .reads::<CheckSubscriptions>(subscriptions::check_subscriptions)
         .acts::<RecordUsage>(usage::record_usage)
         .reads::<ListSetAside>(set_aside::list_set_aside)

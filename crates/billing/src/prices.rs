@@ -6,7 +6,7 @@ use api::{
     prices::PriceBook,
 };
 use chassis::{Call, Write};
-use types::Name;
+use types::{Name, Timestamp};
 
 use crate::{Error, State, model, store};
 
@@ -17,7 +17,7 @@ pub(crate) async fn put_price_book(
     op: PutPriceBook,
 ) -> Result<Empty, Error> {
     let PutPriceBook { service, book, words } = op;
-    check(cx, &service, &book).await?;
+    check(cx, &service, &book, Modules::Stay).await?;
     store::put_book(cx.tx(), &book).await?;
     if let Some(words) = words {
         model::check_words(&words)?;
@@ -33,7 +33,8 @@ pub(crate) async fn put_release_prices(
 ) -> Result<Empty, Error> {
     if !cx.was_promoted(&op.service, &op.release).await? {
         model::check_words(&op.words)?;
-        check(cx, &op.service, &op.book).await?;
+        // What the release does not have any more is not charged for any more.
+        check(cx, &op.service, &op.book, Modules::MayGo).await?;
     }
     cx.propose(&op.service, &op.release, &op).await?;
     Ok(Empty {})
@@ -51,13 +52,27 @@ pub(crate) async fn promote_prices(
     };
     let now = cx.now();
     let known = store::books(cx.tx(), &service).await?;
-    let holds =
-        known.iter().any(|known| known.effective == book.effective && book.effective <= now);
-    if !again && !holds {
+    if !again && !holds(&known, &book, now) {
         store::put_book(cx.tx(), &book).await?;
     }
     store::put_words(cx.tx(), &service, &words).await?;
     Ok(Empty {})
+}
+
+/// Whether others of the same moment hold already, which stay.
+fn holds(known: &[PriceBook], book: &PriceBook, now: Timestamp) -> bool {
+    known.iter().any(|known| known.effective == book.effective && book.effective <= now)
+}
+
+/// The versions of a service's prices once a release has brought its own.
+pub(crate) fn with(known: &[PriceBook], book: PriceBook, now: Timestamp) -> Vec<PriceBook> {
+    let mut all = known.to_vec();
+    if !holds(known, &book, now) {
+        all.retain(|known| known.effective != book.effective);
+        let place = all.partition_point(|known| known.effective < book.effective);
+        all.insert(place, book);
+    }
+    all
 }
 
 pub(crate) async fn drop_prices(cx: &mut Write<State>, op: DropPrices) -> Result<Empty, Error> {
@@ -68,9 +83,23 @@ pub(crate) async fn drop_prices(cx: &mut Write<State>, op: DropPrices) -> Result
     Ok(Empty {})
 }
 
+/// Whether prices may lack a module that instances have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Modules {
+    /// The application has it, so it has a price.
+    Stay,
+    /// The release may drop it, which its preview says.
+    MayGo,
+}
+
 /// Prices of the past stand: once something of a service was sold, none begins before the hour in
 /// which it is published, and one that holds already is not replaced. The service's row is locked.
-async fn check(cx: &mut Write<State>, service: &Name, book: &PriceBook) -> Result<(), Error> {
+async fn check(
+    cx: &mut Write<State>,
+    service: &Name,
+    book: &PriceBook,
+    modules: Modules,
+) -> Result<(), Error> {
     if book.service != *service {
         return Err(Error::OtherService { path: service.clone(), book: book.service.clone() });
     }
@@ -96,8 +125,14 @@ async fn check(cx: &mut Write<State>, service: &Name, book: &PriceBook) -> Resul
     if known.len() >= VERSIONS_MAX && !same_moment {
         return Err(Error::Versions(service.clone()));
     }
-    for (plan, size, modules) in store::sold(tx, service, book.effective).await? {
-        if let Some((what, key)) = book.lacks(&plan, &size, &modules) {
+    let last = known.last();
+    let has_price = |module: &String| {
+        last.is_some_and(|book| book.plans.values().any(|it| it.modules.contains_key(module)))
+    };
+    for (plan, size, mut taken) in store::sold(tx, service, book.effective).await? {
+        // What a release has dropped before does not come back with prices.
+        taken.retain(|module| modules == Modules::Stay && has_price(module));
+        if let Some((what, key)) = book.lacks(&plan, &size, &taken) {
             return Err(Error::Sold { what, key });
         }
     }

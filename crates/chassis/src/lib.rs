@@ -38,7 +38,7 @@ pub use house::{House, HouseConfig, MountError};
 pub use keys::{KeyRing, Signer};
 pub use placements::{Placements, Share};
 pub use policy::{Question, Words};
-pub use proposal::{PROPOSALS, promoted, promoted_last, proposals};
+pub use proposal::{PROPOSALS, promoted, promoted_last, proposals, proposed};
 pub use reconcile::{Next, pause};
 pub use relay::Relay;
 pub use seal::{Seal, SealError, hex, private_file, random_secret, replace_private_file, unhex};

@@ -117,6 +117,19 @@ pub async fn promoted<P: DeserializeOwned>(
         .await
 }
 
+/// What `release` proposed, if it was never promoted.
+pub async fn proposed<P: DeserializeOwned>(
+    on: impl db::On,
+    service: &Name,
+    release: &Digest,
+) -> Result<Option<P>, db::Error> {
+    db::query("select body from proposal where service = ? and release = ? and turn = 0")
+        .bind(service)
+        .bind(release)
+        .optional(on, |row| row.json("body"))
+        .await
+}
+
 /// The release of a service that was promoted last.
 pub async fn promoted_last(on: impl db::On, service: &Name) -> Result<Option<Digest>, db::Error> {
     db::query(

@@ -39,7 +39,7 @@ mod workers;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use api::jobs::{
-    BeginUsage, CancelJob, CancelServiceJob, CountJobsLeft, DropJobs, EnqueueJobs,
+    BeginUsage, CancelJob, CancelServiceJob, CountJobsLeft, CountWaiting, DropJobs, EnqueueJobs,
     EnqueueServiceJobs, GetInstanceJob, GetJob, GetQueue, GetServiceJob, LeaseJobs,
     ListInstanceJobs, ListJobs, ListQueues, PromoteJobs, PutInstance, PutJob, PutJobs,
     QuietInstance, ReplayJob, ReplayJobs, ReportJobs, RunCommand, SetJobsAside, SetQueue,
@@ -120,6 +120,7 @@ pub fn component() -> Component<impl Send + Sync + 'static> {
         .writes::<SetQueue>(queues::set_queue)
         .writes::<PutJobs>(releases::put_jobs)
         .writes::<PromoteJobs>(releases::promote_jobs)
+        .reads::<CountWaiting>(releases::count_waiting)
         .writes::<DropJobs>(releases::drop_jobs)
         .writes::<PutInstance>(instances::put_instance)
         .acts::<QuietInstance>(instances::quiet_instance)

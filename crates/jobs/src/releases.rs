@@ -7,9 +7,9 @@ use std::{
 
 use api::{
     Empty,
-    jobs::{DropJobs, JobDefinition, PromoteJobs, PutJobs, SETUP_CLASS},
+    jobs::{CountWaiting, DropJobs, JobDefinition, PromoteJobs, PutJobs, SETUP_CLASS, WaitingJobs},
 };
-use chassis::{Room, Write};
+use chassis::{Call, Room, Write};
 use types::{Digest, Name};
 
 use crate::{
@@ -60,6 +60,13 @@ pub(crate) async fn promote_jobs(cx: &mut Write<State>, op: PromoteJobs) -> Resu
         store::put_queue(cx.tx(), &service, class).await?;
     }
     Ok(Empty {})
+}
+
+/// So many kinds of a service are counted.
+const KINDS_MAX: u32 = 1_000;
+
+pub(crate) async fn count_waiting(cx: Call<State>, op: CountWaiting) -> Result<WaitingJobs, Error> {
+    Ok(WaitingJobs { kinds: store::waiting(cx.db(), &op.service, KINDS_MAX).await? })
 }
 
 pub(crate) async fn drop_jobs(cx: &mut Write<State>, op: DropJobs) -> Result<Empty, Error> {

@@ -104,6 +104,10 @@ pub(crate) enum Error {
     TurningBack,
     #[error("at most 100 releases of a service are kept for jobs")]
     TooManyKept,
+    #[error("no release of the service is current: the first one replaces nothing")]
+    NoneIsCurrent,
+    #[error("something would be lost: {}; agree to that, or keep it in the release", listed(.0))]
+    LosesSomething(Vec<String>),
     #[error("there is no such rollout of this service")]
     NoRollout,
     #[error("the rollout has ended: nothing of it is left to steer")]
@@ -139,6 +143,17 @@ fn key_in_use(current: Option<&Digest>, instances: usize) -> String {
          wait until every instance is on it, or take the key back nevertheless with `force`",
         what.join(", and ")
     )
+}
+
+/// So many losses are named.
+const LOSSES_MAX: usize = 20;
+
+fn listed(losses: &[String]) -> String {
+    let named = losses[..losses.len().min(LOSSES_MAX)].join("; ");
+    match losses.len().saturating_sub(LOSSES_MAX) {
+        0 => named,
+        more => format!("{named}; and {more} more"),
+    }
 }
 
 impl From<Error> for Problem {
@@ -180,6 +195,8 @@ impl From<Error> for Problem {
                 Self { retry_after: Some(1), ..problem }
             }
             Error::FailedRelease(_) => Self::conflict("release_refused", detail),
+            Error::NoneIsCurrent => Self::conflict("no_current_release", detail),
+            Error::LosesSomething(_) => Self::conflict("release_loses_something", detail),
             Error::NoRollout => Self::not_found("rollout"),
             Error::RolloutEnded => Self::conflict("rollout_ended", detail),
             Error::NotBegun => Self::conflict("rollout_not_begun", detail),

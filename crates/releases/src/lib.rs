@@ -23,8 +23,10 @@ mod places;
 mod placing;
 mod plan;
 mod planning;
+mod preview;
 mod publish;
 mod readiness;
+mod records;
 mod rollout;
 mod rollouts;
 mod said;
@@ -37,7 +39,10 @@ use std::{path::PathBuf, sync::atomic::AtomicBool, time::Duration};
 use api::{
     configurator, identity,
     releases::{
-        Changes, DistrustKey, DrainNode, GetPackage, GetReadiness, GetStanding, Heartbeat, KeepReleases, ListMoves, ListNodes, ListReleases, ListRollouts, ListServiceKeys, ListServices, PACKAGE_BYTES_MAX, PromoteRelease, PublishRelease, PutLogs, PutPackage, ReadInstanceLogs, ReadServiceLogs, RefillNode, SteerRollout, TrustKey,
+        Changes, DistrustKey, DrainNode, GetPackage, GetReadiness, GetRollout, GetStanding,
+        Heartbeat, KeepReleases, ListMoves, ListNodes, ListReleases, ListRollouts, ListServiceKeys,
+        ListServices, PACKAGE_BYTES_MAX, PreviewRelease, PromoteRelease, PublishRelease, PutLogs,
+        PutPackage, ReadInstanceLogs, ReadServiceLogs, RefillNode, SteerRollout, TrustKey,
     },
 };
 use chassis::Component;
@@ -96,6 +101,7 @@ const MIGRATIONS: &[db::Migration] = &[
     db::Migration { name: "releases_kept", sql: include_str!("../migrations/0014_kept.sql") },
     db::Migration { name: "releases_keys", sql: include_str!("../migrations/0020_keys.sql") },
     db::Migration { name: "releases_source", sql: include_str!("../migrations/0021_source.sql") },
+    db::Migration { name: "releases_agreed", sql: include_str!("../migrations/0030_agreed.sql") },
 ];
 
 /// The component.
@@ -122,9 +128,11 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .reads::<ListServiceKeys>(keys::list_service_keys)
         .acts::<TrustKey>(keys::trust_key)
         .acts::<DistrustKey>(keys::distrust_key)
+        .reads::<PreviewRelease>(preview::preview_release)
         .acts::<PromoteRelease>(rollouts::promote_release)
         .acts::<SteerRollout>(rollouts::steer_rollout)
         .reads::<ListRollouts>(rollouts::list_rollouts)
+        .reads::<GetRollout>(rollouts::get_rollout)
         .reads::<ListMoves>(rollouts::list_moves)
         .reads::<ListServices>(publish::list_services)
         .reads::<ListNodes>(nodes::list_nodes)

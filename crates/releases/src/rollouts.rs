@@ -4,13 +4,18 @@
 //! a time; the way back from it is the promotion of the release before.
 
 use api::releases::{
-    ListMoves, ListRollouts, Move, MoveCounts, MoveState, PromoteRelease, ReleasePhase,
-    ReleaseState, Rollout, RolloutState, Steer, SteerRollout,
+    Did, GetRollout, ListMoves, ListRollouts, Move, MoveCounts, MoveState, PromoteRelease,
+    ReleasePhase, ReleaseState, Rollout, RolloutRecord, RolloutState, Steer, SteerRollout,
 };
-use chassis::{Call, Room};
+use chassis::{Call, Room, Write};
 use types::{Cursor, Name, Page};
 
-use crate::{Error, State, announce, keys, known::Unready, store};
+use crate::{
+    Error, State, announce, keys,
+    known::Unready,
+    records::{Promotion, note},
+    store,
+};
 
 pub(crate) async fn promote_release(cx: Call<State>, op: PromoteRelease) -> Result<Rollout, Error> {
     if let Some(fault) = op.plan.fault() {
@@ -25,6 +30,7 @@ pub(crate) async fn promote_release(cx: Call<State>, op: PromoteRelease) -> Resu
         }
         ReleasePhase::Staged => {}
     }
+    let promotion = Promotion::with(&cx, &stored, op.accept_loss).await?;
     let mut write = cx.begin().await?;
     store::lock_service(write.tx(), &op.service).await?;
     if !keys::is_trusted(write.tx(), &op.service, &op.release).await? {
@@ -39,25 +45,11 @@ pub(crate) async fn promote_release(cx: Call<State>, op: PromoteRelease) -> Resu
     {
         return Err(Error::OtherCurrent(current.clone()));
     }
-    let under_way = store::rollout_under_way(write.tx(), &op.service).await?;
-    if let Some(rollout) = under_way {
-        let is_way_back = rollout.from.as_ref() == Some(&op.release);
-        let has_begun = matches!(rollout.state, RolloutState::Moving | RolloutState::Paused);
-        if !is_way_back || !has_begun {
-            return Err(Error::UnderWay(rollout.to));
-        }
-        store::end_rollout(write.tx(), &rollout, RolloutState::RolledBack, cx.now()).await?;
-    } else {
-        if cx.state().planning.is_any_moving(&op.service)? {
-            return Err(Error::TurningBack);
-        }
-        let unready = cx.state().nodes.unready(cx.now(), &op.release);
-        let unready: Vec<Unready> =
-            unready.into_iter().filter(|node| !op.without.contains(&node.node)).collect();
-        if !unready.is_empty() {
-            return Err(Error::NotReady(unready.iter().map(sentence).collect()));
-        }
+    // What was compared is not what would be replaced.
+    if promotion.from != current {
+        return Err(current.map_or(Error::Announcing, Error::OtherCurrent));
     }
+    begin_alone(&cx, &mut write, &op).await?;
     let is_later = op.plan.at.is_some_and(|at| at > write.now());
     let state = if is_later { RolloutState::Scheduled } else { RolloutState::Announcing };
     let rollout = Rollout {
@@ -74,6 +66,7 @@ pub(crate) async fn promote_release(cx: Call<State>, op: PromoteRelease) -> Resu
         counts: MoveCounts::default(),
     };
     store::insert_rollout(write.tx(), &rollout).await?;
+    promotion.keep(&mut write, &rollout.service, rollout.number).await?;
     write.commit().await?;
     // The reconciler would do it too; done here, whoever promotes is told how it went.
     if let Err(problem) = announce::step(cx.room().clone()).await {
@@ -82,9 +75,48 @@ pub(crate) async fn promote_release(cx: Call<State>, op: PromoteRelease) -> Resu
     shown(&cx, &rollout.service, rollout.number).await
 }
 
+/// Nothing else of the service is under way: what leads back from a rollout ends that, and for anything
+/// else nodes must be ready.
+async fn begin_alone(
+    cx: &Call<State>,
+    write: &mut Write<State>,
+    op: &PromoteRelease,
+) -> Result<(), Error> {
+    let under_way = store::rollout_under_way(write.tx(), &op.service).await?;
+    if let Some(rollout) = under_way {
+        let is_way_back = rollout.from.as_ref() == Some(&op.release);
+        let has_begun = matches!(rollout.state, RolloutState::Moving | RolloutState::Paused);
+        if !is_way_back || !has_begun {
+            return Err(Error::UnderWay(rollout.to));
+        }
+        store::end_rollout(write.tx(), &rollout, RolloutState::RolledBack, cx.now()).await?;
+        return note(write, &op.service, rollout.number, Did::RolledBack).await;
+    }
+    if cx.state().planning.is_any_moving(&op.service)? {
+        return Err(Error::TurningBack);
+    }
+    let unready = cx.state().nodes.unready(cx.now(), &op.release);
+    let unready: Vec<Unready> =
+        unready.into_iter().filter(|node| !op.without.contains(&node.node)).collect();
+    if !unready.is_empty() {
+        return Err(Error::NotReady(unready.iter().map(sentence).collect()));
+    }
+    Ok(())
+}
+
+/// A rollout with how many instances are where on their way.
 async fn shown(cx: &Call<State>, service: &Name, number: u64) -> Result<Rollout, Error> {
     let stored = store::rollout(cx.db(), service, number).await?.ok_or(Error::NoRollout)?;
     counted(cx, vec![stored.rollout]).await?.pop().ok_or(Error::NoRollout)
+}
+
+pub(crate) async fn get_rollout(cx: Call<State>, op: GetRollout) -> Result<RolloutRecord, Error> {
+    let which = (&op.service, op.number);
+    let rollout = shown(&cx, &op.service, op.number).await?;
+    let store::Agreed { preview, accepts_loss, is_way_back } =
+        store::agreed(cx.db(), which).await?;
+    let acts = store::acts(cx.db(), which).await?;
+    Ok(RolloutRecord { rollout, accepted_loss: accepts_loss, is_way_back, preview, acts })
 }
 
 pub(crate) async fn steer_rollout(cx: Call<State>, op: SteerRollout) -> Result<Rollout, Error> {
@@ -99,16 +131,19 @@ pub(crate) async fn steer_rollout(cx: Call<State>, op: SteerRollout) -> Result<R
             let starting = (MoveState::Starting, MoveState::Waiting);
             store::reset_moves(write.tx(), &rollout, starting, now).await?;
             store::end_rollout(write.tx(), &rollout, RolloutState::Cancelled, now).await?;
+            note(&mut write, &op.service, op.number, Did::Cancelled).await?;
         }
         (_, RolloutState::Scheduled) => return Err(Error::NotBegun),
         (Steer::Pause, RolloutState::Moving) => {
             let why = Some("somebody has paused it");
             store::set_rollout(write.tx(), &rollout, RolloutState::Paused, why).await?;
+            note(&mut write, &op.service, op.number, Did::Paused).await?;
         }
         (Steer::Resume, RolloutState::Paused) => {
             let failed = (MoveState::Failed, MoveState::Waiting);
             store::reset_moves(write.tx(), &rollout, failed, now).await?;
             store::set_rollout(write.tx(), &rollout, RolloutState::Moving, None).await?;
+            note(&mut write, &op.service, op.number, Did::Resumed).await?;
         }
         // Done twice, it is done.
         _ => {}

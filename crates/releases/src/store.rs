@@ -3,6 +3,7 @@
 mod kept;
 mod keys;
 mod nodes;
+mod records;
 mod rollouts;
 
 use std::collections::BTreeSet;
@@ -18,6 +19,7 @@ use types::{Cursor, Digest, Name};
 pub(crate) use kept::*;
 pub(crate) use keys::*;
 pub(crate) use nodes::*;
+pub(crate) use records::*;
 pub(crate) use rollouts::*;
 
 type Result<T> = std::result::Result<T, db::Error>;

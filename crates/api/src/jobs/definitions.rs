@@ -173,6 +173,33 @@ pub struct PromoteJobs {
     pub turn: u64,
 }
 
+/// Asks how many jobs of a service wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CountWaiting {
+    /// Which service.
+    pub service: Name,
+}
+
+/// How many jobs of a service wait.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WaitingJobs {
+    /// By name and version, at most 1,000: those first of which most wait.
+    pub kinds: Vec<WaitingKind>,
+}
+
+/// How many jobs of a name and a version wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WaitingKind {
+    /// Their name.
+    pub name: String,
+    /// Their version.
+    pub version: u32,
+    /// How many.
+    pub jobs: u64,
+    /// Of how many instances.
+    pub instances: u64,
+}
+
 /// Forgets a release that another component has refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DropJobs {

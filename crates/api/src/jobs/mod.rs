@@ -11,7 +11,8 @@ use serde_json::Value;
 use types::{AccountId, Digest, InstanceId, JobId, Name, NodeId, Timestamp};
 
 pub use definitions::{
-    DropJobs, InstanceState, JobDefinition, PromoteJobs, PutInstance, PutJobs, Schedule,
+    CountWaiting, DropJobs, InstanceState, JobDefinition, PromoteJobs, PutInstance, PutJobs,
+    Schedule, WaitingJobs, WaitingKind,
 };
 pub use leases::{
     Lease, LeaseJobs, Leases, Outcome, Report, ReportJobs, Reported, Reports, Upgrade, Verdict,
@@ -84,6 +85,8 @@ operations! { "jobs":
     PutJobs PUT "/v1/services/{service}/releases/{release}" on service by [releases] -> Empty;
     /// Makes a release the one whose jobs can be queued; it is not refused.
     PromoteJobs PUT "/v1/services/{service}" on service by [releases] -> Empty;
+    /// Says how many jobs of a service wait, by name and version.
+    CountWaiting GET "/v1/services/{service}/waiting" on service by [releases] -> WaitingJobs;
     /// Forgets a release that another component has refused.
     DropJobs DELETE "/v1/services/{service}/releases/{release}" on service by [releases] -> Empty;
     /// Begins to count usage anew, after the database was put back from a backup: billing knows

@@ -24,13 +24,18 @@ pub struct PromoteRelease {
     /// In which order and how fast instances move.
     #[serde(default)]
     pub plan: RolloutPlan,
+    /// Whether it is agreed that something is lost, as the release's preview says. Otherwise nothing
+    /// is done if something would be, unless it is the way back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accept_loss: bool,
 }
 
 impl PromoteRelease {
     /// Whatever is current, with every node, one instance after the other.
     pub fn new(service: Name, release: Digest) -> Self {
         let plan = RolloutPlan::default();
-        Self { service, release, replaces: None, without: BTreeSet::new(), plan }
+        let without = BTreeSet::new();
+        Self { service, release, replaces: None, without, plan, accept_loss: false }
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) use set_aside::{
     accept_gap, gap, gaps, insert_set_aside, note_gap, set_aside, set_aside_count,
 };
 pub(crate) use subscriptions::{
-    cycle, delete_terms, insert_cycle, insert_terms, is_sold, taken, taken_of, terms,
+    cycle, delete_terms, had, insert_cycle, insert_terms, is_sold, taken, taken_of, terms,
 };
 pub(crate) use usage::{
     Numbered, add_to_total, insert_events, insert_source, next_revision, set_progress,

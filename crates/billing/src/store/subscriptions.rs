@@ -108,6 +108,28 @@ pub(crate) async fn is_sold(tx: &mut db::Tx, service: &Name) -> Stored<bool> {
     Ok(found.await?.is_some())
 }
 
+/// What a service's instances have at a moment, each combination with how many have it; at most so
+/// many combinations, those first that most have.
+pub(crate) async fn had(
+    on: impl On,
+    service: &Name,
+    at: Timestamp,
+    limit: u32,
+) -> Stored<Vec<(Terms, u64)>> {
+    db::query(
+        "select s.plan, s.size, s.modules, min(s.since) as since, count(*) as n
+         from cycle c join subscription s on s.instance = c.instance
+         where c.service = ? and s.since = (select max(n.since) from subscription n
+         where n.instance = s.instance and n.since <= ?)
+         group by s.plan, s.size, s.modules order by n desc, s.plan, s.size, s.modules limit ?",
+    )
+    .bind(service)
+    .bind(at)
+    .bind(limit)
+    .all(on, |row| Ok((read_terms(row)?, row.get("n")?)))
+    .await
+}
+
 /// What each instance of an account has taken, by instance.
 pub(crate) async fn taken(on: impl On, account: AccountId) -> Stored<Vec<Taken>> {
     let select = db::query(&format!("{TAKEN} where c.account = ? order by c.instance, s.since"));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use api::jobs::{Gate, JobDefinition, PutInstance};
+use api::jobs::{Gate, JobDefinition, PutInstance, SETUP_CLASS, WaitingKind};
 use db::{List, On};
 use types::{AccountId, Digest, InstanceId, Name};
 
@@ -114,6 +114,28 @@ pub(crate) async fn definitions(
         .bind(release)
         .optional(on, |row| Ok((row.get("service")?, row.json("definitions")?)))
         .await
+}
+
+/// How many jobs of a service wait for whatever it is, those of set-ups aside; the kinds first of
+/// which most wait.
+pub(crate) async fn waiting(on: impl On, service: &Name, limit: u32) -> Result<Vec<WaitingKind>> {
+    db::query(
+        "select kind.name, kind.version, count(distinct lane.instance) as instances,
+         cast(sum(lane.ready + lane.blocked + lane.held + lane.delayed) as bigint) as jobs
+         from kind join lane on lane.kind = kind.id where kind.service = ? and kind.class <> ?
+         and (lane.ready > 0 or lane.running > 0 or lane.delayed > 0 or lane.blocked > 0
+         or lane.held > 0) group by kind.name, kind.version
+         having sum(lane.ready + lane.blocked + lane.held + lane.delayed) > 0 order by jobs desc, kind.name, kind.version limit ?",
+    )
+    .bind(service)
+    .bind(SETUP_CLASS)
+    .bind(limit)
+    .all(on, |row| {
+        let (name, version) = (row.get("name")?, row.get("version")?);
+        let (jobs, instances) = (row.get("jobs")?, row.get("instances")?);
+        Ok(WaitingKind { name, version, jobs, instances })
+    })
+    .await
 }
 
 /// An instance as it is kept.

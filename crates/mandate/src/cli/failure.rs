@@ -25,6 +25,8 @@ pub(crate) mod status {
     pub(crate) const MAY_NOT: u8 = 7;
     /// `bill verify`: the computations disagree.
     pub(crate) const DISAGREES: u8 = 8;
+    /// `release promote --check`: something would be lost.
+    pub(crate) const LOSES: u8 = 9;
 }
 
 /// Why a command did not do what it should.

@@ -25,7 +25,8 @@ Examples:
 
 Exit codes:
   0 done   1 unexpected   2 wrong usage   3 not signed in, or denied   4 not found
-  5 refused as it is   6 unavailable, try again   7 `can`: no   8 `bill verify`: disagrees";
+  5 refused as it is   6 unavailable, try again   7 `can`: no   8 `bill verify`: disagrees
+  9 `release promote --check`: something would be lost";
 
 /// The whole command line, with its help as it is shown.
 pub(crate) fn command() -> Command {

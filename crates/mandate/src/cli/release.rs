@@ -1,6 +1,7 @@
 //! The releases of a service: which is current, how far each is, and going from one to another.
 
 mod plan;
+mod preview;
 mod standing;
 mod way;
 
@@ -50,7 +51,12 @@ enum ReleaseVerb {
     },
     /// Make a release the current one: instances move to it, each as soon as what serves it there is
     /// healthy
-    #[command(after_help = "Example:\n  mandate release promote forum")]
+    ///
+    /// `--check` shows what changes for whom, and promotes nothing. If a database, a module, a permission
+    /// or jobs that wait would be lost, it ends with 9, and the promotion needs `--accept-loss`.
+    #[command(
+        after_help = "Examples:\n  mandate release promote forum --check\n  mandate release promote forum"
+    )]
     Promote {
         /// Of which service
         service: Name,
@@ -94,10 +100,13 @@ enum ReleaseVerb {
         #[command(flatten)]
         limit: Limit,
     },
-    /// List the rollouts of a service, the last one first: who promoted what, and when
+    /// List the rollouts of a service, the last one first: who promoted what, and when; or show one
+    /// with what was agreed to, and who paused it, let it go on or gave it up
     History {
         /// Of which service
         service: Name,
+        /// The number of one rollout
+        rollout: Option<u64>,
         #[command(flatten)]
         limit: Limit,
     },
@@ -113,6 +122,9 @@ struct How {
     /// Do not wait until every instance is on it
     #[arg(long)]
     no_wait: bool,
+    /// Show what changes for whom, and promote nothing
+    #[arg(long)]
+    check: bool,
 }
 
 impl Release {
@@ -137,7 +149,10 @@ impl Release {
             ReleaseVerb::Moves { service, rollout, limit } => {
                 moves(cx, service, rollout, limit).await
             }
-            ReleaseVerb::History { service, limit } => history(cx, &service, limit).await,
+            ReleaseVerb::History { service, rollout: Some(number), .. } => {
+                preview::record(cx, service, number).await
+            }
+            ReleaseVerb::History { service, limit, .. } => history(cx, &service, limit).await,
         }
     }
 }
@@ -209,8 +224,11 @@ async fn before(cx: &Context, service: &Name) -> Result<releases::Release, Failu
 }
 
 async fn promote(cx: &Context, release: &releases::Release, how: How) -> Outcome {
+    if how.check {
+        return preview::check(cx, release).await;
+    }
     let mut progress = Progress::begin(cx);
-    let How { plan, without, no_wait } = how;
+    let How { plan, without, no_wait, .. } = how;
     let at = plan.at;
     let mut release = promoted(cx, &mut progress, release, (plan, &without)).await?;
     let is_later = at.is_some_and(|at| at > SystemClock.now());

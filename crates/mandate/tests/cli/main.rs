@@ -11,6 +11,7 @@ mod keys;
 mod nodes;
 mod orders;
 mod platform;
+mod previews;
 mod publishing;
 mod reference;
 mod repository;

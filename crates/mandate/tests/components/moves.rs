@@ -216,7 +216,8 @@ stories! {
         };
         let of_first = ["forum.addUsers", "forum.removeUsers"];
         assert_eq!(known().await, of_first);
-        world.promote(&second).await.unwrap();
+        let promote = PromoteRelease { accept_loss: true, ..promotion(&second.digest) };
+        world.promote_as(promote).await.unwrap();
         let both = node.runs(&[&first, &second.digest], 2).await;
         let of_both = ["forum.addUsers", "forum.pinUsers", "forum.removeUsers"];
         for _ in 0..10 {

@@ -9,9 +9,9 @@ use api::{
     prices::PriceBook,
     provider::{GetOffer, PromoteOffer},
     releases::{
-        Heartbeat, ListNodes, ListReleases, ListServices, LogPart, LogPlace, PublishRelease,
-        PutLogs, PutPackage, ReadServiceLogs, ReleasePhase, ReleaseReport, ReleaseState,
-        ReplicaReport, ReplicaState,
+        Heartbeat, ListNodes, ListReleases, ListServices, LogPart, LogPlace, PromoteRelease,
+        PublishRelease, PutLogs, PutPackage, ReadServiceLogs, ReleasePhase, ReleaseReport,
+        ReleaseState, ReplicaReport, ReplicaState,
     },
 };
 use db::EngineKind;
@@ -141,8 +141,10 @@ stories! {
         assert_eq!(set_up(world, &ada, both).await, first.digest);
         // What is mended is taken.
         let later = dearer.replace("2026-01-01", "2027-01-01");
-        let next = world.publish_texts("forum", &manifest, &later).await.unwrap();
+        let next = world.stage_texts("forum", &manifest, &later).await.unwrap();
         assert_eq!(next.phase, ReleasePhase::Staged, "{:?}", next.problem);
+        let promote = PromoteRelease::new("forum".parse().unwrap(), next.digest.clone());
+        world.promote_as(PromoteRelease { accept_loss: true, ..promote }).await.unwrap();
         let now = in_force(world, "forum").await;
         assert_eq!((now.0, now.2), (next.digest, before.2));
         assert_eq!(now.1, before.1, "an instance is on the one before still");
@@ -216,7 +218,14 @@ stories! {
         let dropped = DropPrices { service: service(), release: release.clone() };
         releases.call(dropped).await.unwrap();
         sell().await.unwrap();
-        assert_eq!(releases.call(put).await.unwrap_err().code, "price_missing");
+        // A release may drop what is sold only if it is a module.
+        releases.call(put.clone()).await.unwrap();
+        releases.call(DropPrices { service: service(), release: release.clone() }).await.unwrap();
+        let mut smaller = put;
+        let plan = smaller.book.plans.get_mut("basic").unwrap();
+        let small = plan.sizes.remove("small").unwrap();
+        plan.sizes.insert("large".into(), small);
+        assert_eq!(releases.call(smaller).await.unwrap_err().code, "price_missing");
         let promote = PromotePrices { service: service(), release, turn: 9 };
         assert_eq!(releases.call(promote).await.unwrap_err().kind, Kind::NotFound);
     }

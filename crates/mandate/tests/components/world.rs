@@ -382,11 +382,16 @@ impl World {
 
     /// Promotes a release, whether or not nodes have it ready.
     pub(crate) async fn promote(&self, release: &Release) -> Result<Rollout, Problem> {
+        let (service, digest) = (release.service.clone(), release.digest.clone());
+        self.promote_as(PromoteRelease::new(service, digest)).await
+    }
+
+    /// The same as somebody asks for it.
+    pub(crate) async fn promote_as(&self, promote: PromoteRelease) -> Result<Rollout, Problem> {
         let operator = self.operator().await;
         let nodes = operator.call(ListNodes::default()).await?.items;
         let without = nodes.into_iter().map(|node| node.node).collect();
-        let (service, release) = (release.service.clone(), release.digest.clone());
-        let promote = PromoteRelease { without, ..PromoteRelease::new(service, release) };
+        let promote = PromoteRelease { without, ..promote };
         // The one before has ended as soon as nobody is left to move.
         let ask = async || operator.call(promote.clone()).await;
         let is_answered = |answer: &Result<Rollout, Problem>| {

@@ -95,6 +95,11 @@ pub(crate) async fn rollouts(on: impl On, service: &Name, cursor: &Cursor) -> Re
         .await
 }
 
+pub(crate) async fn last_rollout(on: impl On, service: &Name) -> Result<Option<Rollout>> {
+    let last = Cursor { after: None, limit: Some(1) };
+    Ok(rollouts(on, service, &last).await?.into_iter().next())
+}
+
 pub(crate) async fn rollout_under_way(on: impl On, service: &Name) -> Result<Option<Rollout>> {
     db::query("select * from rollout where service = ? and ended is null")
         .bind(service)
@@ -157,6 +162,8 @@ pub(crate) async fn end_rollout(
     let old = [
         ("delete from move where service = ? and rollout <= ?", MOVES_KEPT),
         ("delete from rollout where service = ? and number <= ?", ROLLOUTS_KEPT),
+        ("delete from agreed where service = ? and rollout <= ?", ROLLOUTS_KEPT),
+        ("delete from act where service = ? and rollout <= ?", ROLLOUTS_KEPT),
     ];
     for (delete, kept) in old {
         let last = number.saturating_sub(kept);

@@ -13,6 +13,7 @@ use super::super::{Failure, context::Context, node};
 
 /// In which order and how fast instances move.
 #[derive(Debug, Default, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option")]
 pub(in crate::cli) struct Plan {
     /// One instance after the other, which is how it is if nothing is said
     #[arg(long, conflicts_with_all = ["all_at_once", "at_once"])]
@@ -53,6 +54,9 @@ pub(in crate::cli) struct Plan {
     /// With `--workers drain`: refuse new jobs instead of keeping them until the instance has moved
     #[arg(long, requires = "workers")]
     refuse_jobs: bool,
+    /// Promote it though something is lost, as `mandate release promote --check` says
+    #[arg(long)]
+    pub(super) accept_loss: bool,
 }
 
 /// What becomes of jobs when their instance moves to another release.

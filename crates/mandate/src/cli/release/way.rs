@@ -30,10 +30,11 @@ pub(in crate::cli) async fn promoted(
         release: digest.clone(),
         replaces,
         without: nodes,
+        accept_loss: plan.accept_loss,
         plan: plan.of(cx).await?,
     };
     progress.say(&format!("promoting {}", digest.short()))?;
-    let rollout = cx.ask(promote).await?;
+    let rollout = cx.ask(promote).await.map_err(|problem| refused(problem, release))?;
     let look = async || last_rollout(cx, &service).await;
     let told = |_: &mut Progress, now: Option<Rollout>| {
         let same = now.filter(|now| now.number == rollout.number);
@@ -46,6 +47,18 @@ pub(in crate::cli) async fn promoted(
     }
     let now = listed(cx, &service, &digest).await?;
     now.ok_or_else(|| failed("the release is not listed any more", None))
+}
+
+/// Why it was not promoted, with what to do.
+fn refused(failure: Failure, release: &releases::Release) -> Failure {
+    if !failure.is("release_loses_something") {
+        return failure;
+    }
+    let (service, digest) = (&release.service, release.digest.short());
+    failure.hint(format!(
+        "`mandate release promote {service} {digest} --check` shows whom it concerns; \
+         `--accept-loss` agrees to it"
+    ))
 }
 
 /// Waits until everybody has agreed to a release, and is told if it is the first.
