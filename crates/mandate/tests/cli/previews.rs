@@ -150,6 +150,8 @@ fn staged(preview: Preview) -> impl Fn(&Asked) -> Response {
             created: noon(),
             problem: None,
             current,
+            does_old_jobs: false,
+            source: None,
             on_nodes: OnNodes::default(),
         };
         let act = |did| Act { at: noon(), by: Principal::User(user()), did };

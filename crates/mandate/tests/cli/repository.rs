@@ -32,6 +32,7 @@ fn staging() -> impl Fn(&Asked) -> Response {
         created: noon(),
         problem: None,
         current: false,
+        does_old_jobs: false,
         on_nodes: OnNodes::default(),
     };
     move |asked| match asked.line.as_str() {
