@@ -36,7 +36,7 @@ struct Shown {
     name: &'static str,
 }
 
-fn pages() -> [Shown; 5] {
+fn pages() -> [Shown; 6] {
     let account = format!("/accounts/{}", data::account());
     let forum = format!("{account}/instances/{}", data::instance_id("forum"));
     let job = format!("/operate/work/{}", data::jobs()[0].job);
@@ -48,6 +48,7 @@ fn pages() -> [Shown; 5] {
         page(ada, format!("{account}/bill"), "bill"),
         Shown { part: Some("main [data-live]"), height: 955, ..page(operator, queue, "queue") },
         page(operator, job, "job"),
+        Shown { height: 1_000, ..page(operator, "/operate/services/forum".to_owned(), "release") },
         page(operator, "/operate/nodes".to_owned(), "nodes"),
     ]
 }

@@ -156,12 +156,14 @@ fn release_card(release: &Release, is_former: bool, nodes: &Result<Vec<Node>, Pr
                     ReleasePhase::Staged if is_former => span.chip { "former" },
                     phase => (states::chip(&phase)),
                 }
+                @if release.does_old_jobs { span.chip { "does old jobs" } }
             }
             p.soft.small {
                 "published " (words::moment(release.created)) ", signed with "
                 code title=(release.public_key) {
                     (release.public_key.chars().take(16).collect::<String>()) "…"
                 }
+                @if let Some(source) = &release.source { ", from " code { (source) } }
             }
             @if let Some(problem) = &release.problem {
                 div.notice.bad { p { (words::sentence(problem)) } }

@@ -8,6 +8,7 @@ mod migrations;
 mod platform;
 mod releases;
 mod shop;
+mod workers;
 
 use std::time::Duration;
 

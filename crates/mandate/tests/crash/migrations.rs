@@ -11,7 +11,7 @@ use api::{
     provider::{GetOrder, PlaceOrder},
     releases::{
         ListReleases, ListRollouts, PromoteRelease, PutPackage, Release, ReleasePhase, Rollout,
-        RolloutState,
+        RolloutPlan, RolloutState,
     },
 };
 use db::EngineKind;
@@ -27,8 +27,8 @@ use crate::{
     shop::operator,
 };
 
-const MANIFEST: &str = include_str!("service/mandate.toml");
-const PROGRAM: &str = include_str!("service/run.py");
+pub(crate) const MANIFEST: &str = include_str!("service/mandate.toml");
+pub(crate) const PROGRAM: &str = include_str!("service/run.py");
 const HOST: &str = "counter.localhost";
 
 #[tokio::test]
@@ -109,16 +109,16 @@ async fn leads_back(name: &str, engine: EngineKind, stride: usize) {
     platform.stop().await;
 }
 
-struct Shop {
-    account: AccountId,
-    instance: InstanceId,
+pub(crate) struct Shop {
+    pub(crate) account: AccountId,
+    pub(crate) instance: InstanceId,
     customer: Secret,
     operator: Secret,
 }
 
 impl Shop {
     /// An open instance that is on the first release.
-    async fn open(platform: &Platform) -> Self {
+    pub(crate) async fn open(platform: &Platform) -> Self {
         let operator = operator(platform).await;
         let client = platform.client(None);
         let (email, password) =
@@ -157,7 +157,7 @@ impl Shop {
         shop
     }
 
-    fn client(&self, platform: &Platform) -> Client {
+    pub(crate) fn client(&self, platform: &Platform) -> Client {
         platform.client(Some(&self.operator))
     }
 
@@ -179,7 +179,18 @@ impl Shop {
         let program = PROGRAM.replace("SHAPE = 1", &format!("SHAPE = {schema}"));
         let program =
             program.replace("FAILS = False", if fails { "FAILS = True" } else { "FAILS = False" });
-        let (publish, package) = packed(manifest, &[("run.py", &program)]);
+        self.stage_as(platform, manifest, &program, schema == 1).await
+    }
+
+    /// A release that is ready, and the current one if it is the first.
+    pub(crate) async fn stage_as(
+        &self,
+        platform: &Platform,
+        manifest: String,
+        program: &str,
+        is_first: bool,
+    ) -> Digest {
+        let (publish, package) = packed(manifest, &[("run.py", program)]);
         let digest = publish.digest.clone();
         let client = self.client(platform);
         client.upload(PutPackage { digest: digest.clone() }, package).await.unwrap();
@@ -191,18 +202,27 @@ impl Shop {
                 assert_ne!(release.phase, ReleasePhase::Failed, "{:?}", release.problem);
                 release.phase == ReleasePhase::Staged && release.on_nodes.ready == 1
             });
-            if is_ready && (schema > 1 || ours.is_some_and(|release| release.current)) {
+            if is_ready && (!is_first || ours.is_some_and(|release| release.current)) {
                 return digest;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
-    /// Promotes a release if that was not done; answers how far its rollout is.
     async fn promoted(
         &self,
         platform: &Platform,
         release: &Digest,
+    ) -> Result<Option<Rollout>, Problem> {
+        self.promoted_by(platform, release, RolloutPlan::default()).await
+    }
+
+    /// Promotes a release if that was not done; answers how far its rollout is.
+    pub(crate) async fn promoted_by(
+        &self,
+        platform: &Platform,
+        release: &Digest,
+        plan: RolloutPlan,
     ) -> Result<Option<Rollout>, Problem> {
         let client = self.client(platform);
         let list = ListRollouts { service: service(), after: None, limit: Some(1) };
@@ -210,7 +230,8 @@ impl Shop {
         if let Some(ours) = newest.filter(|rollout| rollout.to == *release) {
             return Ok(Some(ours));
         }
-        match client.call(PromoteRelease::new(service(), release.clone())).await {
+        let promote = PromoteRelease::new(service(), release.clone());
+        match client.call(PromoteRelease { plan, ..promote }).await {
             // The node says again what it has, after a start.
             Err(problem) if problem.code == "nodes_not_ready" => Ok(None),
             // The one before has ended as soon as nobody is left to move.

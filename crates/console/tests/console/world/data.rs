@@ -595,11 +595,13 @@ pub(crate) fn releases(service: &Name) -> Vec<Release> {
         on_nodes: OnNodes::default(),
     };
     let refused = "`store` claims the permission `forum.addUsers`, which is another service’s";
+    let former = release("former", ReleasePhase::Staged, "2026-10-05T09:00:00Z", None);
     let staged = release("next", ReleasePhase::Staged, "2026-11-23T08:00:00Z", None);
     vec![
-        Release { current: false, ..staged },
+        Release { current: false, source: Some("forum.git#production@1f0c3a9".into()), ..staged },
         release("bad", ReleasePhase::Failed, "2026-11-22T16:00:00Z", Some(refused)),
         release(service.as_str(), ReleasePhase::Staged, "2026-11-02T16:00:00Z", None),
+        Release { current: false, does_old_jobs: true, ..former },
     ]
 }
 

@@ -25,15 +25,15 @@ use crate::{
     world::{Person, World, eventually},
 };
 
-const SHOPS: usize = 3;
-const NODES: usize = 3;
+const SHOPS: usize = 2;
+const NODES: usize = 2;
 /// How much time passes in the world while a moment passes here.
 const TICK: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(400));
 
 /// How many jobs there are: enough for a test, or as many as a soak asks for.
 fn jobs_in_all() -> usize {
-    let asked = std::env::var("HISTORY_JOBS").ok().and_then(|text| text.parse().ok());
-    asked.unwrap_or(240)
+    let asked = std::env::var("UPDATE_JOBS").ok().and_then(|text| text.parse().ok());
+    asked.unwrap_or(120)
 }
 
 /// An attempt that was begun.

@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, value BIGINT NOT NULL)"
 SEED = "INSERT INTO counter (name, value) VALUES ('visits', 0) ON CONFLICT (name) DO NOTHING"
@@ -39,6 +40,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 if sys.argv[1] == "serve":
     address = (os.environ.get("HOST", "127.0.0.1"), int(os.environ["PORT"]))
     http.server.ThreadingHTTPServer(address, Handler).serve_forever()
+elif sys.argv[1] == "work":
+    time.sleep(0.2)
 else:
     run({"migrate": SCHEMA, "seed": SEED}[sys.argv[1]])
     if sys.argv[1] == "migrate":
