@@ -56,7 +56,7 @@ pub(crate) async fn replay_job(cx: &mut Write<Memory>, op: ReplayJob) -> Result<
     if !again.contains(&entry.state) {
         return Err(Error::CannotReplay);
     }
-    if replay(cx, vec![entry]).await? == 0 {
+    if replay(cx, vec![entry], false).await? == 0 {
         return Err(Error::Ended);
     }
     store::job(cx.tx(), op.job).await?.ok_or(Error::Missing)
@@ -70,7 +70,7 @@ pub(crate) async fn replay_jobs(cx: &mut Write<Memory>, op: ReplayJobs) -> Resul
     let name = op.name.as_deref();
     if op.set_aside {
         let entries = store::set_aside(cx.tx(), (&op.service, &op.class, name), limit).await?;
-        return Ok(Replayed { replayed: replay(cx, entries).await? });
+        return Ok(Replayed { replayed: replay(cx, entries, true).await? });
     }
     let lanes = store::lanes_with_failed(&mut *cx.tx(), &op.service, &op.class, name).await?;
     let mut left = limit;
@@ -79,14 +79,14 @@ pub(crate) async fn replay_jobs(cx: &mut Write<Memory>, op: ReplayJobs) -> Resul
             break;
         }
         let entries = store::entries_of_lane(cx.tx(), lane, State::Failed, left).await?;
-        left -= replay(cx, entries).await?;
+        left -= replay(cx, entries, true).await?;
     }
     Ok(Replayed { replayed: limit - left })
 }
 
 /// Puts jobs where new ones would go; those of instances that have ended stay. Answers how many
 /// will be tried again.
-async fn replay(cx: &mut Write<Memory>, entries: Vec<Entry>) -> Result<u32, Error> {
+async fn replay(cx: &mut Write<Memory>, entries: Vec<Entry>, is_bulk: bool) -> Result<u32, Error> {
     let now = cx.now();
     let (mut jobs, mut moves) = (Vec::new(), Moves::default());
     let (mut kinds, mut lanes) = (BTreeMap::new(), BTreeMap::new());
@@ -98,6 +98,10 @@ async fn replay(cx: &mut Write<Memory>, entries: Vec<Entry>) -> Result<u32, Erro
             Some(it) => (it.state != "open" && !is_setup, it.release, it.gate),
             None => (!is_setup, None, Gate::Open),
         };
+        // One that moves holds up no other.
+        if own == Gate::Refuse && is_bulk {
+            continue;
+        }
         let gate = gates(own, gate(cx, &entry).await?, (&entry.service, &entry.class))?;
         let kind = kind_of(&entry);
         let state = place(gate == Gate::Hold, 0, now, now);

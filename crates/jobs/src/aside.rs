@@ -1,6 +1,6 @@
 //! Jobs that change with the release that their instance moves to: set aside where somebody wants that.
 
-use api::jobs::{ASIDE_DAYS, JobsAside, SetJobsAside};
+use api::jobs::{ASIDE_DAYS, Aside, JobsAside, SetJobsAside};
 use chassis::Write;
 
 use crate::{
@@ -29,7 +29,11 @@ pub(crate) async fn set_jobs_aside(
     let mut left = AT_ONCE;
     for (lane, kind) in store::lanes_and_kinds_of(cx.tx(), op.instance).await? {
         let (before, after) = (old.1.get(&kind.name), new.1.get(&kind.name));
-        if !is_another(kind.version, before, after) {
+        let goes = match op.which {
+            Aside::Changed => is_another(kind.version, before, after),
+            Aside::NotAccepted => after.is_none_or(|after| !after.accepts(kind.version)),
+        };
+        if !goes {
             continue;
         }
         for state in State::WAITING {

@@ -1,5 +1,6 @@
 //! What waits for a date or a gate, and what has been kept for long enough.
 
+use api::jobs::Gate;
 use chassis::{Next, Room};
 
 use crate::{
@@ -56,7 +57,17 @@ pub(crate) async fn release_held(room: Room<Memory>) -> Result<Next, Error> {
         let mut write = room.begin().await?;
         let now = write.now();
         let (mut moves, mut states) = (Moves::default(), Vec::new());
-        for entry in store::entries_of_lane(write.tx(), lane, State::Held, AT_ONCE).await? {
+        let held = store::entries_of_lane(write.tx(), lane, State::Held, AT_ONCE).await?;
+        // It may have been closed again meanwhile; it is not while this is written.
+        let whose = held.first().map(|entry| entry.instance);
+        let instance = match whose {
+            Some(instance) => store::instance(write.tx(), instance).await?,
+            None => None,
+        };
+        if instance.is_some_and(|instance| instance.gate != Gate::Open) {
+            continue;
+        }
+        for entry in held {
             let state = place(false, entry.blocked_by, entry.not_before, now);
             moves.moved(lane, Some(State::Held), Some(state));
             states.push((entry.job, state));

@@ -11,7 +11,7 @@ use types::{Digest, Name, Timestamp};
 
 use crate::{
     Error, State as Memory,
-    releases::known,
+    releases::{Known, known},
     store::{self, Kind},
 };
 
@@ -20,11 +20,15 @@ const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// So many of a service's releases are looked through for one that does a job.
 const RELEASES_MAX: u32 = 100;
 
-/// What was told, of each service, and when it was looked at last.
+/// After so long it is told again, whatever has become of who was told.
+const TELL_AGAIN: Duration = Duration::from_mins(1);
+
+/// What was told, of each service, and when it was looked at last, and when all was told last.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     of: BTreeMap<Name, BTreeSet<Digest>>,
     looked: Option<Timestamp>,
+    all: Option<Timestamp>,
 }
 
 /// Tells `releases` which ones nodes must have, since the release that an instance is on does not
@@ -44,6 +48,10 @@ pub(crate) async fn tell_releases(room: Room<Memory>) -> Result<Next, Error> {
             of.extend(needed_for(&room, &kind).await?);
         }
     }
+    if told.all.is_none_or(|all| now.since(all) >= TELL_AGAIN) {
+        told.of.retain(|_, releases| releases.is_empty());
+        told.all = Some(now);
+    }
     for (service, releases) in needed {
         if told.of.get(&service) != Some(&releases) {
             let (name, keep) = (service.clone(), releases.clone());
@@ -55,31 +63,28 @@ pub(crate) async fn tell_releases(room: Room<Memory>) -> Result<Next, Error> {
     Ok(Next::Idle)
 }
 
-/// The newest release that does jobs of a kind, if there are some that those do not accept which their
-/// instances are on.
-async fn needed_for(room: &Room<Memory>, kind: &Kind) -> Result<Option<Digest>, Error> {
-    let mut behind = Vec::new();
-    for own in room.state().in_use.of(&kind.service) {
-        // As long as it was not told which one it is, the newest does what it can.
-        if let Some(release) = own
-            && !accepts(room, &release, kind).await?
-        {
-            behind.push(release);
+/// The newest releases that do jobs of a kind, if there are some that those do not accept which their
+/// instances are on, and that read the databases of these.
+async fn needed_for(room: &Room<Memory>, kind: &Kind) -> Result<BTreeSet<Digest>, Error> {
+    let mut needed = BTreeSet::new();
+    // As long as it was not told which one an instance is on, the newest does what it can.
+    for release in room.state().in_use.of(&kind.service).into_iter().flatten() {
+        let Some(own) = known(room, &release).await? else { continue };
+        let is_done = accepts(&own, kind);
+        if is_done || !store::has_jobs(room.db(), kind.id(), &release).await? {
+            continue;
+        }
+        for other in store::releases_of(room.db(), &kind.service, RELEASES_MAX).await? {
+            let known = known(room, &other).await?;
+            if known.is_some_and(|it| own.2.is_read_by(it.2) && accepts(&it, kind)) {
+                needed.insert(other);
+                break;
+            }
         }
     }
-    if behind.is_empty() || !store::has_jobs(room.db(), kind.id(), &behind).await? {
-        return Ok(None);
-    }
-    for release in store::releases_of(room.db(), &kind.service, RELEASES_MAX).await? {
-        if accepts(room, &release, kind).await? {
-            return Ok(Some(release));
-        }
-    }
-    Ok(None)
+    Ok(needed)
 }
 
-async fn accepts(room: &Room<Memory>, release: &Digest, kind: &Kind) -> Result<bool, Error> {
-    let known = known(room, release).await?;
-    let definition = known.as_ref().and_then(|known| known.1.get(&kind.name));
-    Ok(definition.is_some_and(|definition| definition.accepts(kind.version)))
+fn accepts(known: &Known, kind: &Kind) -> bool {
+    known.1.get(&kind.name).is_some_and(|definition| definition.accepts(kind.version))
 }

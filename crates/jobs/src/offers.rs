@@ -132,5 +132,7 @@ fn doer<'o>(
     if is_bound || known.is_some_and(accepts) {
         return of_service.find(|offer| offer.release == *release).and_then(accepting);
     }
-    of_service.find_map(accepting)
+    // Its code does not run for a database that it cannot read.
+    let own = known.map(|known| known.2).unwrap_or_default();
+    of_service.filter(|offer| own.is_read_by(offer.known.2)).find_map(accepting)
 }

@@ -14,11 +14,11 @@ use types::{Digest, Name};
 
 use crate::{
     Error, State,
-    store::{self, Definitions},
+    store::{self, Definitions, Shape},
 };
 
-/// What a release says of its jobs, and of which service it is.
-pub(crate) type Known = Arc<(Name, Definitions)>;
+/// What a release says of its jobs, of which service it is, and what it does to databases.
+pub(crate) type Known = Arc<(Name, Definitions, Shape)>;
 
 pub(crate) async fn put_jobs(cx: &mut Write<State>, op: PutJobs) -> Result<Empty, Error> {
     for (name, definition) in &op.jobs {
@@ -54,8 +54,15 @@ fn problem_of(definition: &JobDefinition) -> Option<&'static str> {
 
 pub(crate) async fn promote_jobs(cx: &mut Write<State>, op: PromoteJobs) -> Result<Empty, Error> {
     let promoted: Option<PutJobs> = cx.promote(&op.service, &op.release, op.turn).await?;
-    let Some(PutJobs { service, release, jobs }) = promoted else { return Ok(Empty {}) };
-    store::put_release(cx.tx(), &service, &release, &jobs, op.turn).await?;
+    let Some(put) = promoted else { return Ok(Empty {}) };
+    let readable_from = if put.compatible {
+        store::readable_before(cx.tx(), &put.service, put.schema, op.turn).await?
+    } else {
+        put.schema
+    };
+    let shape = Shape { schema: put.schema, readable_from };
+    let PutJobs { service, release, jobs, .. } = put;
+    store::put_release(cx.tx(), (&service, &release), (&jobs, shape), op.turn).await?;
     for class in jobs.values().map(|definition| definition.class.as_str()).chain([SETUP_CLASS]) {
         store::put_queue(cx.tx(), &service, class).await?;
     }
@@ -87,7 +94,7 @@ impl Remembered {
         remembered.get(release).map(Arc::clone)
     }
 
-    fn keep(&self, release: &Digest, known: (Name, Definitions)) -> Known {
+    fn keep(&self, release: &Digest, known: (Name, Definitions, Shape)) -> Known {
         let known = Arc::new(known);
         let mut remembered = self.0.write().expect("nobody panics while holding it");
         if remembered.len() >= REMEMBERED_MAX {

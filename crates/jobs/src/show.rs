@@ -56,12 +56,24 @@ async fn waits_for(cx: &Call<Memory>, job: &Job) -> Result<Option<String>, Error
     Ok(Some(waits_for))
 }
 
-/// As it is listed: of what was set aside somebody decides by what it says.
-fn brief(mut job: Job) -> Job {
-    if job.state != JobState::SetAside {
-        job.payload = Value::Null;
-    }
-    Job { result: None, ..job }
+/// So many bytes of payloads a list has at most.
+const LISTED_BYTES_MAX: usize = 4 << 20;
+
+/// As they are listed: of what was set aside somebody decides by what it says.
+fn brief(jobs: Vec<Job>) -> Vec<Job> {
+    let mut left = LISTED_BYTES_MAX;
+    let brief = |mut job: Job| {
+        let bytes = match job.state {
+            JobState::SetAside => job.payload.to_string().len(),
+            _ => usize::MAX,
+        };
+        match left.checked_sub(bytes) {
+            Some(rest) => left = rest,
+            None => job.payload = Value::Null,
+        }
+        Job { result: None, ..job }
+    };
+    jobs.into_iter().map(brief).collect()
 }
 
 pub(crate) async fn list_instance_jobs(
@@ -79,5 +91,5 @@ pub(crate) async fn list_jobs(cx: Call<Memory>, op: ListJobs) -> Result<Page<Job
 
 async fn list(cx: Call<Memory>, filter: Filter, cursor: Cursor) -> Result<Page<Job>, Error> {
     let jobs = store::jobs(cx.db(), &filter, &cursor).await?;
-    Ok(Page::cut(jobs.into_iter().map(brief).collect(), &cursor, |job| job.job.to_string()))
+    Ok(Page::cut(brief(jobs), &cursor, |job| job.job.to_string()))
 }

@@ -102,6 +102,12 @@ pub(crate) enum Error {
          moment"
     )]
     TurningBack,
+    #[error(
+        "release {}, which this key has signed, is kept for jobs that no other can do; wait until they \
+         are done, or take the key back nevertheless with `force`: then they wait in vain",
+        .release.short()
+    )]
+    KeyOfJobs { release: Digest },
     #[error("at most 100 releases of a service are kept for jobs")]
     TooManyKept,
     #[error("no release of the service is current: the first one replaces nothing")]
@@ -169,7 +175,9 @@ impl From<Error> for Problem {
             Error::Signature => Self::invalid("signature", detail),
             Error::OtherPublisher(..) => Self::new(Kind::Denied, "other_publisher", detail),
             Error::KeyTakenBack => Self::new(Kind::Denied, "key_taken_back", detail),
-            Error::KeyInUse { .. } => Self::conflict("key_in_use", detail),
+            Error::KeyInUse { .. } | Error::KeyOfJobs { .. } => {
+                Self::conflict("key_in_use", detail)
+            }
             Error::KeyOfRollout { .. } => Self::conflict("key_of_rollout", detail),
             Error::Source => Self::invalid("source", detail),
             Error::Key => Self::invalid("public_key", detail),

@@ -111,6 +111,12 @@ pub(crate) async fn distrust_key(cx: Call<State>, op: DistrustKey) -> Result<Ser
         let current = store::current_of(write.tx(), &op.service).await?;
         let current = current.map(|(digest, _)| digest).filter(|it| signed.contains(it));
         let instances = instances_on(&cx, &op.service, &signed)?;
+        let kept = store::kept(write.tx()).await?;
+        let does_jobs =
+            signed.iter().find(|it| kept.contains(&(op.service.clone(), (*it).clone())));
+        if let Some(release) = does_jobs {
+            return Err(Error::KeyOfJobs { release: release.clone() });
+        }
         if current.is_some() || instances > 0 {
             return Err(Error::KeyInUse { current, instances });
         }

@@ -18,6 +18,12 @@ pub struct PutJobs {
     pub release: Digest,
     /// What its workers can run, by name.
     pub jobs: BTreeMap<String, JobDefinition>,
+    /// The number of the shape of databases that it needs; 0 if it reads none.
+    #[serde(default)]
+    pub schema: u32,
+    /// Whether releases before it can go on with that shape.
+    #[serde(default)]
+    pub compatible: bool,
 }
 
 /// What a release says of jobs of a name.
@@ -94,7 +100,9 @@ impl PutJobs {
         let commands = commands.map(|definition| (COMMAND_JOB.to_owned(), definition));
         let jobs = manifest.jobs.iter();
         let jobs = jobs.map(|(name, job)| (name.clone(), JobDefinition::of_manifest(job)));
-        Self { service, release, jobs: setup.flatten().chain(commands).chain(jobs).collect() }
+        let compatible = manifest.database.as_ref().is_some_and(|it| it.compatible);
+        let jobs = setup.flatten().chain(commands).chain(jobs).collect();
+        Self { service, release, jobs, schema: manifest.schema(), compatible }
     }
 }
 

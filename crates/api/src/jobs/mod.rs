@@ -22,7 +22,7 @@ pub use queues::{
 };
 
 pub use updates::{
-    ASIDE_DAYS, CountJobsLeft, JobsAside, JobsLeft, SetJobsAside, Strategy, Workers,
+    ASIDE_DAYS, Aside, CountJobsLeft, JobsAside, JobsLeft, SetJobsAside, Strategy, Workers,
 };
 
 pub use crate::manifest::{COMMAND_CLASS, COMMAND_JOB, DEFAULT_CLASS, SETUP_CLASS};
@@ -362,8 +362,8 @@ pub struct Job {
     /// What it waits for; only told of a job that is asked for by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<String>,
-    /// What its command reads; only told of a job that is asked for by itself, and of those that were
-    /// set aside.
+    /// What its command reads; only told of a job that is asked for by itself, and in lists of those
+    /// that were set aside, up to 4 MiB in all.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub payload: Value,
     /// What it came to; only told of a job that is asked for by itself.

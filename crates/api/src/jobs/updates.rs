@@ -91,6 +91,18 @@ pub struct SetJobsAside {
     pub instance: InstanceId,
     /// The release that it moves to.
     pub release: Digest,
+    /// Which ones.
+    pub which: Aside,
+}
+
+/// Which jobs are set aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Aside {
+    /// Those that the release does not have, does not accept, or has in another version.
+    Changed,
+    /// Those that the release does not accept, and no one before it can do any more.
+    NotAccepted,
 }
 
 /// Jobs were set aside.

@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use api::{
     configurator::Moving,
-    jobs::{Gate, Strategy as AtUpdate, Workers},
+    jobs::{Aside, Gate, Strategy as AtUpdate, Workers},
     manifest::{Manifest, Tenancy},
 };
 use serde::{Deserialize, Serialize};
@@ -140,7 +140,8 @@ impl Needs {
             Step::Migrate => self.migrates,
             Step::Check => self.checks,
             Step::Start => self.starts,
-            Step::Purge => matches!(self.workers.strategy, AtUpdate::Purge),
+            // What only code could do that cannot read the database any more is nobody's.
+            Step::Purge => self.closes || matches!(self.workers.strategy, AtUpdate::Purge),
             _ => true,
         }
     }
@@ -185,8 +186,23 @@ impl Needs {
         match self.workers {
             Workers { strategy: AtUpdate::Drain, refuses: true, .. } if !is_open => Gate::Refuse,
             Workers { strategy: AtUpdate::Drain, .. } if !is_open => Gate::Hold,
+            // What is asked for meanwhile is looked through too.
+            Workers { strategy: AtUpdate::Purge, .. } if self.holds_jobs(step) => Gate::Hold,
             _ => Gate::Open,
         }
+    }
+
+    /// Which jobs are set aside.
+    pub(crate) const fn aside(self) -> Aside {
+        match self.workers.strategy {
+            AtUpdate::Purge => Aside::Changed,
+            _ => Aside::NotAccepted,
+        }
+    }
+
+    /// Whether it costs nothing but patience while it is at a step, so that many can be there at once.
+    pub(crate) const fn is_light(self, step: Step) -> bool {
+        self.beside || matches!(step, Step::Drain)
     }
 
     /// For how long is waited for jobs that run, or with a drain for all.
@@ -289,7 +305,9 @@ mod tests {
                     prop_assert_eq!(needs.next(step), Step::Moved, "nothing leads back from there");
                 }
                 prop_assert!(!needs.holds_jobs(step) || step == Step::Quiet || done.contains(&Step::Quiet));
-                prop_assert!(gated == (needs.workers.strategy == AtUpdate::Drain && step != Step::Waiting));
+                let (strategy, waits) = (needs.workers.strategy, step == Step::Waiting);
+                let purges = strategy == AtUpdate::Purge && needs.holds_jobs(step);
+                prop_assert!(gated == (purges || strategy == AtUpdate::Drain && !waits));
                 let moving = needs.moving(step, &from, &to);
                 if needs.closes && matches!(step, Step::Copy | Step::Migrate | Step::Check) {
                     prop_assert!(done.contains(&Step::Quiet) && done.contains(&Step::Hold));
@@ -314,7 +332,8 @@ mod tests {
             if !has_failed {
                 let drains = needs.workers.strategy == AtUpdate::Drain;
                 prop_assert_eq!(drains, done.contains(&Step::Drain));
-                prop_assert_eq!(needs.workers.strategy == AtUpdate::Purge, done.contains(&Step::Purge));
+                let purges = needs.closes || needs.workers.strategy == AtUpdate::Purge;
+                prop_assert_eq!(purges, done.contains(&Step::Purge));
             }
             if has_failed && needs.closes && needs.stops && done.contains(&Step::Stop) {
                 prop_assert_eq!(done.last(), Some(&Step::Restart), "it is served as before");

@@ -13,7 +13,7 @@ use crate::{Error, State, store};
 /// So many move at once: a server of databases does not copy more of them in the same time.
 const AT_ONCE: u32 = 4;
 /// So many move at once that only wait for their jobs.
-const BESIDE_AT_ONCE: u32 = 50;
+const LIGHT_AT_ONCE: u32 = 50;
 /// When to look again for what nobody tells of.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// When to try again what failed because somebody could not be reached.
@@ -26,7 +26,7 @@ pub(crate) async fn go_on(room: Room<State>) -> Result<Next, Error> {
         let changed = room.changed();
         tokio::pin!(changed);
         changed.as_mut().enable();
-        for instance in store::moves_under_way(room.db(), (AT_ONCE, BESIDE_AT_ONCE)).await? {
+        for instance in store::moves_under_way(room.db(), (AT_ONCE, LIGHT_AT_ONCE)).await? {
             if named.insert(instance) {
                 driven.push(drive(room.clone(), instance));
             }
@@ -74,6 +74,8 @@ async fn step(room: &Room<State>, instance: InstanceId) -> Result<Went, Error> {
         Outcome::Done => (it.needs.next(it.step), None),
         Outcome::Fails(why) => (it.needs.back(it.step), Some(why)),
     };
+    // What has only waited takes its turn among the others.
+    let takes_turn = it.needs.is_light(it.step) && !it.needs.is_light(next) && !next.has_ended();
     enter(room, it, next, problem).await?;
-    Ok(Went::On)
+    Ok(if takes_turn { Went::Home } else { Went::On })
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use api::{
     Problem,
+    configurator::InstanceState,
     jobs::{CountJobsLeft, JobState, PutJob, QuietInstance, SetJobsAside, WithdrawSetup},
     releases::{GetStanding, Standing},
 };
@@ -32,6 +33,8 @@ const BEGIN: Duration = Duration::from_mins(1);
 const START: Duration = Duration::from_mins(2);
 /// So long a database is kept that an instance has moved from.
 const KEPT: Duration = Duration::from_hours(24);
+/// So long `jobs` may refuse to set jobs aside.
+const PURGE: Duration = Duration::from_mins(5);
 /// A copy needs as much room as its original, and a migration some more.
 const ROOM: u64 = 2;
 
@@ -121,6 +124,9 @@ async fn has_room(room: &Room<State>, it: &Move, known: &Stored) -> Result<Outco
 
 /// What waits for longer than that is done by the release that it comes to.
 async fn drain(room: &Room<State>, it: &Move, known: &Stored) -> Result<Outcome, Error> {
+    if known.state != InstanceState::Open {
+        return Ok(Outcome::Done);
+    }
     if known.suspended.is_some() || known.maintenance.is_some() {
         let why = "it is closed, so its jobs are not done: open it, or choose another way for jobs";
         return Ok(Outcome::Fails(why.to_owned()));
@@ -140,10 +146,22 @@ async fn drain(room: &Room<State>, it: &Move, known: &Stored) -> Result<Outcome,
     })
 }
 
+/// Nothing leads back from here. What `jobs` refuses for good is not waited for for ever: it is done by
+/// whoever can.
 async fn purge(room: &Room<State>, it: &Move) -> Result<Outcome, Error> {
-    let asked = SetJobsAside { instance: it.instance, release: it.to.clone() };
-    while room.peers().call(asked.clone()).await?.more {}
-    Ok(Outcome::Done)
+    let (instance, release, which) = (it.instance, it.to.clone(), it.needs.aside());
+    let asked = SetJobsAside { instance, release, which };
+    loop {
+        match room.peers().call(asked.clone()).await {
+            Ok(aside) if aside.more => {}
+            Ok(_) => return Ok(Outcome::Done),
+            Err(problem) if room.now().since(it.entered) > PURGE && !problem.is_transient() => {
+                tracing::error!(%instance, %problem, "its jobs are not set aside");
+                return Ok(Outcome::Done);
+            }
+            Err(problem) => return Err(problem.into()),
+        }
+    }
 }
 
 async fn quiet(room: &Room<State>, it: &Move) -> Result<Outcome, Error> {

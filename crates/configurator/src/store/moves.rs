@@ -64,7 +64,7 @@ pub(crate) async fn put_move(tx: &mut db::Tx, it: &Move) -> Result<()> {
     db::query(
         "insert into move (instance, former, release, since, needs, step, entered, copy, job,
          job_state, problem, began, held, ended, turned,
-         beside) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         light) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(it.instance)
     .bind(&it.from)
@@ -81,7 +81,7 @@ pub(crate) async fn put_move(tx: &mut db::Tx, it: &Move) -> Result<()> {
     .bind(it.held)
     .bind(it.ended)
     .bind(it.turned)
-    .bind(it.needs.beside)
+    .bind(it.turned || it.needs.is_light(it.step))
     .run(tx)
     .await
     .map(drop)
@@ -91,13 +91,13 @@ pub(crate) async fn last_move(on: impl On, instance: InstanceId) -> Result<Optio
     db::query("select * from move where instance = ?").bind(instance).optional(on, read).await
 }
 
-/// Those under way, the ones that began first: of those that come with their databases, and of those
-/// that do not.
+/// Those under way, the ones that began first: of those that do something to their databases, and of
+/// those that only wait or turn back.
 pub(crate) async fn moves_under_way(
     on: impl On,
     (with, without): (u32, u32),
 ) -> Result<Vec<InstanceId>> {
-    let some = "select instance from move where ended is null and beside = ? order by began, instance limit ?";
+    let some = "select instance from move where ended is null and light = ? order by began, instance limit ?";
     db::query(&format!(
         "select instance from ({some}) as w union all select instance from ({some}) as o"
     ))
@@ -116,9 +116,10 @@ pub(crate) async fn turn_back(
     instances: impl IntoIterator<Item = InstanceId>,
 ) -> Result<()> {
     db::query(
-        "update move set turned = ? where instance in {list} and ended is null and not turned
+        "update move set turned = ?, light = ? where instance in {list} and ended is null and not turned
          and instance in (select id from instance where service = ?)",
     )
+    .bind(true)
     .bind(true)
     .bind(List::of(instances))
     .bind(service)

@@ -15,6 +15,20 @@ use super::{
 /// What a release says of its jobs, by name.
 pub(crate) type Definitions = BTreeMap<String, JobDefinition>;
 
+/// The shape of databases that a release needs, and the lowest one whose code can read what it leaves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub(crate) schema: u32,
+    pub(crate) readable_from: u32,
+}
+
+impl Shape {
+    /// Whether code that needs the shape `other` can be run for whoever is on a release with this one.
+    pub(crate) const fn is_read_by(self, other: Self) -> bool {
+        other.schema >= self.readable_from
+    }
+}
+
 /// A release that was promoted once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Release {
@@ -25,22 +39,44 @@ pub(crate) struct Release {
 
 pub(crate) async fn put_release(
     tx: &mut db::Tx,
-    service: &Name,
-    release: &Digest,
-    definitions: &Definitions,
+    (service, release): (&Name, &Digest),
+    (definitions, shape): (&Definitions, Shape),
     turn: u64,
 ) -> Result<()> {
+    // Where a release leads back from is no reason to forget what it came after.
     db::query(
-        "insert into release (digest, service, definitions, turn) values (?, ?, ?, ?)
+        "insert into release (digest, service, definitions, turn, schema_number, readable_from)
+         values (?, ?, ?, ?, ?, ?)
          on conflict (digest) do update set turn = excluded.turn",
     )
     .bind(release)
     .bind(service)
     .bind_json(definitions)
     .bind(turn)
+    .bind(shape.schema)
+    .bind(shape.readable_from)
     .run(tx)
     .await
     .map(drop)
+}
+
+/// The lowest shape whose code can read what the release before left, which has a lower one.
+pub(crate) async fn readable_before(
+    tx: &mut db::Tx,
+    service: &Name,
+    schema: u32,
+    turn: u64,
+) -> Result<u32> {
+    db::query(
+        "select readable_from from release where service = ? and schema_number < ? and turn < ?
+         order by turn desc limit 1",
+    )
+    .bind(service)
+    .bind(schema)
+    .bind(turn)
+    .optional(tx, |row| row.get("readable_from"))
+    .await
+    .map(Option::unwrap_or_default)
 }
 
 fn read(row: &db::Row) -> Result<Release> {
@@ -109,11 +145,12 @@ pub(crate) async fn current_releases(on: impl On) -> Result<Vec<Digest>> {
 pub(crate) async fn definitions(
     on: impl On,
     release: &Digest,
-) -> Result<Option<(Name, Definitions)>> {
-    db::query("select service, definitions from release where digest = ?")
-        .bind(release)
-        .optional(on, |row| Ok((row.get("service")?, row.json("definitions")?)))
-        .await
+) -> Result<Option<(Name, Definitions, Shape)>> {
+    let read = |row: &db::Row| {
+        let (schema, readable_from) = (row.get("schema_number")?, row.get("readable_from")?);
+        Ok((row.get("service")?, row.json("definitions")?, Shape { schema, readable_from }))
+    };
+    db::query("select * from release where digest = ?").bind(release).optional(on, read).await
 }
 
 /// How many jobs of a service wait for whatever it is, those of set-ups aside; the kinds first of
@@ -122,7 +159,7 @@ pub(crate) async fn waiting(on: impl On, service: &Name, limit: u32) -> Result<V
     db::query(
         "select kind.name, kind.version, count(distinct lane.instance) as instances,
          cast(sum(lane.ready + lane.blocked + lane.held + lane.delayed) as bigint) as jobs
-         from kind join lane on lane.kind = kind.id where kind.service = ? and kind.class <> ?
+         from kind join lane on lane.kind + 0 = kind.id where kind.service = ? and kind.class <> ?
          and (lane.ready > 0 or lane.running > 0 or lane.delayed > 0 or lane.blocked > 0
          or lane.held > 0) group by kind.name, kind.version
          having sum(lane.ready + lane.blocked + lane.held + lane.delayed) > 0 order by jobs desc, kind.name, kind.version limit ?",

@@ -27,6 +27,8 @@ async fn a_claim_looks_at_what_it_hands_out_and_at_nothing_else() {
     on_both("claims", &[crate::MIGRATIONS], async |database| {
         let lanes = db::query(LANES).bind(7_i64).bind(List::of(["a"])).bind(10_u32);
         uses(&database, lanes, &["lane_waiting"], "lane").await;
+        let left = db::query(HAS_JOBS).bind(7_i64).bind("a");
+        uses(&database, left, &["lane_with_jobs"], "lane").await;
         let top = db::query(TOP).bind(10_u32).bind(Rows::of(&["lane"], [7_i64]));
         uses(&database, top, &["ready_in_order"], "ready").await;
         let jobs = List::of(["job_1"]);

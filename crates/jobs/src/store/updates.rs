@@ -1,12 +1,9 @@
 //! Instances that move to another release: what is left of their jobs, and what changes.
 
-use db::{List, On};
+use db::On;
 use types::{Digest, InstanceId, JobId, Name, Timestamp};
 
-use super::{
-    Entry, Kind, Result, entries,
-    lanes::{read_kind, word_of},
-};
+use super::{Entry, Kind, Result, entries, lanes::read_kind};
 
 /// How many jobs of an instance run, wait for a worker or are due by then; `None` if its gate is open.
 /// What waits for others is done when none of these is left, or can only be done later.
@@ -44,17 +41,17 @@ pub(crate) async fn lanes_and_kinds_of(
     .await
 }
 
-pub(crate) const HAS_JOBS: &str = "select id from lane where kind = ? and release in {list}
+pub(crate) const HAS_JOBS: &str = "select id from lane where kind + 0 = ? and release = ?
     and (ready > 0 or running > 0 or delayed > 0 or blocked > 0 or held > 0) limit 1";
 
-/// Whether jobs of a kind are left to do for instances that are on these releases.
-pub(crate) async fn has_jobs(on: impl On, kind: i64, releases: &[Digest]) -> Result<bool> {
-    let releases = List::of(releases.iter().map(|release| word_of(Some(release))));
-    let found = db::query(HAS_JOBS).bind(kind).bind(releases);
+/// Whether jobs of a kind are left to do for instances that are on a release.
+pub(crate) async fn has_jobs(on: impl On, kind: i64, release: &Digest) -> Result<bool> {
+    let found = db::query(HAS_JOBS).bind(kind).bind(release);
     found.optional(on, |_| Ok(())).await.map(|found| found.is_some())
 }
 
-/// Some jobs of a queue that were set aside, of one name if that is said, the oldest first; locked.
+/// Some jobs of a queue that were set aside, of one name if that is said, the oldest first, of instances
+/// that take jobs; locked.
 pub(crate) async fn set_aside(
     tx: &mut db::Tx,
     (service, class, name): (&Name, &str, Option<&str>),
@@ -63,6 +60,8 @@ pub(crate) async fn set_aside(
     let named = if name.is_some() { "and name = ?" } else { "" };
     let text = format!(
         "select id from job where state = 'set_aside' and service = ? and class = ? {named}
+         and not exists (select 1 from instance where instance.id = job.instance
+            and (instance.state in ('ending', 'ended') or instance.gate = 'refuse'))
          order by id limit ?"
     );
     let asked = db::query(&text).bind(service).bind(class);

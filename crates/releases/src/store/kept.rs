@@ -28,9 +28,15 @@ pub(crate) async fn keep_releases(
     .map(drop)
 }
 
-/// Those that are kept, of all services.
+/// Those that are kept, of all services: none whose key was taken back.
 pub(crate) async fn kept(on: impl On) -> Result<BTreeSet<(Name, Digest)>> {
-    let all = db::query("select service, digest from kept_release")
-        .all(on, |row| Ok((row.get("service")?, row.get("digest")?)));
+    let all = db::query(
+        "select kept.service, kept.digest from kept_release as kept join release
+         on release.service = kept.service and release.digest = kept.digest
+         where not exists (select 1 from publisher_key where publisher_key.service = kept.service
+            and publisher_key.public_key = release.public_key
+            and publisher_key.taken_back is not null)",
+    )
+    .all(on, |row| Ok((row.get("service")?, row.get("digest")?)));
     Ok(all.await?.into_iter().collect())
 }

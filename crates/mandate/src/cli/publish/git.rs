@@ -136,7 +136,7 @@ impl Tree {
     async fn fill(&self, branch: &Branch) -> Result<String, Failure> {
         let failed = |said: String| {
             let sentence = format!("git cannot fetch `{branch}`");
-            Failure::new(status::UNFIT, sentence).output("git says", &said)
+            Failure::new(status::UNFIT, sentence).output("git says", &branch.hides(&said))
         };
         self.git(&["init", "--quiet", "--template=", "."]).await?.map_err(failed)?;
         let head = format!("refs/heads/{}", branch.branch);
@@ -170,6 +170,7 @@ impl Tree {
             // What it says is looked through, and nobody is there to be asked.
             .env("LC_ALL", "C")
             .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_LFS_SKIP_SMUDGE", "1")
             .env_remove("MANDATE_TOKEN")
             .env_remove("MANDATE_PASSWORD")
             .stdin(Stdio::null())
@@ -203,6 +204,19 @@ impl Tree {
 }
 
 impl Branch {
+    /// What git says, without the name and password that are in a URL: either may be a token, and a hook
+    /// shows it to everybody who pushes.
+    fn hides(&self, said: &str) -> String {
+        let authority = self.repository.split_once("://").map(|(_, rest)| rest);
+        let authority = authority.map(|rest| rest.split('/').next().unwrap_or(rest));
+        let Some((user, _)) = authority.and_then(|it| it.rsplit_once('@')) else {
+            return said.to_owned();
+        };
+        // Git leaves the password out and says the name.
+        let name = user.split(':').next().unwrap_or(user);
+        said.replace(&format!("{user}@"), "").replace(&format!("{name}@"), "")
+    }
+
     /// A repository on this machine is named in full: git works in another folder, and whoever reads
     /// of it later is in a third one.
     fn absolute(self) -> Self {
@@ -264,6 +278,16 @@ mod tests {
         for text in ["", "forum", "#main", "forum#", "a#-x", "a#x:y", "a#x y", "a#*", "a#+\n"] {
             assert!(shown(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_git_says_names_no_token() {
+        let said = |text: &str, said: &str| text.parse::<Branch>().unwrap().hides(said);
+        let token = said("https://token@host/x#main", "cannot read for 'https://token@host': no");
+        assert_eq!(token, "cannot read for 'https://host': no");
+        let password = said("https://ada:secret@host#main", "https://ada@host, ada:secret@host");
+        assert_eq!(password, "https://host, host");
+        assert_eq!(said("/srv/x#main", "a@b"), "a@b");
     }
 
     #[test]

@@ -54,7 +54,9 @@ async fn release(
     let (service, release) = (name(service), digest(tag));
     let jobs: BTreeMap<String, JobDefinition> =
         jobs.iter().map(|(name, job)| ((*name).to_owned(), job.clone())).collect();
-    let put = PutJobs { service: service.clone(), release: release.clone(), jobs };
+    let (schema, compatible) = (0, false);
+    let (of, named) = (service.clone(), release.clone());
+    let put = PutJobs { service: of, release: named, jobs, schema, compatible };
     releases.call(put).await.unwrap();
     let promote = PromoteJobs { service: service.clone(), release: release.clone(), turn };
     releases.call(promote).await.unwrap();

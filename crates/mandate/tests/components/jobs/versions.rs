@@ -152,7 +152,8 @@ stories! {
         ];
         for wrong in wrong {
             let jobs = [("work".to_owned(), wrong)].into();
-            let put = PutJobs { service: name("forum"), release: digest("new"), jobs };
+            let (service, release) = (name("forum"), digest("new"));
+            let put = PutJobs { service, release, jobs, schema: 0, compatible: false };
             let refused = world.component("releases").call(put).await.unwrap_err();
             assert_eq!(refused.code, "definition");
             assert!(refused.detail.contains("`work`"), "{refused}");
