@@ -5,10 +5,10 @@ use std::{
     cell::{Cell, RefCell},
     fs,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -22,9 +22,6 @@ use super::{
 const REST: Duration = Duration::from_millis(50);
 /// Every so often one of them buys something.
 const LOOKS_FOR_AN_ORDER: u32 = 8;
-/// Until the new version is out.
-const OLD_JOB_WAITS: &str = "20s";
-const OLD_JOB_ENDS: Duration = Duration::from_mins(2);
 
 /// Where the store's newest release is: what an earlier run of the demo has left, or the service itself.
 pub(crate) fn newest(demo: &Demo) -> PathBuf {
@@ -41,10 +38,6 @@ pub(crate) async fn show(demo: &Demo) -> anyhow::Result<()> {
     let shape = next(demo)?;
     let store = folder(demo).join("store");
     let words = format!("the shape {shape}");
-    // Written for the version that the next release does not accept any more.
-    let version = shape - 1;
-    let ask = format!("job run {CLUB_STORE} report --version {version} --delay {OLD_JOB_WAITS}");
-    let old_job = demo.eva.ask(&ask).await?;
     let buyers = Buyers::new(demo);
     let publish = format!("service publish {} --promote --wait", store.display());
     let update = buyers.buy_while(async { demo.operator.ask(&publish).await });
@@ -60,31 +53,7 @@ pub(crate) async fn show(demo: &Demo) -> anyhow::Result<()> {
         Duration::from_millis(waited.unsigned_abs()).as_secs_f64(),
         buyers.looks.get()
     ));
-    is_done_by_the_old(demo, text(&old_job, "/job")?).await?;
     come_back(demo, &store, shape, &words).await
-}
-
-/// A job of the version before, which the release before does, though nobody is on that any more.
-async fn is_done_by_the_old(demo: &Demo, job: &str) -> anyhow::Result<()> {
-    let current = demo.eva.ask(&format!("instance show {CLUB_STORE}")).await?;
-    let current = text(&current, "/release")?;
-    let deadline = Instant::now() + OLD_JOB_ENDS;
-    loop {
-        let seen = demo.eva.ask(&format!("job show {job} --of {CLUB_STORE}")).await?;
-        match text(&seen, "/state")? {
-            "succeeded" => {
-                let release = text(&seen, "/release")?;
-                ensure!(release != current, "the new version has done it: {seen}");
-                demo.story.done(
-                    "a report that was asked for before is done by the code of that time, kept for it",
-                );
-                return Ok(());
-            }
-            "failed" | "cancelled" | "dropped" | "set_aside" => bail!("it is not done: {seen}"),
-            _ => ensure!(Instant::now() < deadline, "it waits for ever: {seen}"),
-        }
-        sleep(REST * 4).await;
-    }
 }
 
 /// A change that does harm and then fails.
@@ -147,11 +116,6 @@ fn change(store: &Path, shape: u32, statement: &str) -> anyhow::Result<()> {
         ensure!(text.contains(from), "`{file}` has no `{from}`");
         Ok(fs::write(store.join(file), text.replacen(from, to, 1))?)
     };
-    replace(
-        "mandate.toml",
-        &format!("{REPORT}version = {before}"),
-        &format!("{REPORT}version = {shape}"),
-    )?;
     let foot = "<span>© {{ name }}";
     if before == 1 {
         replace("mandate.toml", "[database]\n", &format!("[database]\nschema = {shape}\n"))?;
@@ -161,7 +125,6 @@ fn change(store: &Path, shape: u32, statement: &str) -> anyhow::Result<()> {
     replace(FOOT, &format!("the shape {before}"), &format!("the shape {shape}"))
 }
 
-const REPORT: &str = "[jobs.report]\ncommand = [\"./run\", \"report\"]\n";
 const FOOT: &str = "store/templates/layout.html";
 
 /// What is there of an earlier copy goes first.
