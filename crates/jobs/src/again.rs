@@ -138,6 +138,6 @@ async fn most(
     release: Option<&Digest>,
 ) -> Result<Option<u32>, Error> {
     let known = definitions_of(cx, &entry.service, release).await?;
-    let definition = known.1.get(&entry.name);
+    let definition = known.jobs.get(&entry.name);
     Ok(definition.and_then(|definition| definition.concurrency_per_instance))
 }

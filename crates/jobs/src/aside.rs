@@ -28,7 +28,7 @@ pub(crate) async fn set_jobs_aside(
     let new = new.ok_or_else(|| Error::NoRelease(known.service.clone()))?;
     let mut left = AT_ONCE;
     for (lane, kind) in store::lanes_and_kinds_of(cx.tx(), op.instance).await? {
-        let (before, after) = (old.1.get(&kind.name), new.1.get(&kind.name));
+        let (before, after) = (old.jobs.get(&kind.name), new.jobs.get(&kind.name));
         let goes = match op.which {
             Aside::Changed => is_another(kind.version, before, after),
             Aside::NotAccepted => after.is_none_or(|after| !after.accepts(kind.version)),
@@ -50,9 +50,9 @@ pub(crate) async fn set_jobs_aside(
             settle(cx, entries.into_iter().map(|entry| Settled::of(entry, fate())).collect())
                 .await?;
             if left == 0 {
-                return Ok(JobsAside { count: AT_ONCE.into(), more: true });
+                return Ok(JobsAside { more: true });
             }
         }
     }
-    Ok(JobsAside { count: u64::from(AT_ONCE - left), more: false })
+    Ok(JobsAside { more: false })
 }

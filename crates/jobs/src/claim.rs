@@ -98,7 +98,7 @@ async fn take(
         return Ok(Vec::new());
     }
     let offers = offers(cx.room(), releases).await?;
-    let services = offers.iter().map(|offer| offer.known.0.clone());
+    let services = offers.iter().map(|offer| offer.known.service.clone());
     let shares = services.map(|service| Ok((service.clone(), placements.share(node, &service)?)));
     let mut shares: BTreeMap<Name, Share> = shares.collect::<Result<_, Problem>>()?;
     shares.retain(|_, share| !matches!(share, Share::These(these) if these.is_empty()));

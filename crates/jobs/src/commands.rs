@@ -15,7 +15,7 @@ use crate::{
 pub(crate) async fn run_command(cx: &mut Write<Memory>, op: RunCommand) -> Result<Enqueued, Error> {
     let to = target(cx, op.account, op.instance).await?;
     let known = definitions_of(cx, &to.service, to.release.as_ref()).await?;
-    let definition = definition(&to.service, known.1.get(COMMAND_JOB), &op.command)?;
+    let definition = definition(&to.service, known.jobs.get(COMMAND_JOB), &op.command)?;
     let queues = store::queues_of(cx.tx(), &to.service).await?;
     let queue = queues.iter().find(|queue| queue.class == COMMAND_CLASS);
     let gate = queue.map_or(Gate::Open, |queue| queue.gate);

@@ -58,12 +58,9 @@ pub(crate) async fn release_held(room: Room<Memory>) -> Result<Next, Error> {
         let now = write.now();
         let (mut moves, mut states) = (Moves::default(), Vec::new());
         let held = store::entries_of_lane(write.tx(), lane, State::Held, AT_ONCE).await?;
+        let Some(first) = held.first() else { continue };
         // It may have been closed again meanwhile; it is not while this is written.
-        let whose = held.first().map(|entry| entry.instance);
-        let instance = match whose {
-            Some(instance) => store::instance(write.tx(), instance).await?,
-            None => None,
-        };
+        let instance = store::instance(write.tx(), first.instance).await?;
         if instance.is_some_and(|instance| instance.gate != Gate::Open) {
             continue;
         }

@@ -137,9 +137,9 @@ fn definition<'k>(
     let service = || to.service.clone();
     let name = || job.name.clone();
     let own = [SETUP_CLASS, COMMAND_CLASS];
-    let definition = known.1.get(&job.name).filter(|known| !own.contains(&known.class.as_str()));
+    let definition = known.jobs.get(&job.name).filter(|known| !own.contains(&known.class.as_str()));
     let Some(definition) = definition else {
-        let others = known.1.iter().filter(|(_, known)| !own.contains(&known.class.as_str()));
+        let others = known.jobs.iter().filter(|(_, known)| !own.contains(&known.class.as_str()));
         let others: Vec<String> = others.map(|(name, _)| format!("`{name}`")).collect();
         let known = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
         return Err(Error::NoSuchJob { place, name: name(), service: service(), known });

@@ -119,7 +119,7 @@ pub(crate) async fn kept(
 ) -> Result<Duration, Error> {
     let Some(release) = release else { return Ok(KEPT) };
     let known = known_here(cx, release).await?;
-    let definition = known.as_ref().and_then(|known| known.1.get(name));
+    let definition = known.as_ref().and_then(|known| known.jobs.get(name));
     Ok(definition.map_or(KEPT, |known| Duration::from_secs(known.keep_seconds.into())))
 }
 

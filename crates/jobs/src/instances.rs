@@ -33,9 +33,9 @@ pub(crate) async fn put_instance(cx: &mut Write<Memory>, op: PutInstance) -> Res
     store::set_lanes(cx.tx(), op.instance, &op.release, is_closed).await?;
     // Whoever tells of a release that is not the current one here yet tells it again.
     let known = definitions_of(cx, &op.service, Some(&op.release)).await?;
-    let most = known.1.iter().map(|(name, job)| (name.clone(), job.concurrency_per_instance));
+    let most = known.jobs.iter().map(|(name, job)| (name.clone(), job.concurrency_per_instance));
     store::set_most(cx.tx(), &op.service, op.instance, &most.collect()).await?;
-    follow_instance(cx, &op, &known.1).await?;
+    follow_instance(cx, &op, &known.jobs).await?;
     cx.state().in_use.add(&op.service, &op.release);
     Ok(Empty {})
 }

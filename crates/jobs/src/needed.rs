@@ -36,10 +36,11 @@ pub(crate) struct Told {
 pub(crate) async fn tell_releases(room: Room<Memory>) -> Result<Next, Error> {
     let mut told = room.state().needed.lock().await;
     let now = room.now();
-    let since = told.looked.map_or(LOOK_AGAIN, |looked| now.since(looked));
     // A clock that was set back makes nobody wait.
-    if since < LOOK_AGAIN && told.looked.is_some_and(|looked| looked <= now) {
-        return Ok(Next::In(LOOK_AGAIN.saturating_sub(since)));
+    let looked = told.looked.filter(|looked| *looked <= now);
+    let rest = looked.and_then(|looked| LOOK_AGAIN.checked_sub(now.since(looked)));
+    if let Some(rest) = rest.filter(|rest| !rest.is_zero()) {
+        return Ok(Next::In(rest));
     }
     let mut needed: BTreeMap<Name, BTreeSet<Digest>> = BTreeMap::new();
     for (kind, _) in store::kinds(room.db()).await? {
@@ -70,21 +71,18 @@ async fn needed_for(room: &Room<Memory>, kind: &Kind) -> Result<BTreeSet<Digest>
     // As long as it was not told which one an instance is on, the newest does what it can.
     for release in room.state().in_use.of(&kind.service).into_iter().flatten() {
         let Some(own) = known(room, &release).await? else { continue };
-        let is_done = accepts(&own, kind);
+        let is_done = own.accepting(kind).is_some();
         if is_done || !store::has_jobs(room.db(), kind.id(), &release).await? {
             continue;
         }
         for other in store::releases_of(room.db(), &kind.service, RELEASES_MAX).await? {
             let known = known(room, &other).await?;
-            if known.is_some_and(|it| own.2.is_read_by(it.2) && accepts(&it, kind)) {
+            let does = |it: Known| it.can_stand_in(own.shape) && it.accepting(kind).is_some();
+            if known.is_some_and(does) {
                 needed.insert(other);
                 break;
             }
         }
     }
     Ok(needed)
-}
-
-fn accepts(known: &Known, kind: &Kind) -> bool {
-    known.1.get(&kind.name).is_some_and(|definition| definition.accepts(kind.version))
 }

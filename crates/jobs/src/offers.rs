@@ -117,22 +117,15 @@ fn doer<'o>(
     kind: &Kind,
     own: Option<(&Digest, Option<&Known>)>,
 ) -> Option<Doer<'o>> {
-    let accepting = |offer: &'o Offer| {
-        let definition = offer.known.1.get(&kind.name)?;
-        definition.accepts(kind.version).then_some((offer, definition))
-    };
-    let mut of_service = offers.iter().filter(|offer| offer.known.0 == kind.service);
+    let accepting = |offer: &'o Offer| Some((offer, offer.known.accepting(kind)?));
     let is_bound = kind.class == SETUP_CLASS;
+    let mut offers = offers.iter();
     let Some((release, known)) = own else {
-        return of_service.filter(|offer| offer.is_current || !is_bound).find_map(accepting);
+        return offers.filter(|offer| offer.is_current || !is_bound).find_map(accepting);
     };
-    let accepts = |known: &Known| {
-        known.1.get(&kind.name).is_some_and(|definition| definition.accepts(kind.version))
-    };
-    if is_bound || known.is_some_and(accepts) {
-        return of_service.find(|offer| offer.release == *release).and_then(accepting);
+    if is_bound || known.is_some_and(|known| known.accepting(kind).is_some()) {
+        return offers.find(|offer| offer.release == *release).and_then(accepting);
     }
-    // Its code does not run for a database that it cannot read.
-    let own = known.map(|known| known.2).unwrap_or_default();
-    of_service.filter(|offer| own.is_read_by(offer.known.2)).find_map(accepting)
+    let shape = known.map(|known| known.shape).unwrap_or_default();
+    offers.filter(|offer| offer.known.can_stand_in(shape)).find_map(accepting)
 }

@@ -14,11 +14,11 @@ use types::{Digest, Name};
 
 use crate::{
     Error, State,
-    store::{self, Definitions, Shape},
+    store::{self, Promoted, Shape},
 };
 
-/// What a release says of its jobs, of which service it is, and what it does to databases.
-pub(crate) type Known = Arc<(Name, Definitions, Shape)>;
+/// A release as it was promoted, which never changes.
+pub(crate) type Known = Arc<Promoted>;
 
 pub(crate) async fn put_jobs(cx: &mut Write<State>, op: PutJobs) -> Result<Empty, Error> {
     for (name, definition) in &op.jobs {
@@ -94,7 +94,7 @@ impl Remembered {
         remembered.get(release).map(Arc::clone)
     }
 
-    fn keep(&self, release: &Digest, known: (Name, Definitions, Shape)) -> Known {
+    fn keep(&self, release: &Digest, known: Promoted) -> Known {
         let known = Arc::new(known);
         let mut remembered = self.0.write().expect("nobody panics while holding it");
         if remembered.len() >= REMEMBERED_MAX {

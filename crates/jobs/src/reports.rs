@@ -171,7 +171,7 @@ async fn fate_of(
         Some(release) => known_here(cx, release).await?,
         None => None,
     };
-    let definition = release.as_ref().and_then(|known| known.1.get(&entry.name));
+    let definition = release.as_ref().and_then(|known| known.jobs.get(&entry.name));
     let backoff =
         definition.map_or(PAUSE, |known| Duration::from_secs(known.backoff_seconds.into()));
     let attempt = Attempt {

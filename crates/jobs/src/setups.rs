@@ -24,7 +24,7 @@ pub(crate) async fn put_job(cx: &mut Write<Memory>, op: PutJob) -> Result<Job, E
     }
     let (account, instance, service) = (op.account, op.instance, op.service);
     let known = definitions_of(cx, &service, Some(&op.release)).await?;
-    let definition = known.1.get(&op.name).filter(|known| known.class == SETUP_CLASS);
+    let definition = known.jobs.get(&op.name).filter(|known| known.class == SETUP_CLASS);
     let Some(definition) = definition else {
         return Err(Error::NoSetupJob { service, name: op.name });
     };

@@ -63,13 +63,11 @@ const LISTED_BYTES_MAX: usize = 4 << 20;
 fn brief(jobs: Vec<Job>) -> Vec<Job> {
     let mut left = LISTED_BYTES_MAX;
     let brief = |mut job: Job| {
-        let bytes = match job.state {
-            JobState::SetAside => job.payload.to_string().len(),
-            _ => usize::MAX,
-        };
-        match left.checked_sub(bytes) {
-            Some(rest) => left = rest,
-            None => job.payload = Value::Null,
+        let bytes = job.payload.to_string().len();
+        if job.state == JobState::SetAside && bytes <= left {
+            left -= bytes;
+        } else {
+            job.payload = Value::Null;
         }
         Job { result: None, ..job }
     };

@@ -59,7 +59,7 @@ async fn queue(write: &mut Write<Memory>, recurring: &Recurring) -> Result<(), E
     let known = store::instance(write.tx(), *instance).await?;
     let release = known.and_then(|known| known.release);
     let known = definitions_of(write, service, release.as_ref()).await?;
-    let version = known.1.get(name).map(|definition| definition.version);
+    let version = known.jobs.get(name).map(|definition| definition.version);
     let mut jobs = Vec::new();
     for tick in ticks {
         let job = job_of(*instance, name, tick);

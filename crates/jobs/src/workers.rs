@@ -47,17 +47,12 @@ pub(crate) async fn look_for_stranded(room: Room<Memory>) -> Result<Next, Error>
         living.extend(known(&room, &release).await?);
     }
     for (kind, was_stranded) in store::kinds(room.db()).await? {
-        let stranded = !living.iter().any(|known| accepts(known, &kind));
+        let stranded = !living.iter().any(|known| known.accepting(&kind).is_some());
         if stranded != was_stranded {
             say(&room, &kind, stranded).await?;
         }
     }
     Ok(Next::Idle)
-}
-
-fn accepts(known: &Known, kind: &Kind) -> bool {
-    let definition = known.1.get(&kind.name).filter(|_| known.0 == kind.service);
-    definition.is_some_and(|definition| definition.accepts(kind.version))
 }
 
 async fn say(room: &Room<Memory>, kind: &Kind, stranded: bool) -> Result<(), Error> {

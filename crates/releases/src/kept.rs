@@ -14,8 +14,10 @@ pub(crate) async fn keep_releases(cx: Call<State>, op: KeepReleases) -> Result<E
         return Err(Error::TooManyKept);
     }
     let mut write = cx.begin().await?;
-    store::keep_releases(write.tx(), &op.service, &op.releases).await?;
-    write.commit().await?;
-    cx.state().planning.something_changed();
+    // It is told again and again: what is so already has nobody plan anew.
+    if store::keep_releases(write.tx(), &op.service, &op.releases).await? {
+        write.commit().await?;
+        cx.state().planning.something_changed();
+    }
     Ok(Empty {})
 }

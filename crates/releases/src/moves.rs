@@ -32,8 +32,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 pub(crate) async fn step(room: Room<State>) -> Result<Next, Error> {
     let Some(plan) = planning::plan_if_known(&room).await? else { return Ok(Next::Idle) };
     let mut under_way = store::rollouts_under_way(room.db()).await?;
-    under_way.retain(|it| matches!(it.rollout.state, RolloutState::Moving | RolloutState::Paused));
     turn_back(&room, &plan, &under_way).await?;
+    under_way.retain(|it| matches!(it.rollout.state, RolloutState::Moving | RolloutState::Paused));
     if under_way.is_empty() && plan.idle.is_empty() {
         return Ok(if plan.moving.is_empty() { Next::Idle } else { Next::In(LOOK_AGAIN) });
     }
@@ -52,7 +52,8 @@ pub(crate) async fn step(room: Room<State>) -> Result<Next, Error> {
     Ok(if is_changed { Next::Soon } else { Next::In(LOOK_AGAIN) })
 }
 
-/// Instances that are on their way by a rollout that was given up turn back, if they can.
+/// Instances that are on their way by a rollout that was given up turn back, if they can. Any other one
+/// of their service, also one that is still being announced, moves them on or back.
 async fn turn_back(
     room: &Room<State>,
     plan: &Plan,
@@ -66,10 +67,6 @@ async fn turn_back(
         }
     }
     for (service, instances) in stray {
-        // One that is being announced moves them on, or back.
-        if store::rollout_under_way(room.db(), &service).await?.is_some() {
-            continue;
-        }
         for some in instances.chunks(AT_ONCE) {
             let (service, instances) = (service.clone(), some.iter().copied().collect());
             room.peers().call(TurnBack { service, instances }).await?;

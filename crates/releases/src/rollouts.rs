@@ -8,7 +8,7 @@ use api::releases::{
     ReleasePhase, ReleaseState, Rollout, RolloutRecord, RolloutState, Steer, SteerRollout,
 };
 use chassis::{Call, Room, Write};
-use types::{Cursor, Name, Page};
+use types::{Name, Page};
 
 use crate::{
     Error, State, announce, keys,
@@ -155,10 +155,9 @@ pub(crate) async fn steer_rollout(cx: Call<State>, op: SteerRollout) -> Result<R
 
 pub(crate) async fn list_moves(cx: Call<State>, op: ListMoves) -> Result<Page<Move>, Error> {
     let cursor = op.cursor();
-    let last = Cursor { after: None, limit: Some(1) };
     let number = match op.number {
         Some(number) => Some(number),
-        None => store::rollouts(cx.db(), &op.service, &last).await?.first().map(|it| it.number),
+        None => store::last_rollout(cx.db(), &op.service).await?.map(|last| last.number),
     };
     let Some(number) = number else { return Ok(Page { items: Vec::new(), next: None }) };
     let moves = store::moves(cx.db(), (&op.service, number), &cursor).await?;

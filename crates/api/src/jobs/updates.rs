@@ -12,18 +12,13 @@ pub struct Workers {
     pub strategy: Strategy,
     /// With `drain`: new jobs are refused, to be sent again later; otherwise they are kept until the
     /// instance has moved.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub refuses: bool,
     /// For how many seconds is waited for jobs, at most a day: with `drain` for all of them, and then the
     /// instance stays where it is; otherwise for those that run, and then they are stopped, to be done
     /// again. As [`Workers::patience`] says if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub within_seconds: Option<u32>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
-const fn is_false(it: &bool) -> bool {
-    !*it
 }
 
 /// One of four ways to deal with jobs at an update.
@@ -108,8 +103,6 @@ pub enum Aside {
 /// Jobs were set aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct JobsAside {
-    /// So many, this time.
-    pub count: u64,
     /// Whether there may be more: ask again.
     pub more: bool,
 }

@@ -78,42 +78,38 @@ async fn move_one(
     }
     let is_set_up = known.state == InstanceState::Open || asks_itself(&known);
     let way = if is_set_up { way(known.schema, next) } else { Way::AtOnce };
-    let has_failed = async |cx: &mut Write<State>| {
-        let last = store::last_move(cx.tx(), known.instance).await?;
-        let last = last.filter(|it| it.to == *to && it.since == since && it.step == Step::Failed);
-        Ok::<_, Error>(last.map(|last| last.problem.unwrap_or_default()))
-    };
-    match way {
+    let needs = match way {
+        Way::None => {
+            return Ok(Stands::Failed(format!(
+                "its database has the shape {}, which release {} cannot read: that reads {}. \
+                 Promote a release that reads it",
+                known.schema.0,
+                to.short(),
+                next.schema()
+            )));
+        }
+        Way::Migrate => {
+            let former = manifest(cx.tx(), &known.service, &known.release).await?;
+            Needs::of(known.schema.0, &former, next, workers)
+        }
         // There is something to be done about its jobs.
         Way::AtOnce if is_set_up && workers.strategy != Strategy::Versioned => {
-            if let Some(why) = has_failed(cx).await? {
-                return Ok(Stands::Failed(why));
-            }
-            begin(cx, known, Needs::beside(workers), (to, since)).await?;
-            Ok(Stands::Moves)
+            Needs::beside(workers)
         }
         Way::AtOnce => {
             store::set_release(cx.tx(), known.instance, to).await?;
             cx.put(&route(&Stored { release: to.clone(), ..known })).await?;
-            Ok(Stands::There)
+            return Ok(Stands::There);
         }
-        Way::Migrate => {
-            if let Some(why) = has_failed(cx).await? {
-                return Ok(Stands::Failed(why));
-            }
-            let former = manifest(cx.tx(), &known.service, &known.release).await?;
-            let needs = Needs::of(known.schema.0, &former, next, workers);
-            begin(cx, known, needs, (to, since)).await?;
-            Ok(Stands::Moves)
-        }
-        Way::None => Ok(Stands::Failed(format!(
-            "its database has the shape {}, which release {} cannot read: that reads {}. Promote a \
-             release that reads it",
-            known.schema.0,
-            to.short(),
-            next.schema()
-        ))),
+    };
+    let last = store::last_move(cx.tx(), known.instance).await?;
+    if let Some(last) = last.filter(|last| last.to == *to && last.since == since)
+        && last.step == Step::Failed
+    {
+        return Ok(Stands::Failed(last.problem.unwrap_or_default()));
     }
+    begin(cx, known, needs, (to, since)).await?;
+    Ok(Stands::Moves)
 }
 
 /// It is on its way from now on. Each way has a copy's number of its own, so what is left of one that

@@ -97,7 +97,8 @@ pub(crate) async fn moves_under_way(
     on: impl On,
     (with, without): (u32, u32),
 ) -> Result<Vec<InstanceId>> {
-    let some = "select instance from move where ended is null and light = ? order by began, instance limit ?";
+    let some = "select instance from move where ended is null and light = ?
+        order by began, instance limit ?";
     db::query(&format!(
         "select instance from ({some}) as w union all select instance from ({some}) as o"
     ))
@@ -116,8 +117,8 @@ pub(crate) async fn turn_back(
     instances: impl IntoIterator<Item = InstanceId>,
 ) -> Result<()> {
     db::query(
-        "update move set turned = ?, light = ? where instance in {list} and ended is null and not turned
-         and instance in (select id from instance where service = ?)",
+        "update move set turned = ?, light = ? where instance in {list} and ended is null
+         and not turned and instance in (select id from instance where service = ?)",
     )
     .bind(true)
     .bind(true)

@@ -8,7 +8,7 @@ use types::{AccountId, Digest, InstanceId, Name};
 
 use super::{
     Result,
-    lanes::read_release,
+    lanes::{Kind, read_release},
     queues::{read_gate, word},
 };
 
@@ -22,10 +22,26 @@ pub(crate) struct Shape {
     pub(crate) readable_from: u32,
 }
 
-impl Shape {
-    /// Whether code that needs the shape `other` can be run for whoever is on a release with this one.
-    pub(crate) const fn is_read_by(self, other: Self) -> bool {
-        other.schema >= self.readable_from
+/// A release as it was promoted.
+#[derive(Debug)]
+pub(crate) struct Promoted {
+    pub(crate) service: Name,
+    /// What it says of its jobs.
+    pub(crate) jobs: Definitions,
+    /// What it does to databases.
+    pub(crate) shape: Shape,
+}
+
+impl Promoted {
+    /// What it says of jobs of a kind, if it does them.
+    pub(crate) fn accepting(&self, kind: &Kind) -> Option<&JobDefinition> {
+        let definition = self.jobs.get(&kind.name).filter(|_| self.service == kind.service)?;
+        definition.accepts(kind.version).then_some(definition)
+    }
+
+    /// Whether its code can be run for whoever is on another release: it reads their databases.
+    pub(crate) const fn can_stand_in(&self, other: Shape) -> bool {
+        self.shape.schema >= other.readable_from
     }
 }
 
@@ -142,13 +158,11 @@ pub(crate) async fn current_releases(on: impl On) -> Result<Vec<Digest>> {
 }
 
 /// What a release says of its jobs, which never changes.
-pub(crate) async fn definitions(
-    on: impl On,
-    release: &Digest,
-) -> Result<Option<(Name, Definitions, Shape)>> {
+pub(crate) async fn definitions(on: impl On, release: &Digest) -> Result<Option<Promoted>> {
     let read = |row: &db::Row| {
         let (schema, readable_from) = (row.get("schema_number")?, row.get("readable_from")?);
-        Ok((row.get("service")?, row.json("definitions")?, Shape { schema, readable_from }))
+        let shape = Shape { schema, readable_from };
+        Ok(Promoted { service: row.get("service")?, jobs: row.json("definitions")?, shape })
     };
     db::query("select * from release where digest = ?").bind(release).optional(on, read).await
 }
@@ -162,7 +176,8 @@ pub(crate) async fn waiting(on: impl On, service: &Name, limit: u32) -> Result<V
          from kind join lane on lane.kind + 0 = kind.id where kind.service = ? and kind.class <> ?
          and (lane.ready > 0 or lane.running > 0 or lane.delayed > 0 or lane.blocked > 0
          or lane.held > 0) group by kind.name, kind.version
-         having sum(lane.ready + lane.blocked + lane.held + lane.delayed) > 0 order by jobs desc, kind.name, kind.version limit ?",
+         having sum(lane.ready + lane.blocked + lane.held + lane.delayed) > 0
+         order by jobs desc, kind.name, kind.version limit ?",
     )
     .bind(service)
     .bind(SETUP_CLASS)

@@ -52,8 +52,8 @@ enum ReleaseVerb {
     /// Make a release the current one: instances move to it, each as soon as what serves it there is
     /// healthy
     ///
-    /// `--check` shows what changes for whom, and promotes nothing. If a database, a module, a permission
-    /// or jobs that wait would be lost, it ends with 9, and the promotion needs `--accept-loss`.
+    /// `--check` shows what changes for whom, and promotes nothing. If a database, a module or a
+    /// permission would be lost, it ends with 9, and the promotion needs `--accept-loss`.
     #[command(
         after_help = "Examples:\n  mandate release promote forum --check\n  mandate release promote forum"
     )]

@@ -9,15 +9,13 @@ use api::{
     Client, Kind,
     configurator::InstanceState,
     identity::{CreateJoinToken, RemoveNode},
-    releases::{
-        Desired, DesiredReplica, Heartbeat, ListNodes, Node, ReadSnapshot, ReplicaAddress,
-        ReplicaReport, ReplicaState,
-    },
+    releases::{Desired, Heartbeat, ListNodes, Node, ReadSnapshot, ReplicaAddress, ReplicaReport},
 };
 use futures_util::StreamExt as _;
 use types::{InstanceId, NodeId};
 
 use crate::{
+    machine::healthy,
     orders::{order, take},
     world::{MANIFEST, PRICES, Person, World, eventually, until},
 };
@@ -32,21 +30,6 @@ fn beat(node: NodeId, replicas: Vec<ReplicaReport>) -> Heartbeat {
 /// What a node says that knows what it should run, and has nothing new to say.
 fn again(node: NodeId, desired: &Desired) -> Heartbeat {
     Heartbeat { known: desired.version, as_before: desired.report, ..beat(node, Vec::new()) }
-}
-
-fn healthy(replica: &DesiredReplica) -> ReplicaReport {
-    ReplicaReport {
-        replica: replica.replica,
-        digest: replica.digest.clone(),
-        service: replica.service.clone(),
-        process: replica.process.clone(),
-        instance: replica.instance,
-        address: "127.0.0.1:4000".into(),
-        state: ReplicaState::Healthy,
-        starts: 1,
-        next_start: None,
-        log: String::new(),
-    }
 }
 
 /// Publishes a dedicated service that asks for nothing, so that an instance opens by itself.

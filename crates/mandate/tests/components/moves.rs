@@ -16,6 +16,7 @@ use api::{
 use types::{Clock as _, Digest, InstanceId, NodeId};
 
 use crate::{
+    machine,
     orders::{order, take},
     world::{MANIFEST, PRICES, Person, World, eventually, until},
 };
@@ -82,16 +83,9 @@ impl Node {
     /// Says how its replicas are; answers what it is to run.
     async fn says(&self, replicas: &[(&DesiredReplica, ReplicaState)]) -> Vec<DesiredReplica> {
         let report = |(replica, state): &(&DesiredReplica, ReplicaState)| ReplicaReport {
-            replica: replica.replica,
-            digest: replica.digest.clone(),
-            service: replica.service.clone(),
-            process: replica.process.clone(),
-            instance: replica.instance,
-            address: "127.0.0.1:4000".into(),
             state: *state,
-            starts: 1,
-            next_start: None,
             log: "what it printed".into(),
+            ..machine::healthy(replica)
         };
         let heartbeat = Heartbeat {
             replicas: replicas.iter().map(report).collect(),

@@ -7,25 +7,25 @@ use types::{Digest, Name};
 
 use super::Result;
 
-/// These of a service are kept, and no others.
+/// These of a service are kept, as far as they were published, and no others; answers whether that is
+/// another state than before.
 pub(crate) async fn keep_releases(
     tx: &mut db::Tx,
     service: &Name,
     releases: &BTreeSet<Digest>,
-) -> Result<()> {
-    db::query("delete from kept_release where service = ?").bind(service).run(&mut *tx).await?;
-    if releases.is_empty() {
-        return Ok(());
-    }
-    db::query(
+) -> Result<bool> {
+    let gone = db::query("delete from kept_release where service = ? and not (digest in {list})")
+        .bind(service)
+        .bind(List::of(releases))
+        .run(&mut *tx)
+        .await?;
+    let come = db::query(
         "insert into kept_release (service, digest)
-         select service, digest from release where service = ? and digest in {list}",
-    )
-    .bind(service)
-    .bind(List::of(releases))
-    .run(tx)
-    .await
-    .map(drop)
+         select service, digest from release where service = ? and digest in {list}
+         on conflict (service, digest) do nothing",
+    );
+    let come = come.bind(service).bind(List::of(releases)).run(tx).await?;
+    Ok(gone + come > 0)
 }
 
 /// Those that are kept, of all services: none whose key was taken back.

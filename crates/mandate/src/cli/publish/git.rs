@@ -79,12 +79,10 @@ impl fmt::Display for Branch {
     /// Without the name and password that a URL may have.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { repository, branch } = self;
-        let Some((scheme, rest)) = repository.split_once("://") else {
-            return write!(f, "{repository}#{branch}");
-        };
-        let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-        write!(f, "{scheme}://{host}{path}#{branch}")
+        match self.user() {
+            Some(user) => write!(f, "{}#{branch}", repository.replacen(&format!("{user}@"), "", 1)),
+            None => write!(f, "{repository}#{branch}"),
+        }
     }
 }
 
@@ -204,14 +202,17 @@ impl Tree {
 }
 
 impl Branch {
-    /// What git says, without the name and password that are in a URL: either may be a token, and a hook
-    /// shows it to everybody who pushes.
+    /// The name, and the password if there is one, in a URL.
+    fn user(&self) -> Option<&str> {
+        let (_, rest) = self.repository.split_once("://")?;
+        let authority = rest.split('/').next().unwrap_or(rest);
+        authority.rsplit_once('@').map(|(user, _)| user)
+    }
+
+    /// What git says, without what is in a URL: a name may be a token, as a password is, and a hook shows
+    /// it to everybody who pushes.
     fn hides(&self, said: &str) -> String {
-        let authority = self.repository.split_once("://").map(|(_, rest)| rest);
-        let authority = authority.map(|rest| rest.split('/').next().unwrap_or(rest));
-        let Some((user, _)) = authority.and_then(|it| it.rsplit_once('@')) else {
-            return said.to_owned();
-        };
+        let Some(user) = self.user() else { return said.to_owned() };
         // Git leaves the password out and says the name.
         let name = user.split(':').next().unwrap_or(user);
         said.replace(&format!("{user}@"), "").replace(&format!("{name}@"), "")

@@ -20,6 +20,7 @@ use types::{Digest, InstanceId, JobId, NodeId};
 
 use super::{jobs, plan};
 use crate::{
+    effects::{Dice, Effects},
     machine::{NAME, healthy, promote_as, publish, rollout, stage},
     orders::{order, take},
     world::{Person, World, eventually},
@@ -28,7 +29,7 @@ use crate::{
 const SHOPS: usize = 2;
 const NODES: usize = 2;
 /// How much time passes in the world while a moment passes here.
-const TICK: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(400));
+const TICK: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// How many jobs there are: enough for a test, or as many as a soak asks for.
 fn jobs_in_all() -> usize {
@@ -44,43 +45,22 @@ struct Begun {
     release: Digest,
 }
 
-/// What happened, in its order; and what an application would keep that uses the token: an effect is
-/// made once for each job, and never under an older token than one that was seen.
+/// What happened, in its order.
 #[derive(Default)]
 struct History {
     begun: Vec<Begun>,
-    given: BTreeSet<(JobId, u64)>,
-    tokens: BTreeMap<JobId, u64>,
-    made: BTreeMap<JobId, u32>,
-    ended: BTreeSet<JobId>,
+    effects: Effects,
 }
 
 impl History {
     fn begin(&mut self, lease: &Lease) {
-        assert!(self.given.insert((lease.job, lease.token)), "a token was given out twice");
-        let seen = self.tokens.entry(lease.job).or_default();
-        *seen = lease.token.max(*seen);
+        self.effects.begin(lease);
         self.begun.push(Begun {
             instance: lease.instance,
             job: lease.job,
             version: lease.version,
             release: lease.release.clone(),
         });
-    }
-
-    fn make(&mut self, lease: &Lease) {
-        let made = self.made.entry(lease.job).or_default();
-        *made += u32::from(*made == 0 && self.tokens[&lease.job] == lease.token);
-    }
-}
-
-/// A small generator, so that a run can be told again by its seed.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (self.0 >> 33) % sides
     }
 }
 
@@ -117,7 +97,7 @@ impl Node<'_> {
     async fn works(&self, mut dice: Dice) {
         let (mut running, mut stopped): (Vec<Lease>, Vec<Lease>) = (Vec::new(), Vec::new());
         loop {
-            tokio::time::sleep(TICK.0 / 4).await;
+            tokio::time::sleep(TICK.0 / 2).await;
             let held = running.iter().chain(&stopped);
             let lease = LeaseJobs {
                 node: self.id,
@@ -169,10 +149,8 @@ impl Node<'_> {
     }
 
     async fn finish(&self, lease: &Lease) {
-        self.history().make(lease);
-        if self.report(lease, Outcome::Succeeded).await == Verdict::Kept {
-            self.history().ended.insert(lease.job);
-        }
+        self.history().effects.make(lease);
+        self.report(lease, Outcome::Succeeded).await;
     }
 
     async fn report(&self, lease: &Lease, outcome: Outcome) -> Verdict {
@@ -264,9 +242,10 @@ async fn told(
         let update = async {
             promote_as(world, &second, plan).await.unwrap();
         };
-        let (after, ()) = tokio::join!(asks(&shops, &first, jobs_in_all() * 2 / 3), update);
+        let (meanwhile, ()) = tokio::join!(asks(&shops, &first, jobs_in_all() / 3), update);
         rollout(world, RolloutState::Done).await;
-        let all: Vec<JobId> = before.into_iter().chain(after).collect();
+        let after = asks(&shops, &first, jobs_in_all() / 3).await;
+        let all: Vec<JobId> = [before, meanwhile, after].concat();
         let seen = settled(world, &all).await;
         for (ada, instance) in &shops {
             let get = GetInstance { account: ada.account, instance: *instance };
@@ -282,10 +261,10 @@ async fn told(
     };
     drop(nodes);
     let history = history.into_inner().unwrap();
-    assert!(history.made.values().all(|made| *made <= 1), "an effect was made twice");
+    assert!(history.effects.made.values().all(|made| *made <= 1), "an effect was made twice");
     for job in &seen {
         assert!(job.state == JobState::Succeeded || job.lost == 10, "{job:?}");
-        let made = history.made.get(&job.job).copied().unwrap_or_default();
+        let made = history.effects.made.get(&job.job).copied().unwrap_or_default();
         assert!(made == 1 || job.state == JobState::Failed, "{job:?}");
     }
     for Begun { job, version, release, .. } in &history.begun {

@@ -19,14 +19,14 @@ use crate::world::{Browser, World, until};
 
 /// Whoever asks every host again and again, and remembers what was not answered well.
 pub(super) struct Visitors {
-    failures: Arc<Mutex<BTreeMap<String, Vec<u16>>>>,
+    failures: Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>,
     asked: Arc<AtomicBool>,
     task: JoinHandle<usize>,
 }
 
 impl Visitors {
     pub(super) fn come(world: &World, hosts: &[String]) -> Self {
-        let failures: Arc<Mutex<BTreeMap<String, Vec<u16>>>> = Arc::default();
+        let failures: Arc<Mutex<BTreeMap<String, BTreeSet<String>>>> = Arc::default();
         let asked = Arc::new(AtomicBool::new(true));
         let browsers: Vec<(String, Browser)> =
             hosts.iter().map(|host| (host.clone(), world.browser(host))).collect();
@@ -37,10 +37,12 @@ impl Visitors {
                 for (host, browser) in &browsers {
                     let answer = browser.try_send(http::Method::GET, "/", None).await;
                     count += 1;
-                    let status = answer.map_or(0, |answer| answer.status);
-                    if status != 200 {
-                        told.lock().unwrap().entry(host.clone()).or_default().push(status);
-                    }
+                    let failure = match answer {
+                        Some(answer) if answer.status == 200 => continue,
+                        Some(answer) => format!("{} {}", answer.status, title(&answer.body)),
+                        None => "no answer".into(),
+                    };
+                    told.lock().unwrap().entry(host.clone()).or_default().insert(failure);
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
@@ -51,11 +53,24 @@ impl Visitors {
 
     /// Nobody was turned away.
     pub(super) async fn were_all_answered(self) {
+        self.were_all_answered_but(&BTreeSet::new()).await;
+    }
+
+    /// Nobody was turned away, but where a move took longer than requests wait: there they were told so.
+    pub(super) async fn were_all_answered_but(self, closed: &BTreeSet<String>) {
         self.asked.store(false, Ordering::Relaxed);
         let count = self.task.await.unwrap();
-        let failures = self.failures.lock().unwrap();
+        let mut failures = self.failures.lock().unwrap();
+        let told = BTreeSet::from(["503 A new version".to_owned()]);
+        failures.retain(|host, failures| *failures != told || !closed.contains(host));
         assert!(count > 50 && failures.is_empty(), "of {count}: {failures:?}");
     }
+}
+
+/// What a page says that it is.
+fn title(page: &str) -> &str {
+    let title = page.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>"));
+    title.map_or(page, |(title, _)| title)
 }
 
 /// Whoever asks each host in turn for a job.
