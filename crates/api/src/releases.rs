@@ -36,7 +36,7 @@ pub use rollouts::{
     Move, MoveCounts, MoveState, PromoteRelease, Rollout, RolloutPlan, RolloutState, Steer,
     SteerRollout, Wave,
 };
-pub use told::{ReplicaAddress, ServiceRelease};
+pub use told::{PutReached, REACHED_MAX, ReplicaAddress, ServiceRelease};
 
 operations! { "releases":
     /// Stores a package's bytes under their digest. The body is the package, not JSON.
@@ -87,6 +87,8 @@ operations! { "releases":
     GetReadiness GET "/v1/accounts/{account}/instances/{instance}/readiness" on instance by [customer, operator] -> Readiness;
     /// Says whether anything of an instance runs, and whether all that is to run of it serves.
     GetStanding GET "/v1/instances/{instance}/standing" on platform by [configurator] -> Standing;
+    /// Says which replicas have answered a gateway.
+    PutReached PUT "/v1/gateways/{gateway}/reached" on platform by [gateway] -> Empty;
     /// Has nodes keep releases that are not current any more, since only they can do some jobs.
     KeepReleases PUT "/v1/services/{service}/kept" on service by [jobs] -> Empty;
     /// Asks for the changes after a revision, and acknowledges it.

@@ -130,6 +130,11 @@ impl Lent {
         Self { loan: Arc::new(Mutex::new(loan)), hint }
     }
 
+    /// No body.
+    pub(crate) fn nothing() -> Self {
+        Self::new(None, SizeHint::with_exact(0))
+    }
+
     fn loan(&self) -> MutexGuard<'_, Loan> {
         self.loan.lock().expect("nobody panics while holding it")
     }

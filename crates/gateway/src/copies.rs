@@ -4,7 +4,7 @@
 //! makes a new map that shares all but a few nodes with the old one, so that a change costs the
 //! same with ten hosts and with a hundred thousand.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use api::{
     Client,
@@ -19,7 +19,7 @@ use tokio::{
     sync::{Notify, futures::Notified},
     time::Instant,
 };
-use types::{Digest, Host, InstanceId};
+use types::{Digest, Host, InstanceId, ReplicaId};
 
 use crate::{
     replicas::Replica,
@@ -78,6 +78,11 @@ impl Routes {
             // What holds from now on is put here that moment.
             std::hint::spin_loop();
         }
+    }
+
+    /// Where visitors come to an instance.
+    pub(crate) fn host_of(&self, instance: InstanceId) -> Option<Host> {
+        self.known.load().host_of.get(&instance.to_string()).cloned()
     }
 
     /// The instances for which requests wait, with those that are under way.
@@ -169,10 +174,18 @@ struct Running {
     manifests: Map<String, Arc<Manifest>>,
     homes: Map<Home, Arc<[Arc<Replica>]>>,
     home_of: Map<String, Home>,
+    unproven: Arc<BTreeMap<ReplicaId, New>>,
 }
 
 /// What a replica runs, whom it serves if that is only one instance, and with which process.
-type Home = (Digest, Option<InstanceId>, &'static str);
+pub(crate) type Home = (Digest, Option<InstanceId>, &'static str);
+
+/// A replica that not every gateway is known to reach.
+#[derive(Clone)]
+pub(crate) struct New {
+    pub(crate) home: Home,
+    pub(crate) replica: Arc<Replica>,
+}
 
 impl Fleet {
     /// What a release is.
@@ -200,6 +213,11 @@ impl Fleet {
         self.changed.notified()
     }
 
+    /// The replicas that not every gateway is known to reach.
+    pub(crate) fn unproven(&self) -> Arc<BTreeMap<ReplicaId, New>> {
+        Arc::clone(&self.known.load().unproven)
+    }
+
     /// Keeps the copy for as long as it is polled.
     pub(crate) async fn keep(&self, client: Client, follower: String) {
         let apply = |update: Update| self.apply(&update);
@@ -222,6 +240,9 @@ impl Fleet {
                 .find(&key)
                 .filter(|old| address.as_ref().is_some_and(|new| old.is_at(&new.address)));
             known.forget(&key);
+            if let Some(id) = key.parse().ok().filter(|id| known.unproven.contains_key(id)) {
+                Arc::make_mut(&mut known.unproven).remove(&id);
+            }
             let Some(address) = address else { continue };
             let Some(replica) = old.or_else(|| Replica::new(&key, &address.address).map(Arc::new))
             else {
@@ -236,7 +257,12 @@ impl Fleet {
             // Nothing else is sent requests, whatever a node says.
             let process = [WEB, FILES].into_iter().find(|process| *process == address.process);
             if let Some((release, process)) = address.release.zip(process) {
-                known.add(key, (release, address.instance, process), replica);
+                let home = (release, address.instance, process);
+                if address.unproven {
+                    let new = New { home: home.clone(), replica: Arc::clone(&replica) };
+                    Arc::make_mut(&mut known.unproven).insert(address.replica, new);
+                }
+                known.add(key, home, replica);
             }
         }
         self.known.store(Arc::new(known));

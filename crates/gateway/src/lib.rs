@@ -40,6 +40,7 @@ mod patient;
 mod phases;
 mod proxies;
 mod quiet;
+mod reach;
 mod replicas;
 mod server;
 mod target;

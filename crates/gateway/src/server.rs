@@ -26,7 +26,7 @@ use crate::{
     front::Front,
     journal,
     patient::Patient,
-    quiet,
+    quiet, reach,
 };
 
 /// How long a connection may take for the head of a request, also when it waits for the next one.
@@ -50,11 +50,12 @@ pub(crate) async fn run(
     let follower = format!("{}.gateway", front.name);
     let routes = front.routes.keep(front.client.clone(), follower.clone());
     let fleet = front.fleet.keep(front.client.clone(), follower.clone());
-    let quiet = quiet::tell(&front.routes, front.client.clone(), follower);
+    let quiet = quiet::tell(&front.routes, front.client.clone(), follower.clone());
+    let reach = reach::tell(&front, front.client.clone(), follower);
     let usage = journal::send(Arc::clone(&front.journal), front.client.clone(), source.clone());
     tokio::select! {
         () = serve(&front, listener, shutdown) => {}
-        ((), (), (), ()) = async { tokio::join!(routes, fleet, usage, quiet) } => {}
+        ((), (), (), (), ()) = async { tokio::join!(routes, fleet, usage, quiet, reach) } => {}
     }
     let last = journal::drain(&front.journal, &front.client, &source);
     if !matches!(tokio::time::timeout(LAST_USAGE_TIME_MAX, last).await, Ok(Ok(()))) {

@@ -1,6 +1,6 @@
 //! What can go wrong here, and what is said about it.
 
-use api::{Kind, Problem};
+use api::{Kind, Problem, releases::REACHED_MAX};
 use types::{Digest, Name};
 
 /// Why releases refuses.
@@ -110,6 +110,8 @@ pub(crate) enum Error {
     KeyOfJobs { release: Digest },
     #[error("at most 100 releases of a service are kept for jobs")]
     TooManyKept,
+    #[error("at most {REACHED_MAX} replicas are named at once")]
+    TooManyReached,
     #[error("no release of the service is current: the first one replaces nothing")]
     NoneIsCurrent,
     #[error("something would be lost: {}; agree to that, or keep it in the release", listed(.0))]
@@ -217,6 +219,7 @@ impl From<Error> for Problem {
                 Self { retry_after: Some(1), ..problem }
             }
             Error::TooManyKept => Self::invalid("releases", detail),
+            Error::TooManyReached => Self::invalid("replicas", detail),
             Error::NotReady(_) => Self::conflict("nodes_not_ready", detail),
             Error::Database(cause) => chassis::database_failed("releases", &cause),
             Error::Refused(problem) => problem,

@@ -12,7 +12,7 @@ use types::{Digest, InstanceId, NodeId};
 use crate::{
     Error, State,
     known::{Talk, Talking},
-    nodes::tell_gateways,
+    nodes::{tell_gateways, told},
     placing::Standing,
     planning,
     said::Told,
@@ -75,10 +75,7 @@ async fn forget(
     if !room.state().nodes.is_silent(node, room.now()) {
         return Ok(());
     }
-    let told = match talk.told.take() {
-        Some(told) => told,
-        None => store::replicas(room.db(), node).await?,
-    };
+    let told = told(&mut talk, room, node).await?;
     let mut left = silent(&told);
     match standing {
         Standing::Alive | Standing::Silent => {}

@@ -190,6 +190,11 @@ impl Nodes {
         (Arc::clone(&known.talking), anew)
     }
 
+    /// What the reports of a node have come to, if it is one.
+    pub(crate) fn talking(&self, node: NodeId) -> Option<Talking> {
+        self.lock().nodes.get(&node).map(|known| Arc::clone(&known.talking))
+    }
+
     /// The node's report was taken; `written` says when the node was heard of if that was written.
     pub(crate) fn reported(&self, node: NodeId, report: &Arc<Report>, written: Option<Timestamp>) {
         let mut heard = self.lock();

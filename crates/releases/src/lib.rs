@@ -25,6 +25,7 @@ mod plan;
 mod planning;
 mod preview;
 mod publish;
+mod reached;
 mod readiness;
 mod records;
 mod rollout;
@@ -42,7 +43,8 @@ use api::{
         Changes, DistrustKey, DrainNode, GetPackage, GetReadiness, GetRollout, GetStanding,
         Heartbeat, KeepReleases, ListMoves, ListNodes, ListReleases, ListRollouts, ListServiceKeys,
         ListServices, PACKAGE_BYTES_MAX, PreviewRelease, PromoteRelease, PublishRelease, PutLogs,
-        PutPackage, ReadInstanceLogs, ReadServiceLogs, RefillNode, SteerRollout, TrustKey,
+        PutPackage, PutReached, ReadInstanceLogs, ReadServiceLogs, RefillNode, SteerRollout,
+        TrustKey,
     },
 };
 use chassis::Component;
@@ -71,6 +73,7 @@ pub(crate) struct State {
     placing: places::Placing,
     planning: planning::Planning,
     nodes: known::Nodes,
+    reached: reached::Reached,
     wishes: logs::Wishes,
     /// The releases that the feed tells of, once that is known.
     told: tokio::sync::Mutex<Option<in_use::Releases>>,
@@ -113,6 +116,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         placing: places::Placing::default(),
         planning: planning::Planning::new(),
         nodes: known::Nodes::default(),
+        reached: reached::Reached::default(),
         wishes: logs::Wishes::default(),
         told: tokio::sync::Mutex::default(),
         kept: tokio::sync::Mutex::default(),
@@ -140,6 +144,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .acts::<RefillNode>(nodes::refill_node)
         .reads::<GetReadiness>(readiness::get_readiness)
         .reads::<GetStanding>(serving::get_standing)
+        .acts::<PutReached>(reached::put_reached)
         .acts::<KeepReleases>(kept::keep_releases)
         .reads::<ReadInstanceLogs>(logs::read_instance_logs)
         .reads::<ReadServiceLogs>(logs::read_service_logs)

@@ -133,14 +133,14 @@ async fn take_report(cx: &Call<State>, talking: &Talking, op: Heartbeat) -> Resu
         return Ok(talk.number);
     }
     let serving = serving(&report, &share);
-    let addresses: Told = serving
-        .into_iter()
-        .map(|(id, (planned, address))| (id, Some(told_of(planned, address, node, &plan))))
-        .collect();
-    let told = match talk.told.take() {
-        Some(told) => told,
-        None => store::replicas(cx.db(), node).await?,
-    };
+    let told = told(&mut talk, cx, node).await?;
+    let addresses = serving.into_iter().map(|(id, (planned, address))| {
+        let former = told.get(&id).and_then(Option::as_ref).filter(|it| it.address == address);
+        let unproven = former.is_none_or(|it| it.unproven);
+        let address = ReplicaAddress { unproven, ..told_of(planned, address, node, &plan) };
+        (id, Some(address))
+    });
+    let addresses: Told = addresses.collect();
     let now = cx.now();
     let is_news = told != addresses;
     if is_news {
@@ -195,6 +195,15 @@ fn told_of(planned: &DesiredReplica, address: String, node: NodeId, plan: &Plan)
         node,
         address,
         silent: false,
+        unproven: true,
+    }
+}
+
+/// What the gateways were told of a node. Whoever asks puts back what holds then.
+pub(crate) async fn told(talk: &mut Talk, room: &Room<State>, node: NodeId) -> Result<Told, Error> {
+    match talk.told.take() {
+        Some(told) => Ok(told),
+        None => Ok(store::replicas(room.db(), node).await?),
     }
 }
 
@@ -205,6 +214,7 @@ pub(crate) async fn tell_gateways(
     serving: &Told,
 ) -> Result<(), Error> {
     for replica in told.keys().filter(|replica| !serving.contains_key(replica)) {
+        write.state().reached.forget(*replica);
         store::delete_replica(write.tx(), *replica).await?;
         write.remove::<ReplicaAddress>(&replica.to_string()).await?;
     }

@@ -17,9 +17,10 @@ use crate::{
     Error, State,
     plan::{self, Processes, migrates, processes, replicas, runs},
     planning::{self, Plan},
+    reached::reached,
     rollout::Seen,
     said::Report,
-    store::{self, Stored},
+    store::Stored,
 };
 
 /// Longer last words are cut.
@@ -95,11 +96,11 @@ impl<'s> Serving<'s> {
             Said::Other(_) => None,
         });
         let named: BTreeSet<ReplicaId> = serve.flatten().copied().collect();
-        let told = store::told(self.room.db(), &named).await?;
+        let reached = reached(self.room, &named).await?;
         let seen = said.into_iter().map(|(instance, said)| {
             let seen = match said {
-                Said::Serves(all) if all.iter().all(|it| told.contains(it)) => Seen::Serves,
-                Said::Serves(_) => Seen::Starts,
+                Said::Serves(all) if all.iter().all(|it| reached.contains(it)) => Seen::Serves,
+                Said::Serves(_) => Seen::Unreached,
                 Said::Other(seen) => seen,
             };
             (instance, seen)
@@ -140,8 +141,8 @@ impl<'s> Serving<'s> {
             }
             match self.of_unit(&route, release, is_shared) {
                 Said::Serves(all) => {
-                    let told = store::told(self.room.db(), &all.iter().copied().collect()).await?;
-                    standing.serves &= all.iter().all(|replica| told.contains(replica));
+                    let all: BTreeSet<ReplicaId> = all.into_iter().collect();
+                    standing.serves &= reached(self.room, &all).await? == all;
                 }
                 Said::Other(seen) => {
                     standing.serves = false;

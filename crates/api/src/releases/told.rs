@@ -1,5 +1,7 @@
 //! What the gateways are told: releases, and the replicas that serve them.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::{AccountId, Digest, InstanceId, Name, NodeId, ReplicaId};
@@ -53,7 +55,24 @@ pub struct ReplicaAddress {
     /// does not mean that its replicas do not answer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub silent: bool,
+    /// Whether some gateway may not have had an answer from it. Each asks it, and says so
+    /// ([`PutReached`]); no instance is led there for the first time before all have. It is sent
+    /// requests all the same by those that are led there already.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unproven: bool,
 }
+
+/// Says which replicas have answered a gateway that were not proven.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PutReached {
+    /// The gateway's name, as a follower of this component's feed.
+    pub gateway: String,
+    /// Which ones, each with where it answered; at most [`REACHED_MAX`].
+    pub replicas: BTreeMap<ReplicaId, String>,
+}
+
+/// So many replicas are named at once.
+pub const REACHED_MAX: usize = 500;
 
 impl feed::Document for ReplicaAddress {
     const COMPONENT: &'static str = "releases";

@@ -8,6 +8,7 @@ mod jobs;
 mod moves;
 mod pages;
 mod proxied;
+mod reach;
 mod replicas;
 mod requests;
 mod usage;

@@ -22,6 +22,7 @@ mod orders;
 mod placement;
 mod previews;
 mod quotas;
+mod reached;
 mod releases;
 mod rights;
 mod secrets;

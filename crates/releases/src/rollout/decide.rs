@@ -12,6 +12,8 @@ pub(crate) enum Seen {
     Serves,
     /// Not yet.
     Starts,
+    /// It is, but not every gateway has had an answer from it.
+    Unreached,
     /// It is on its way, with its database.
     Moves,
     /// It has ended again and again; what it said last.
@@ -69,7 +71,7 @@ pub(crate) fn decide(
                 moved.push(*instance);
                 continue;
             }
-            Seen::Starts if now.since(*since) < within => {
+            Seen::Starts | Seen::Unreached if now.since(*since) < within => {
                 going.push(*wave);
                 continue;
             }
@@ -78,6 +80,11 @@ pub(crate) fn decide(
                 continue;
             }
             Seen::Starts => format!("it was not healthy within {} s", plan.within_seconds),
+            Seen::Unreached => format!(
+                "its node says that it is healthy, and not every gateway had an answer from it within \
+                 {} s",
+                plan.within_seconds
+            ),
             Seen::Fails(why) => why.clone(),
         };
         failed.push((*instance, why));

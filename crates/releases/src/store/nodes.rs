@@ -120,13 +120,7 @@ pub(crate) async fn delete_placement(tx: &mut db::Tx, instance: InstanceId) -> R
 /// The replicas of a node that the gateways were told of.
 pub(crate) async fn replicas(on: impl On, node: NodeId) -> Result<Told> {
     let query = db::query("select id, document from replica where node = ?").bind(node);
-    let read = |row: &db::Row| {
-        let document: Option<String> = row.get("document")?;
-        // What cannot be read is told anew.
-        let document = document.and_then(|text| serde_json::from_str(&text).ok());
-        Ok((row.get("id")?, document))
-    };
-    Ok(query.all(on, read).await?.into_iter().collect())
+    Ok(query.all(on, address).await?.into_iter().collect())
 }
 
 /// On which node each replica was when the gateways were told of it.
@@ -149,17 +143,20 @@ pub(crate) async fn any_told(on: &db::Db, replicas: &[ReplicaId]) -> Result<bool
     Ok(false)
 }
 
-/// Which of these replicas the gateways were told of.
-pub(crate) async fn told(
-    on: impl On,
-    replicas: &BTreeSet<ReplicaId>,
-) -> Result<BTreeSet<ReplicaId>> {
+/// What the gateways were told of those of these replicas that they were told of.
+pub(crate) async fn addresses(on: impl On, replicas: &BTreeSet<ReplicaId>) -> Result<Told> {
     let replicas = List::of(replicas.iter().copied());
     if replicas.is_empty() {
-        return Ok(BTreeSet::new());
+        return Ok(Told::new());
     }
-    let query = db::query("select id from replica where id in {list}").bind(replicas);
-    Ok(query.all(on, |row| row.get("id")).await?.into_iter().collect())
+    let query = db::query("select id, document from replica where id in {list}").bind(replicas);
+    Ok(query.all(on, address).await?.into_iter().collect())
+}
+
+fn address(row: &db::Row) -> Result<(ReplicaId, Option<ReplicaAddress>)> {
+    let document: Option<String> = row.get("document")?;
+    // What cannot be read is told anew.
+    Ok((row.get("id")?, document.and_then(|text| serde_json::from_str(&text).ok())))
 }
 
 pub(crate) async fn put_replica(tx: &mut db::Tx, told: &ReplicaAddress) -> Result<()> {

@@ -75,6 +75,25 @@ pub(crate) struct World {
     _guard: JoinHandle<()>,
 }
 
+fn address_of(
+    process: &str,
+    (name, address): (&str, SocketAddr),
+    owned: Option<(InstanceId, AccountId)>,
+) -> ReplicaAddress {
+    ReplicaAddress {
+        process: process.to_owned(),
+        replica: ReplicaId::named(&[name]),
+        service: "forum".parse().unwrap(),
+        release: Some(release()),
+        instance: owned.map(|(instance, _)| instance),
+        account: owned.map(|(_, account)| account),
+        node: NodeId::named(&["node"]),
+        address: address.to_string(),
+        silent: false,
+        unproven: false,
+    }
+}
+
 static WORLDS: AtomicUsize = AtomicUsize::new(0);
 
 /// The release that everything is on unless said otherwise.
@@ -277,8 +296,25 @@ impl World {
     /// A replica of another release, that serves all.
     pub(crate) async fn replica_on(&self, release: &Digest, named: (&str, SocketAddr)) {
         let replica = self.replica_of("web", named, None).await;
-        let replica = ReplicaAddress { release: Some(release.clone()), ..replica };
-        let revision = self.peers.releases.put(&replica);
+        self.tell(&ReplicaAddress { release: Some(release.clone()), ..replica }).await;
+    }
+
+    /// One that no gateway has had an answer from.
+    pub(crate) async fn new_replica(
+        &self,
+        name: &str,
+        address: SocketAddr,
+        instance: Option<InstanceId>,
+    ) -> ReplicaAddress {
+        let replica = address_of("web", (name, address), instance.map(|it| (it, self.account)));
+        let replica = ReplicaAddress { unproven: true, ..replica };
+        self.tell(&replica).await;
+        replica
+    }
+
+    /// Tells the gateway of a replica.
+    pub(crate) async fn tell(&self, replica: &ReplicaAddress) {
+        let revision = self.peers.releases.put(replica);
         self.peers.releases.acknowledged("test.gateway", revision).await;
     }
 
@@ -289,19 +325,9 @@ impl World {
         (name, address): (&str, SocketAddr),
         instance: Option<InstanceId>,
     ) -> ReplicaAddress {
-        let replica = ReplicaAddress {
-            process: process.to_owned(),
-            replica: ReplicaId::named(&[name]),
-            service: "forum".parse().unwrap(),
-            release: Some(release()),
-            instance,
-            account: instance.map(|_| self.account),
-            node: NodeId::named(&["node"]),
-            address: address.to_string(),
-            silent: false,
-        };
-        let revision = self.peers.releases.put(&replica);
-        self.peers.releases.acknowledged("test.gateway", revision).await;
+        let owned = instance.map(|it| (it, self.account));
+        let replica = address_of(process, (name, address), owned);
+        self.tell(&replica).await;
         replica
     }
 

@@ -24,7 +24,8 @@ use chassis::{Directory, problem_response};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use types::{
-    AccountId, Clock as _, Digest, InstanceId, JobId, Secret, SessionId, SystemClock, UserId,
+    AccountId, Clock as _, Digest, InstanceId, JobId, ReplicaId, Secret, SessionId, SystemClock,
+    UserId,
 };
 
 use super::{FORUM, Feed};
@@ -46,6 +47,8 @@ pub(crate) struct Peers {
     pub(crate) token: Arc<Mutex<String>>,
     /// For which instances nothing was under way, as it was told.
     pub(crate) quiet: Arc<Mutex<BTreeSet<InstanceId>>>,
+    /// The new replicas that the gateway has said to have answered, and where.
+    pub(crate) reached: Arc<Mutex<BTreeMap<ReplicaId, String>>>,
 }
 
 /// By source, epoch and first number.
@@ -140,6 +143,7 @@ impl Peers {
             jobs: Arc::default(),
             token: Arc::default(),
             quiet: Arc::default(),
+            reached: Arc::default(),
         }
     }
 
@@ -159,7 +163,10 @@ impl Peers {
             "configurator",
             configurator.merge(self.configurator.router("configurator")),
         );
-        directory.add_local("releases", self.releases.router("releases"));
+        let releases = Router::new()
+            .route("/releases/v1/gateways/{gateway}/reached", put(put_reached))
+            .with_state(self.clone());
+        directory.add_local("releases", releases.merge(self.releases.router("releases")));
         directory.add_local("access", self.access.router("access"));
         directory.add_local("identity", identity.merge(self.identity.router("identity")));
         directory.add_local("billing", billing);
@@ -306,5 +313,17 @@ async fn put_quiet(
     let instances: BTreeSet<InstanceId> =
         serde_json::from_value(body["instances"].clone()).unwrap();
     peers.quiet.lock().unwrap().extend(instances);
+    Json(json!({})).into_response()
+}
+
+async fn put_reached(
+    State(peers): State<Peers>,
+    Path(gateway): Path<String>,
+    Json(body): Json<Value>,
+) -> Response {
+    assert_eq!(gateway, "test.gateway");
+    let replicas: BTreeMap<ReplicaId, String> =
+        serde_json::from_value(body["replicas"].clone()).unwrap();
+    peers.reached.lock().unwrap().extend(replicas);
     Json(json!({})).into_response()
 }
