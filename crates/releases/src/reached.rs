@@ -40,11 +40,11 @@ impl Reached {
     }
 
     /// A replica has answered a gateway. Says whether it has answered all of these.
-    fn by_all(&self, replica: &ReplicaAddress, gateway: &str, all: &[String]) -> bool {
+    fn by_all(&self, (replica, at): (ReplicaId, &str), gateway: &str, all: &[String]) -> bool {
         let mut said = self.lock();
-        let answers = said.entry(replica.replica).or_default();
-        if answers.at != replica.address {
-            *answers = Answers { at: replica.address.clone(), whom: HashSet::new() };
+        let answers = said.entry(replica).or_default();
+        if answers.at != at {
+            *answers = Answers { at: at.to_owned(), whom: HashSet::new() };
         }
         answers.whom.insert(gateway.to_owned());
         all.iter().all(|gateway| answers.whom.contains(gateway))
@@ -66,7 +66,8 @@ pub(crate) async fn put_reached(cx: Call<State>, op: PutReached) -> Result<Empty
     let mut proven: BTreeMap<NodeId, Vec<ReplicaAddress>> = BTreeMap::new();
     for replica in known.into_values().flatten() {
         let is_it = op.replicas.get(&replica.replica) == Some(&replica.address);
-        if is_it && replica.unproven && cx.state().reached.by_all(&replica, &op.gateway, &all) {
+        let place = (replica.replica, replica.address.as_str());
+        if is_it && replica.unproven && cx.state().reached.by_all(place, &op.gateway, &all) {
             proven.entry(replica.node).or_default().push(replica);
         }
     }
@@ -112,4 +113,19 @@ pub(crate) async fn reached(
 
 fn gateways(room: &Room<State>) -> Vec<String> {
     room.copies().into_iter().filter(|name| name.ends_with(GATEWAY)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_said_of_another_address_counts_for_nothing() {
+        let (replica, reached) = (ReplicaId::named(&["replica"]), Reached::default());
+        let both = ["one".to_owned(), "two".to_owned()];
+        assert!(!reached.by_all((replica, "127.0.0.1:1"), "one", &both));
+        assert!(!reached.by_all((replica, "127.0.0.1:2"), "two", &both));
+        assert!(reached.by_all((replica, "127.0.0.1:2"), "one", &both));
+        assert!(reached.by_all((replica, "127.0.0.1:2"), "two", &both[1..]));
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use api::{
@@ -31,7 +31,7 @@ pub(crate) struct Serving<'s> {
     room: &'s Room<State>,
     plan: &'s Plan,
     nodes: HashMap<NodeId, Heard>,
-    processes: HashMap<&'s Digest, Processes>,
+    processes: HashMap<&'s Digest, OnceLock<Processes>>,
 }
 
 /// What has changed since is known to the nodes that are told of it by the answer to their next
@@ -48,18 +48,17 @@ pub(crate) async fn get_standing(cx: Call<State>, op: GetStanding) -> Result<Sta
 /// What a node says.
 struct Heard {
     report: Arc<Report>,
-    /// Where in it each replica is.
-    places: HashMap<ReplicaId, usize>,
+    /// Where in it each replica is, once somebody asks.
+    places: OnceLock<HashMap<ReplicaId, usize>>,
 }
 
 impl Heard {
-    fn new(report: Arc<Report>) -> Self {
-        let places = report.replicas.iter().zip(0..).map(|(it, place)| (it.replica, place));
-        Self { places: places.collect(), report }
-    }
-
     fn of(&self, replica: ReplicaId) -> Option<&ReplicaReport> {
-        self.report.replicas.get(*self.places.get(&replica)?)
+        let places = self.places.get_or_init(|| {
+            let places = self.report.replicas.iter().zip(0..);
+            places.map(|(it, place)| (it.replica, place)).collect()
+        });
+        self.report.replicas.get(*places.get(&replica)?)
     }
 }
 
@@ -74,10 +73,10 @@ impl<'s> Serving<'s> {
     pub(crate) fn new(room: &'s Room<State>, plan: &'s Plan) -> Self {
         let nodes = plan.alive().iter().filter_map(|host| {
             let (report, _) = room.state().nodes.report(host.node)?;
-            Some((host.node, Heard::new(report)))
+            Some((host.node, Heard { report, places: OnceLock::new() }))
         });
         let all = plan.releases.all();
-        let processes = all.map(|it| (&it.release.digest, processes(&it.manifest))).collect();
+        let processes = all.map(|it| (&it.release.digest, OnceLock::new())).collect();
         Self { room, plan, nodes: nodes.collect(), processes }
     }
 
@@ -178,8 +177,9 @@ impl<'s> Serving<'s> {
             let places = self.room.state().placing.read();
             places.get(&route.instance).and_then(|place| place.node).into_iter().collect()
         };
-        let processes = self.processes.get(&next.release.digest).map(Arc::clone);
-        let Some(processes) = processes.filter(|_| !nodes.is_empty()) else { return starts() };
+        let known = self.processes.get(&next.release.digest).filter(|_| !nodes.is_empty());
+        let Some(known) = known else { return starts() };
+        let processes = Arc::clone(known.get_or_init(|| processes(&next.manifest)));
         let unit = plan::unit(next, processes, (!is_shared).then_some(route));
         let (mut serving, mut is_healthy) = (Vec::new(), true);
         for node in nodes {

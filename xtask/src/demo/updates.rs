@@ -1,14 +1,14 @@
 //! A new version of the store, with a change of its database, goes out while visitors buy; one that
-//! fails comes back by itself.
+//! fails comes back by itself; and a job is done by the version that it was asked for.
 
 use std::{
     cell::{Cell, RefCell},
     fs,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -22,6 +22,9 @@ use super::{
 const REST: Duration = Duration::from_millis(50);
 /// Every so often one of them buys something.
 const LOOKS_FOR_AN_ORDER: u32 = 8;
+/// Until the version is out that does not accept it.
+const OLD_JOB_WAITS: &str = "15s";
+const OLD_JOB_ENDS: Duration = Duration::from_mins(2);
 
 /// Where the store's newest release is: what an earlier run of the demo has left, or the service itself.
 pub(crate) fn newest(demo: &Demo) -> PathBuf {
@@ -33,7 +36,7 @@ fn folder(demo: &Demo) -> PathBuf {
     demo.data.join("update")
 }
 
-/// Shows both.
+/// Shows all three.
 pub(crate) async fn show(demo: &Demo) -> anyhow::Result<()> {
     let shape = next(demo)?;
     let store = folder(demo).join("store");
@@ -53,7 +56,8 @@ pub(crate) async fn show(demo: &Demo) -> anyhow::Result<()> {
         Duration::from_millis(waited.unsigned_abs()).as_secs_f64(),
         buyers.looks.get()
     ));
-    come_back(demo, &store, shape, &words).await
+    come_back(demo, &store, shape, &words).await?;
+    is_done_by_the_old(demo, &store).await
 }
 
 /// A change that does harm and then fails.
@@ -83,6 +87,48 @@ async fn come_back(demo: &Demo, store: &Path, shape: u32, words: &str) -> anyhow
     ));
     Ok(())
 }
+
+/// A version of other code only, which does not accept jobs of the one before: that one does them, though
+/// nobody is on it any more.
+async fn is_done_by_the_old(demo: &Demo, store: &Path) -> anyhow::Result<()> {
+    let manifest = fs::read_to_string(store.join("mandate.toml"))?;
+    let own = |version: u32| format!("{REPORT}version = {version}\n");
+    let version = (1..=RUNS_MAX).find(|version| manifest.contains(&own(*version)));
+    let version = version.context("the store's manifest has no report")?;
+    let manifest = manifest.replacen(&own(version), &own(version + 1), 1);
+    fs::write(store.join("mandate.toml"), manifest)?;
+    demo.operator.ask(&format!("service publish {} --wait", store.display())).await?;
+    let ask = format!("job run {CLUB_STORE} report --version {version} --delay {OLD_JOB_WAITS}");
+    let job = demo.eva.ask(&ask).await?;
+    let job = text(&job, "/job")?;
+    demo.operator.ask("release promote store").await?;
+    let current = demo.eva.ask(&format!("instance show {CLUB_STORE}")).await?;
+    let current = text(&current, "/release")?;
+    let look = async || demo.eva.ask(&format!("job show {job} --of {CLUB_STORE}")).await;
+    let seen = look().await?;
+    ensure!(text(&seen, "/state")? == "delayed", "it was done before the new version came: {seen}");
+    let deadline = Instant::now() + OLD_JOB_ENDS;
+    loop {
+        let seen = look().await?;
+        match text(&seen, "/state")? {
+            "succeeded" => {
+                ensure!(text(&seen, "/release")? != current, "the new version has done it: {seen}");
+                demo.story.done(
+                    "a report that was asked for before a new version is done by the code of that time, \
+                     which was kept for it",
+                );
+                return Ok(());
+            }
+            "failed" | "cancelled" | "dropped" | "set_aside" => bail!("it is not done: {seen}"),
+            _ => ensure!(Instant::now() < deadline, "it waits for ever: {seen}"),
+        }
+        sleep(REST * 4).await;
+    }
+}
+
+/// So often the demo finds its way with the same data.
+const RUNS_MAX: u32 = 10_000;
+const REPORT: &str = "[jobs.report]\ncommand = [\"./run\", \"report\"]\n";
 
 /// Writes the store with another shape of its database; answers which.
 fn next(demo: &Demo) -> anyhow::Result<u32> {

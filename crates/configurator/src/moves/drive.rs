@@ -16,6 +16,8 @@ const AT_ONCE: u32 = 4;
 const LIGHT_AT_ONCE: u32 = 50;
 /// When to look again for what nobody tells of.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// When to look again for what is told.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// When to try again what failed because somebody could not be reached.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
 
@@ -49,7 +51,7 @@ async fn drive(room: Room<State>, instance: InstanceId) -> InstanceId {
         changed.as_mut().enable();
         match step(&room, instance).await {
             Ok(Went::On) => {}
-            Ok(Went::Nowhere) => drop(tokio::time::timeout(LOOK_AGAIN, changed).await),
+            Ok(Went::Nowhere(pause)) => drop(tokio::time::timeout(pause, changed).await),
             Ok(Went::Home) => return instance,
             Err(problem) => {
                 tracing::warn!(%instance, %problem, "an instance cannot go on its way now");
@@ -62,7 +64,8 @@ async fn drive(room: Room<State>, instance: InstanceId) -> InstanceId {
 /// What came of looking after an instance.
 enum Went {
     On,
-    Nowhere,
+    /// It is looked at again after so long, or when something changes.
+    Nowhere(Duration),
     Home,
 }
 
@@ -70,7 +73,8 @@ async fn step(room: &Room<State>, instance: InstanceId) -> Result<Went, Error> {
     let known = store::last_move(room.db(), instance).await?;
     let Some(it) = known.filter(|it| !it.step.has_ended()) else { return Ok(Went::Home) };
     let (next, problem) = match take(room, &it).await? {
-        Outcome::Waits => return Ok(Went::Nowhere),
+        Outcome::Waits => return Ok(Went::Nowhere(LOOK_AGAIN)),
+        Outcome::IsTold => return Ok(Went::Nowhere(ASK_AGAIN)),
         Outcome::Done => (it.needs.next(it.step), None),
         Outcome::Fails(why) => (it.needs.back(it.step), Some(why)),
     };

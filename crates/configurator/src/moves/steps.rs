@@ -43,6 +43,8 @@ pub(super) enum Outcome {
     Done,
     /// It is under way.
     Waits,
+    /// It is under way, and how it ends is told.
+    IsTold,
     /// It cannot be done, and why.
     Fails(String),
 }
@@ -252,7 +254,7 @@ async fn job(room: &Room<State>, it: &Move, known: &Stored, name: &str) -> Resul
     if room.now().since(it.entered) > BEGIN {
         withdraw(room, it, job).await?;
     }
-    Ok(Outcome::Waits)
+    Ok(Outcome::IsTold)
 }
 
 /// What has been begun goes on; how it ends is told.
