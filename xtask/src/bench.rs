@@ -29,6 +29,8 @@ enum Name {
     SignIn,
     /// What a click on a bill costs, with little usage behind it and with much.
     Bills,
+    /// How long all instances of a shared service take to another release that needs no migration.
+    Rollout,
     /// The queue of jobs, beside those of others: pg-boss, graphile-worker and River.
     Jobs,
 }
@@ -41,6 +43,7 @@ impl Name {
             Self::Heartbeats => Some("heartbeats"),
             Self::SignIn => Some("sign-in"),
             Self::Bills => Some("bills"),
+            Self::Rollout => Some("rollout"),
             Self::Jobs => None,
         }
     }

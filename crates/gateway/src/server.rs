@@ -51,7 +51,7 @@ pub(crate) async fn run(
     let routes = front.routes.keep(front.client.clone(), follower.clone());
     let fleet = front.fleet.keep(front.client.clone(), follower.clone());
     let quiet = quiet::tell(&front.routes, front.client.clone(), follower.clone());
-    let reach = reach::tell(&front, front.client.clone(), follower);
+    let reach = Box::pin(reach::tell(&front, front.client.clone(), follower));
     let usage = journal::send(Arc::clone(&front.journal), front.client.clone(), source.clone());
     tokio::select! {
         () = serve(&front, listener, shutdown) => {}

@@ -94,7 +94,9 @@ async fn prove(cx: &Call<State>, node: NodeId, replicas: &[ReplicaAddress]) -> R
     tell_gateways(&mut write, &before, &after).await?;
     write.commit().await?;
     talk.told = Some(after);
-    replicas.iter().for_each(|it| cx.state().reached.forget(it.replica));
+    for replica in replicas {
+        cx.state().reached.forget(replica.replica);
+    }
     cx.nudge();
     Ok(())
 }

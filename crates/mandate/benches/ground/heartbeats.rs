@@ -4,27 +4,22 @@
 //! The time is that of this whole process: both ends of each call, every component's loops, and
 //! SQLite itself. Beside it stands the same process when no node beats.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use api::{
-    Client,
     configurator::{InstanceState, Route},
-    http::token::{self, Claims},
-    identity::{CreateJoinToken, JoinNode, SignIn},
-    releases::{
-        Desired, DesiredReplica, Heartbeat, PublishRelease, PutPackage, ReleasePhase,
-        ReplicaReport, ReplicaState, signed_text,
-    },
+    identity::CreateJoinToken,
+    releases::Heartbeat,
 };
 use db::Engine;
-use ed25519_dalek::{Signer as _, SigningKey};
 use tokio::runtime::Runtime;
-use types::{AccountId, Clock as _, Digest, InstanceId, Principal, Secret, SystemClock};
+use types::{AccountId, Digest, InstanceId};
 
 use crate::{
     figures::{Series, Table, short},
     folder::Folder,
+    herd::{self, Animal, healthy},
     platform::{Platform, wait_for},
 };
 
@@ -32,10 +27,6 @@ const NODES: u8 = 20;
 const INSTANCES: [usize; 3] = [100, 1_000, 10_000];
 const ROUNDS: usize = 3;
 const SECONDS: u32 = 8;
-const MANIFEST: &str = include_str!("herd.toml");
-const PRICES: &str = "service = \"herd\"\ncurrency = \"USD\"\neffective = 2026-01-01T00:00:00Z\n\
-    [plans.basic]\ntitle = \"Basic\"\nmonthly = \"1.00\"\n\
-    sizes.small = { per_hour = \"0.01\" }\n";
 
 /// Measures on both engines.
 pub(crate) fn measure(house: &Runtime, table: &mut Table) -> anyhow::Result<()> {
@@ -72,13 +63,6 @@ pub(crate) fn measure(house: &Runtime, table: &mut Table) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// A node, and what it says.
-struct Animal {
-    client: Client,
-    report: Heartbeat,
-    desired: Desired,
-}
-
 struct Herd(Vec<Animal>);
 
 /// How the nodes say that nothing is new.
@@ -96,12 +80,12 @@ impl Herd {
         data: &std::path::Path,
         instances: usize,
     ) -> anyhow::Result<Self> {
-        let operator = operator(platform, data).await?;
-        let release = publish(&operator).await?;
+        let operator = herd::operator(platform, data).await?;
+        let release = herd::publish(&operator, herd::MANIFEST).await?;
         let mut herd = Vec::new();
         for number in 0..NODES {
             let token = operator.call(CreateJoinToken {}).await?.token;
-            herd.push(join(platform, number, token).await?);
+            herd.push(Animal::joins(platform, number, token).await?);
         }
         let routes = (0..instances)
             .map(|number| route(number, &release))
@@ -178,59 +162,6 @@ impl Herd {
     }
 }
 
-async fn operator(platform: &Platform, data: &std::path::Path) -> anyhow::Result<Client> {
-    let file = std::fs::read_to_string(data.join("operator.txt"))?;
-    let line = |start: &str| file.lines().find_map(|line| line.strip_prefix(start));
-    let email = line("e-mail: ").context("no e-mail")?.to_owned();
-    let password = Secret::new(line("password: ").context("no password")?);
-    let visitor = platform.house.visitor();
-    let token = visitor.call(SignIn { email, password }).await?.token;
-    Ok(visitor.with_token(Some(token.reveal())))
-}
-
-async fn publish(operator: &Client) -> anyhow::Result<Digest> {
-    let mut archive = tar::Builder::new(zstd::Encoder::new(Vec::new(), 1)?);
-    for (name, content) in [("mandate.toml", MANIFEST), ("prices.toml", PRICES)] {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(content.len() as u64);
-        header.set_mode(0o644);
-        archive.append_data(&mut header, name, content.as_bytes())?;
-    }
-    let package = archive.into_inner()?.finish()?;
-    let (digest, service) = (Digest::of(&package), "herd".parse()?);
-    operator.upload(PutPackage { digest: digest.clone() }, package.into()).await?;
-    let key = SigningKey::from_bytes(&[7; 32]);
-    let signature = key.sign(signed_text(&service, &digest).as_bytes());
-    let publish = PublishRelease {
-        service,
-        digest,
-        manifest: MANIFEST.to_owned(),
-        prices: PRICES.to_owned(),
-        public_key: chassis::hex(key.verifying_key().as_bytes()),
-        signature: chassis::hex(&signature.to_bytes()),
-        source: None,
-    };
-    let release = operator.call(publish).await?;
-    ensure!(release.phase == ReleasePhase::Staged, "{:?}", release.problem);
-    Ok(release.digest)
-}
-
-async fn join(platform: &Platform, number: u8, join_token: Secret) -> anyhow::Result<Animal> {
-    let key = SigningKey::from_bytes(&[number + 1; 32]);
-    let public_key = chassis::hex(key.verifying_key().as_bytes());
-    let name: types::Name = format!("node-{number}").parse()?;
-    let join = JoinNode { join_token, name: name.clone(), public_key };
-    let visitor = platform.house.visitor();
-    let node = visitor.call(join).await?.node;
-    let (sub, hour) = (Principal::Node(node), Duration::from_hours(1));
-    let claims = Claims::new(sub, "releases", SystemClock.now(), hour);
-    let token: Arc<str> = token::sign(&node.to_string(), &key, &claims).into();
-    let client = visitor.with_token(Some(&token));
-    let report = Heartbeat::new(node, name);
-    let desired = client.call(report.clone()).await?;
-    Ok(Animal { client, report, desired })
-}
-
 fn route(number: usize, release: &Digest) -> anyhow::Result<Route> {
     let host = format!("n{number}.localhost");
     Ok(Route {
@@ -250,21 +181,6 @@ fn route(number: usize, release: &Digest) -> anyhow::Result<Route> {
         frozen_until: None,
         moving: None,
     })
-}
-
-fn healthy(replica: &DesiredReplica) -> ReplicaReport {
-    ReplicaReport {
-        replica: replica.replica,
-        digest: replica.digest.clone(),
-        service: replica.service.clone(),
-        process: replica.process.clone(),
-        instance: replica.instance,
-        address: "127.0.0.1:1".into(),
-        state: ReplicaState::Healthy,
-        starts: 1,
-        next_start: None,
-        log: "it listens".into(),
-    }
 }
 
 /// Seconds that this process has had a processor.

@@ -1,7 +1,8 @@
 //! What the platform costs, by the name that is given: `ground`, the ground floor (a call inside
 //! the house, a request through the gateway, rows per second, the memory of an idle platform);
 //! `heartbeats`, what nodes cost that have nothing new to say; `sign-in`, what others notice of
-//! wrong sign-ins; `bills`, what a click on a bill costs with much usage behind it.
+//! wrong sign-ins; `bills`, what a click on a bill costs with much usage behind it; `rollout`, how long
+//! all instances of a shared service take to another release.
 //!
 //! Whatever is compared runs in one process on one machine, in turns, for several rounds; a figure
 //! is the median of the rounds, with the tenth and the ninetieth percentile beside it. Look at the
@@ -13,9 +14,11 @@ mod figures;
 mod folder;
 mod front;
 mod heartbeats;
+mod herd;
 mod memory;
 mod platform;
 mod program;
+mod rollout;
 mod rows;
 mod sign_in;
 
@@ -34,8 +37,9 @@ fn main() -> anyhow::Result<()> {
         Some("heartbeats") => heartbeats::measure(&runtime("house", 2)?, &mut table)?,
         Some("sign-in") => sign_in::measure(&runtime("house", 2)?, &mut table)?,
         Some("bills") => bills::measure(&runtime("house", 2)?, &mut table)?,
+        Some("rollout") => rollout::measure(&runtime("house", 2)?, &mut table)?,
         Some(other) => {
-            anyhow::bail!("`{other}` is not measured: ground, heartbeats, sign-in, bills")
+            anyhow::bail!("`{other}` is not measured: ground, heartbeats, sign-in, bills, rollout")
         }
     }
     println!("\n{table}");

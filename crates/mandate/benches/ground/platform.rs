@@ -219,6 +219,7 @@ fn replica(application: SocketAddr) -> anyhow::Result<ReplicaAddress> {
         node: NodeId::named(&["node"]),
         address: application.to_string(),
         silent: false,
+        unproven: false,
     })
 }
 
