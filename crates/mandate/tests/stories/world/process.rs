@@ -16,8 +16,9 @@ use tokio::{
 
 use super::{PATIENCE, machine::signal};
 
-/// What is under way may take a while; nothing may take longer.
-const FAREWELL: Duration = Duration::from_secs(45);
+/// What is under way, the last usage and replicas each have a while to end, a minute in all. Nothing may
+/// take longer, but for a machine that does much else.
+const FAREWELL: Duration = Duration::from_secs(90);
 /// So many lines of each log are shown when a story fails.
 const LINES_SHOWN: usize = 40;
 
