@@ -91,7 +91,7 @@ impl Folder {
         self.releases().join(format!("{}.json", digest.hex()))
     }
 
-    /// A package that is kept while its build fails.
+    /// A package, as far as it was fetched, until its release is ready.
     pub(crate) fn package(&self, digest: &Digest) -> PathBuf {
         self.releases().join(format!("{}.package", digest.hex()))
     }
@@ -301,11 +301,6 @@ pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let fresh = path.with_extension("new");
     write(&fresh, text)?;
     fs::rename(&fresh, path)
-}
-
-/// Writes a file's bytes, which only this user can read.
-pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    private_file(path)?.write_all(bytes)
 }
 
 /// Writes a file that only this user can read and that a failing machine does not forget.

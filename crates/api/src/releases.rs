@@ -4,6 +4,7 @@ mod isolation;
 mod keys;
 mod logs;
 mod nodes;
+mod packages;
 mod previews;
 mod release;
 mod rollouts;
@@ -26,6 +27,10 @@ pub use logs::{
     LOG_BYTES_MAX, LOG_LINES_MAX, LogPart, LogPlace, LogWish, Logs, PutLogs, ReadInstanceLogs,
     ReadServiceLogs,
 };
+pub use packages::{
+    GetPackage, GetPackagePart, PACKAGE_BYTES_MAX, PACKAGE_PART_BYTES_MAX, PackageState,
+    PutPackage, PutPackagePart,
+};
 pub use previews::{
     ACTS_MAX, Accepted, Act, Change, Concerned, DatabaseChange, Did, GRANTS_MAX, GetRollout,
     INSTANCES_MAX, JobChange, MeterChange, ModuleChange, Passage, PermissionChange, Preview,
@@ -39,10 +44,14 @@ pub use rollouts::{
 pub use told::{PutReached, REACHED_MAX, ReplicaAddress, ServiceRelease};
 
 operations! { "releases":
-    /// Stores a package's bytes under their digest. The body is the package, not JSON.
+    /// Says how much of a package is there, also of one that is being sent.
+    GetPackage GET "/v1/packages/{digest}/parts" on platform by [operator] -> PackageState;
+    /// Stores a part of a package. The body is the part, not JSON.
+    PutPackagePart PUT "/v1/packages/{digest}/parts/{offset}" on platform by [operator] -> Empty;
+    /// Gives a part of a package.
+    GetPackagePart GET "/v1/packages/{digest}/parts/{offset}" on platform by [agent, operator] -> Empty;
+    /// Keeps a package whose parts were all sent, if they have its digest.
     PutPackage PUT "/v1/packages/{digest}" on platform by [operator] -> Empty;
-    /// Gives a package's bytes.
-    GetPackage GET "/v1/packages/{digest}" on platform by [agent, operator] -> Empty;
     /// Publishes a release of a service from a stored package: everybody is asked, and nodes make it
     /// ready. The first of a service is promoted too.
     PublishRelease POST "/v1/services/{service}/releases" on service by [operator] -> Release;
@@ -104,23 +113,6 @@ const WORDS_CHARS_MAX: usize = 120;
 
 /// Where a release is from is said in so many characters.
 pub const SOURCE_CHARS_MAX: usize = 500;
-
-/// A package is at most this many bytes.
-pub const PACKAGE_BYTES_MAX: usize = 256 << 20;
-
-/// Stores a package's bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct PutPackage {
-    /// Their SHA-256.
-    pub digest: Digest,
-}
-
-/// Gives a package's bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct GetPackage {
-    /// Their SHA-256.
-    pub digest: Digest,
-}
 
 /// A published service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

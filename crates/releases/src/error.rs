@@ -1,15 +1,26 @@
 //! What can go wrong here, and what is said about it.
 
-use api::{Kind, Problem, releases::REACHED_MAX};
+use api::{
+    Kind, Problem,
+    releases::{PACKAGE_BYTES_MAX, REACHED_MAX},
+};
 use types::{Digest, Name};
 
 /// Why releases refuses.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("the body's digest is {found} and not {named}: send the package that was named")]
+    #[error("the digest of what was sent is {found} and not {named}: send the whole package again")]
     WrongDigest { named: Digest, found: Digest },
     #[error("there is no package {0}; store it first")]
     NoPackage(Digest),
+    #[error("a package has at most {} MiB: pack less", PACKAGE_BYTES_MAX >> 20)]
+    PackageSize,
+    #[error("only {0} bytes of the package are there: send the part that begins with the next one")]
+    PartOffset(u64),
+    #[error("only {there} of {bytes} bytes of the package are there: send the rest first")]
+    PartsMissing { there: u64, bytes: u64 },
+    #[error("16 packages are being sent already: try again when one of them is there")]
+    TooManyUploads,
     #[error("the package cannot be read: {0}")]
     Package(String),
     #[error(
@@ -170,6 +181,11 @@ impl From<Error> for Problem {
         match error {
             Error::WrongDigest { .. } => Self::invalid("wrong_digest", detail),
             Error::NoPackage(_) => Self::not_found("package; store it first"),
+            Error::PackageSize => Self::invalid("package_size", detail),
+            Error::PartOffset(_) | Error::PartsMissing { .. } => {
+                Self::conflict("package_parts_missing", detail)
+            }
+            Error::TooManyUploads => Self::new(Kind::Exhausted, "too_many_uploads", detail),
             Error::Package(_) => Self::invalid("package", detail),
             Error::NotThePackages(_) => Self::invalid("not_the_packages", detail),
             Error::Faults(_) => Self::invalid("faults", detail),

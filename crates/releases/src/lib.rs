@@ -32,31 +32,34 @@ mod rollout;
 mod rollouts;
 mod said;
 mod serving;
+mod storage;
 mod store;
 mod told;
+mod uploads;
 
-use std::{path::PathBuf, sync::atomic::AtomicBool, time::Duration};
+use std::{sync::atomic::AtomicBool, time::Duration};
 
 use api::{
     configurator, identity,
     releases::{
-        Changes, DistrustKey, DrainNode, GetPackage, GetReadiness, GetRollout, GetStanding,
-        Heartbeat, KeepReleases, ListMoves, ListNodes, ListReleases, ListRollouts, ListServiceKeys,
-        ListServices, PACKAGE_BYTES_MAX, PreviewRelease, PromoteRelease, PublishRelease, PutLogs,
-        PutPackage, PutReached, ReadInstanceLogs, ReadServiceLogs, RefillNode, SteerRollout,
-        TrustKey,
+        Changes, DistrustKey, DrainNode, GetPackage, GetPackagePart, GetReadiness, GetRollout,
+        GetStanding, Heartbeat, KeepReleases, ListMoves, ListNodes, ListReleases, ListRollouts,
+        ListServiceKeys, ListServices, PACKAGE_PART_BYTES_MAX, PreviewRelease, PromoteRelease,
+        PublishRelease, PutLogs, PutPackage, PutPackagePart, PutReached, ReadInstanceLogs,
+        ReadServiceLogs, RefillNode, SteerRollout, TrustKey,
     },
 };
 use chassis::Component;
 use db::EngineKind;
 
 pub(crate) use error::Error;
+pub use storage::Storage;
 
 /// What releases needs to know.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where packages are kept.
-    pub packages: PathBuf,
+    /// Where packages lie.
+    pub packages: Storage,
     /// The engine of the instances' databases, which build hooks are told.
     pub engine: EngineKind,
     /// How long instances wait for a node that is silent before they move; for ever if absent.
@@ -67,7 +70,8 @@ pub struct Config {
 pub const MOVE_AFTER: Duration = Duration::from_mins(5);
 
 pub(crate) struct State {
-    packages: PathBuf,
+    storage: Storage,
+    turns: uploads::Turns,
     engine: EngineKind,
     move_after: Option<Duration>,
     placing: places::Placing,
@@ -105,12 +109,14 @@ const MIGRATIONS: &[db::Migration] = &[
     db::Migration { name: "releases_keys", sql: include_str!("../migrations/0020_keys.sql") },
     db::Migration { name: "releases_source", sql: include_str!("../migrations/0021_source.sql") },
     db::Migration { name: "releases_agreed", sql: include_str!("../migrations/0030_agreed.sql") },
+    db::Migration { name: "releases_uploads", sql: include_str!("../migrations/0031_uploads.sql") },
 ];
 
 /// The component.
 pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
     let state = State {
-        packages: config.packages,
+        storage: config.packages,
+        turns: uploads::Turns::default(),
         engine: config.engine,
         move_after: config.move_after,
         placing: places::Placing::default(),
@@ -125,8 +131,10 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
     };
     Component::new("releases", MIGRATIONS, state)
         .opens(gone::remember)
-        .takes_bytes::<PutPackage, _, _, _>(PACKAGE_BYTES_MAX, packages::put_package)
-        .gives_bytes::<GetPackage, _, _, _>(packages::get_package)
+        .reads::<GetPackage>(uploads::get_package)
+        .takes_bytes::<PutPackagePart, _, _, _>(PACKAGE_PART_BYTES_MAX, uploads::put_package_part)
+        .gives_bytes::<GetPackagePart, _, _, _>(packages::get_package_part)
+        .acts::<PutPackage>(uploads::put_package)
         .acts::<PublishRelease>(publish::publish_release)
         .reads::<ListReleases>(publish::list_releases)
         .reads::<ListServiceKeys>(keys::list_service_keys)
@@ -160,4 +168,5 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .keeps("what the gateways know of releases", told::tell)
         .keeps("what access knows of releases", told::tell_access)
         .keeps("rollouts", moves::step)
+        .keeps("what is being sent", uploads::step)
 }

@@ -1,85 +1,62 @@
-//! Packages: bytes under their digest.
+//! Packages: bytes under their digest, read part by part.
 
-use std::{
-    fs,
-    io::{Read as _, Write as _},
-    path::PathBuf,
-};
+use std::io::{self, Read};
 
-use api::{
-    Empty,
-    releases::{GetPackage, PutPackage},
-};
-use bytes::Bytes;
-use chassis::Call;
+use api::releases::GetPackagePart;
+use bytes::{Buf as _, Bytes};
+use chassis::{Call, Room};
+use tokio::runtime::Handle;
 use types::Digest;
 
-use crate::{Error, State};
+use crate::{Error, State, storage::blocking};
 
 /// A manifest is at most this long; so is a price book.
 const TEXT_BYTES_MAX: u64 = 256 << 10;
 /// Nobody unpacks more than this to look for two files.
 const UNPACKED_BYTES_MAX: u64 = 1 << 30;
 
-impl State {
-    pub(crate) fn path(&self, digest: &Digest) -> PathBuf {
-        self.packages.join(digest.hex())
+pub(crate) async fn get_package_part(cx: Call<State>, op: GetPackagePart) -> Result<Bytes, Error> {
+    cx.state().storage.part(&op.digest, op.offset).await
+}
+
+/// Reads a package from its beginning to its end, with one part in memory.
+struct Reader {
+    room: Room<State>,
+    runtime: Handle,
+    digest: Digest,
+    offset: u64,
+    part: Bytes,
+}
+
+impl Read for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.part.is_empty() {
+            let part = self.room.state().storage.part(&self.digest, self.offset);
+            self.part = self.runtime.block_on(part).map_err(io::Error::other)?;
+            self.offset += self.part.len() as u64;
+        }
+        let length = buffer.len().min(self.part.len());
+        self.part.copy_to_slice(&mut buffer[..length]);
+        Ok(length)
     }
-}
-
-pub(crate) async fn put_package(
-    cx: Call<State>,
-    op: PutPackage,
-    body: Bytes,
-) -> Result<Empty, Error> {
-    let path = cx.state().path(&op.digest);
-    let stored = blocking(move || {
-        let found = Digest::of(&body);
-        if found != op.digest {
-            return Err(Error::WrongDigest { named: op.digest, found });
-        }
-        if path.exists() {
-            return Ok(());
-        }
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        let fresh = path.with_extension(format!("new{}", std::process::id()));
-        let mut file = fs::File::create(&fresh)?;
-        file.write_all(&body)?;
-        file.sync_all()?;
-        fs::rename(&fresh, &path)?;
-        Ok(())
-    });
-    stored.await?;
-    Ok(Empty {})
-}
-
-pub(crate) async fn get_package(cx: Call<State>, op: GetPackage) -> Result<Bytes, Error> {
-    read(cx.state().path(&op.digest), op.digest).await
-}
-
-async fn read(path: PathBuf, digest: Digest) -> Result<Bytes, Error> {
-    blocking(move || match fs::read(&path) {
-        Ok(content) => Ok(content.into()),
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Err(Error::NoPackage(digest)),
-        Err(cause) => Err(cause.into()),
-    })
-    .await
 }
 
 /// Checks that the manifest and the price book in the package are those that were sent beside it:
 /// what is announced is what runs.
 pub(crate) async fn check_texts(
-    path: PathBuf,
+    room: Room<State>,
     digest: Digest,
     manifest: String,
     prices: String,
 ) -> Result<(), Error> {
-    let content = read(path, digest).await?;
+    if room.state().storage.size(&digest).await?.is_none() {
+        return Err(Error::NoPackage(digest));
+    }
+    let (runtime, part) = (Handle::current(), Bytes::new());
+    let package = Reader { room, runtime, digest, offset: 0, part };
     blocking(move || {
-        let unreadable = |cause: std::io::Error| Error::Package(cause.to_string());
-        let unpacked = zstd::Decoder::new(&content[..]).map_err(unreadable)?;
+        let unreadable = |cause: io::Error| Error::Package(cause.to_string());
+        let unpacked = zstd::Decoder::new(package).map_err(unreadable)?;
         let mut archive = tar::Archive::new(unpacked.take(UNPACKED_BYTES_MAX));
         let mut wanted = vec![("mandate.toml", manifest), ("prices.toml", prices)];
         for entry in archive.entries().map_err(unreadable)? {
@@ -100,11 +77,4 @@ pub(crate) async fn check_texts(
         }
     })
     .await
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|cause| Err(std::io::Error::other(cause).into()))
 }

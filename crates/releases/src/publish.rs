@@ -28,8 +28,7 @@ pub(crate) async fn publish_release(cx: Call<State>, op: PublishRelease) -> Resu
         return Err(Error::Source);
     }
     let (manifest, prices) = checked(&op)?;
-    let path = cx.state().path(&op.digest);
-    packages::check_texts(path, op.digest.clone(), op.manifest, op.prices).await?;
+    packages::check_texts(cx.room().clone(), op.digest.clone(), op.manifest, op.prices).await?;
     let release = Release {
         digest: op.digest,
         service: op.service,

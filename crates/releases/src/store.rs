@@ -5,6 +5,7 @@ mod keys;
 mod nodes;
 mod records;
 mod rollouts;
+mod uploads;
 
 use std::collections::BTreeSet;
 
@@ -21,6 +22,7 @@ pub(crate) use keys::*;
 pub(crate) use nodes::*;
 pub(crate) use records::*;
 pub(crate) use rollouts::*;
+pub(crate) use uploads::*;
 
 type Result<T> = std::result::Result<T, db::Error>;
 

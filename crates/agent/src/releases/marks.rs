@@ -1,6 +1,11 @@
 //! What on the disk says that a release is whole, and which one a service runs.
 
-use std::{collections::BTreeMap, fs, io, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::Path,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use api::manifest::Manifest;
 use serde::{Deserialize, Serialize};
@@ -11,6 +16,9 @@ use crate::{
     folder::{remove_file, remove_folder},
     hold::{Found, find},
 };
+
+/// What was fetched of a package is kept for so long for a release that is not ready.
+const PACKAGE_LASTS: Duration = Duration::from_hours(24);
 
 /// What says that a release is whole.
 #[derive(Serialize, Deserialize)]
@@ -36,7 +44,8 @@ pub(crate) async fn end_builds(releases: &Path) {
     }
 }
 
-/// The releases with a mark; everything else in the folder is removed.
+/// The releases with a mark; everything else in the folder is removed, but for packages that are not
+/// unpacked yet.
 pub(crate) fn whole_releases(node: &Node) -> io::Result<BTreeMap<Digest, Mark>> {
     let mut whole = BTreeMap::new();
     let entries: Vec<fs::DirEntry> =
@@ -50,11 +59,20 @@ pub(crate) fn whole_releases(node: &Node) -> io::Result<BTreeMap<Digest, Mark>> 
                 whole.insert(digest, mark);
             }
             Some(_) if path.extension().is_some_and(|kind| kind == "json" || kind == "log") => {}
+            None if is_recent_package(&path, node.clock.now()) => {}
             _ if path.is_dir() => remove_folder(&path)?,
             _ => remove_file(&path)?,
         }
     }
     Ok(whole)
+}
+
+/// Whether a package was being fetched a short while ago: it need not be fetched from its beginning.
+fn is_recent_package(path: &Path, now: Timestamp) -> bool {
+    let changed = fs::metadata(path).and_then(|about| about.modified()).ok();
+    let changed = changed.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let lasts = |since: Duration| Timestamp::from_micros(0).plus(since + PACKAGE_LASTS) > now;
+    path.extension().is_some_and(|kind| kind == "package") && changed.is_some_and(lasts)
 }
 
 fn read_mark(node: &Node, digest: &Digest) -> Option<Mark> {

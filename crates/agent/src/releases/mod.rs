@@ -1,6 +1,7 @@
 //! The releases on a node: each has a task that fetches, checks, unpacks and builds it, and tries
 //! again until it is ready. A folder without its mark is half made, and is made anew.
 
+mod fetch;
 mod marks;
 pub(crate) mod package;
 pub(crate) mod unpack;
@@ -15,15 +16,14 @@ use std::{
 
 use api::{
     manifest::Manifest,
-    releases::{DesiredRelease, GetPackage, ReleaseReport, ReleaseState},
+    releases::{DesiredRelease, ReleaseReport, ReleaseState},
 };
-use bytes::Bytes;
 use tokio::{sync::Semaphore, task::AbortHandle};
 use types::{Digest, Name, Timestamp};
 
 use crate::{
     Error, Node, environment,
-    folder::{Scratch, remove_file, seal, write_bytes, write_lasting},
+    folder::{Scratch, remove_file, seal, write_lasting},
     hold::{self, Bounds, Launch, Limit, Output, remove_log},
     host::ObservedRelease,
 };
@@ -41,7 +41,7 @@ struct Shelf {
     node: Arc<Node>,
     held: Mutex<BTreeMap<Digest, Held>>,
     current: Mutex<BTreeMap<Name, Digest>>,
-    /// Packages are held in memory while they are unpacked, so one at a time.
+    /// One package at a time is fetched and unpacked: side by side none would be there sooner.
     unpacking: Semaphore,
     /// Build hooks take long and are others' programs: one that hangs holds up nobody else.
     building: Semaphore,
@@ -190,38 +190,35 @@ impl Releases {
         Ok(())
     }
 
-    /// Unpacks the package, fetched or kept from an earlier attempt.
+    /// Fetches the package, as far as it is not there, and unpacks it.
     async fn unpack(&self, release: &DesiredRelease) -> Result<Manifest, PackageError> {
         let _turn = self.0.unpacking.acquire().await.map_err(io::Error::other)?;
+        package::verify(release)?;
         let place = self.0.node.folder.release(&release.digest);
-        let kept = self.0.node.folder.package(&release.digest);
-        let package = match fs::read(&kept) {
-            Ok(package) if Digest::of(&package) == release.digest => package.into(),
-            // There is none, or the disk was full when it was kept.
-            _ => self.fetch(&release.digest).await?,
-        };
-        // Only a build hook can fail after this and be tried again. What it left takes room.
-        let keeps = release.manifest.run.build.is_some();
+        self.change(&release.digest, |held| held.state = ReleaseState::Fetching);
+        // What a build hook left takes room.
         let left = give_away(&place)?;
+        blocking(move || {
+            drop(left);
+            Ok(())
+        })
+        .await?;
+        let package = self.0.node.folder.package(&release.digest);
+        fetch::fetch(&self.0.node.client, &release.digest, &package).await?;
         let (release, beside) = (release.clone(), place.clone());
         let unpacked = blocking(move || {
-            drop(left);
-            package::verify(&release, &package)?;
-            if keeps {
-                write_bytes(&kept, &package).inspect_err(|_| drop(remove_file(&kept)))?;
-            }
-            package::unpack_beside(&release, &package, &beside)
+            let content = io::BufReader::new(fs::File::open(&package)?);
+            package::unpack_beside(&release, content, &beside).inspect_err(|problem| {
+                if problem.hope() == Hope::Never {
+                    // Nobody unpacks it again. What stays is removed with the release.
+                    drop(remove_file(&package));
+                }
+            })
         });
         let (manifest, scratch) = unpacked.await?;
         // Here and not on the other thread, which goes on even if this task was ended meanwhile.
         scratch.keep_as(&place)?;
         Ok(manifest)
-    }
-
-    async fn fetch(&self, digest: &Digest) -> Result<Bytes, PackageError> {
-        self.change(digest, |held| held.state = ReleaseState::Fetching);
-        let operation = GetPackage { digest: digest.clone() };
-        self.0.node.client.download(operation).await.map_err(PackageError::Fetch)
     }
 
     async fn build(

@@ -1,7 +1,11 @@
-//! A package, from bytes to a checked folder: it is what its digest says, its publisher signed it,
-//! and its manifest is the one that was announced.
+//! A package, from a file to a checked folder: its publisher signed it, and its manifest is the one
+//! that was announced.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs,
+    io::{self, BufRead},
+    path::Path,
+};
 
 use api::{
     Problem,
@@ -70,15 +74,8 @@ impl PackageError {
     }
 }
 
-/// Checks the package's size, digest and signature.
-pub(crate) fn verify(release: &DesiredRelease, package: &[u8]) -> Result<(), PackageError> {
-    if package.len() > PACKAGE_BYTES_MAX {
-        return Err(PackageError::Size);
-    }
-    let found = Digest::of(package);
-    if found != release.digest {
-        return Err(PackageError::Digest(found));
-    }
+/// Checks that the publisher has signed the package.
+pub(crate) fn verify(release: &DesiredRelease) -> Result<(), PackageError> {
     let key =
         const_hex::decode_to_array(&release.public_key).map_err(|_| PackageError::Signature)?;
     let key = VerifyingKey::from_bytes(&key).map_err(|_| PackageError::Signature)?;
@@ -93,7 +90,7 @@ pub(crate) fn verify(release: &DesiredRelease, package: &[u8]) -> Result<(), Pac
 /// given its name.
 pub(crate) fn unpack_beside(
     release: &DesiredRelease,
-    package: &[u8],
+    package: impl BufRead,
     place: &Path,
 ) -> Result<(Manifest, Scratch), PackageError> {
     let scratch = Scratch::beside(place)?;

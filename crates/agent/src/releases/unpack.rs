@@ -8,7 +8,7 @@
 use std::{
     cell::Cell,
     fs,
-    io::{self, Read},
+    io::{self, BufRead, Read},
     os::unix::fs::{OpenOptionsExt as _, symlink},
     path::{Path, PathBuf},
     rc::Rc,
@@ -50,7 +50,11 @@ pub(crate) enum UnpackError {
 }
 
 /// Unpacks `package`, a tar archive compressed with zstd, into the empty folder `into`.
-pub(crate) fn unpack(package: &[u8], into: &Path, limits: Limits) -> Result<(), UnpackError> {
+pub(crate) fn unpack(
+    package: impl BufRead,
+    into: &Path,
+    limits: Limits,
+) -> Result<(), UnpackError> {
     let spent = Rc::new(Cell::new(false));
     match unpack_within(package, into, limits, &spent) {
         Err(_) if spent.get() => Err(UnpackError::Bytes(limits.bytes)),
@@ -59,7 +63,7 @@ pub(crate) fn unpack(package: &[u8], into: &Path, limits: Limits) -> Result<(), 
 }
 
 fn unpack_within(
-    package: &[u8],
+    package: impl BufRead,
     into: &Path,
     limits: Limits,
     spent: &Rc<Cell<bool>>,

@@ -39,7 +39,6 @@ async fn a_disk_is_full_while_a_release_comes() {
     let (platform, data) = (Platform::new(), disk.join("release"));
     let build = Some("head -c 300000 /dev/zero > ballast".to_owned());
     let release = Package { build, ..Package::new("serve") }.publish(&platform);
-    // Of this one nothing is kept but what is unpacked.
     let plain = Package { name: "plain", ..Package::new("serve") }.publish(&platform);
     let (digest, plain_digest) = (release.digest.clone(), plain.digest.clone());
     let agent = Agent::start(&platform, &data);
@@ -47,13 +46,10 @@ async fn a_disk_is_full_while_a_release_comes() {
     eventually("its node's id", || data.join("node.id").exists()).await;
     let filling = fill(&disk);
     platform.want(move |_| desired(vec![release.clone(), plain.clone()], vec![]));
-    let full = "No space left on device";
-    for (digest, what) in [
-        (&digest, "the node cannot store the release"),
-        (&plain_digest, "the package cannot be unpacked"),
-    ] {
+    let full = "the node cannot store the release: No space left on device";
+    for digest in [&digest, &plain_digest] {
         let log = platform.release(digest, ReleaseState::Failed).await;
-        assert!(log.contains(&format!("{what}: {full}")), "{log}");
+        assert!(log.contains(full), "{log}");
     }
     // With room for the package and not for what its hook makes.
     fs::OpenOptions::new().write(true).open(&filling).unwrap().set_len(0).unwrap();

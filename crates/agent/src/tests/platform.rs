@@ -56,13 +56,18 @@ pub(super) struct State {
     pub(super) wishes: Vec<LogWish>,
     /// What was told of that.
     pub(super) told: Vec<LogPart>,
-    /// The packages that were fetched, each as often as it was.
-    pub(super) fetched: Vec<Digest>,
+    /// The parts of packages that were fetched, each as often as it was.
+    pub(super) fetched: Vec<(Digest, usize)>,
+    /// No more parts of packages are given.
+    pub(super) parts_max: usize,
     /// How long what a node says takes to be answered; a package takes a tenth of that.
     pub(super) slow: Duration,
     /// How often a node has not waited for the answer to what it had to say.
     pub(super) cut_short: u32,
 }
+
+/// So much of a package is given at once.
+pub(super) const PART_BYTES: usize = 250;
 
 /// A platform that many agents reach.
 pub(super) struct Shared(pub(super) Arc<Platform>);
@@ -104,6 +109,7 @@ impl Platform {
             wishes: Vec::new(),
             told: Vec::new(),
             fetched: Vec::new(),
+            parts_max: usize::MAX,
             slow: Duration::ZERO,
             cut_short: 0,
         };
@@ -117,6 +123,19 @@ impl Platform {
     }
 
     /// Answers reports late, and notices who goes away meanwhile.
+    fn part(&self, digest: &Digest, offset: usize) -> Result<Bytes, Problem> {
+        self.change(|state| {
+            if state.fetched.len() >= state.parts_max {
+                return Err(Problem::unavailable("there are no more", 1));
+            }
+            state.fetched.push((digest.clone(), offset));
+            let package =
+                state.packages.get(digest).ok_or_else(|| Problem::not_found("package"))?;
+            let end = package.len().min(offset + PART_BYTES);
+            Ok(package.slice(end.min(offset)..end))
+        })
+    }
+
     async fn takes_its_time(&self, request: &Request<Bytes>) {
         struct CutShort<'p>(Option<&'p Platform>);
         impl Drop for CutShort<'_> {
@@ -235,11 +254,8 @@ impl Platform {
             ["releases", "v1", "nodes", node] => {
                 json(&self.heartbeat(decode(&[("node", node)], None, body)?).await)
             }
-            ["releases", "v1", "packages", digest] if method == Method::GET => {
-                let digest: Digest = digest.parse().unwrap();
-                self.change(|state| state.fetched.push(digest.clone()));
-                let package = self.state.lock().unwrap().packages.get(&digest).cloned();
-                package.ok_or_else(|| Problem::not_found("package"))?
+            ["releases", "v1", "packages", digest, "parts", offset] if method == Method::GET => {
+                self.part(&digest.parse().unwrap(), offset.parse().unwrap())?
             }
             ["configurator", "v1", "nodes", node, "instances", instance, "environment"] => {
                 let fields = [("node", *node), ("instance", *instance)];

@@ -8,7 +8,7 @@ use types::SystemClock;
 use super::{
     Agent, Folder, PACE, config, eventually,
     packages::{Package, archive, replica, signed},
-    platform::{Platform, desired},
+    platform::{PART_BYTES, Platform, State, desired},
 };
 use crate::{Error, run_at};
 
@@ -111,7 +111,9 @@ async fn what_fails_is_not_fetched_again() {
     // With the fourth failure that has taken longer than several pauses.
     platform.release(&failing.digest, ReleaseState::Ready).await;
     platform.release(&never.digest, ReleaseState::Failed).await;
-    let mut fetched = platform.change(|state| state.fetched.clone());
+    let fetched = platform.change(|state| state.fetched.clone());
+    let begun = fetched.into_iter().filter(|(_, offset)| *offset == 0);
+    let mut fetched: Vec<_> = begun.map(|(digest, _)| digest).collect();
     fetched.sort();
     let mut once = vec![never.digest, failing.digest];
     once.sort();
@@ -160,6 +162,40 @@ async fn a_changed_package_is_never_unpacked() {
     let log = platform.release(&digest, ReleaseState::Failed).await;
     assert!(log.contains("the package's digest is `sha256:"), "{log}");
     assert!(!folder.path().join("releases").join(digest.hex()).exists());
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_fetch_that_was_interrupted_goes_on_and_one_that_was_damaged_begins_anew() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    let release = Package::new("serve").publish(&platform);
+    let digest = release.digest.clone();
+    platform.change(|state| state.parts_max = 2);
+    platform.want(move |_| desired(vec![release.clone()], vec![]));
+    let agent = Agent::start(&platform, folder.path());
+    let log = platform.release(&digest, ReleaseState::Failed).await;
+    assert!(log.contains("there are no more"), "{log}");
+    agent.stop().await;
+    let kept = folder.path().join("releases").join(format!("{}.package", digest.hex()));
+    assert_eq!(fs::metadata(&kept).unwrap().len(), 2 * PART_BYTES as u64);
+
+    platform.change(|state| state.parts_max = 4);
+    let agent = Agent::start(&platform, folder.path());
+    platform.until("two more parts", |state| (state.fetched.len() == 4).then_some(())).await;
+    platform.release(&digest, ReleaseState::Failed).await;
+    agent.stop().await;
+    let offsets = |state: &mut State| state.fetched.iter().map(|(_, offset)| *offset).collect();
+    let fetched: Vec<usize> = platform.change(offsets);
+    assert_eq!(fetched, [0, 1, 2, 3].map(|number| number * PART_BYTES));
+
+    // As a machine may leave it that failed.
+    fs::write(&kept, vec![0; PART_BYTES]).unwrap();
+    platform.change(|state| (state.parts_max, state.fetched) = (usize::MAX, Vec::new()));
+    let agent = Agent::start(&platform, folder.path());
+    platform.release(&digest, ReleaseState::Ready).await;
+    let fetched: Vec<usize> = platform.change(offsets);
+    assert_eq!((fetched[0], fetched.contains(&0)), (PART_BYTES, true), "{fetched:?}");
+    assert!(!kept.exists());
     agent.stop().await;
 }
 

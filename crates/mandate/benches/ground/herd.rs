@@ -8,8 +8,8 @@ use api::{
     http::token::{self, Claims},
     identity::{JoinNode, SignIn},
     releases::{
-        Desired, DesiredReplica, Heartbeat, PublishRelease, PutPackage, ReleasePhase,
-        ReplicaReport, ReplicaState, signed_text,
+        Desired, DesiredReplica, Heartbeat, PublishRelease, PutPackage, PutPackagePart,
+        ReleasePhase, ReplicaReport, ReplicaState, signed_text,
     },
 };
 use ed25519_dalek::{Signer as _, SigningKey};
@@ -73,7 +73,9 @@ pub(crate) async fn publish(operator: &Client, manifest: &str) -> anyhow::Result
     }
     let package = archive.into_inner()?.finish()?;
     let (digest, service) = (Digest::of(&package), "herd".parse()?);
-    operator.upload(PutPackage { digest: digest.clone() }, package.into()).await?;
+    let bytes = package.len() as u64;
+    operator.upload(PutPackagePart { digest: digest.clone(), offset: 0 }, package.into()).await?;
+    operator.call(PutPackage { digest: digest.clone(), bytes }).await?;
     let key = SigningKey::from_bytes(&[7; 32]);
     let signature = key.sign(signed_text(&service, &digest).as_bytes());
     let publish = PublishRelease {

@@ -83,7 +83,7 @@ impl Platform {
             mail: None,
         };
         let instances = house.mount(configurator::component(config)).await?;
-        let packages = data.join("packages");
+        let packages = releases::Storage::folder(data.join("packages"));
         let config = releases::Config { packages, engine: engine.kind(), move_after: None };
         let fleet = house.mount(releases::component(config)).await?;
         let loops = house.start("gateway")?;

@@ -4,6 +4,7 @@
 mod archive;
 mod commands;
 mod git;
+mod packed;
 
 use std::{
     fs,
@@ -17,7 +18,6 @@ use api::{
     prices::PriceBook,
     releases::{PACKAGE_BYTES_MAX, PublishRelease, signed_text},
 };
-use bytes::Bytes;
 use ed25519_dalek::{Signer as _, SigningKey};
 use types::{Digest, Name};
 
@@ -25,6 +25,7 @@ use crate::cli::{Failure, status};
 use archive::{Contents, IGNORE};
 
 pub(crate) use git::{Branch, Tree};
+pub(crate) use packed::Packed;
 
 const MANIFEST: &str = "mandate.toml";
 const PRICES: &str = "prices.toml";
@@ -154,9 +155,7 @@ pub(crate) async fn gather(folder: &Path, manifest: &Manifest) -> Result<Gathere
 /// A package, ready to be sent.
 pub(crate) struct Package {
     /// The tar archive, compressed by zstd.
-    pub(crate) bytes: Bytes,
-    /// Its name.
-    pub(crate) digest: Digest,
+    pub(crate) packed: Packed,
     /// How many files and folders are in it.
     pub(crate) entries: usize,
     left_out: Vec<PathBuf>,
@@ -192,13 +191,13 @@ pub(crate) async fn pack(gathered: Gathered) -> Result<Package, Failure> {
         let contents =
             if gathered.temporary { Contents::all(folder)? } else { Contents::of(folder)? };
         commands::check(folder, &contents.names, &texts.manifest)?;
-        let bytes = contents.pack()?;
-        if bytes.len() > PACKAGE_BYTES_MAX {
+        let packed = contents.pack()?;
+        if packed.bytes > PACKAGE_BYTES_MAX {
             return Err(archive::too_large(format!("{} MiB compressed", PACKAGE_BYTES_MAX >> 20)));
         }
         let Contents { names, left_out, .. } = contents;
-        let (digest, entries) = (Digest::of(&bytes), names.len());
-        Ok(Package { digest, bytes: bytes.into(), entries, left_out, texts })
+        let entries = names.len();
+        Ok(Package { packed, entries, left_out, texts })
     });
     packed.await.map_err(|cause| Failure::new(status::UNEXPECTED, cause.to_string()))?
 }

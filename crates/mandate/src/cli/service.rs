@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use api::{
     billing::PutPriceBook,
-    releases::{self, ListServices, PutPackage},
+    releases::{self, ListServices},
 };
 use clap::{Args, Subcommand};
 
@@ -135,14 +135,13 @@ async fn publish(
     let gathered = publish::gather(&dir, &texts.manifest).await?;
     progress.say("packing")?;
     let package = publish::pack(gathered).await?;
-    let (size, files) = (package.bytes.len().div_ceil(1024), package.entries);
+    let (size, files) = (package.packed.bytes.div_ceil(1024), package.entries);
+    let digest = package.packed.digest.clone();
     if let Some(left_out) = package.left_out() {
         progress.say(&left_out)?;
     }
-    progress.say(&format!("packed {files} files and folders, {size} KiB: {}", package.digest))?;
-    let digest = package.digest.clone();
-    cx.upload(PutPackage { digest: digest.clone() }, package.bytes).await?;
-    progress.say("sent the package")?;
+    progress.say(&format!("packed {files} files and folders, {size} KiB: {digest}"))?;
+    package.packed.send(cx, &mut progress).await?;
     let (service, release) =
         (package.texts.service().clone(), publisher.release(package.texts, digest.clone(), source));
     release::announced(&mut progress, &cx.ask(release).await?)?;

@@ -60,7 +60,8 @@ pub(crate) async fn furnish(
     };
     let releases = async {
         if has(Part::Releases) {
-            let (packages, engine) = (data.join("packages"), engine.kind());
+            let packages = releases::Storage::folder(data.join("packages"));
+            let engine = engine.kind();
             let config = releases::Config { packages, engine, move_after };
             house.mount(releases::component(config)).await?;
         }

@@ -10,8 +10,8 @@ use std::{
 use api::{
     Empty,
     releases::{
-        MoveCounts, MoveState, OnNodes, PublishRelease, Release, ReleasePhase, Rollout,
-        RolloutPlan, RolloutState, signed_text,
+        MoveCounts, MoveState, OnNodes, PACKAGE_PART_BYTES_MAX, PackageState, PublishRelease,
+        Release, ReleasePhase, Rollout, RolloutPlan, RolloutState, signed_text,
     },
 };
 use axum::response::Response;
@@ -112,13 +112,30 @@ fn no_rollout() -> Response {
     reply(&Page::<Rollout> { items: vec![], next: None })
 }
 
+/// Takes a package, of which it has so many bytes already.
+pub(crate) fn take_package(asked: &Asked, there: u64) -> Option<Response> {
+    let (method, path) = asked.line.split_once(' ').unwrap();
+    let path = path.strip_prefix("/releases/v1/packages/")?;
+    match (method, path.contains('/')) {
+        ("GET", _) => Some(reply(&PackageState { bytes: there, whole: false })),
+        _ => Some(reply(&Empty {})),
+    }
+}
+
+/// The parts that were sent.
+pub(crate) fn parts(platform: &Platform) -> Vec<Asked> {
+    platform.asked().into_iter().filter(|asked| asked.line.contains("/parts/")).collect()
+}
+
 /// Takes packages, and has told everybody at the second look.
 fn taking(last: ReleasePhase) -> impl Fn(&Asked) -> Response {
     let digest = std::sync::Mutex::new(None);
     move |asked| match asked.line.as_str() {
-        line if line.starts_with("PUT /releases/v1/packages/") => {
-            *digest.lock().unwrap() = Some(Digest::of(&asked.body));
-            reply(&Empty {})
+        line if line.contains("/packages/") => {
+            if line.contains("/parts/") {
+                *digest.lock().unwrap() = Some(Digest::of(&asked.body));
+            }
+            take_package(asked, 0).unwrap()
         }
         "POST /releases/v1/services/guestbook/releases" => {
             let digest = digest.lock().unwrap().clone().unwrap();
@@ -162,17 +179,17 @@ async fn a_service_is_checked_packed_signed_and_published() {
     let operator = Person::at(&platform);
     let done = operator.runs(&["service", "publish", folder.text()]).await;
     assert!(done.err.contains("packing away"), "what the command prints is shown: {}", done.err);
-    let digest = Digest::of(&platform.asked()[0].body);
+    let digest = Digest::of(&parts(&platform)[0].body);
     let home = operator.home.path().to_str().unwrap();
     let out = done.timeless().replace(digest.as_str(), "DIGEST").replace(folder.text(), "FOLDER");
     insta::assert_snapshot!("service_publish", out.replace(home, "HOME"));
 
     let asked = platform.asked();
-    assert_eq!(
-        asked[0].line,
-        format!("PUT /releases/v1/packages/{}", digest.as_str().replace(':', "%3A"))
-    );
-    let mut sent: serde_json::Value = asked[1].body();
+    let path = format!("/releases/v1/packages/{}", digest.as_str().replace(':', "%3A"));
+    let lines: Vec<&str> = asked[..3].iter().map(|asked| asked.line.as_str()).collect();
+    let [get, part] = [format!("GET {path}/parts"), format!("PUT {path}/parts/0")];
+    assert_eq!(lines, [get, part, format!("PUT {path}")]);
+    let mut sent: serde_json::Value = asked[3].body();
     sent["service"] = "guestbook".into();
     let sent: PublishRelease = serde_json::from_value(sent).unwrap();
     assert_eq!(
@@ -184,7 +201,7 @@ async fn a_service_is_checked_packed_signed_and_published() {
     let text = signed_text(&sent.service, &digest);
     key.verify_strict(text.as_bytes(), &signature).unwrap();
 
-    let files = unpacked(&asked[0].body);
+    let files = unpacked(&asked[1].body);
     let names: Vec<&str> = files.iter().map(|(name, ..)| name.trim_end_matches('/')).collect();
     assert_eq!(
         names,
@@ -326,17 +343,41 @@ async fn histories_and_secrets_are_packed_only_when_asked_for() {
     folder.write(".mandateignore", "!.env\nnotes/\n");
     let said = operator.runs(&publish).await.good();
     assert!(said.contains("left out .git, .mandateignore, app/.env.local, notes; "), "{said}");
-    let asked = platform.asked();
-    let packages = asked.iter().filter(|asked| asked.line.starts_with("PUT /releases"));
+    let packages = parts(&platform);
     let names = |asked: &Asked| -> Vec<String> {
         let files = unpacked(&asked.body).into_iter();
         files.map(|(name, ..)| name.trim_end_matches('/').to_owned()).collect()
     };
     let common = ["app", "app/page.html", "mandate.toml"];
-    let packed: Vec<Vec<String>> = packages.map(names).collect();
+    let packed: Vec<Vec<String>> = packages.iter().map(names).collect();
     let first = [&common[..], &["notes", "notes/draft", "prices.toml", "run"]].concat();
     assert_eq!(packed[0], first);
     assert_eq!(packed[1], [&[".env"], &common[..], &["prices.toml", "run"]].concat());
+}
+
+#[tokio::test]
+async fn what_was_sent_before_is_not_sent_again() {
+    let there = |asked: &Asked| take_package(asked, 1_000).unwrap_or_else(not_found);
+    let (platform, folder) = (Platform::start(there).await, guestbook());
+    // What cannot be compressed.
+    let mut state = 7_u64;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 56) as u8
+    })
+    .take(PACKAGE_PART_BYTES_MAX)
+    .collect();
+    fs::write(folder.path().join("noise"), noise).unwrap();
+    let done = Person::at(&platform).runs(&["service", "publish", folder.text()]).await;
+    assert!(done.out.contains("goes on after the 0 KiB that were sent before"), "{}", done.out);
+    let sent = parts(&platform);
+    let offsets: Vec<&str> =
+        sent.iter().map(|part| part.line.rsplit('/').next().unwrap()).collect();
+    let second = (1_000 + PACKAGE_PART_BYTES_MAX).to_string();
+    assert_eq!(offsets, ["1000", second.as_str()]);
+    let bytes = sent.iter().map(|part| part.body.len()).sum::<usize>() + 1_000;
+    let whole: serde_json::Value = platform.asked()[3].body();
+    assert_eq!(whole["bytes"], bytes);
 }
 
 #[tokio::test]
@@ -363,9 +404,11 @@ async fn prices_are_published_on_their_own() {
 fn on_nodes(said: Vec<OnNodes>) -> impl Fn(&Asked) -> Response {
     let digest = std::sync::Mutex::new(None);
     move |asked| match asked.line.as_str() {
-        line if line.starts_with("PUT /releases/v1/packages/") => {
-            *digest.lock().unwrap() = Some(Digest::of(&asked.body));
-            reply(&Empty {})
+        line if line.contains("/packages/") => {
+            if line.contains("/parts/") {
+                *digest.lock().unwrap() = Some(Digest::of(&asked.body));
+            }
+            take_package(asked, 0).unwrap()
         }
         line if line.ends_with(" /releases/v1/services/guestbook/releases") => {
             let digest = digest.lock().unwrap().clone().unwrap();

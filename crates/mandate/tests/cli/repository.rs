@@ -6,17 +6,14 @@ use std::{
     path::Path,
 };
 
-use api::{
-    Empty,
-    releases::{OnNodes, PublishRelease, Release, ReleasePhase, Rollout},
-};
+use api::releases::{OnNodes, PublishRelease, Release, ReleasePhase, Rollout};
 use axum::response::Response;
 use tokio::process::Command;
 use types::{Digest, Page};
 
 use crate::{
     platform::{Asked, Folder, Person, Platform, noon, not_found, reply},
-    publishing::{MANIFEST, PRICES, unpacked},
+    publishing::{MANIFEST, PRICES, parts, take_package, unpacked},
 };
 
 /// Takes packages, and stages what is published.
@@ -36,7 +33,7 @@ fn staging() -> impl Fn(&Asked) -> Response {
         on_nodes: OnNodes::default(),
     };
     move |asked| match asked.line.as_str() {
-        line if line.starts_with("PUT /releases/v1/packages/") => reply(&Empty {}),
+        line if line.contains("/packages/") => take_package(asked, 0).unwrap(),
         "POST /releases/v1/services/guestbook/releases" => {
             let sent = publication(asked);
             let release = release(&sent);
@@ -63,10 +60,6 @@ fn publication(asked: &Asked) -> PublishRelease {
 fn publications(platform: &Platform) -> Vec<PublishRelease> {
     let asked = platform.asked().into_iter();
     asked.filter(|asked| asked.line.starts_with("POST")).map(|it| publication(&it)).collect()
-}
-
-fn packages(platform: &Platform) -> Vec<Asked> {
-    platform.asked().into_iter().filter(|asked| asked.line.contains("/packages/")).collect()
 }
 
 /// A developer's clone of a bare repository, whose pushes publish to a platform.
@@ -164,7 +157,7 @@ async fn a_push_to_production_stages_a_release_and_no_other_push_does() {
     let source = |commit: &str| Some(format!("{}#production@{commit}", bare.display()));
     let sent = publications(&platform).remove(0);
     assert_eq!(sent.source, source(&first));
-    let package = packages(&platform).remove(0);
+    let package = parts(&platform).remove(0);
     assert_eq!(sent.digest, Digest::of(&package.body));
     let files = unpacked(&package.body);
     let names: Vec<&str> = files.iter().map(|(name, ..)| name.as_str()).collect();
@@ -179,7 +172,7 @@ async fn a_push_to_production_stages_a_release_and_no_other_push_does() {
     repository.push(&format!("{second}:refs/heads/production")).await;
     let sent = publications(&platform);
     assert_eq!((sent.len(), &sent[1].source), (2, &source(&second)));
-    let files = unpacked(&packages(&platform)[1].body);
+    let files = unpacked(&parts(&platform)[1].body);
     assert_eq!(files[1].2, "<p>two\n");
     // That the branch goes is no release.
     repository.push(":refs/heads/production").await;
@@ -213,8 +206,8 @@ async fn a_folder_of_a_branch_is_published_and_what_is_not_there_is_said() {
     let main = format!("{}#main", work.text());
     let (status, said) = publish(&["services/guestbook"], &main).await;
     assert_eq!(status, 0, "{said}");
-    assert_eq!(packages(&platform).len(), 1);
-    assert_eq!(unpacked(&packages(&platform)[0].body).len(), 4);
+    assert_eq!(parts(&platform).len(), 1);
+    assert_eq!(unpacked(&parts(&platform)[0].body).len(), 4);
     for (dir, status, says) in [
         (&[][..], 4, "mandate.toml"),
         (&["services/forum"], 4, "services/forum"),

@@ -29,3 +29,4 @@ mod secrets;
 mod setup;
 mod subscriptions;
 mod updates;
+mod uploads;

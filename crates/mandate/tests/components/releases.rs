@@ -10,8 +10,8 @@ use api::{
     provider::{GetOffer, PromoteOffer},
     releases::{
         Heartbeat, ListNodes, ListReleases, ListServices, LogPart, LogPlace, PromoteRelease,
-        PublishRelease, PutLogs, PutPackage, ReadServiceLogs, ReleasePhase, ReleaseReport,
-        ReleaseState, ReplicaReport, ReplicaState,
+        PublishRelease, PutLogs, ReadServiceLogs, ReleasePhase, ReleaseReport, ReleaseState,
+        ReplicaReport, ReplicaState,
     },
 };
 use db::EngineKind;
@@ -19,7 +19,7 @@ use types::{AccountId, Clock as _, Digest, InstanceId};
 
 use crate::{
     orders::{order, submit, take},
-    world::{MANIFEST, PRICES, Person, World, eventually, until},
+    world::{MANIFEST, PRICES, Person, World, eventually, put_package, until},
 };
 
 fn texts(service: &str) -> (String, String) {
@@ -290,9 +290,6 @@ stories! {
 
     async fn a_package_is_what_its_digest_and_signature_say(world: &World) {
         let operator = world.operator().await;
-        let named = Digest::of(b"another package");
-        let wrong = operator.upload(PutPackage { digest: named }, "these bytes".into()).await;
-        assert_eq!(wrong.unwrap_err().kind, Kind::Invalid);
         let release = world.publish("forum", "first").await;
         let (manifest, prices) = texts("forum");
         let publish = PublishRelease {
@@ -319,7 +316,7 @@ stories! {
         let swapped = operator.call(swapped).await.unwrap_err();
         assert!(swapped.detail.contains("mandate.toml"), "{swapped}");
         let ada = world.sign_up("ada").await;
-        let upload = ada.client.upload(PutPackage { digest: Digest::of(b"x") }, "x".into()).await;
+        let upload = put_package(&ada.client, b"x").await;
         assert_eq!(upload.unwrap_err().kind, Kind::Denied);
     }
 

@@ -253,7 +253,7 @@ stories! {
 }
 
 const UNASKED: &str = "PUT /releases/v1/packages/\
-    sha256:0000000000000000000000000000000000000000000000000000000000000000";
+    sha256:0000000000000000000000000000000000000000000000000000000000000000/parts/0";
 
 /// Sends 30 MiB, and then reads.
 fn send_all(address: std::net::SocketAddr, line: &str) -> std::io::Result<String> {

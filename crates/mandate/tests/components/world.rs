@@ -15,8 +15,8 @@ use api::{
     http::token::{self, Claims},
     identity::{JoinNode, RegisterAccount, SignIn},
     releases::{
-        ListNodes, NodeServices, Placement, PromoteRelease, PublishRelease, PutPackage, Release,
-        ReleasePhase, Rollout, signed_text,
+        ListNodes, NodeServices, Placement, PromoteRelease, PublishRelease, PutPackage,
+        PutPackagePart, Release, ReleasePhase, Rollout, signed_text,
     },
 };
 use chassis::{House, HouseConfig, Room};
@@ -155,7 +155,7 @@ impl World {
             mail: None,
         };
         let releases = releases::Config {
-            packages: data.join("packages"),
+            packages: releases::Storage::folder(data.join("packages")),
             engine: kind,
             move_after: Some(releases::MOVE_AFTER),
         };
@@ -421,7 +421,7 @@ impl World {
         let operator = self.operator().await;
         let package = package(&[("mandate.toml", manifest), ("prices.toml", prices)]);
         let digest = Digest::of(&package);
-        operator.upload(PutPackage { digest: digest.clone() }, package.into()).await?;
+        put_package(&operator, &package).await?;
         let service: Name = service.parse().unwrap();
         let key = SigningKey::from_bytes(&seed(publisher));
         let signature = key.sign(signed_text(&service, &digest).as_bytes());
@@ -436,6 +436,14 @@ impl World {
         };
         operator.call(publish).await
     }
+}
+
+/// Sends a small package.
+pub(crate) async fn put_package(operator: &Client, package: &[u8]) -> Result<(), Problem> {
+    let (digest, bytes) = (Digest::of(package), package.len() as u64);
+    let part = PutPackagePart { digest: digest.clone(), offset: 0 };
+    operator.upload(part, package.to_vec().into()).await?;
+    operator.call(PutPackage { digest, bytes }).await.map(drop)
 }
 
 /// Waits until whoever gives nodes what they need follows what is planned.

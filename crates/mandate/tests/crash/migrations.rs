@@ -10,8 +10,8 @@ use api::{
     identity::{RegisterAccount, Registered, SignIn},
     provider::{GetOrder, PlaceOrder},
     releases::{
-        ListReleases, ListRollouts, PromoteRelease, PutPackage, Release, ReleasePhase, Rollout,
-        RolloutPlan, RolloutState,
+        ListReleases, ListRollouts, PromoteRelease, Release, ReleasePhase, Rollout, RolloutPlan,
+        RolloutState,
     },
 };
 use db::EngineKind;
@@ -23,7 +23,7 @@ use types::{AccountId, Digest, InstanceId, Secret};
 
 use crate::{
     platform::Platform,
-    releases::{packed, service},
+    releases::{packed, put_package, service},
     shop::operator,
 };
 
@@ -193,7 +193,7 @@ impl Shop {
         let (publish, package) = packed(manifest, &[("run.py", program)]);
         let digest = publish.digest.clone();
         let client = self.client(platform);
-        client.upload(PutPackage { digest: digest.clone() }, package).await.unwrap();
+        put_package(&client, package).await.unwrap();
         client.call(publish).await.unwrap();
         loop {
             let releases = self.releases(platform).await;

@@ -6,8 +6,8 @@ use api::{
     access::ListPermissions,
     provider::GetOffer,
     releases::{
-        ListReleases, ListRollouts, PromoteRelease, PublishRelease, PutPackage, ReleasePhase,
-        RolloutState, signed_text,
+        ListReleases, ListRollouts, PromoteRelease, PublishRelease, PutPackage, PutPackagePart,
+        ReleasePhase, RolloutState, signed_text,
     },
 };
 use bytes::Bytes;
@@ -72,6 +72,13 @@ pub(crate) fn packed(manifest: String, files: &[(&str, &str)]) -> (PublishReleas
     (publish, package)
 }
 
+/// Sends a small package.
+pub(crate) async fn put_package(client: &Client, package: Bytes) -> Result<(), Problem> {
+    let (digest, bytes) = (Digest::of(&package), package.len() as u64);
+    client.upload(PutPackagePart { digest: digest.clone(), offset: 0 }, package).await?;
+    client.call(PutPackage { digest, bytes }).await.map(drop)
+}
+
 impl Publication {
     /// A release with a permission of its own.
     fn new(number: u64) -> Self {
@@ -112,8 +119,7 @@ impl Publication {
             }
             return Ok(false);
         }
-        let digest = self.publish.digest.clone();
-        client.upload(PutPackage { digest }, self.package.clone()).await?;
+        put_package(client, self.package.clone()).await?;
         client.call(self.publish.clone()).await.map(|_| false)
     }
 

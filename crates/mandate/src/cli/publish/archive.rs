@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, Write},
+    io::{self, Read, Write},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
@@ -10,6 +10,7 @@ use std::{
 use api::package::{ENTRIES_MAX, UNPACKED_BYTES_MAX, Unfit, inside, link_stays_inside, shown};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
+use super::packed::{Packed, Packing};
 use crate::cli::{Failure, status};
 
 /// What `zstd` itself begins with: fast, and near enough to the best.
@@ -95,10 +96,11 @@ impl Contents {
     }
 
     /// The archive: names in order, no times, no owners, modes 0644 or 0755.
-    pub(super) fn pack(&self) -> Result<Vec<u8>, Failure> {
+    pub(super) fn pack(&self) -> Result<Packed, Failure> {
         let cannot =
             |cause: io::Error| Failure::cannot(format!("pack `{}`", self.folder.display()), &cause);
-        let inner = zstd::Encoder::new(Vec::new(), COMPRESSION_LEVEL).map_err(cannot)?;
+        let packing = Packing::begin().map_err(cannot)?;
+        let inner = zstd::Encoder::new(packing, COMPRESSION_LEVEL).map_err(cannot)?;
         let mut archive = tar::Builder::new(Counted { inner, count: 0 });
         for name in &self.names {
             append(&mut archive, &self.folder, name).map_err(cannot)?;
@@ -108,7 +110,7 @@ impl Contents {
             let most = format!("{} MiB with the archive's own headers", UNPACKED_BYTES_MAX >> 20);
             return Err(too_large(most));
         }
-        inner.finish().map_err(cannot)
+        inner.finish().and_then(Packing::end).map_err(cannot)
     }
 }
 
@@ -130,7 +132,7 @@ fn check(root: &Path, name: &Path, kind: fs::FileType) -> Result<(), Failure> {
 
 /// Counts what a node will have to decompress.
 struct Counted {
-    inner: zstd::Encoder<'static, Vec<u8>>,
+    inner: zstd::Encoder<'static, Packing>,
     count: u64,
 }
 
@@ -165,8 +167,27 @@ fn append(archive: &mut tar::Builder<Counted>, folder: &Path, name: &Path) -> io
         header.set_entry_type(tar::EntryType::Directory);
         return archive.append_data(&mut header, name, io::empty());
     }
-    let content = fs::read(&path)?;
+    let file = fs::File::open(&path)?;
+    let left = file.metadata()?.len();
     header.set_entry_type(tar::EntryType::Regular);
-    header.set_size(content.len() as u64);
-    archive.append_data(&mut header, name, content.as_slice())
+    header.set_size(left);
+    archive.append_data(&mut header, name, Whole { file, left })
+}
+
+/// A file of which as much is read as it had at the beginning: its header says so.
+struct Whole {
+    file: fs::File,
+    left: u64,
+}
+
+impl Read for Whole {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let read = self.file.read(&mut buffer[..most])?;
+        if read == 0 && most > 0 {
+            return Err(io::Error::other("a file has become shorter meanwhile"));
+        }
+        self.left -= read as u64;
+        Ok(read)
+    }
 }
