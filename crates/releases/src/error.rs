@@ -99,6 +99,11 @@ pub(crate) enum Error {
     Announcing,
     #[error("the release was refused, and cannot be promoted: {0}")]
     FailedRelease(String),
+    #[error(
+        "the package of this release was deleted, since nobody needed it any more: publish the same \
+         files again, and it is there again"
+    )]
+    Collected,
     #[error("the release is the current one already")]
     IsCurrent,
     #[error("another release is current meanwhile, {}: look again before you replace it", .0.short())]
@@ -227,6 +232,7 @@ impl From<Error> for Problem {
             Error::RolloutEnded => Self::conflict("rollout_ended", detail),
             Error::NotBegun => Self::conflict("rollout_not_begun", detail),
             Error::Plan(_) => Self::invalid("rollout_plan", detail),
+            Error::Collected => Self::conflict("package_collected", detail),
             Error::IsCurrent => Self::conflict("release_is_current", detail),
             Error::OtherCurrent(_) => Self::conflict("other_release_current", detail),
             Error::UnderWay(_) => Self::conflict("rollout_under_way", detail),

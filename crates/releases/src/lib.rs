@@ -8,6 +8,7 @@
 //! gateways by the feed.
 
 mod announce;
+mod collect;
 mod error;
 mod gone;
 mod in_use;
@@ -72,6 +73,8 @@ pub const MOVE_AFTER: Duration = Duration::from_mins(5);
 pub(crate) struct State {
     storage: Storage,
     turns: uploads::Turns,
+    /// When it was last looked which packages are needed.
+    collected: tokio::sync::Mutex<Option<types::Timestamp>>,
     engine: EngineKind,
     move_after: Option<Duration>,
     placing: places::Placing,
@@ -110,6 +113,7 @@ const MIGRATIONS: &[db::Migration] = &[
     db::Migration { name: "releases_source", sql: include_str!("../migrations/0021_source.sql") },
     db::Migration { name: "releases_agreed", sql: include_str!("../migrations/0030_agreed.sql") },
     db::Migration { name: "releases_uploads", sql: include_str!("../migrations/0031_uploads.sql") },
+    db::Migration { name: "releases_packages", sql: include_str!("../migrations/0032_packages.sql") },
 ];
 
 /// The component.
@@ -117,6 +121,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
     let state = State {
         storage: config.packages,
         turns: uploads::Turns::default(),
+        collected: tokio::sync::Mutex::default(),
         engine: config.engine,
         move_after: config.move_after,
         placing: places::Placing::default(),
@@ -169,4 +174,5 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .keeps("what access knows of releases", told::tell_access)
         .keeps("rollouts", moves::step)
         .keeps("what is being sent", uploads::step)
+        .keeps("the packages that are needed", collect::step)
 }

@@ -28,6 +28,8 @@ pub(crate) async fn publish_release(cx: Call<State>, op: PublishRelease) -> Resu
         return Err(Error::Source);
     }
     let (manifest, prices) = checked(&op)?;
+    // Nobody deletes the package before the release is one of the last.
+    let held = cx.state().turns.of(&op.digest).lock_owned().await;
     packages::check_texts(cx.room().clone(), op.digest.clone(), op.manifest, op.prices).await?;
     let release = Release {
         digest: op.digest,
@@ -40,6 +42,7 @@ pub(crate) async fn publish_release(cx: Call<State>, op: PublishRelease) -> Resu
         problem: None,
         current: false,
         does_old_jobs: false,
+        collected: false,
         on_nodes: OnNodes::default(),
     };
     let mut write = cx.begin().await?;
@@ -51,6 +54,7 @@ pub(crate) async fn publish_release(cx: Call<State>, op: PublishRelease) -> Resu
     // Published again, it is announced again: whatever was missed is told now.
     store::put_release(write.tx(), &stored).await?;
     write.commit().await?;
+    drop(held);
     // The reconciler would do it too; done here, the publisher is told how it went.
     if let Err(problem) = announce::step(cx.room().clone()).await {
         tracing::warn!(%problem, "the announcement will be tried again");
@@ -100,7 +104,10 @@ pub(crate) async fn list_releases(
         |release: &Release| plan.releases.is_current(&release.service, &release.digest);
     let kept = store::kept(cx.db()).await?;
     let is_kept = |it: &Release| kept.contains(&(it.service.clone(), it.digest.clone()));
+    let digests = page.items.iter().map(|stored| &stored.release.digest);
+    let there = store::packages_of(cx.db(), digests).await?;
     let shown = |stored: Stored| Release {
+        collected: !there.contains(&stored.release.digest),
         current: is_current(&stored.release),
         does_old_jobs: is_kept(&stored.release),
         on_nodes: said(&stored.release.digest),

@@ -31,8 +31,12 @@ pub(crate) async fn promote_release(cx: Call<State>, op: PromoteRelease) -> Resu
         ReleasePhase::Staged => {}
     }
     let promotion = Promotion::with(&cx, &stored, op.accept_loss).await?;
+    let held = cx.state().turns.of(&op.release).lock_owned().await;
     let mut write = cx.begin().await?;
     store::lock_service(write.tx(), &op.service).await?;
+    if store::packages_of(write.tx(), [&op.release]).await?.is_empty() {
+        return Err(Error::Collected);
+    }
     if !keys::is_trusted(write.tx(), &op.service, &op.release).await? {
         return Err(Error::KeyTakenBack);
     }
@@ -68,6 +72,7 @@ pub(crate) async fn promote_release(cx: Call<State>, op: PromoteRelease) -> Resu
     store::insert_rollout(write.tx(), &rollout).await?;
     promotion.keep(&mut write, &rollout.service, rollout.number).await?;
     write.commit().await?;
+    drop(held);
     // The reconciler would do it too; done here, whoever promotes is told how it went.
     if let Err(problem) = announce::step(cx.room().clone()).await {
         tracing::warn!(%problem, "the rollout will go on");

@@ -52,6 +52,12 @@ impl Storage {
         .await
     }
 
+    /// Deletes a package, if it is there.
+    pub(crate) async fn delete(&self, digest: &Digest) -> Result<(), Error> {
+        let path = self.path(digest);
+        blocking(move || Ok(found(fs::remove_file(path)).map(drop)?)).await
+    }
+
     /// Reads a part of a package, empty after its end.
     pub(crate) async fn part(&self, digest: &Digest, offset: u64) -> Result<Bytes, Error> {
         let path = self.path(digest);

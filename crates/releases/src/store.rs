@@ -3,6 +3,7 @@
 mod kept;
 mod keys;
 mod nodes;
+mod packages;
 mod records;
 mod rollouts;
 mod uploads;
@@ -20,6 +21,7 @@ use types::{Cursor, Digest, Name};
 pub(crate) use kept::*;
 pub(crate) use keys::*;
 pub(crate) use nodes::*;
+pub(crate) use packages::*;
 pub(crate) use records::*;
 pub(crate) use rollouts::*;
 pub(crate) use uploads::*;
@@ -89,6 +91,7 @@ fn read_release(row: &db::Row) -> Result<Release> {
         problem: row.get("problem")?,
         current: false,
         does_old_jobs: false,
+        collected: false,
         on_nodes: OnNodes::default(),
     })
 }
@@ -288,6 +291,7 @@ mod tests {
             problem: None,
             current: false,
             does_old_jobs: false,
+            collected: false,
             on_nodes: OnNodes::default(),
         };
         let manifest = Manifest::parse("mandate.toml", MANIFEST);

@@ -37,8 +37,8 @@ const LASTS: Duration = Duration::from_hours(24);
 pub(crate) struct Turns(Mutex<HashMap<Digest, Weak<tokio::sync::Mutex<()>>>>);
 
 impl Turns {
-    /// Held by whoever changes a package's parts.
-    fn of(&self, digest: &Digest) -> Arc<tokio::sync::Mutex<()>> {
+    /// Held by whoever changes a package or its parts, or relies on it.
+    pub(crate) fn of(&self, digest: &Digest) -> Arc<tokio::sync::Mutex<()>> {
         let mut turns = self.0.lock().expect("nobody panics while holding it");
         turns.retain(|_, turn| turn.strong_count() > 0);
         turns.get(digest).and_then(Weak::upgrade).unwrap_or_else(|| {
@@ -68,8 +68,7 @@ pub(crate) async fn put_package_part(
     if end.is_none_or(|end| end > PACKAGE_BYTES_MAX) {
         return Err(Error::PackageSize);
     }
-    let turn = cx.state().turns.of(&op.digest);
-    let _turn = turn.lock().await;
+    let _turn = cx.state().turns.of(&op.digest).lock_owned().await;
     if op.offset == 0 {
         let mut write = cx.begin().await?;
         let limit = (write.now(), UPLOADS_MAX);
@@ -107,8 +106,7 @@ pub(crate) async fn put_package(cx: Call<State>, op: PutPackage) -> Result<Empty
 
 async fn keep(room: &Room<State>, op: PutPackage) -> Result<Empty, Error> {
     let PutPackage { digest, bytes } = op;
-    let turn = room.state().turns.of(&digest);
-    let _turn = turn.lock().await;
+    let _turn = room.state().turns.of(&digest).lock_owned().await;
     let storage = &room.state().storage;
     if storage.size(&digest).await?.is_none() {
         let parts = storage.upload(&digest);
@@ -121,7 +119,12 @@ async fn keep(room: &Room<State>, op: PutPackage) -> Result<Empty, Error> {
         }
         storage.put(&digest, parts).await?;
     }
-    forget(room, &digest).await?;
+    remove_parts(room, &digest).await?;
+    let mut write = room.begin().await?;
+    let now = write.now();
+    store::put_package(write.tx(), &digest, now).await?;
+    store::end_upload(write.tx(), &digest).await?;
+    write.commit().await?;
     Ok(Empty {})
 }
 
@@ -141,9 +144,13 @@ fn digest_of(parts: &Path, bytes: u64) -> Result<Digest, Error> {
     }
 }
 
-async fn forget(room: &Room<State>, digest: &Digest) -> Result<(), Error> {
+async fn remove_parts(room: &Room<State>, digest: &Digest) -> Result<(), Error> {
     let parts: PathBuf = room.state().storage.upload(digest);
-    blocking(move || Ok(found(fs::remove_file(parts))?)).await?;
+    blocking(move || Ok(found(fs::remove_file(parts)).map(drop)?)).await
+}
+
+async fn forget(room: &Room<State>, digest: &Digest) -> Result<(), Error> {
+    remove_parts(room, digest).await?;
     let mut write = room.begin().await?;
     store::end_upload(write.tx(), digest).await?;
     write.commit().await?;
@@ -153,8 +160,11 @@ async fn forget(room: &Room<State>, digest: &Digest) -> Result<(), Error> {
 /// Forgets what nobody goes on with.
 pub(crate) async fn step(room: Room<State>) -> Result<Next, Error> {
     for digest in store::uploads_before(room.db(), room.now().minus(LASTS)).await? {
-        let turn = room.state().turns.of(&digest);
-        let _turn = turn.lock().await;
+        let _turn = room.state().turns.of(&digest).lock_owned().await;
+        // Whoever was killed before the package was written down has left it whole.
+        if store::packages_of(room.db(), [&digest]).await?.is_empty() {
+            room.state().storage.delete(&digest).await?;
+        }
         forget(&room, &digest).await?;
         tracing::info!(%digest, "a package that was not sent to its end is forgotten");
     }

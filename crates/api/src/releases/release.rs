@@ -73,6 +73,9 @@ pub struct Release {
     /// Whether there are jobs that no newer one can do, for which nodes keep it.
     #[serde(default)]
     pub does_old_jobs: bool,
+    /// Whether its package was deleted, since nobody needed it. Published again it is there again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub collected: bool,
     /// How it is on the nodes.
     #[serde(default)]
     pub on_nodes: OnNodes,

@@ -157,6 +157,7 @@ fn release_card(release: &Release, is_former: bool, nodes: &Result<Vec<Node>, Pr
                     phase => (states::chip(&phase)),
                 }
                 @if release.does_old_jobs { span.chip { "does old jobs" } }
+                @if release.collected { span.chip { "collected" } }
             }
             p.soft.small {
                 "published " (words::moment(release.created)) ", signed with "

@@ -296,6 +296,8 @@ async fn list(cx: &Context, service: &Name, limit: Limit) -> Outcome {
             let source = release.source.as_deref().unwrap_or_default();
             let problem = release.problem.as_ref().or(release.on_nodes.problem.as_ref());
             let problem = problem.and_then(|text| text.lines().next()).unwrap_or_default();
+            let gone = "its package was deleted: publish it again before it is promoted";
+            let problem = if release.collected { gone } else { problem };
             table.row([&release.digest.short(), &state, &published, &signer, &source, &problem]);
         })
     })

@@ -151,6 +151,7 @@ fn staged(preview: Preview) -> impl Fn(&Asked) -> Response {
             problem: None,
             current,
             does_old_jobs: false,
+            collected: false,
             source: None,
             on_nodes: OnNodes::default(),
         };

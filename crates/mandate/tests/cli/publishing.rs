@@ -104,6 +104,7 @@ fn release(phase: ReleasePhase, digest: Digest) -> Release {
         problem: (phase == ReleasePhase::Failed).then(|| "billing refused the prices".into()),
         current: phase == ReleasePhase::Staged,
         does_old_jobs: false,
+        collected: false,
         on_nodes: OnNodes::default(),
     }
 }

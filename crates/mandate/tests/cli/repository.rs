@@ -30,6 +30,7 @@ fn staging() -> impl Fn(&Asked) -> Response {
         problem: None,
         current: false,
         does_old_jobs: false,
+        collected: false,
         on_nodes: OnNodes::default(),
     };
     move |asked| match asked.line.as_str() {

@@ -7,6 +7,7 @@ mod world;
 
 mod access;
 mod changes;
+mod collect;
 mod effects;
 mod feed;
 mod first_house;

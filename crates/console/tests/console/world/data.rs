@@ -592,6 +592,7 @@ pub(crate) fn releases(service: &Name) -> Vec<Release> {
         problem: problem.map(str::to_owned),
         current: phase == ReleasePhase::Staged,
         does_old_jobs: false,
+        collected: false,
         on_nodes: OnNodes::default(),
     };
     let refused = "`store` claims the permission `forum.addUsers`, which is another service’s";

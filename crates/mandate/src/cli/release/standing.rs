@@ -20,6 +20,9 @@ use super::{
 /// How far a release is, in words; a former one was published before the current one.
 pub(super) fn state(release: &releases::Release, is_former: bool) -> String {
     let OnNodes { nodes, ready, failed, .. } = release.on_nodes;
+    if release.collected {
+        return "collected".to_owned();
+    }
     let name = match release.phase {
         _ if release.current => "current".to_owned(),
         ReleasePhase::Staged if is_former && release.does_old_jobs => {
