@@ -150,6 +150,12 @@ pub(crate) enum Error {
     /// A peer refused, or the chassis did.
     #[error(transparent)]
     Refused(#[from] Problem),
+    #[error(
+        "packages cannot be stored in `{0}`: {1}; check that the bucket is there, and the variables \
+         AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and, for another server than Amazon's, \
+         AWS_ENDPOINT_URL"
+    )]
+    Bucket(String, String),
     #[error("the package store cannot be used")]
     Files(#[from] std::io::Error),
 }
@@ -245,6 +251,7 @@ impl From<Error> for Problem {
             Error::NotReady(_) => Self::conflict("nodes_not_ready", detail),
             Error::Database(cause) => chassis::database_failed("releases", &cause),
             Error::Refused(problem) => problem,
+            Error::Bucket(..) => Self::unavailable(detail, 5),
             Error::Files(cause) => {
                 tracing::error!(%cause, "the package store failed");
                 Self::unavailable(detail, 5)

@@ -19,9 +19,10 @@ use crate::{
     store,
 };
 
-/// Reads at the start what is held in memory from then on.
+/// Reads at the start what is held in memory from then on, once packages can be stored.
 pub(crate) async fn remember(room: Room<State>) -> Result<(), Error> {
     let (state, db) = (room.state(), room.db());
+    state.storage.check().await?;
     let told = store::nodes_told(db).await?;
     let introduced: Vec<NodeId> = told.keys().copied().collect();
     state.nodes.remember(store::nodes(db).await?, &introduced, room.now());

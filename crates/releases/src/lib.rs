@@ -113,7 +113,10 @@ const MIGRATIONS: &[db::Migration] = &[
     db::Migration { name: "releases_source", sql: include_str!("../migrations/0021_source.sql") },
     db::Migration { name: "releases_agreed", sql: include_str!("../migrations/0030_agreed.sql") },
     db::Migration { name: "releases_uploads", sql: include_str!("../migrations/0031_uploads.sql") },
-    db::Migration { name: "releases_packages", sql: include_str!("../migrations/0032_packages.sql") },
+    db::Migration {
+        name: "releases_packages",
+        sql: include_str!("../migrations/0032_packages.sql"),
+    },
 ];
 
 /// The component.

@@ -1,5 +1,7 @@
 //! Where packages lie: each under its digest, and only whole ones.
 
+mod bucket;
+
 use std::{
     fs, io,
     os::unix::fs::FileExt as _,
@@ -11,38 +13,72 @@ use bytes::Bytes;
 use types::Digest;
 
 use crate::Error;
+use bucket::Bucket;
+
+/// So much is read at once.
+const PART_BYTES: u64 = PACKAGE_PART_BYTES_MAX as u64;
 
 /// Where packages lie.
 #[derive(Debug, Clone)]
 pub struct Storage {
-    folder: PathBuf,
+    place: Place,
+    /// The parts of packages that are being sent.
+    uploads: PathBuf,
+}
+
+#[derive(Debug, Clone)]
+enum Place {
+    Folder(PathBuf),
+    Bucket(Bucket),
 }
 
 impl Storage {
     /// In a folder, which is made when it is needed.
-    pub const fn folder(folder: PathBuf) -> Self {
-        Self { folder }
+    pub fn folder(folder: PathBuf) -> Self {
+        // Where they can be renamed to where packages lie.
+        Self { uploads: folder.join("uploads"), place: Place::Folder(folder) }
     }
 
-    /// The file of the parts of a package that is being sent. It can be renamed to where packages
-    /// lie.
+    /// In the bucket of S3 at `s3://BUCKET` or `s3://BUCKET/PREFIX`; what is being sent is in the
+    /// folder `uploads` until it is whole.
+    pub fn bucket(url: &str, uploads: PathBuf) -> io::Result<Self> {
+        Ok(Self { place: Place::Bucket(Bucket::open(url)?), uploads })
+    }
+
+    /// Asks at the start whether packages can be stored.
+    pub(crate) async fn check(&self) -> Result<(), Error> {
+        match &self.place {
+            Place::Folder(_) => Ok(()),
+            Place::Bucket(bucket) => bucket
+                .check()
+                .await
+                .map_err(|cause| Error::Bucket(format!("{bucket:?}"), said(&cause))),
+        }
+    }
+
+    /// The file of the parts of a package that is being sent.
     pub(crate) fn upload(&self, digest: &Digest) -> PathBuf {
-        self.folder.join("uploads").join(digest.hex())
-    }
-
-    fn path(&self, digest: &Digest) -> PathBuf {
-        self.folder.join(digest.hex())
+        self.uploads.join(digest.hex())
     }
 
     /// How many bytes a package has, if it is there.
     pub(crate) async fn size(&self, digest: &Digest) -> Result<Option<u64>, Error> {
-        let path = self.path(digest);
-        blocking(move || Ok(found(fs::metadata(path))?.map(|file| file.len()))).await
+        match &self.place {
+            Place::Bucket(bucket) => Ok(bucket.size(digest.hex()).await?),
+            Place::Folder(folder) => {
+                let path = folder.join(digest.hex());
+                blocking(move || Ok(found(fs::metadata(path))?.map(|file| file.len()))).await
+            }
+        }
     }
 
-    /// Takes a package from a file, all of it or nothing. The file may be gone then.
-    pub(crate) async fn put(&self, digest: &Digest, from: PathBuf) -> Result<(), Error> {
-        let path = self.path(digest);
+    /// Takes a package from the file of its parts, all of it or nothing. The file may be gone then.
+    pub(crate) async fn put(&self, digest: &Digest) -> Result<(), Error> {
+        let from = self.upload(digest);
+        let path = match &self.place {
+            Place::Bucket(bucket) => return bucket.put(digest.hex(), &from).await,
+            Place::Folder(folder) => folder.join(digest.hex()),
+        };
         blocking(move || {
             fs::File::open(&from)?.sync_all()?;
             fs::rename(from, &path)?;
@@ -52,25 +88,55 @@ impl Storage {
         .await
     }
 
+    /// Removes the parts of a package that is not being sent any more.
+    pub(crate) async fn forget(&self, digest: &Digest) -> Result<(), Error> {
+        let parts = self.upload(digest);
+        if let Place::Bucket(bucket) = &self.place {
+            bucket.forget(digest.hex(), &parts).await?;
+        }
+        blocking(move || Ok(found(fs::remove_file(parts)).map(drop)?)).await
+    }
+
     /// Deletes a package, if it is there.
     pub(crate) async fn delete(&self, digest: &Digest) -> Result<(), Error> {
-        let path = self.path(digest);
-        blocking(move || Ok(found(fs::remove_file(path)).map(drop)?)).await
+        match &self.place {
+            Place::Bucket(bucket) => Ok(bucket.delete(digest.hex()).await?),
+            Place::Folder(folder) => {
+                let path = folder.join(digest.hex());
+                blocking(move || Ok(found(fs::remove_file(path)).map(drop)?)).await
+            }
+        }
     }
 
     /// Reads a part of a package, empty after its end.
     pub(crate) async fn part(&self, digest: &Digest, offset: u64) -> Result<Bytes, Error> {
-        let path = self.path(digest);
-        let part = blocking(move || {
-            let Some(file) = found(fs::File::open(path))? else { return Ok(None) };
-            let left = file.metadata()?.len().saturating_sub(offset);
-            let length = usize::try_from(left).unwrap_or(usize::MAX).min(PACKAGE_PART_BYTES_MAX);
-            let mut part = vec![0; length];
-            file.read_exact_at(&mut part, offset)?;
-            Ok(Some(part.into()))
-        });
-        part.await?.ok_or_else(|| Error::NoPackage(digest.clone()))
+        let part = match &self.place {
+            Place::Bucket(bucket) => bucket.part(digest.hex(), offset, PART_BYTES).await?,
+            Place::Folder(folder) => {
+                let path = folder.join(digest.hex());
+                blocking(move || {
+                    let Some(file) = found(fs::File::open(path))? else { return Ok(None) };
+                    let left = file.metadata()?.len().saturating_sub(offset);
+                    read_at(&file, offset, left.min(PART_BYTES)).map(Some)
+                })
+                .await?
+            }
+        };
+        part.ok_or_else(|| Error::NoPackage(digest.clone()))
     }
+}
+
+fn read_at(file: &fs::File, offset: u64, length: u64) -> Result<Bytes, Error> {
+    let mut part = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+    file.read_exact_at(&mut part, offset)?;
+    Ok(part.into())
+}
+
+/// A cause with all that it follows from.
+fn said(cause: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(cause), |cause| cause.source());
+    let causes: Vec<String> = causes.map(ToString::to_string).collect();
+    causes.join(": ")
 }
 
 /// Nothing, if there is no such file.

@@ -7,7 +7,7 @@ use std::{
     fs,
     io::{self, Read as _},
     os::unix::fs::FileExt as _,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, Weak},
     time::Duration,
 };
@@ -68,7 +68,7 @@ pub(crate) async fn put_package_part(
     if end.is_none_or(|end| end > PACKAGE_BYTES_MAX) {
         return Err(Error::PackageSize);
     }
-    let _turn = cx.state().turns.of(&op.digest).lock_owned().await;
+    let turn = cx.state().turns.of(&op.digest).lock_owned().await;
     if op.offset == 0 {
         let mut write = cx.begin().await?;
         let limit = (write.now(), UPLOADS_MAX);
@@ -78,7 +78,12 @@ pub(crate) async fn put_package_part(
         write.commit().await?;
     }
     let parts = cx.state().storage.upload(&op.digest);
-    blocking(move || write_part(&parts, op.offset, &part)).await?;
+    blocking(move || {
+        // It is written also if nobody waits for it any more.
+        let _turn = turn;
+        write_part(&parts, op.offset, &part)
+    })
+    .await?;
     Ok(Empty {})
 }
 
@@ -110,16 +115,15 @@ async fn keep(room: &Room<State>, op: PutPackage) -> Result<Empty, Error> {
     let storage = &room.state().storage;
     if storage.size(&digest).await?.is_none() {
         let parts = storage.upload(&digest);
-        let of = parts.clone();
-        let found = blocking(move || digest_of(&of, bytes)).await?;
+        let found = blocking(move || digest_of(&parts, bytes)).await?;
         if found != digest {
             // Nobody knows which part is wrong, so all of them are sent again.
             forget(room, &digest).await?;
             return Err(Error::WrongDigest { named: digest, found });
         }
-        storage.put(&digest, parts).await?;
+        storage.put(&digest).await?;
     }
-    remove_parts(room, &digest).await?;
+    storage.forget(&digest).await?;
     let mut write = room.begin().await?;
     let now = write.now();
     store::put_package(write.tx(), &digest, now).await?;
@@ -144,13 +148,8 @@ fn digest_of(parts: &Path, bytes: u64) -> Result<Digest, Error> {
     }
 }
 
-async fn remove_parts(room: &Room<State>, digest: &Digest) -> Result<(), Error> {
-    let parts: PathBuf = room.state().storage.upload(digest);
-    blocking(move || Ok(found(fs::remove_file(parts)).map(drop)?)).await
-}
-
 async fn forget(room: &Room<State>, digest: &Digest) -> Result<(), Error> {
-    remove_parts(room, digest).await?;
+    room.state().storage.forget(digest).await?;
     let mut write = room.begin().await?;
     store::end_upload(write.tx(), digest).await?;
     write.commit().await?;

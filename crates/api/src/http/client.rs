@@ -171,7 +171,7 @@ const BYTES_PER_SECOND_MIN: usize = 64 << 10;
 /// The transport over HTTP to one base address, where all components stand below their names.
 pub struct Remote {
     base: String,
-    connections: Connections<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    connections: Connections<Connector, Full<Bytes>>,
     timeout: Duration,
 }
 
@@ -216,8 +216,12 @@ impl Remote {
     }
 }
 
-/// The authorities are read only if they are asked: it takes longer than a command's question.
-fn connector(base: &str) -> HttpsConnector<HttpConnector> {
+/// What makes connections, also encrypted ones.
+pub type Connector = HttpsConnector<HttpConnector>;
+
+/// Connections to `base`. The authorities are read only if they are asked: it takes longer than a
+/// command's question.
+pub fn connector(base: &str) -> Connector {
     let mut trusted = rustls::RootCertStore::empty();
     if base.starts_with("https://") {
         trusted.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

@@ -10,7 +10,10 @@ mod problem;
 pub mod token;
 mod wire;
 
-pub use client::{Client, Credentials, FORWARDED_FOR, Remote, Sending, Transport, TransportError};
+pub use client::{
+    Client, Connector, Credentials, FORWARDED_FOR, Remote, Sending, Transport, TransportError,
+    connector,
+};
 pub use connections::Connections;
 pub use headers::{cookies, remove_hop_by_hop};
 pub use openapi::openapi;

@@ -50,6 +50,11 @@ pub(crate) struct UpArgs {
         hide_env_values = true
     )]
     pub(crate) database: String,
+    /// Where packages lie: a folder, or `s3://BUCKET/PREFIX` with the variables `AWS_ACCESS_KEY_ID`,
+    /// `AWS_SECRET_ACCESS_KEY`, `AWS_REGION` and, for another server than Amazon's,
+    /// `AWS_ENDPOINT_URL`; by default the folder `packages` in `--data`
+    #[arg(long, value_name = "WHERE", env = "MANDATE_PACKAGES")]
+    pub(crate) packages: Option<String>,
     /// What the names of databases on a PostgreSQL server begin with
     #[arg(long, value_name = "PREFIX", default_value = "mandate")]
     pub(crate) database_prefix: String,

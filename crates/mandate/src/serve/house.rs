@@ -41,8 +41,17 @@ pub(crate) async fn furnish(
     parts: &BTreeSet<Part>,
     settings: Settings<'_>,
 ) -> anyhow::Result<()> {
-    let Settings { data, domain, site, engine, instance_mail, identity, access, move_after } =
-        settings;
+    let Settings {
+        data,
+        packages,
+        domain,
+        site,
+        engine,
+        instance_mail,
+        identity,
+        access,
+        move_after,
+    } = settings;
     let has = |part| parts.contains(&part);
     let people = async {
         if has(Part::Identity) {
@@ -60,7 +69,7 @@ pub(crate) async fn furnish(
     };
     let releases = async {
         if has(Part::Releases) {
-            let packages = releases::Storage::folder(data.join("packages"));
+            let packages = storage(packages, data)?;
             let engine = engine.kind();
             let config = releases::Config { packages, engine, move_after };
             house.mount(releases::component(config)).await?;
@@ -90,9 +99,21 @@ pub(crate) async fn furnish(
     Ok(())
 }
 
+fn storage(packages: Option<&str>, data: &Path) -> anyhow::Result<releases::Storage> {
+    match packages {
+        Some(url) if url.contains("://") => {
+            Ok(releases::Storage::bucket(url, data.join("uploads"))?)
+        }
+        Some(folder) => Ok(releases::Storage::folder(folder.into())),
+        None => Ok(releases::Storage::folder(data.join("packages"))),
+    }
+}
+
 /// What components are told.
 pub(crate) struct Settings<'a> {
     pub(crate) data: &'a Path,
+    /// Where packages lie, if that is said.
+    pub(crate) packages: Option<&'a str>,
     pub(crate) domain: &'a str,
     pub(crate) site: Site,
     pub(crate) engine: &'a db::Engine,

@@ -48,6 +48,7 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<()> {
     let data = &args.data;
     let settings = Settings {
         data,
+        packages: args.packages.as_deref(),
         domain,
         site,
         engine: &engine,

@@ -129,7 +129,7 @@ async fn whoever_was_interrupted_goes_on_after_the_platform_was_killed() {
     send(&world.operator().await, (&digest, 0), part).await.unwrap();
     let data = world.close().await;
     let moment = "2026-12-01T01:00:00Z";
-    let world = World::start_in(data, EngineKind::Sqlite, moment, async |_| {}).await;
+    let world = Box::pin(World::start_in(data, EngineKind::Sqlite, moment, async |_| {})).await;
     let operator = world.operator().await;
     assert_eq!(there(&operator, &digest).await, PackageState { bytes: sent, whole: false });
     let rest = package.slice(PACKAGE_PART_BYTES_MAX..);

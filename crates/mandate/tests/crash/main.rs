@@ -3,6 +3,7 @@
 //! publications and of jobs.
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
+mod bucket;
 mod jobs;
 mod migrations;
 mod platform;

@@ -28,6 +28,8 @@ pub(crate) struct Platform {
     database: String,
     prefix: String,
     only: Option<&'static str>,
+    /// What it is told by its environment.
+    pub(crate) variables: Vec<(&'static str, String)>,
     /// Its process, and its address.
     pub(crate) running: Option<(Child, String)>,
 }
@@ -43,7 +45,8 @@ impl Platform {
             EngineKind::Sqlite => "sqlite".to_owned(),
             EngineKind::Postgres => db::testing::server(),
         };
-        Self { folder, engine, database, prefix, only: None, running: None }
+        let variables = Vec::new();
+        Self { folder, engine, database, prefix, only: None, variables, running: None }
     }
 
     /// Nothing is run for its instances, and jobs are the test's to do.
@@ -57,20 +60,40 @@ impl Platform {
         self.folder.join("crash")
     }
 
-    /// Starts it and waits until it answers.
-    pub(crate) async fn start(&mut self) {
+    fn command(&self) -> Command {
         let log = File::options().append(true).create(true).open(self.folder.join("log")).unwrap();
-        let mut child = Command::new(MANDATE)
+        let mut command = Command::new(MANDATE);
+        command
             .args(["up", "--port", "0", "--data"])
             .arg(self.folder.join("data"))
             .args(["--database", &self.database, "--database-prefix", &self.prefix])
             .args(self.only.iter().flat_map(|parts| ["--only", parts]))
             .env("MANDATE_CRASH_FILE", self.crash_file())
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::piped())
             .stderr(log)
-            .process_group(0)
-            .spawn()
-            .unwrap();
+            .process_group(0);
+        command
+    }
+
+    /// Starts it, which must fail; gives what it says.
+    pub(crate) async fn does_not_start(&self) -> String {
+        let mut command = self.command();
+        let ended = tokio::task::spawn_blocking(move || command.status().unwrap());
+        assert!(!ended.await.unwrap().success());
+        self.log()
+    }
+
+    /// Kills it.
+    pub(crate) fn kill(&mut self) {
+        let (mut child, _) = self.running.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Starts it and waits until it answers.
+    pub(crate) async fn start(&mut self) {
+        let mut child = self.command().spawn().unwrap();
         let mut line = String::new();
         let stdout = child.stdout.take().unwrap();
         let reading = tokio::task::spawn_blocking(move || {

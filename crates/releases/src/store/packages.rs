@@ -7,11 +7,7 @@ use types::{Digest, Timestamp};
 
 use super::Result;
 
-pub(crate) async fn put_package(
-    tx: &mut db::Tx,
-    digest: &Digest,
-    stored: Timestamp,
-) -> Result<()> {
+pub(crate) async fn put_package(tx: &mut db::Tx, digest: &Digest, stored: Timestamp) -> Result<()> {
     db::query(
         "insert into package (digest, stored) values (?, ?)
          on conflict (digest) do update set stored = excluded.stored",
