@@ -3,15 +3,10 @@
 //! They show the console over the same small made-up platform as `look`, as Chromium draws it, so
 //! that they differ only where the pages do. What they weigh is the browser's matter.
 
-use std::{net::SocketAddr, path::Path, process::Stdio, time::Duration};
+use std::path::Path;
 
-use fantoccini::{Client, ClientBuilder, Locator};
-use serde_json::{Value, json};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    process::{Child, Command},
-    time::sleep,
-};
+use browser::{Chromium, Client, Locator};
+use tokio::net::TcpListener;
 
 #[path = "../tests/console/world/mod.rs"]
 #[expect(dead_code, reason = "the stories also tell it to refuse, and ask what it was told")]
@@ -22,8 +17,6 @@ use world::data;
 
 /// How wide the window is.
 const WIDTH: u32 = 900;
-/// How long the driver may take to listen.
-const LOOKS: u32 = 200;
 
 /// A page, and what is shown of it.
 struct Shown {
@@ -60,7 +53,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let console = TcpListener::bind("127.0.0.1:0").await?;
     let here = format!("http://{}", console.local_addr()?);
     tokio::spawn(async { axum::serve(console, world::World::new().console()).await });
-    let (client, _driver) = browser().await?;
+    let chromium = Chromium::start(&["--hide-scrollbars"]).await?;
+    let client = chromium.client.clone();
     let mut seen_by = "";
     for Shown { who, path, part, height, name } in pages() {
         if seen_by != who {
@@ -79,33 +73,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     client.close().await?;
     Ok(())
-}
-
-async fn browser() -> Result<(Client, Child), Box<dyn std::error::Error>> {
-    let port = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port();
-    let driver = Command::new("chromedriver")
-        .arg(format!("--port={port}"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()?;
-    let address = SocketAddr::from(([127, 0, 0, 1], port));
-    for _ in 0..LOOKS {
-        if TcpStream::connect(address).await.is_ok() {
-            break;
-        }
-        sleep(Duration::from_millis(50)).await;
-    }
-    // A process of root has no sandbox, and a container little shared memory.
-    let arguments =
-        ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"];
-    let Value::Object(wanted) = json!({ "goog:chromeOptions": { "args": arguments } }) else {
-        return Err("it is an object".into());
-    };
-    let mut builder = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
-    let client = builder.capabilities(wanted).connect(&format!("http://{address}")).await?;
-    Ok((client, driver))
 }
 
 async fn sign_in(client: &Client, here: &str, who: &str) -> Result<(), Box<dyn std::error::Error>> {

@@ -132,13 +132,14 @@ struct Row {
 
 fn may_depend_on(name: &str) -> Option<Vec<&'static str>> {
     Some(match name {
-        "types" | "xtask" => vec![],
+        "types" | "browser" | "xtask" => vec![],
         "policy" | "db" | "api" | "tenancy" => vec!["types"],
         "chassis" => vec!["types", "policy", "db", "api"],
-        "agent" | "console" => vec!["types", "api"],
+        "agent" => vec!["types", "api"],
+        "console" => vec!["types", "api", "browser"],
         "gateway" => vec!["types", "api", "chassis"],
         "forum" => vec!["tenancy"],
-        "mandate" => GROUND.into_iter().chain(COMPONENTS).chain(EDGES).collect(),
+        "mandate" => GROUND.into_iter().chain(COMPONENTS).chain(EDGES).chain(["browser"]).collect(),
         name if COMPONENTS.contains(&name) => GROUND.to_vec(),
         _ => return None,
     })

@@ -1,52 +1,27 @@
 //! Signing in and out in the browser that most people have: Chromium, driven over `WebDriver`.
 
-use std::{path::Path, process::Stdio};
+use std::path::Path;
 
 use api::configurator::Instance;
+use browser::{Client, Locator};
 use db::EngineKind::Sqlite;
-use fantoccini::{Client, ClientBuilder, Locator};
-use hyper_util::client::legacy::connect::HttpConnector;
-use serde_json::{Value, json};
-use tokio::process::{Child, Command};
+use serde_json::Value;
 
-use crate::world::{PASSWORD, Person, Shape::Together, World, free_port, until};
+use crate::world::{PASSWORD, Person, Shape::Together, World, until};
 
 const HOST: &str = "gil-diary.localhost";
 
-/// A window of Chromium, and what drives it.
+/// A window of Chromium.
 pub(crate) struct Chromium {
     pub(crate) client: Client,
-    _driver: Child,
+    _browser: browser::Chromium,
 }
 
 impl Chromium {
     pub(crate) async fn start(profile: &Path) -> Self {
-        let port = free_port();
-        let driver = Command::new("chromedriver")
-            .arg(format!("--port={port}"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("install chromium-driver, or run `./x test`");
-        // A process of root has no sandbox, and a container little shared memory.
-        let arguments = ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage"];
         let profile = format!("--user-data-dir={}", profile.display());
-        let arguments: Vec<_> = arguments.into_iter().chain([profile.as_str()]).collect();
-        // What is asked of a page may take long on a machine that does much else.
-        let timeouts = json!({ "script": 120_000 });
-        let options = json!({ "goog:chromeOptions": { "args": arguments }, "timeouts": timeouts });
-        let Value::Object(capabilities) = options else { unreachable!("it is an object") };
-        let mut builder = ClientBuilder::new(HttpConnector::new());
-        builder.capabilities(capabilities);
-        let url = format!("http://127.0.0.1:{port}");
-        until("the driver listens", async || {
-            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
-        })
-        .await;
-        let client = builder.connect(&url).await.expect("Chromium starts");
-        Self { client, _driver: driver }
+        let browser = browser::Chromium::start(&[&profile]).await.unwrap();
+        Self { client: browser.client.clone(), _browser: browser }
     }
 
     pub(crate) async fn opens(&self, url: &str) {
