@@ -98,7 +98,7 @@ pub(crate) async fn manifests(demo: &Demo) -> anyhow::Result<()> {
     let key = demo.data.join("refused/stranger.key");
     let folder = PathBuf::from("services/store");
     let stranger = format!("--new-key --key {}", key.display());
-    refused(demo, &folder, &stranger, 3, "another key").await?;
+    refused(demo, &folder, &stranger, 3, "does not trust the key").await?;
     ensure!(
         demo.operator.ask("service list").await? == before,
         "something was published after all"

@@ -200,6 +200,8 @@ impl Context {
     /// A problem with `operation`, and what can be done about it.
     fn failure<O: Operation>(&self, problem: Problem, operation: &O) -> Failure {
         let (kind, lost) = (problem.kind, unanswered(&problem));
+        // What a component refuses by a rule of its own, no permission would open.
+        let is_missing_permission = problem.code == DENIED;
         let failure = Failure::from(problem);
         let hint = match kind {
             _ if lost => Some(format!(
@@ -207,7 +209,7 @@ impl Context {
                  `MANDATE_URL` names another one",
                 self.url
             )),
-            Kind::Denied => hint_of_denial(operation),
+            Kind::Denied if is_missing_permission => hint_of_denial(operation),
             Kind::Unauthenticated if O::ASKERS == [Asker::Public] => None,
             Kind::Unauthenticated => match session::read(&self.home) {
                 Ok(Some(session)) if session.url != self.url => Some(format!(
@@ -221,6 +223,9 @@ impl Context {
         hint.into_iter().fold(failure, Failure::hint)
     }
 }
+
+/// What the guard's refusals are called.
+const DENIED: &str = "denied";
 
 fn hint_of_denial<O: Operation>(operation: &O) -> Option<String> {
     if O::ASKERS == [Asker::Operator] {

@@ -24,7 +24,8 @@ async fn every_kind_of_problem_has_its_exit_code() {
         (Kind::Internal, 1),
     ];
     for (kind, status) in kinds {
-        let platform = Platform::start(move |_| problem(kind, "a_code", "it is so")).await;
+        let code = if kind == Kind::Denied { "denied" } else { "a_code" };
+        let platform = Platform::start(move |_| problem(kind, code, "it is so")).await;
         let done = Person::at(&platform)
             .runs(&["bill", "show", "--account", &account().to_string()])
             .await;
@@ -42,12 +43,19 @@ async fn every_kind_of_problem_has_its_exit_code() {
 }
 
 #[tokio::test]
+async fn what_no_permission_would_open_has_no_hint_of_one() {
+    let platform = Platform::start(|_| problem(Kind::Denied, "other_publisher", "it is so")).await;
+    let done = Person::at(&platform).runs(&["node", "list"]).await;
+    assert_eq!((done.status, done.err.as_str()), (3, "error: it is so\n"));
+}
+
+#[tokio::test]
 async fn a_program_reads_failures_as_it_reads_replies() {
-    let platform = Platform::start(|_| problem(Kind::Denied, "a_code", "it is \u{1b}so")).await;
+    let platform = Platform::start(|_| problem(Kind::Denied, "denied", "it is \u{1b}so")).await;
     let done = Person::at(&platform).runs(&["node", "list", "--json"]).await;
     assert_eq!((done.status, done.out.as_str()), (3, ""));
     let told: serde_json::Value = serde_json::from_str(&done.err).unwrap();
-    assert_eq!(told["error"]["code"], "a_code");
+    assert_eq!(told["error"]["code"], "denied");
     assert_eq!(told["error"]["detail"], "it is \u{1b}so");
     assert!(told["error"]["hint"].as_str().unwrap().contains("operators"), "{told}");
     assert!(!done.err.contains('\u{1b}'), "it is escaped: {}", done.err);
