@@ -96,6 +96,11 @@ impl<S> Room<S> {
         self.0.followers.living()
     }
 
+    /// Those of them that gateways keep.
+    pub fn gateways(&self) -> Vec<String> {
+        self.copies().into_iter().filter(|name| name.ends_with(".gateway")).collect()
+    }
+
     /// Returns when every copy of the feed that is alive has applied all that is committed here.
     pub async fn copies_have_all(&self) -> Result<(), Problem> {
         let head = feed::head(self.db()).await;

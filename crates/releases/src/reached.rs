@@ -19,9 +19,6 @@ use crate::{
     store,
 };
 
-/// How the copies of gateways are called.
-const GATEWAY: &str = ".gateway";
-
 /// What gateways have said of replicas that are not proven. They say it again as long as those are not,
 /// so it can be lost.
 #[derive(Default)]
@@ -61,7 +58,7 @@ pub(crate) async fn put_reached(cx: Call<State>, op: PutReached) -> Result<Empty
     if op.replicas.len() > REACHED_MAX {
         return Err(Error::TooManyReached);
     }
-    let all = gateways(&cx);
+    let all = cx.gateways();
     let known = store::addresses(cx.db(), &op.replicas.keys().copied().collect()).await?;
     let mut proven: BTreeMap<NodeId, Vec<ReplicaAddress>> = BTreeMap::new();
     for replica in known.into_values().flatten() {
@@ -107,14 +104,10 @@ pub(crate) async fn reached(
     replicas: &BTreeSet<ReplicaId>,
 ) -> Result<BTreeSet<ReplicaId>, Error> {
     let told = store::addresses(room.db(), replicas).await?;
-    let nobody_asks = gateways(room).is_empty();
+    let nobody_asks = room.gateways().is_empty();
     let is_proven = |it: &Option<ReplicaAddress>| it.as_ref().is_none_or(|it| !it.unproven);
     let proven = told.into_iter().filter(|(_, it)| nobody_asks || is_proven(it));
     Ok(proven.map(|(replica, _)| replica).collect())
-}
-
-fn gateways(room: &Room<State>) -> Vec<String> {
-    room.copies().into_iter().filter(|name| name.ends_with(GATEWAY)).collect()
 }
 
 #[cfg(test)]

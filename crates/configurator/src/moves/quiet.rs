@@ -62,10 +62,5 @@ pub(super) async fn is_quiet(room: &Room<State>, instance: InstanceId) -> Result
     room.state().quiet.listen(instance);
     room.copies_have_all().await?;
     // One that comes now begins with what is committed.
-    let gateways = room.copies();
-    let gateways: Vec<String> = gateways.into_iter().filter(|it| it.ends_with(GATEWAY)).collect();
-    Ok(room.state().quiet.has_all(instance, &gateways))
+    Ok(room.state().quiet.has_all(instance, &room.gateways()))
 }
-
-/// How the copies of gateways are called.
-const GATEWAY: &str = ".gateway";

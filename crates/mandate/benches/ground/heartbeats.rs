@@ -12,7 +12,6 @@ use api::{
     identity::CreateJoinToken,
     releases::Heartbeat,
 };
-use db::Engine;
 use tokio::runtime::Runtime;
 use types::{AccountId, Digest, InstanceId};
 
@@ -39,12 +38,7 @@ pub(crate) fn measure(house: &Runtime, table: &mut Table) -> anyhow::Result<()> 
         for instances in INSTANCES {
             crate::told(&format!("{instances} instances on {name}"));
             let data = folder.join(instances.to_string());
-            let engine = if name == "sqlite" {
-                Engine::sqlite(data.join("databases"))
-            } else {
-                let prefix = format!("bench{}x{instances}", std::process::id());
-                Engine::postgres(&server)?.with_prefix(&prefix)?
-            };
+            let engine = herd::engine(name, &server, &data)?;
             let shares = house.block_on(async {
                 let application = "127.0.0.1:1".parse()?;
                 let platform = Platform::start(&data, engine, application).await?;

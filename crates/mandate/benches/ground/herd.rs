@@ -12,6 +12,7 @@ use api::{
         ReleasePhase, ReplicaReport, ReplicaState, signed_text,
     },
 };
+use db::Engine;
 use ed25519_dalek::{Signer as _, SigningKey};
 use types::{Clock as _, Digest, Principal, Secret, SystemClock};
 
@@ -49,6 +50,15 @@ impl Animal {
         let desired = client.call(report.clone()).await?;
         Ok(Self { client, report, desired })
     }
+}
+
+/// The databases of a platform with its data in a folder that is called like nothing else of this process.
+pub(crate) fn engine(name: &str, server: &str, data: &Path) -> anyhow::Result<Engine> {
+    if name == "sqlite" {
+        return Ok(Engine::sqlite(data.join("databases")));
+    }
+    let called = data.file_name().context("the folder has no name")?.to_string_lossy();
+    Ok(Engine::postgres(server)?.with_prefix(&format!("bench{}x{called}", std::process::id()))?)
 }
 
 /// Asks as whoever runs the platform.

@@ -13,7 +13,6 @@ use api::{
         RolloutPlan, RolloutState,
     },
 };
-use db::Engine;
 use tokio::{runtime::Runtime, task::JoinHandle};
 use types::{Digest, InstanceId, Page};
 
@@ -39,12 +38,7 @@ pub(crate) fn measure(house: &Runtime, table: &mut Table) -> anyhow::Result<()> 
         for instances in INSTANCES {
             crate::told(&format!("{instances} instances on {name}"));
             let data = folder.join(instances.to_string());
-            let engine = if name == "sqlite" {
-                Engine::sqlite(data.join("databases"))
-            } else {
-                let prefix = format!("rollout{}x{instances}", std::process::id());
-                Engine::postgres(&server)?.with_prefix(&prefix)?
-            };
+            let engine = herd::engine(name, &server, &data)?;
             let took = house.block_on(async {
                 let platform = Platform::start(&data, engine, "127.0.0.1:1".parse()?).await?;
                 let took = rounds(&platform, &data, instances).await?;
