@@ -39,10 +39,10 @@ impl FromStr for EngineKind {
 
 /// Makes and opens databases, each with a user of its own. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Engine(Host);
+pub struct Engine(pub(crate) Host);
 
 #[derive(Debug, Clone)]
-enum Host {
+pub(crate) enum Host {
     Sqlite(Sqlite),
     Postgres(Box<Postgres>),
 }

@@ -56,13 +56,15 @@ impl Error {
     }
 }
 
-/// `PostgreSQL`'s classes of errors (connection, rollback, resources, lock, intervention, system),
+/// `PostgreSQL`'s classes of errors (connection, rollback, resources, use by others, lock, intervention, system),
 /// or `SQLite`'s result codes, whose low byte is busy, locked, out of memory, an IO error, full or
 /// cannot open.
 fn is_passing(code: &str) -> bool {
     match code.parse::<u32>() {
         Ok(number) if code.len() < 5 => matches!(number & 0xff, 5..=7 | 10 | 13 | 14),
-        _ => ["08", "40", "53", "55P03", "57", "58"].iter().any(|class| code.starts_with(class)),
+        _ => ["08", "40", "53", "55006", "55P03", "57", "58"]
+            .iter()
+            .any(|class| code.starts_with(class)),
     }
 }
 
@@ -73,7 +75,7 @@ mod tests {
     #[test]
     fn what_may_pass_is_told_from_what_stays_wrong() {
         // SQLITE_BUSY, SQLITE_BUSY_SNAPSHOT, SQLITE_IOERR_WRITE, SQLITE_FULL; PostgreSQL's.
-        for code in ["5", "517", "778", "13", "08006", "40001", "53100", "57P01"] {
+        for code in ["5", "517", "778", "13", "08006", "40001", "53100", "55006", "57P01"] {
             assert!(is_passing(code), "{code}");
         }
         // SQLITE_ERROR, SQLITE_CONSTRAINT_UNIQUE, SQLITE_CORRUPT; a column that is not there.

@@ -142,6 +142,28 @@ impl Postgres {
         Ok(admin.close().await?)
     }
 
+    /// Makes something under the name of a copy that can be neither used nor removed.
+    #[cfg(feature = "testing")]
+    pub(crate) async fn obstruct(&self, name: &str, copy: u32) -> Result<(), Error> {
+        let full = self.copied(name, copy);
+        let mut admin = self.admin.connect().await?;
+        run(&mut admin, format!("create database \"{full}\"")).await?;
+        let mut inside = self.admin.clone().database(&full).connect().await?;
+        let subscribed = "create subscription obstacle connection 'host=nowhere' \
+            publication none with (connect = false, slot_name = none)";
+        run(&mut inside, subscribed.to_owned()).await?;
+        Ok(inside.close().await?)
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) async fn clear(&self, name: &str, copy: u32) -> Result<(), Error> {
+        let full = self.copied(name, copy);
+        let mut inside = self.admin.clone().database(&full).connect().await?;
+        run(&mut inside, "drop subscription obstacle".to_owned()).await?;
+        inside.close().await?;
+        self.remove(name, copy).await
+    }
+
     pub(crate) fn open(&self, name: &str, password: &Secret) -> Db {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)

@@ -46,7 +46,7 @@ impl Sqlite {
     }
 
     /// A copy of a database is beside it; the database itself is number 0.
-    fn copied(&self, name: &str, copy: u32) -> PathBuf {
+    pub(crate) fn copied(&self, name: &str, copy: u32) -> PathBuf {
         let path = self.path(name);
         if copy == 0 { path } else { path.with_extension(format!("{copy}.db")) }
     }

@@ -3,7 +3,7 @@
 use types::Secret;
 
 pub use crate::crash::{kill_after, kill_never};
-use crate::{Db, Engine, Migration};
+use crate::{Db, Engine, Error, Migration, engine::Host};
 
 /// The address of the PostgreSQL server that tests may use.
 ///
@@ -42,5 +42,31 @@ pub async fn on_both(name: &str, migrations: &[&[Migration]], test: impl AsyncFn
         test(database.clone()).await;
         database.close().await;
         engine.remove_all().await.expect("what was made can be removed");
+    }
+}
+
+/// What stands where a copy of a database is to come, so that none can be made or removed there.
+#[derive(Debug)]
+pub struct Obstacle<'a>(&'a Engine, &'a str, u32);
+
+impl<'a> Obstacle<'a> {
+    /// Puts one in the way of the copy `copy` of the database `name`.
+    pub async fn put(engine: &'a Engine, name: &'a str, copy: u32) -> Result<Self, Error> {
+        match &engine.0 {
+            Host::Sqlite(files) => std::fs::create_dir(files.copied(name, copy))
+                .map_err(|cause| Error::Engine(cause.into()))?,
+            Host::Postgres(server) => server.obstruct(name, copy).await?,
+        }
+        Ok(Self(engine, name, copy))
+    }
+
+    /// Takes it away.
+    pub async fn remove(self) -> Result<(), Error> {
+        let Self(engine, name, copy) = self;
+        match &engine.0 {
+            Host::Sqlite(files) => std::fs::remove_dir(files.copied(name, copy))
+                .map_err(|cause| Error::Engine(cause.into())),
+            Host::Postgres(server) => server.clear(name, copy).await,
+        }
     }
 }

@@ -31,6 +31,8 @@ const END: Duration = Duration::from_mins(1);
 const BEGIN: Duration = Duration::from_mins(1);
 /// So long processes may take to be healthy.
 const START: Duration = Duration::from_mins(2);
+/// So long a copy is tried again that fails for what may pass, such as a server that is restarted.
+const COPY: Duration = Duration::from_secs(20);
 /// So long a database is kept that an instance has moved from.
 const KEPT: Duration = Duration::from_hours(24);
 /// So long `jobs` may refuse to set jobs aside.
@@ -77,7 +79,7 @@ pub(super) async fn take(room: &Room<State>, it: &Move) -> Result<Outcome, Error
             _ if for_long(END) => Ok(Outcome::Fails("its processes did not end".to_owned())),
             _ => Ok(Outcome::Waits),
         },
-        Step::Copy => Ok(copy(room, it, &known).await),
+        Step::Copy => copy(room, it, &known).await,
         Step::Migrate => job(room, it, &known, "migrate").await,
         Step::Check => job(room, it, &known, "check").await,
         Step::Start => match standing(room, it).await? {
@@ -208,19 +210,26 @@ async fn standing(room: &Room<State>, it: &Move) -> Result<Standing, Error> {
 }
 
 /// Whatever is wrong with the copy, the original is as it was.
-async fn copy(room: &Room<State>, it: &Move, known: &Stored) -> Outcome {
+async fn copy(room: &Room<State>, it: &Move, known: &Stored) -> Result<Outcome, Error> {
     let (engine, name) = (&room.state().engine, it.instance.to_string());
     let copied = async {
         engine.shut(&name, known.copy.0).await?;
         engine.copy(&name, (known.copy.0, it.copy)).await
     };
     match copied.await {
-        Ok(()) => Outcome::Done,
+        Ok(()) => Ok(Outcome::Done),
+        Err(cause) if passes(&cause) && room.now().since(it.entered) <= COPY => Err(cause.into()),
         Err(cause) => {
-            tracing::error!(instance = name, %cause, "a database could not be copied");
-            Outcome::Fails("its database could not be copied: the log says why".to_owned())
+            let source = std::error::Error::source(&cause).map(ToString::to_string);
+            tracing::error!(instance = name, %cause, source, "a database could not be copied");
+            Ok(Outcome::Fails("its database could not be copied: the log says why".to_owned()))
         }
     }
+}
+
+/// What a killed attempt has told the server to make may be made at the same moment.
+fn passes(cause: &db::Error) -> bool {
+    cause.may_pass() || cause.is_unique()
 }
 
 /// A job of the release: tried once, since it is the copy that has borne it.
@@ -272,9 +281,7 @@ async fn undo(room: &Room<State>, it: &Move, known: &Stored) -> Result<Outcome, 
     if let Some(job) = it.job {
         withdraw(room, it, job).await?;
     }
-    let (engine, name) = (&room.state().engine, it.instance.to_string());
-    engine.remove(&name, it.copy).await?;
-    engine.reopen(&name, known.copy.0).await?;
+    room.state().engine.reopen(&it.instance.to_string(), known.copy.0).await?;
     Ok(Outcome::Done)
 }
 
@@ -293,6 +300,10 @@ pub(super) async fn enter(
     let now = write.now();
     let Some(known) = store::instance(write.tx(), it.instance).await? else { return Ok(()) };
     let was = store::last_move(write.tx(), it.instance).await?;
+    // Nobody is kept out for as long as a copy cannot be removed.
+    if it.step == Step::Undo && step != Step::Undo && it.copy != known.copy.0 {
+        store::insert_former(write.tx(), it.instance, it.copy, now).await?;
+    }
     let turned = it.turned || was.is_some_and(|was| was.turned);
     let it = Move { turned, ..entered(it, (step, now), problem) };
     let moving = (!step.has_ended()).then(|| on_its_way(&it));

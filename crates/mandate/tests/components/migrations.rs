@@ -8,6 +8,7 @@ use api::{
     provider::SuspendInstance,
     releases::{ListMoves, MoveState, RolloutState, Steer, SteerRollout},
 };
+use db::testing::Obstacle;
 use types::Digest;
 
 use crate::{
@@ -258,6 +259,37 @@ stories! {
         let releases: Vec<Digest> =
             machine.ran("work").into_iter().map(|ran| ran.release).collect();
         assert_eq!(releases, [first, second.clone(), second]);
+    }
+
+    async fn a_copy_that_cannot_be_made_now_is_tried_again_for_a_while(world: &World) {
+        publish(world, "dedicated", "", "").await;
+        let _machine = Machine::join(world).await;
+        let shop = Shop::open(world).await;
+        let name = shop.instance.to_string();
+        let obstacle = Obstacle::put(&world.engine, &name, 1).await.unwrap();
+        let second = publish(world, "dedicated", SECOND, "").await;
+        let is_held = async || shop.route(world).await.moving.is_some_and(|moving| moving.held);
+        until("it is closed", is_held).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(is_held().await, "it is tried again");
+        obstacle.remove().await.unwrap();
+        rollout(world, RolloutState::Done).await;
+        assert_eq!((shop.seen().await.release, shop.last_move().await.problem), (second.clone(), None));
+        // What does not pass is given up.
+        let obstacle = Obstacle::put(&world.engine, &name, 2).await.unwrap();
+        publish(world, "dedicated", "schema = 3", "").await;
+        until("it is closed", is_held).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        world.advance(Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        world.advance(Duration::from_secs(11));
+        rollout(world, RolloutState::Paused).await;
+        let why = shop.last_move().await.problem.unwrap();
+        assert!(why.contains("could not be copied"), "{why}");
+        assert_eq!(shop.seen().await.release, second);
+        assert!(shop.route(world).await.moving.is_none(), "nobody waits until the obstacle has gone");
+        obstacle.remove().await.unwrap();
+        world.advance(Duration::from_hours(1));
     }
 
     async fn a_database_that_was_moved_from_goes_after_a_day(world: &World) {

@@ -17,6 +17,9 @@ use crate::{
     world::{World, eventually, until},
 };
 
+/// So many seconds pass at once: fewer than a node may be silent.
+const SLICE: u32 = 5;
+
 /// Longer than a step of a rollout takes that waits for nothing.
 const A_WHILE: Duration = Duration::from_millis(1_500);
 
@@ -126,13 +129,18 @@ stories! {
 
     async fn what_a_gateway_cannot_reach_is_told_so_and_stops_a_rollout(world: &World) {
         let first = publish(world, "shared", "", "health = \"/healthz\"").await;
-        let _machine = Machine::join(world).await;
+        let machine = Machine::join(world).await;
         let shop = Shop::open(world).await;
         let gateway = Gateway::follow(world, "one").await;
         let second = stage(world, "shared", "", "health = \"/healthz\"\n# second").await.digest;
         let under_way = promote(world, &second).await;
         told(world, &second).await;
-        world.advance(Duration::from_secs(u64::from(under_way.plan.within_seconds) + 1));
+        // Its node is heard of all the while.
+        for _ in 0..=under_way.plan.within_seconds / SLICE {
+            world.advance(Duration::from_secs(SLICE.into()));
+            let before = machine.told(|told| told.runs.len());
+            until("it is heard of", async || machine.told(|told| told.runs.len() > before + 1)).await;
+        }
         let paused = rollout(world, RolloutState::Paused).await;
         assert!(paused.problem.unwrap().contains("1 instance could not be moved"));
         let (service, operator) = (NAME.parse().unwrap(), world.operator().await);

@@ -114,8 +114,7 @@ impl Standing {
         }
         if !self.failed.is_empty() {
             parts.push(Table::of(&["NOT MOVED", "WHY"], &self.failed, |table, one| {
-                let why = one.problem.as_deref().unwrap_or("nobody knows why");
-                table.row([&called.instance(one.instance), &why]);
+                table.row([&called.instance(one.instance), &why(one)]);
             }));
         }
         parts.join("\n\n")
@@ -154,6 +153,20 @@ async fn failed(cx: &Context, rollout: &Rollout) -> Result<Vec<Move>, Failure> {
     let moves = ListMoves { service, number, after: None, limit: Some(FAILED_MAX) };
     let moves = cx.ask(moves).await?.items;
     Ok(moves.into_iter().filter(|one| one.state == MoveState::Failed).collect())
+}
+
+/// Each instance that could not be moved, with the reason, a line each.
+pub(super) async fn not_moved(cx: &Context, rollout: &Rollout) -> Result<Option<String>, Failure> {
+    let failed = failed(cx, rollout).await?;
+    let instances = failed.iter().map(|one| one.instance).collect();
+    let called = cx.names(Ids { instances, ..Ids::default() }).await;
+    let lines =
+        failed.iter().map(|one| format!("{}: {}\n", called.instance(one.instance), why(one)));
+    Ok(Some(lines.collect::<String>()).filter(|lines| !lines.is_empty()))
+}
+
+fn why(one: &Move) -> &str {
+    one.problem.as_deref().unwrap_or("nobody knows why")
 }
 
 /// A rollout in words.

@@ -9,6 +9,7 @@ use super::{
     super::{Failure, Outcome, context::Context, failure::failed, progress::Progress},
     all, last_rollout, listed,
     plan::Plan,
+    standing::not_moved,
 };
 
 /// Promotes a release, in place of the one that is current now.
@@ -115,14 +116,15 @@ pub(in crate::cli) async fn ready(
             return Err(failed("the release is published, and there is no node to run it", None));
         }
         let rollout = rollout.filter(|it| release.current && it.to == release.digest);
-        if let Some(stopped) = rollout.as_ref().and_then(stopped) {
-            return Err(stopped);
+        let stopped = rollout.as_ref().and_then(|it| Some((it.clone(), stopped(it)?)));
+        if let Some(stopped) = stopped {
+            return Ok(Some(Err(stopped)));
         }
         let under_way = rollout.filter(|it| !it.state.has_ended());
         let left = under_way.as_ref().map_or(0, |it| it.counts.left());
         let is_done = !release.current || (healthy >= replicas && under_way.is_none());
         if ready == nodes && is_done {
-            return Ok(Some(release));
+            return Ok(Some(Ok(release)));
         }
         let mut said = format!("ready on {ready} of {nodes} nodes");
         if release.current {
@@ -134,7 +136,14 @@ pub(in crate::cli) async fn ready(
         progress.say(&said)?;
         Ok(None)
     };
-    progress.until(look, done).await
+    let (rollout, why) = match progress.until(look, done).await? {
+        Ok(release) => return Ok(release),
+        Err(stopped) => stopped,
+    };
+    Err(match not_moved(cx, &rollout).await? {
+        Some(each) => why.output("what could not be moved", &each),
+        None => why,
+    })
 }
 
 /// Why nothing more happens though instances are left to move.
