@@ -2,6 +2,7 @@
 //! their own.
 
 mod jobs;
+mod releases;
 
 use std::process::ExitCode;
 
@@ -14,8 +15,14 @@ use crate::{machine, postgres::Postgres, process, programs::cargo};
 pub(crate) struct Options {
     /// What to measure.
     name: Name,
+    /// How many turns `jobs` and `releases` have
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=20))]
+    rounds: u32,
     #[command(flatten)]
     jobs: jobs::Counts,
+    /// How many instances move in `releases`
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=2_000))]
+    instances: u32,
 }
 
 /// What can be measured.
@@ -31,6 +38,9 @@ enum Name {
     Bills,
     /// How long all instances of a shared service take to another release that needs no migration.
     Rollout,
+    /// How long instances take to a release that migrates their databases, beside the bare steps and
+    /// django-tenants.
+    Releases,
     /// The queue of jobs, beside those of others: pg-boss, graphile-worker and River.
     Jobs,
 }
@@ -44,7 +54,7 @@ impl Name {
             Self::SignIn => Some("sign-in"),
             Self::Bills => Some("bills"),
             Self::Rollout => Some("rollout"),
-            Self::Jobs => None,
+            Self::Releases | Self::Jobs => None,
         }
     }
 }
@@ -54,7 +64,12 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     machine::ensure(&[&machine::COMPILER, &machine::POSTGRES]).await?;
     let postgres = Postgres::start().await?;
     let Some(told) = options.name.of_ground() else {
-        jobs::run(&postgres, &options.jobs).await?;
+        match options.name {
+            Name::Releases => {
+                releases::run(&postgres, options.instances, options.rounds).await?;
+            }
+            _ => jobs::run(&postgres, &options.jobs, options.rounds).await?,
+        }
         return Ok(ExitCode::SUCCESS);
     };
     let mut command = cargo(&["bench", "--package", "mandate", "--bench", "ground", "--", told]);

@@ -19,9 +19,6 @@ pub(super) struct Counts {
     /// How many jobs each queue does in a turn
     #[arg(long, default_value_t = 20_000)]
     jobs: u32,
-    /// How many turns there are
-    #[arg(long, default_value_t = 3)]
-    rounds: u32,
     /// How many jobs wait while it is measured what that costs
     #[arg(long, default_value_t = 1_000_000)]
     waiting: u32,
@@ -31,8 +28,8 @@ pub(super) struct Counts {
 const BARE: &str = "bare `skip locked`";
 
 /// Measures, and prints the table.
-pub(super) async fn run(postgres: &Postgres, counts: &Counts) -> anyhow::Result<()> {
-    let Counts { jobs, rounds, waiting } = *counts;
+pub(super) async fn run(postgres: &Postgres, counts: &Counts, rounds: u32) -> anyhow::Result<()> {
+    let Counts { jobs, waiting } = *counts;
     let contenders = Contenders::build().await?;
     let mut figures = Figures::default();
     for round in 1..=rounds {

@@ -12,6 +12,8 @@ use crate::process;
 
 /// The command line.
 pub(crate) const PROGRAM: &str = "target/debug/mandate";
+/// The same for what is measured.
+pub(crate) const FAST_PROGRAM: &str = "target/release/mandate";
 
 /// Somebody who uses the command line.
 pub(crate) struct Person {
@@ -20,6 +22,7 @@ pub(crate) struct Person {
     password: String,
     home: PathBuf,
     url: String,
+    program: &'static str,
 }
 
 impl Person {
@@ -30,7 +33,13 @@ impl Person {
             password: password.to_owned(),
             home: data.join("people").join(name),
             url: url.to_owned(),
+            program: PROGRAM,
         }
+    }
+
+    /// The same, with another build of the command line.
+    pub(crate) fn by(self, program: &'static str) -> Self {
+        Self { program, ..self }
     }
 
     /// How they sign in, for people.
@@ -45,7 +54,7 @@ impl Person {
 
     /// Runs a command, written as in a shell; how it ended, whatever that is.
     pub(crate) async fn run(&self, line: &str) -> anyhow::Result<Output> {
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(self.program);
         command.args(words(line));
         command.env("MANDATE_URL", &self.url).env("MANDATE_HOME", &self.home);
         command.env("MANDATE_PASSWORD", &self.password).env_remove("MANDATE_TOKEN");

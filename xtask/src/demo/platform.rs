@@ -54,13 +54,23 @@ impl Platform {
         port: Option<u16>,
         options: &[&str],
     ) -> anyhow::Result<Self> {
+        Self::start_by(PROGRAM, data, port, options).await
+    }
+
+    /// The same, with another build of the program.
+    pub(crate) async fn start_by(
+        program: &str,
+        data: &Path,
+        port: Option<u16>,
+        options: &[&str],
+    ) -> anyhow::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(data)?;
         let port = match port {
             Some(port) => free_port(port..=port)?,
             None => free_port(8080..=8179)?,
         };
         let log = data.join("mandate.log");
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(program);
         command.arg("up").arg("--data").arg(data).args(["--port", &port.to_string()]);
         command.args(options).env("NO_COLOR", "1");
         machine::tell_pip(&mut command)?;

@@ -11,6 +11,8 @@ mod nodes;
 
 use std::process::ExitCode;
 
+use nodes::Meanwhile;
+
 /// Strains the platform for longer than a test may, and compares what came of it.
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -29,6 +31,9 @@ enum What {
     /// Stops, upgrades, kills and cuts off the agents of three nodes, and the nodes, while visitors
     /// come and jobs are asked for
     Nodes(nodes::Options),
+    /// The same with fifty instances while releases go out, with migrations and without, some of them
+    /// bad, and come back; nobody is turned away, and nothing that was written is lost
+    Releases(nodes::Options),
     /// Kills the platform after each durable step of a migration, and of the way back from one that
     /// fails
     Migrations,
@@ -42,7 +47,8 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     match &options.what {
         What::Kills(options) => kills::run(options).await,
         What::Jobs(options) => jobs::run(options).await,
-        What::Nodes(options) => nodes::run(options).await,
+        What::Nodes(options) => nodes::run(options, Meanwhile::Nothing).await,
+        What::Releases(options) => nodes::run(options, Meanwhile::Releases).await,
         What::Migrations => migrations::run().await,
         What::Applications => applications::run().await,
     }

@@ -9,6 +9,7 @@ mod machines;
 mod network;
 mod parts;
 mod relay;
+mod releases;
 mod rounds;
 mod settled;
 
@@ -62,7 +63,10 @@ pub(crate) struct Options {
 /// After so long a silent node has lost what can move.
 const MOVE_AFTER: Duration = Duration::from_secs(20);
 /// The services of the stories of three nodes, and how many instances of each there are.
-const SERVICES: [(&str, usize); 3] = [("plain", 6), ("keeper", 3), ("common", 2)];
+type Services = &'static [(&'static str, usize)];
+const SERVICES: Services = &[("plain", 6), ("keeper", 3), ("common", 2)];
+/// The same while releases go out.
+const WITH_RELEASES: Services = &[("plain", 18), ("keeper", 12), ("common", 10), ("pool", 10)];
 /// Their folder.
 const FOLDER: &str = "crates/mandate/tests/stories/nodes";
 /// The machines.
@@ -73,6 +77,8 @@ struct Scene {
     folder: PathBuf,
     port: u16,
     operator: Person,
+    /// Whose instances they are.
+    owner: Person,
     /// The hosts of all instances, by their ids; each begins with its service.
     hosts: BTreeMap<String, String>,
     parts: Mutex<Parts>,
@@ -80,10 +86,20 @@ struct Scene {
     over: Cell<bool>,
     /// How often each thing has happened.
     happened: RefCell<BTreeMap<&'static str, u32>>,
+    /// What was wrong with how releases went out.
+    wrong: RefCell<Vec<String>>,
+}
+
+/// What else happens while machines come and go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meanwhile {
+    Nothing,
+    /// Releases go out, are paused and come back.
+    Releases,
 }
 
 /// Runs it.
-pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(options: &Options, meanwhile: Meanwhile) -> anyhow::Result<ExitCode> {
     machine::ensure(&[&machine::COMPILER, &machine::PYTHON]).await?;
     programs::build(&["build", "--package", "mandate"]).await?;
     let network = Network::new().await;
@@ -94,7 +110,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     // Jobs of several users write there.
     fs::set_permissions(folder.join("notes"), fs::Permissions::from_mode(0o777))?;
     let _remains = Remains(folder.clone());
-    let done = strained(options, &folder, (&network, databases.options())).await;
+    let done = strained((options, meanwhile), &folder, (&network, databases.options())).await;
     match &done {
         Ok(code) if *code == ExitCode::SUCCESS => fs::remove_dir_all(&folder)?,
         _ => eprintln!("what is left of it is in {}", folder.display()),
@@ -103,7 +119,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
 }
 
 async fn strained(
-    options: &Options,
+    (options, meanwhile): (&Options, Meanwhile),
     folder: &Path,
     (network, databases): (&Network, Vec<String>),
 ) -> anyhow::Result<ExitCode> {
@@ -113,7 +129,8 @@ async fn strained(
     let how = if network.has_namespaces() { "namespaces" } else { "loopback addresses" };
     let (engine, port) = (options.engine, parts.port());
     println!("seed {seed}, on {engine:?}, three {how}, at http://127.0.0.1:{port}");
-    let (mut scene, mut machines) = prepare(folder, parts, network).await?;
+    let services = if meanwhile == Meanwhile::Releases { WITH_RELEASES } else { SERVICES };
+    let (mut scene, mut machines) = prepare(folder, (parts, services), network).await?;
     let Some(longest) = Duration::from_mins(1).checked_mul(options.minutes) else {
         anyhow::bail!("it takes too long");
     };
@@ -124,7 +141,7 @@ async fn strained(
         let scene = &scene;
         let loads = load::comes(scene.port, &hosts, &notes, &scene.seen, &scene.over);
         let happening = async {
-            let happened = rounds::happen(scene, &mut machines, rounds).await;
+            let happened = rounds::happen(scene, &mut machines, (rounds, meanwhile)).await;
             let settled = match happened {
                 Ok(()) => settled::settles(scene).await,
                 failed => failed,
@@ -149,7 +166,8 @@ async fn strained(
     for machine in &mut machines {
         machine.loses_power().await?;
     }
-    let right = outcome.is_right() && scene.seen.borrow().failed.is_empty();
+    let went_well = scene.seen.borrow().failed.is_empty() && scene.wrong.borrow().is_empty();
+    let right = outcome.is_right() && went_well;
     scene.parts.into_inner().stop().await?;
     Ok(if right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -157,7 +175,7 @@ async fn strained(
 /// Three machines, and instances that answer.
 async fn prepare(
     folder: &Path,
-    parts: Parts,
+    (parts, services): (Parts, Services),
     network: &Network,
 ) -> anyhow::Result<(Scene, Vec<Machine>)> {
     let (data, port) = (folder.join("platform"), parts.port());
@@ -171,14 +189,17 @@ async fn prepare(
         let (place, token) = (network.place(number).await?, text(&token, "/token")?);
         machines.push(Machine::joins(folder, (name, place), port, token).await?);
     }
-    for (service, _) in SERVICES {
+    for (service, _) in services {
         operator.ask(&format!("service publish {FOLDER}/{service}")).await?;
     }
     let owner = Person::new(&data, &url, "ada", "ada@bakery.example", "flour-and-water");
-    owner.ask(&format!("register Soak --email {}", owner.email)).await?;
+    let registered = owner.ask(&format!("register Soak --email {}", owner.email)).await?;
     let mut hosts = BTreeMap::new();
-    for (service, count) in SERVICES {
-        for number in 0..count {
+    let all: usize = services.iter().map(|(_, count)| count).sum();
+    let account = text(&registered, "/account")?;
+    operator.ask(&format!("order quota --instances {all} --account {account}")).await?;
+    for (service, count) in services {
+        for number in 0..*count {
             let host = format!("{service}-{number}.localhost");
             let line = format!("order place {service} --size small --host {host} --wait");
             let instance = owner.ask(&line).await?;
@@ -189,11 +210,13 @@ async fn prepare(
         folder: folder.to_owned(),
         port,
         operator,
+        owner,
         hosts,
         parts: Mutex::new(parts),
         seen: RefCell::new(Seen::new()),
         over: Cell::new(false),
         happened: RefCell::default(),
+        wrong: RefCell::default(),
     };
     settled::settles(&scene).await?;
     Ok((scene, machines))
@@ -227,6 +250,11 @@ impl Scene {
     fn host_of(&self, replica: &Value) -> Option<String> {
         self.hosts.get(replica["instance"].as_str()?).cloned()
     }
+}
+
+/// Whether what its visitors leave is kept in a database that its processes have.
+fn keeps(host: &str) -> bool {
+    is_of(host, "keeper")
 }
 
 fn is_of(host: &str, service: &str) -> bool {

@@ -13,13 +13,17 @@ use tokio::time::{Instant, sleep};
 
 use crate::demo::{browser::Browser, person::text};
 
-/// Between two requests of a visitor, and two of whoever asks for jobs.
-const BETWEEN_VISITS: Duration = Duration::from_millis(40);
+/// Between two requests of all visitors, and two of whoever asks for jobs.
+const BETWEEN_VISITS: Duration = Duration::from_millis(4);
 const BETWEEN_JOBS: Duration = Duration::from_millis(600);
+/// Every so manieth visitor leaves something to be kept, where there is a database.
+const KEEPS_EVERY: u64 = 5;
 /// How long a job takes until its effect, in turn.
 const SECONDS: [f64; 5] = [0.1, 1.5, 0.4, 4.0, 0.0];
 /// Whoever is answered later was as good as turned away.
 const ANSWERS_LONGEST: Duration = Duration::from_secs(12);
+/// What is said of a request that was answered that a database is migrated.
+const CLOSED: &str = "503 moving";
 /// So many failures are kept with their time.
 const SHOWN_MAX: usize = 20;
 
@@ -33,6 +37,10 @@ pub(super) struct Seen {
     pub(super) first: Vec<String>,
     /// Not answered while no replica lived.
     pub(super) excused: u64,
+    /// Not answered while its database was migrated, for longer than requests wait.
+    pub(super) closed: BTreeMap<String, u64>,
+    /// What each host has said that it keeps.
+    pub(super) kept: BTreeMap<String, BTreeSet<u64>>,
     /// The jobs that were taken.
     pub(super) asked: BTreeSet<String>,
     /// Jobs that were not, by why; these were told to try again.
@@ -58,6 +66,8 @@ impl Seen {
             failed: BTreeMap::new(),
             first: Vec::new(),
             excused: 0,
+            closed: BTreeMap::new(),
+            kept: BTreeMap::new(),
             asked: BTreeSet::new(),
             refused: BTreeMap::new(),
             lost: BTreeMap::new(),
@@ -96,6 +106,9 @@ impl Seen {
                 }
             }
             Err(_) if is_excused => self.excused += 1,
+            Err(why) if why == CLOSED => {
+                *self.closed.entry(host.to_owned()).or_default() += 1;
+            }
             Err(why) => {
                 if self.first.len() < SHOWN_MAX {
                     let (at, took) = (begun - self.since, took.as_millis());
@@ -125,22 +138,34 @@ pub(super) async fn comes(
     seen: &RefCell<Seen>,
     over: &Cell<bool>,
 ) {
-    let visitors = join_all(hosts.iter().map(|host| visit(port, host, seen, over)));
+    let pause = BETWEEN_VISITS * u32::try_from(hosts.len()).unwrap_or(u32::MAX);
+    let visitors = join_all(hosts.iter().map(|host| visit(port, (host, pause), seen, over)));
     tokio::join!(visitors, ask_for_jobs(port, hosts, notes, seen, over));
 }
 
-async fn visit(port: u16, host: &str, seen: &RefCell<Seen>, over: &Cell<bool>) {
+async fn visit(
+    port: u16,
+    (host, pause): (&str, Duration),
+    seen: &RefCell<Seen>,
+    over: &Cell<bool>,
+) {
     let browser = Browser::new(port, host);
+    let mut numbers = 1..;
     while !over.get() {
+        let kept = numbers.next().filter(|it| super::keeps(host) && it % KEEPS_EVERY == 0);
+        let path = kept.map_or_else(|| "/".to_owned(), |number| format!("/keep/{number}"));
         let begun = Instant::now();
-        let answer = match browser.read("/").await {
+        let answer = match browser.read(&path).await {
             Ok(answer) if answer.status == 200 => Ok(()),
             Ok(answer) => Err(format!("{} {}", answer.status, reason(&answer.text))),
             Err(cause) => Err(format!("{:#}", cause.root_cause())),
         };
+        if let (Ok(()), Some(number)) = (&answer, kept) {
+            seen.borrow_mut().kept.entry(host.to_owned()).or_default().insert(number);
+        }
         let visit = Visit { host, begun, took: begun.elapsed(), answer };
         seen.borrow_mut().note(visit);
-        sleep(BETWEEN_VISITS).await;
+        sleep(pause).await;
     }
 }
 

@@ -1,5 +1,5 @@
-//! The platform in three processes: `jobs` and `releases`, each of which is killed alone, and the
-//! rest.
+//! The platform in four processes: `jobs`, `releases` and `configurator`, each of which is killed
+//! alone, and the rest.
 
 use std::{
     collections::BTreeMap,
@@ -24,9 +24,9 @@ use crate::{
 };
 
 /// What is killed.
-pub(super) const KILLED: [&str; 2] = ["jobs", "releases"];
+pub(super) const KILLED: [&str; 3] = ["jobs", "releases", "configurator"];
 /// What is not, in one process.
-const REST: &str = "identity,access,provider,configurator,billing,gateway,console";
+const REST: &str = "identity,access,provider,billing,gateway,console";
 const START_LONGEST: Duration = Duration::from_mins(1);
 const STOP_LONGEST: Duration = Duration::from_secs(40);
 /// How many lines of a log are shown when something fails.

@@ -1,4 +1,4 @@
-//! What happens to machines, one after the other, and to `jobs` and `releases` meanwhile.
+//! What happens to machines, one after the other, and to parts of the platform meanwhile.
 
 use std::{
     cell::Cell,
@@ -10,7 +10,9 @@ use anyhow::Context as _;
 use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
-use super::{MOVE_AFTER, Scene, chance::Chance, machines::Machine, parts::KILLED};
+use super::{
+    MOVE_AFTER, Meanwhile, Scene, chance::Chance, machines::Machine, parts::KILLED, releases,
+};
 use crate::process::until;
 
 /// How many, until when, and what they follow from.
@@ -57,17 +59,25 @@ const BACK_LONGEST: Duration = Duration::from_mins(2);
 pub(super) async fn happen(
     scene: &Scene,
     machines: &mut [Machine],
-    rounds: Rounds,
+    (rounds, meanwhile): (Rounds, Meanwhile),
 ) -> anyhow::Result<()> {
     let over = Cell::new(false);
     let parts = kill_parts(scene, Chance::new(!rounds.seed), &over);
+    let releases = async {
+        match meanwhile {
+            Meanwhile::Nothing => Ok(()),
+            Meanwhile::Releases => {
+                releases::go_out(scene, Chance::new(rounds.seed ^ 7), &over).await
+            }
+        }
+    };
     let events = async {
         let happened = happen_to(scene, machines, rounds).await;
         over.set(true);
         happened
     };
-    let (events, parts) = tokio::join!(events, parts);
-    events.and(parts)
+    let (events, parts, releases) = tokio::join!(events, parts, releases);
+    events.and(parts).and(releases)
 }
 
 async fn happen_to(scene: &Scene, machines: &mut [Machine], rounds: Rounds) -> anyhow::Result<()> {
@@ -185,7 +195,7 @@ async fn is_back(scene: &Scene, machine: &Machine) -> anyhow::Result<()> {
     back.await?.with_context(last_words)
 }
 
-/// Kills `jobs` and `releases` at random, and starts each again.
+/// Kills parts of the platform at random, and starts each again.
 async fn kill_parts(scene: &Scene, mut chance: Chance, over: &Cell<bool>) -> anyhow::Result<()> {
     while !over.get() {
         sleep(chance.millis(500, 50_000)).await;
@@ -195,7 +205,11 @@ async fn kill_parts(scene: &Scene, mut chance: Chance, over: &Cell<bool>) -> any
         sleep(chance.millis(0, 2_500)).await;
         parts.start_one(name).await?;
         drop(parts);
-        scene.count(if name == "jobs" { "`jobs` killed" } else { "`releases` killed" });
+        scene.count(match name {
+            "jobs" => "`jobs` killed",
+            "configurator" => "`configurator` killed",
+            _ => "`releases` killed",
+        });
     }
     Ok(())
 }

@@ -13,6 +13,8 @@ use crate::{
     process::{processes_of, until, variable},
 };
 
+/// The services whose processes serve all instances.
+const SHARED: [&str; 2] = ["common", "pool"];
 /// Everything is well again within this time.
 const SETTLES_LONGEST: Duration = Duration::from_mins(3);
 
@@ -43,11 +45,12 @@ async fn unsettled(scene: &Scene) -> anyhow::Result<String> {
         }
     }
     let running = running(scene);
-    let shared = MACHINES.len();
-    for host in scene.hosts.values().map(String::as_str).chain(["common"]) {
+    let is_shared = |host: &str| SHARED.into_iter().any(|service| super::is_of(host, service));
+    let shared = SHARED.into_iter().filter(|service| scene.hosts_of(service).next().is_some());
+    for host in scene.hosts.values().map(String::as_str).chain(shared) {
         let wanted = match host {
-            "common" => shared,
-            host if super::is_of(host, "common") => 0,
+            service if SHARED.contains(&service) => MACHINES.len(),
+            host if is_shared(host) => 0,
             _ => 1,
         };
         let found = running.get(host).copied().unwrap_or_default();
@@ -95,9 +98,11 @@ pub(super) fn report(scene: &Scene, outcome: &Outcome) {
     }
     println!("Requests");
     let failed: u64 = seen.failed.values().sum();
-    row("sent", seen.answered + seen.excused + failed);
+    let closed: u64 = seen.closed.values().sum();
+    row("sent", seen.answered + seen.excused + closed + failed);
     row("answered", seen.answered);
     row("not answered, while the replica was lost", seen.excused);
+    row("told that it is closed, while its database moved", closed);
     row("not answered although a replica lived", failed);
     for (why, times) in &seen.failed {
         row(&format!("  {why}"), *times);
@@ -113,7 +118,7 @@ pub(super) fn report(scene: &Scene, outcome: &Outcome) {
     row("had no effect", size(&outcome.missing));
     row("had their effect twice", size(&outcome.twice));
     row("ran twice at once", size(&outcome.beside));
-    for line in &seen.first {
+    for line in seen.first.iter().chain(scene.wrong.borrow().iter()) {
         println!("  {line}");
     }
     let jobs = [&outcome.missing, &outcome.twice, &outcome.beside];
