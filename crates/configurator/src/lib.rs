@@ -42,6 +42,8 @@ pub struct Config {
     pub site: Site,
     /// Where instances send mail; nowhere if absent.
     pub mail: Option<Mail>,
+    /// A larger database is not copied before it is migrated, in bytes; any is if absent.
+    pub snapshot_max: Option<u64>,
 }
 
 /// Where instances send mail.
@@ -57,6 +59,7 @@ pub(crate) struct State {
     engine: db::Engine,
     site: Site,
     mail: Option<Mail>,
+    snapshot_max: Option<u64>,
     /// What runs on which node.
     placements: Placements,
     /// Which gateways have nothing under way.
@@ -108,11 +111,12 @@ const MIGRATIONS: &[db::Migration] = &[
 
 /// The component.
 pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
-    let Config { engine, site, mail } = config;
+    let Config { engine, site, mail, snapshot_max } = config;
     let state = State {
         engine,
         site,
         mail,
+        snapshot_max,
         placements: Placements::default(),
         quiet: moves::Quiet::default(),
     };

@@ -164,6 +164,20 @@ impl Postgres {
         self.remove(name, copy).await
     }
 
+    /// Makes it as large as that at least.
+    #[cfg(feature = "testing")]
+    pub(crate) async fn fill(&self, name: &str, mib: u32) -> Result<(), Error> {
+        let mut inside = self.admin.clone().database(&self.full(name)).connect().await?;
+        run(&mut inside, "create table filling (part bytea)".to_owned()).await?;
+        run(&mut inside, "alter table filling alter part set storage external".to_owned()).await?;
+        let parts = format!(
+            "insert into filling select convert_to(repeat('x', 1048576), 'UTF8')
+             from generate_series(1, {mib})"
+        );
+        run(&mut inside, parts).await?;
+        Ok(inside.close().await?)
+    }
+
     pub(crate) fn open(&self, name: &str, password: &Secret) -> Db {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)

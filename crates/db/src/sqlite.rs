@@ -46,6 +46,20 @@ impl Sqlite {
     }
 
     /// A copy of a database is beside it; the database itself is number 0.
+    /// Makes it as large as that at least.
+    #[cfg(feature = "testing")]
+    pub(crate) async fn fill(&self, name: &str, mib: u32) -> Result<(), Error> {
+        let mut inside = Self::options(&self.path(name)).connect().await?;
+        for statement in [
+            "create table filling (part blob)".to_owned(),
+            format!("insert into filling values (zeroblob({mib} * 1048576))"),
+            "pragma wal_checkpoint(truncate)".to_owned(),
+        ] {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut inside).await?;
+        }
+        Ok(inside.close().await?)
+    }
+
     pub(crate) fn copied(&self, name: &str, copy: u32) -> PathBuf {
         let path = self.path(name);
         if copy == 0 { path } else { path.with_extension(format!("{copy}.db")) }

@@ -70,3 +70,11 @@ impl<'a> Obstacle<'a> {
         }
     }
 }
+
+/// Makes a database so large at least, in MiB.
+pub async fn fill(engine: &Engine, name: &str, mib: u32) -> Result<(), Error> {
+    match &engine.0 {
+        Host::Sqlite(files) => files.fill(name, mib).await,
+        Host::Postgres(server) => server.fill(name, mib).await,
+    }
+}

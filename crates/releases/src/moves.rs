@@ -9,8 +9,7 @@ use std::{
 
 use api::{
     configurator::{MoveInstances, Moves, TurnBack},
-    jobs::Workers,
-    releases::{Move, MoveState, Rollout, RolloutState},
+    releases::{Move, MoveState, Rollout, RolloutPlan, RolloutState},
 };
 use chassis::{Next, Room};
 use types::{Digest, InstanceId, Name, Timestamp};
@@ -91,7 +90,7 @@ async fn move_what_runs_nothing(room: &Room<State>, plan: &Plan) -> Result<(), E
         let now = room.now();
         let instances: Vec<_> = instances.into_iter().map(|instance| (instance, now)).collect();
         // What has no processes has no jobs that anything could happen to.
-        move_all(room, (&service, &release, Workers::default()), &instances).await?;
+        move_all(room, (&service, &release), &RolloutPlan::default(), &instances).await?;
     }
     Ok(())
 }
@@ -99,15 +98,17 @@ async fn move_what_runs_nothing(room: &Room<State>, plan: &Plan) -> Result<(), E
 /// Has instances move that were to since these moments. Answers how those are that have not.
 async fn move_all(
     room: &Room<State>,
-    (service, release, workers): (&Name, &Digest, Workers),
+    (service, release): (&Name, &Digest),
+    plan: &RolloutPlan,
     instances: &[(InstanceId, Timestamp)],
 ) -> Result<Moves, Error> {
     let mut all = Moves::default();
     for instances in instances.chunks(AT_ONCE) {
         let (service, release) = (service.clone(), release.clone());
         let instances = instances.iter().copied().collect();
-        let moves =
-            room.peers().call(MoveInstances { service, release, instances, workers }).await?;
+        let RolloutPlan { workers, without_snapshot, .. } = *plan;
+        let wanted = MoveInstances { service, release, instances, workers, without_snapshot };
+        let moves = room.peers().call(wanted).await?;
         all.moving.extend(moves.moving);
         all.failed.extend(moves.failed);
     }
@@ -187,8 +188,8 @@ async fn move_those_served(
     }
     // The gateways know of the release and of what serves there before they lead there.
     room.copies_have_all().await?;
-    let how = (&rollout.service, &rollout.to, rollout.plan.workers);
-    let moves = move_all(room, how, &served).await?;
+    let to = (&rollout.service, &rollout.to);
+    let moves = move_all(room, to, &rollout.plan, &served).await?;
     seen.extend(moves.moving.into_iter().map(|instance| (instance, Seen::Moves)));
     seen.extend(moves.failed.into_iter().map(|(instance, why)| (instance, Seen::Fails(why))));
     Ok(())

@@ -33,6 +33,9 @@ pub struct MoveInstances {
     /// What becomes of their jobs.
     #[serde(default)]
     pub workers: Workers,
+    /// Whether a database that is too large to be copied is migrated itself.
+    #[serde(default)]
+    pub without_snapshot: bool,
 }
 
 /// Has instances turn back that are on their way and can.

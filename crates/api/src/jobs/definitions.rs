@@ -83,11 +83,11 @@ pub struct Schedule {
 impl PutJobs {
     /// What a manifest says of its jobs, those of the set-up included.
     pub fn of(service: Name, release: Digest, manifest: &Manifest) -> Self {
+        let timeout_seconds =
+            manifest.database.as_ref().map_or(900, |database| database.timeout_seconds);
         let of_setup = |name: &str, command: &Option<Vec<String>>| {
             let command = command.clone()?;
             let class = SETUP_CLASS.to_owned();
-            // A migration of a large database takes its time.
-            let timeout_seconds = 900;
             let definition = JobDefinition::of(command);
             Some((name.to_owned(), JobDefinition { class, timeout_seconds, ..definition }))
         };

@@ -257,7 +257,7 @@ where
     table.get(key).map_or(Some(otherwise), |node| node.number(range))
 }
 
-fn duration(
+pub(super) fn duration(
     table: &Table<'_>,
     key: &str,
     range: RangeInclusive<Duration>,

@@ -192,6 +192,14 @@ pub struct Database {
     /// Fills a new database, once, after `migrate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<Vec<String>>,
+    /// For how long each of them may run, and `check` after them, before it is stopped.
+    #[serde(default = "default_timeout")]
+    pub timeout_seconds: u32,
+}
+
+/// A migration of a large database takes its time.
+const fn default_timeout() -> u32 {
+    900
 }
 
 const fn one() -> u32 {

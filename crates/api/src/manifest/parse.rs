@@ -1,6 +1,6 @@
 //! From the text of `mandate.toml` to a manifest, section by section.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 use types::Name;
 
@@ -8,10 +8,10 @@ use super::{
     Count, Database, Engine, Field, FieldKind, Manifest, Meter, Module, Package, Pattern,
     Placement, Service, Size, Tenancy,
     access::{permission, request, routes},
-    check, environment,
+    check, default_timeout, environment,
     faults::{choice, quoted, shown},
     files,
-    jobs::job,
+    jobs::{duration, job},
     processes,
     reader::{FIELD_NAMES, LABELS, NAMES, NameRule, Node, Table, VERBS},
     secrets, title_of, values,
@@ -163,8 +163,11 @@ fn package(table: &Table<'_>) -> Option<Package> {
 /// The highest number of a database's shape.
 const SCHEMA_MAX: u32 = 999_999_999;
 
+/// For how long `migrate` and what goes with it may run.
+const TIMEOUTS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
+
 fn database(table: &Table<'_>) -> Option<Database> {
-    table.only(&["engines", "schema", "compatible", "migrate", "seed"]);
+    table.only(&["engines", "schema", "compatible", "migrate", "seed", "timeout"]);
     let known = [("postgres", Engine::Postgres), ("sqlite", Engine::Sqlite)];
     let example = "engines = [\"postgres\", \"sqlite\"]";
     let engines = table.need("engines", example).and_then(|node| {
@@ -197,7 +200,9 @@ fn database(table: &Table<'_>) -> Option<Database> {
         node.fault("means nothing without `migrate`", "write what brings a database to it");
     }
     let compatible = compatible.and_then(|node| node.truth()).unwrap_or(false);
-    Some(Database { engines: engines?, schema, compatible, migrate, seed })
+    let timeout_seconds = duration(table, "timeout", TIMEOUTS, default_timeout());
+    let (engines, timeout_seconds) = (engines?, timeout_seconds?);
+    Some(Database { engines, schema, compatible, migrate, seed, timeout_seconds })
 }
 
 /// The fields of the set-up page, in the file's order.

@@ -115,6 +115,10 @@ pub struct RolloutPlan {
     pub within_seconds: u32,
     /// What becomes of the jobs of instances that move.
     pub workers: Workers,
+    /// Whether a database that is too large to be copied is migrated itself: if that fails, nothing leads
+    /// back, and the instance is closed for maintenance.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub without_snapshot: bool,
 }
 
 impl Default for RolloutPlan {
@@ -130,6 +134,7 @@ impl Default for RolloutPlan {
             stop_after: 1,
             within_seconds: 120,
             workers: Workers::default(),
+            without_snapshot: false,
         }
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! The database that an instance has is never migrated while requests are kept out: a copy of it is.
 //! So the way back is to forget the copy, at any step, and the way there is complete when the
-//! instance is written down with the copy.
+//! instance is written down with the copy. Only what is too large to be copied is migrated itself, where
+//! whoever promoted the release has agreed to that; then nothing leads back once that has begun.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -50,8 +51,7 @@ pub(crate) enum Step {
 }
 
 impl Step {
-    /// Whether it is too late to turn back, or turned back already.
-    pub(crate) const fn is_last(self) -> bool {
+    const fn is_last(self) -> bool {
         matches!(
             self,
             Self::Start | Self::Purge | Self::Undo | Self::Restart | Self::Moved | Self::Failed
@@ -61,6 +61,19 @@ impl Step {
     pub(crate) const fn has_ended(self) -> bool {
         matches!(self, Self::Moved | Self::Failed)
     }
+}
+
+/// What becomes of a database before it is migrated while nobody uses it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Snapshot {
+    /// It is copied, and the copy is migrated.
+    #[default]
+    Made,
+    /// The same, unless it is too large.
+    UnlessTooLarge,
+    /// It is too large, and is migrated itself.
+    None,
 }
 
 /// Which steps an instance's move has.
@@ -83,6 +96,9 @@ pub(crate) struct Needs {
     /// What becomes of its jobs.
     #[serde(default)]
     pub(crate) workers: Workers,
+    /// What becomes of its database first, where it closes.
+    #[serde(default)]
+    pub(crate) snapshot: Snapshot,
 }
 
 /// In their order, if nothing fails.
@@ -111,6 +127,7 @@ impl Needs {
             checks: false,
             beside: true,
             workers,
+            snapshot: Snapshot::Made,
         }
     }
 
@@ -128,7 +145,19 @@ impl Needs {
             checks: to.run.check.is_some(),
             beside: false,
             workers,
+            snapshot: Snapshot::Made,
         }
+    }
+
+    /// Whether its database itself is being changed, which nothing leads back from.
+    pub(crate) fn is_in_place(self, step: Step) -> bool {
+        let changes = matches!(step, Step::Migrate | Step::Check);
+        changes && self.closes && self.snapshot == Snapshot::None
+    }
+
+    /// Whether it is too late to turn back, or turned back already.
+    pub(crate) fn is_late(self, step: Step) -> bool {
+        step.is_last() || self.is_in_place(step)
     }
 
     const fn has(self, step: Step) -> bool {
@@ -267,14 +296,17 @@ mod tests {
             Just(AtUpdate::Purge),
             Just(AtUpdate::Drain)
         ];
-        (any::<(bool, bool, bool, bool, bool, bool)>(), strategy).prop_map(|(needs, strategy)| {
-            let (closes, stops, starts, migrates, checks, beside) = needs;
-            let workers = Workers { strategy, ..Workers::default() };
-            if beside {
-                return Needs::beside(workers);
-            }
-            Needs { closes, stops, starts, migrates, checks, beside, workers }
-        })
+        (any::<(bool, bool, bool, bool, bool, bool, bool)>(), strategy).prop_map(
+            |(needs, strategy)| {
+                let (closes, stops, starts, migrates, checks, beside, snapshot) = needs;
+                let workers = Workers { strategy, ..Workers::default() };
+                if beside {
+                    return Needs::beside(workers);
+                }
+                let snapshot = if snapshot { Snapshot::Made } else { Snapshot::None };
+                Needs { closes, stops, starts, migrates, checks, beside, workers, snapshot }
+            },
+        )
     }
 
     fn held(needs: Needs, step: Step) -> bool {
@@ -317,6 +349,10 @@ mod tests {
                 }
                 if needs.closes {
                     prop_assert!(moving.is_none_or(|moving| moving.runs.len() < 2));
+                }
+                let changes = needs.snapshot == Snapshot::None && done.contains(&Step::Copy);
+                if changes && !matches!(step, Step::Undo | Step::Restart) {
+                    prop_assert!(needs.is_late(step), "what is changed itself is not turned back");
                 }
                 if fails && !on_way_back {
                     has_failed = true;

@@ -21,6 +21,10 @@ const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// When to try again what failed because somebody could not be reached.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
 
+/// What is said of a database that `migrate` has failed to change, and that has no copy.
+const NO_WAY_BACK: &str = "Its database has no copy, so it is closed for maintenance: let the rollout go \
+    on to try again, or mend the database and open it by `mandate instance maintenance HOST --end`";
+
 /// Has all go on that are under way, until none is.
 pub(crate) async fn go_on(room: Room<State>) -> Result<Next, Error> {
     let (mut driven, mut named) = (FuturesUnordered::new(), HashSet::new());
@@ -72,10 +76,15 @@ enum Went {
 async fn step(room: &Room<State>, instance: InstanceId) -> Result<Went, Error> {
     let known = store::last_move(room.db(), instance).await?;
     let Some(it) = known.filter(|it| !it.step.has_ended()) else { return Ok(Went::Home) };
-    let (next, problem) = match take(room, &it).await? {
+    let outcome = take(room, &it).await?;
+    let it = if let Outcome::InPlace(copy) = outcome { it.in_place(copy) } else { it };
+    let (next, problem) = match outcome {
         Outcome::Waits => return Ok(Went::Nowhere(LOOK_AGAIN)),
         Outcome::IsTold => return Ok(Went::Nowhere(ASK_AGAIN)),
-        Outcome::Done => (it.needs.next(it.step), None),
+        Outcome::Done | Outcome::InPlace(_) => (it.needs.next(it.step), None),
+        Outcome::Fails(why) if it.needs.is_in_place(it.step) => {
+            (it.needs.back(it.step), Some(format!("{why}. {NO_WAY_BACK}")))
+        }
         Outcome::Fails(why) => (it.needs.back(it.step), Some(why)),
     };
     // What has only waited takes its turn among the others.

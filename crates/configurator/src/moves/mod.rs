@@ -20,7 +20,7 @@ use crate::{
     manifests::manifest,
     model::{
         instance::{asks_itself, route},
-        moves::{Needs, Step, Way, way},
+        moves::{Needs, Snapshot, Step, Way, way},
     },
     store::{self, Move, Stored},
 };
@@ -44,7 +44,9 @@ pub(crate) async fn move_instances(
     for (instance, since) in op.instances {
         let known = store::instance(cx.tx(), instance).await?;
         let Some(known) = known.filter(|known| known.service == op.service) else { continue };
-        match move_one(cx, known, (&op.release, since), (&next, op.workers)).await? {
+        match move_one(cx, known, (&op.release, since), (&next, op.workers, op.without_snapshot))
+            .await?
+        {
             Stands::There => {}
             Stands::Moves => drop(moves.moving.insert(instance)),
             Stands::Failed(why) => drop(moves.failed.insert(instance, why)),
@@ -65,7 +67,7 @@ async fn move_one(
     cx: &mut Write<State>,
     known: Stored,
     (to, since): (&Digest, Timestamp),
-    (next, workers): (&Manifest, Workers),
+    (next, workers, without_snapshot): (&Manifest, Workers, bool),
 ) -> Result<Stands, Error> {
     // A set-up is begun anew by another release, or goes on by its own.
     let is_busy = known.state == InstanceState::SettingUp || known.moving.is_some();
@@ -90,7 +92,10 @@ async fn move_one(
         }
         Way::Migrate => {
             let former = manifest(cx.tx(), &known.service, &known.release).await?;
-            Needs::of(known.schema.0, &former, next, workers)
+            let needs = Needs::of(known.schema.0, &former, next, workers);
+            let may_do_without =
+                if without_snapshot { Snapshot::UnlessTooLarge } else { Snapshot::Made };
+            Needs { snapshot: may_do_without, ..needs }
         }
         // There is something to be done about its jobs.
         Way::AtOnce if is_set_up && workers.strategy != Strategy::Versioned => {

@@ -17,7 +17,10 @@ use super::quiet::is_quiet;
 use crate::{
     Error, State,
     manifests::manifest,
-    model::{instance::route, moves::Step},
+    model::{
+        instance::route,
+        moves::{Snapshot, Step},
+    },
     store::{self, Move, OnItsWay, Stored},
 };
 
@@ -37,12 +40,16 @@ const COPY: Duration = Duration::from_secs(20);
 const KEPT: Duration = Duration::from_hours(24);
 /// So long `jobs` may refuse to set jobs aside.
 const PURGE: Duration = Duration::from_mins(5);
+/// What visitors are told of a database that `migrate` has failed to change, and that has no copy.
+const SPOILT: &str = "its database is mended, since a change of it has failed";
 /// A copy needs as much room as its original, and a migration some more.
 const ROOM: u64 = 2;
 
 /// What came of a step.
 pub(super) enum Outcome {
     Done,
+    /// It is done, and the database itself is migrated, which has this number.
+    InPlace(u32),
     /// It is under way.
     Waits,
     /// It is under way, and how it ends is told.
@@ -61,10 +68,10 @@ pub(super) async fn take(room: &Room<State>, it: &Move) -> Result<Outcome, Error
     let Some(known) = store::instance(room.db(), it.instance).await? else {
         return Ok(Outcome::Fails("there is no such instance any more".to_owned()));
     };
-    if !it.step.is_last() && it.turned {
+    if !it.needs.is_late(it.step) && it.turned {
         return Ok(Outcome::Fails("the rollout was given up".to_owned()));
     }
-    if !it.step.is_last() && !is_wanted(room, it, &known).await? {
+    if !it.needs.is_late(it.step) && !is_wanted(room, it, &known).await? {
         let why = "another release was promoted meanwhile".to_owned();
         return Ok(Outcome::Fails(why));
     }
@@ -115,15 +122,23 @@ async fn has_room(room: &Room<State>, it: &Move, known: &Stored) -> Result<Outco
     }
     let engine = &room.state().engine;
     let size = engine.size(&it.instance.to_string(), known.copy.0).await?;
-    let free = engine.free().await?;
-    match free.filter(|free| *free < size.saturating_mul(ROOM)) {
-        Some(free) => Ok(Outcome::Fails(format!(
-            "its database has {} MiB, a copy to migrate needs twice as much, and {} MiB are free",
-            size >> 20,
-            free >> 20
-        ))),
-        None => Ok(Outcome::Done),
-    }
+    let most = room.state().snapshot_max.filter(|most| size > *most);
+    let free = engine.free().await?.filter(|free| *free < size.saturating_mul(ROOM));
+    let why = match (most, free) {
+        (Some(most), _) => format!("at most {} MiB are copied before a migration", most >> 20),
+        (None, Some(free)) => {
+            format!("a copy to migrate needs twice as much, and {} MiB are free", free >> 20)
+        }
+        (None, None) => return Ok(Outcome::Done),
+    };
+    Ok(match it.needs.snapshot {
+        Snapshot::Made => Outcome::Fails(format!(
+            "its database has {} MiB, and {why}. A rollout with `--without-snapshot` migrates it all the \
+             same, with no way back",
+            size >> 20
+        )),
+        Snapshot::UnlessTooLarge | Snapshot::None => Outcome::InPlace(known.copy.0),
+    })
 }
 
 /// What waits for longer than that is done by the release that it comes to.
@@ -214,7 +229,11 @@ async fn copy(room: &Room<State>, it: &Move, known: &Stored) -> Result<Outcome, 
     let (engine, name) = (&room.state().engine, it.instance.to_string());
     let copied = async {
         engine.shut(&name, known.copy.0).await?;
-        engine.copy(&name, (known.copy.0, it.copy)).await
+        match it.copy {
+            // Whoever was connected is not any more, and `migrate` can be.
+            copy if copy == known.copy.0 => engine.reopen(&name, copy).await,
+            copy => engine.copy(&name, (known.copy.0, copy)).await,
+        }
     };
     match copied.await {
         Ok(()) => Ok(Outcome::Done),
@@ -304,12 +323,17 @@ pub(super) async fn enter(
     if it.step == Step::Undo && step != Step::Undo && it.copy != known.copy.0 {
         store::insert_former(write.tx(), it.instance, it.copy, now).await?;
     }
+    let is_spoilt = problem.is_some() && it.needs.is_in_place(it.step);
     let turned = it.turned || was.is_some_and(|was| was.turned);
     let it = Move { turned, ..entered(it, (step, now), problem) };
     let moving = (!step.has_ended()).then(|| on_its_way(&it));
     let mut known = Stored { moving, ..known };
+    if is_spoilt {
+        known.maintenance = Some(SPOILT.to_owned());
+    }
     if step == Step::Moved {
-        if it.needs.closes {
+        known.maintenance = known.maintenance.filter(|why| why != SPOILT);
+        if it.needs.closes && it.copy != known.copy.0 {
             let forget = now.plus(KEPT);
             store::insert_former(write.tx(), it.instance, known.copy.0, forget).await?;
         }

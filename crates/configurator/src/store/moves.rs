@@ -5,7 +5,7 @@ use db::{List, On};
 use types::{Digest, InstanceId, JobId, Name, Timestamp};
 
 use super::Result;
-use crate::model::moves::{Needs, Step};
+use crate::model::moves::{Needs, Snapshot, Step};
 
 /// How far an instance is on its way, or how its last one ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +33,13 @@ pub(crate) struct Move {
     pub(crate) ended: Option<Timestamp>,
     /// Whether it is to turn back.
     pub(crate) turned: bool,
+}
+
+impl Move {
+    /// The same, where the database that has this number is migrated itself.
+    pub(crate) fn in_place(self, copy: u32) -> Self {
+        Self { copy, needs: Needs { snapshot: Snapshot::None, ..self.needs }, ..self }
+    }
 }
 
 fn read(row: &db::Row) -> Result<Move> {
@@ -237,6 +244,7 @@ mod tests {
                 checks: true,
                 beside: false,
                 workers: Workers::default(),
+                snapshot: Snapshot::Made,
             };
             let mut it = Move {
                 instance: stored.instance,

@@ -81,6 +81,7 @@ impl Platform {
             engine: engine.clone(),
             site: types::Site::http(8080),
             mail: None,
+            snapshot_max: None,
         };
         let instances = house.mount(configurator::component(config)).await?;
         let packages = releases::Storage::folder(data.join("packages"));

@@ -93,6 +93,10 @@ pub(crate) struct UpArgs {
     /// ever. Those whose data is on the node wait for it in any case
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = patience)]
     pub(crate) move_after: Patience,
+    /// The largest database that is copied before it is migrated, such as `50GiB`; any is if absent.
+    /// An instance with a larger one stays, unless a rollout is made `--without-snapshot`
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) snapshot_max: Option<u64>,
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
     /// The ports at which this machine's replicas listen, each at one of its own
@@ -159,6 +163,11 @@ fn patience(text: &str) -> Result<Patience, String> {
         Some(time) if time >= SHORTEST => Ok(Patience(Some(time))),
         _ => Err("write `20s` or longer, as in `5m` or `2h`, or `0` for ever".to_owned()),
     }
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let wrong = "write `MiB`, `GiB` or `TiB` after a whole number, as in `50GiB`";
+    api::manifest::bytes(text).ok_or_else(|| wrong.to_owned())
 }
 
 /// A node may be silent for so long without anybody knowing of it.

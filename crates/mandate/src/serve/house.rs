@@ -51,6 +51,7 @@ pub(crate) async fn furnish(
         identity,
         access,
         move_after,
+        snapshot_max,
     } = settings;
     let has = |part| parts.contains(&part);
     let people = async {
@@ -62,7 +63,7 @@ pub(crate) async fn furnish(
     let configurator = async {
         if has(Part::Configurator) {
             let engine = engine.clone().with_folders();
-            let config = configurator::Config { engine, site, mail: instance_mail };
+            let config = configurator::Config { engine, site, mail: instance_mail, snapshot_max };
             house.mount(configurator::component(config)).await?;
         }
         anyhow::Ok(())
@@ -120,6 +121,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) instance_mail: Option<configurator::Mail>,
     pub(crate) identity: identity::Config,
     pub(crate) access: access::Config,
+    /// No larger database is copied before it is migrated.
+    pub(crate) snapshot_max: Option<u64>,
     /// How long instances wait for a node that is silent.
     pub(crate) move_after: Option<Duration>,
 }

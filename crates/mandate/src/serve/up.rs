@@ -56,6 +56,7 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<()> {
         identity,
         access,
         move_after: args.move_after.0,
+        snapshot_max: args.snapshot_max,
     };
     Box::pin(furnish(&house, &parts, settings)).await?;
     // Agents ask as themselves; the process's own copies are asked for as one of its parts.

@@ -6,14 +6,14 @@ use api::{
     configurator::{GetEnvironment, GetInstance},
     jobs::{CancelJob, JobState, ListInstanceJobs, QuietInstance, ReplayJob},
     provider::SuspendInstance,
-    releases::{ListMoves, MoveState, RolloutState, Steer, SteerRollout},
+    releases::{ListMoves, MoveState, RolloutPlan, RolloutState, Steer, SteerRollout},
 };
 use db::testing::Obstacle;
 use types::Digest;
 
 use crate::{
-    machine::{Machine, NAME, Ran, Shop, promote, publish, rollout, stage},
-    world::until,
+    machine::{Machine, NAME, Ran, Shop, promote, promote_as, publish, rollout, stage},
+    world::{SNAPSHOT_MAX, until},
 };
 
 const SECOND: &str = "schema = 2";
@@ -290,6 +290,46 @@ stories! {
         assert!(shop.route(world).await.moving.is_none(), "nobody waits until the obstacle has gone");
         obstacle.remove().await.unwrap();
         world.advance(Duration::from_hours(1));
+    }
+
+    async fn what_is_too_large_to_be_copied_stays_or_is_migrated_itself(world: &World) {
+        let first = publish(world, "dedicated", "", "").await;
+        let machine = Machine::join(world).await;
+        let shop = Shop::open(world).await;
+        let (before, name) = (machine.ran("migrate").remove(0).database, shop.instance.to_string());
+        let mib = u32::try_from(SNAPSHOT_MAX >> 20).unwrap() + 1;
+        db::testing::fill(&world.engine, &name, mib).await.unwrap();
+        let second = publish(world, "dedicated", SECOND, "check = [\"./check\"]").await;
+        rollout(world, RolloutState::Paused).await;
+        let why = shop.last_move().await.problem.unwrap();
+        assert!(why.contains("`--without-snapshot` migrates it all the same"), "{why}");
+        assert_eq!((shop.seen().await.release, machine.ran("migrate").len()), (first.clone(), 1));
+        promote(world, &first).await;
+        rollout(world, RolloutState::Done).await;
+        // It fails, and nothing leads back: nobody is let in.
+        machine.told(|told| told.fails = [("check".to_owned(), "the moon is full")].into());
+        let without = RolloutPlan { without_snapshot: true, ..RolloutPlan::default() };
+        let paused = promote_as(world, &second, without).await.unwrap();
+        rollout(world, RolloutState::Paused).await;
+        let why = shop.last_move().await.problem.unwrap();
+        assert!(why.contains("the moon is full. Its database has no copy"), "{why}");
+        let migrated = machine.ran("migrate").remove(1);
+        assert_eq!((migrated.release, migrated.database), (second.clone(), before));
+        let route = shop.route(world).await;
+        assert!(route.maintenance.is_some() && route.moving.is_none(), "{route:?}");
+        world.advance(Duration::from_hours(25));
+        assert!(world.engine.size(&name, 0).await.is_ok(), "it is kept");
+        // Tried again, it is open.
+        machine.told(|told| told.fails.clear());
+        let (service, number) = (paused.service, paused.number);
+        let resume = SteerRollout { service, number, steer: Steer::Resume };
+        world.operator().await.call(resume).await.unwrap();
+        rollout(world, RolloutState::Done).await;
+        let route = shop.route(world).await;
+        assert_eq!((route.release, route.schema, route.maintenance), (second, 2, None));
+        world.advance(Duration::from_hours(25));
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert!(world.engine.size(&name, 0).await.is_ok(), "nothing was moved from");
     }
 
     async fn a_database_that_was_moved_from_goes_after_a_day(world: &World) {

@@ -153,6 +153,7 @@ impl World {
             engine: engine.clone(),
             site: types::Site::http(8080),
             mail: None,
+            snapshot_max: Some(SNAPSHOT_MAX),
         };
         let releases = releases::Config {
             packages: releases::Storage::folder(data.join("packages")),
@@ -485,6 +486,9 @@ async fn end<S>(room: Room<S>, instance: InstanceId) {
     write.remove::<Route>(&instance.to_string()).await.unwrap();
     write.commit().await.unwrap();
 }
+
+/// No larger database of an instance is copied.
+pub(crate) const SNAPSHOT_MAX: u64 = 64 << 20;
 
 /// Nothing that is waited for takes longer, also on a machine that does much else.
 const PATIENCE: Duration = Duration::from_secs(90);

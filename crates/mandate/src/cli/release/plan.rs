@@ -54,6 +54,10 @@ pub(in crate::cli) struct Plan {
     /// With `--workers drain`: refuse new jobs instead of keeping them until the instance has moved
     #[arg(long, requires = "workers")]
     refuse_jobs: bool,
+    /// Migrate a database that is too large to be copied as it is: if that fails, nothing leads back,
+    /// and its instance is closed for maintenance
+    #[arg(long)]
+    without_snapshot: bool,
     /// Promote it though something is lost, as `mandate release promote --check` says
     #[arg(long)]
     pub(super) accept_loss: bool,
@@ -108,6 +112,7 @@ impl Plan {
                 refuses: self.refuse_jobs,
                 within_seconds: self.workers_within,
             },
+            without_snapshot: self.without_snapshot,
         })
     }
 }
