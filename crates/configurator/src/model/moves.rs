@@ -231,7 +231,7 @@ impl Needs {
 
     /// Whether it costs nothing but patience while it is at a step, so that many can be there at once.
     pub(crate) const fn is_light(self, step: Step) -> bool {
-        self.beside || matches!(step, Step::Drain)
+        self.beside || matches!(step, Step::Drain | Step::Quiet)
     }
 
     /// For how long is waited for jobs that run, or with a drain for all.

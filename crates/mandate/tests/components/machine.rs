@@ -210,8 +210,14 @@ pub(crate) struct Shop {
 
 impl Shop {
     pub(crate) async fn open(world: &World) -> Self {
-        let ada = world.sign_up("ada").await;
-        let asked = order(ada.account, "bakery.localhost", &[]);
+        Self::of(world, "ada").await
+    }
+
+    /// The same for somebody else.
+    pub(crate) async fn of(world: &World, name: &str) -> Self {
+        let ada = world.sign_up(name).await;
+        let host = if name == "ada" { "bakery" } else { name };
+        let asked = order(ada.account, &format!("{host}.localhost"), &[]);
         let instance = take(&ada, asked, InstanceState::Open).await;
         Self { ada, instance }
     }

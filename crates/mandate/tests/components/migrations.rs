@@ -261,6 +261,29 @@ stories! {
         assert_eq!(releases, [first, second.clone(), second]);
     }
 
+    async fn those_whose_jobs_run_for_long_hold_up_no_other(world: &World) {
+        publish(world, "shared", "", WORK).await;
+        let machine = Machine::join(world).await;
+        machine.told(|told| told.lasts = ["work".to_owned()].into());
+        let mut busy = Vec::new();
+        for name in ["ada", "ben", "cleo", "dora"] {
+            let shop = Shop::of(world, name).await;
+            shop.queue("work").await.unwrap();
+            busy.push(shop);
+        }
+        let free = Shop::of(world, "emil").await;
+        until("all four work", async || machine.ran("work").len() == 4).await;
+        let second = stage(world, "shared", SECOND, WORK).await.digest;
+        let at_once = RolloutPlan { at_once: None, ..RolloutPlan::default() };
+        promote_as(world, &second, at_once).await.unwrap();
+        until("it has moved", async || free.seen().await.release == second).await;
+        for shop in &busy {
+            assert_ne!(shop.seen().await.release, second);
+        }
+        machine.told(|told| told.lasts.clear());
+        rollout(world, RolloutState::Done).await;
+    }
+
     async fn a_copy_that_cannot_be_made_now_is_tried_again_for_a_while(world: &World) {
         publish(world, "dedicated", "", "").await;
         let _machine = Machine::join(world).await;
