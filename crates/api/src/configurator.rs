@@ -339,6 +339,9 @@ pub struct PutJobResult {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// Whether an attempt was lost with its machine, which says nothing about the job.
+    #[serde(default)]
+    pub lost: bool,
 }
 
 /// Asks for an instance's environment.

@@ -107,6 +107,7 @@ const MIGRATIONS: &[db::Migration] = &[
         name: "configurator_turned",
         sql: include_str!("../migrations/0011_turned.sql"),
     },
+    db::Migration { name: "configurator_lost", sql: include_str!("../migrations/0012_lost.sql") },
 ];
 
 /// The component.

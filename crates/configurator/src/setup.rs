@@ -138,7 +138,8 @@ pub(crate) async fn put_job_result(
         go_on(cx, instance, op).await?;
     } else {
         let problem = op.problem.map(|problem| with_last_words(problem, &op.output));
-        store::end_move_job(cx.tx(), op.job, op.state, problem.as_deref()).await?;
+        let why = (problem.as_deref(), op.lost);
+        store::end_move_job(cx.tx(), op.job, op.state, why).await?;
     }
     Ok(Empty {})
 }
@@ -161,7 +162,7 @@ pub(crate) async fn give_up(
 ) -> Result<(), Error> {
     let mut write = room.begin().await?;
     let (state, output) = (JobState::Failed, String::new());
-    let failed = PutJobResult { job, state, output, problem: Some(problem) };
+    let failed = PutJobResult { job, state, output, problem: Some(problem), lost: false };
     go_on(&mut write, instance, failed).await?;
     Ok(write.commit().await?)
 }
@@ -172,7 +173,7 @@ async fn go_on(
     ended: PutJobResult,
 ) -> Result<(), Error> {
     let Some(stored) = store::instance(write.tx(), instance).await? else { return Ok(()) };
-    let PutJobResult { job, state, output, problem } = ended;
+    let PutJobResult { job, state, output, problem, .. } = ended;
     let name = store::end_setup_job(write.tx(), job, state, &output).await?;
     let Some(name) = name.filter(|_| stored.state == InstanceState::SettingUp) else {
         return Ok(());

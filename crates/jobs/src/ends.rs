@@ -16,7 +16,7 @@ pub(crate) async fn tell_configurator(room: Room<State>) -> Result<Next, Error> 
     for job in ended {
         if let Some(ended) = store::job(room.db(), job).await? {
             let (state, output, problem) = (ended.state, ended.output, ended.problem);
-            let result = PutJobResult { job, state, output, problem };
+            let result = PutJobResult { job, state, output, problem, lost: ended.lost > 0 };
             match room.peers().call(result).await {
                 Err(problem) if problem.is_transient() => return Err(problem.into()),
                 Err(problem) => {

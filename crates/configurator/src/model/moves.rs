@@ -101,6 +101,9 @@ pub(crate) struct Needs {
     pub(crate) snapshot: Snapshot,
 }
 
+/// So many machines may be lost that a migration runs on.
+const LOST_MAX: u32 = 3;
+
 /// In their order, if nothing fails.
 const FORTH: [Step; 11] = [
     Step::Waiting,
@@ -201,6 +204,14 @@ impl Needs {
             _ if !self.closes => Step::Failed,
             _ => Step::Undo,
         }
+    }
+
+    /// What follows a job that was lost with its machine, as the first or as a later one: nobody knows what
+    /// it has left, so a new copy is made. What has none is not done again.
+    pub(crate) fn again(self, step: Step, lost: u32) -> Option<Step> {
+        let has_copy = self.closes && self.snapshot != Snapshot::None;
+        let is_job = matches!(step, Step::Migrate | Step::Check);
+        (is_job && has_copy && lost < LOST_MAX).then_some(Step::Copy)
     }
 
     /// Whether its jobs are not begun while it is at a step.

@@ -7,7 +7,10 @@ use chassis::{Next, Room};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use types::InstanceId;
 
-use super::steps::{Outcome, enter, take};
+use super::{
+    enter::enter,
+    steps::{Outcome, take},
+};
 use crate::{Error, State, store};
 
 /// So many move at once: a server of databases does not copy more of them in the same time.
@@ -82,6 +85,7 @@ async fn step(room: &Room<State>, instance: InstanceId) -> Result<Went, Error> {
         Outcome::Waits => return Ok(Went::Nowhere(LOOK_AGAIN)),
         Outcome::IsTold => return Ok(Went::Nowhere(ASK_AGAIN)),
         Outcome::Done | Outcome::InPlace(_) => (it.needs.next(it.step), None),
+        Outcome::Begins(step) => (step, None),
         Outcome::Fails(why) if it.needs.is_in_place(it.step) => {
             (it.needs.back(it.step), Some(format!("{why}. {NO_WAY_BACK}")))
         }

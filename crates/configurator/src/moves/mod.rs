@@ -2,6 +2,7 @@
 //! once or together with its database.
 
 mod drive;
+mod enter;
 mod former;
 mod quiet;
 mod steps;
@@ -139,13 +140,15 @@ async fn begin(
         copy,
         job: None,
         job_state: None,
+        job_lost: false,
+        lost: 0,
         problem: None,
         began: now,
         held: None,
         ended: None,
         turned: false,
     };
-    let moving = Some(steps::on_its_way(&it));
+    let moving = Some(enter::on_its_way(&it));
     let known = Stored { copy: (known.copy.0, copies), moving, ..known };
     store::put_move(cx.tx(), &it).await?;
     store::update_instance(cx.tx(), &known).await?;

@@ -36,12 +36,8 @@ const BEGIN: Duration = Duration::from_mins(1);
 const START: Duration = Duration::from_mins(2);
 /// So long a copy is tried again that fails for what may pass, such as a server that is restarted.
 const COPY: Duration = Duration::from_secs(20);
-/// So long a database is kept that an instance has moved from.
-const KEPT: Duration = Duration::from_hours(24);
 /// So long `jobs` may refuse to set jobs aside.
 const PURGE: Duration = Duration::from_mins(5);
-/// What visitors are told of a database that `migrate` has failed to change, and that has no copy.
-const SPOILT: &str = "its database is mended, since a change of it has failed";
 /// A copy needs as much room as its original, and a migration some more.
 const ROOM: u64 = 2;
 
@@ -50,17 +46,14 @@ pub(super) enum Outcome {
     Done,
     /// It is done, and the database itself is migrated, which has this number.
     InPlace(u32),
+    /// It was lost, and goes on at a step before.
+    Begins(Step),
     /// It is under way.
     Waits,
     /// It is under way, and how it ends is told.
     IsTold,
     /// It cannot be done, and why.
     Fails(String),
-}
-
-/// What must be known of an instance that is on its way.
-pub(super) fn on_its_way(it: &Move) -> OnItsWay {
-    OnItsWay { to: it.to.clone(), needs: it.needs, step: it.step, copy: it.copy }
 }
 
 /// Takes the step that an instance is at.
@@ -255,6 +248,10 @@ fn passes(cause: &db::Error) -> bool {
 async fn job(room: &Room<State>, it: &Move, known: &Stored, name: &str) -> Result<Outcome, Error> {
     let Some(job) = it.job else { return Err(Problem::internal().into()) };
     if let Some(state) = it.job_state {
+        let again = it.needs.again(it.step, it.lost).filter(|_| it.job_lost);
+        if let Some(step) = again.filter(|_| state == JobState::Failed) {
+            return Ok(Outcome::Begins(step));
+        }
         let why = || it.problem.clone().unwrap_or_else(|| "nobody knows why".to_owned());
         return Ok(match state {
             JobState::Succeeded => Outcome::Done,
@@ -302,77 +299,4 @@ async fn undo(room: &Room<State>, it: &Move, known: &Stored) -> Result<Outcome, 
     }
     room.state().engine.reopen(&it.instance.to_string(), known.copy.0).await?;
     Ok(Outcome::Done)
-}
-
-/// Writes down that an instance is at another step: in one transaction with whatever is different
-/// from now on.
-pub(super) async fn enter(
-    room: &Room<State>,
-    it: Move,
-    step: Step,
-    problem: Option<String>,
-) -> Result<(), Error> {
-    if step == Step::Hold {
-        room.state().quiet.begin(it.instance);
-    }
-    let mut write = room.begin().await?;
-    let now = write.now();
-    let Some(known) = store::instance(write.tx(), it.instance).await? else { return Ok(()) };
-    let was = store::last_move(write.tx(), it.instance).await?;
-    // Nobody is kept out for as long as a copy cannot be removed.
-    if it.step == Step::Undo && step != Step::Undo && it.copy != known.copy.0 {
-        store::insert_former(write.tx(), it.instance, it.copy, now).await?;
-    }
-    let is_spoilt = problem.is_some() && it.needs.is_in_place(it.step);
-    let turned = it.turned || was.is_some_and(|was| was.turned);
-    let it = Move { turned, ..entered(it, (step, now), problem) };
-    let moving = (!step.has_ended()).then(|| on_its_way(&it));
-    let mut known = Stored { moving, ..known };
-    if is_spoilt {
-        known.maintenance = Some(SPOILT.to_owned());
-    }
-    if step == Step::Moved {
-        known.maintenance = known.maintenance.filter(|why| why != SPOILT);
-        if it.needs.closes && it.copy != known.copy.0 {
-            let forget = now.plus(KEPT);
-            store::insert_former(write.tx(), it.instance, known.copy.0, forget).await?;
-        }
-        if !it.needs.beside {
-            let schema = manifest(write.tx(), &known.service, &it.to).await?.schema();
-            let is_new = it.needs.closes || known.schema.0 == 0;
-            let readable_from = if is_new { schema } else { known.schema.1 };
-            known.schema = (schema, readable_from);
-        }
-        known.copy.0 = it.copy;
-        known.release = it.to.clone();
-    }
-    store::put_move(write.tx(), &it).await?;
-    store::update_instance(write.tx(), &known).await?;
-    write.put(&route(&known)).await?;
-    write.commit().await?;
-    if step.has_ended() {
-        room.state().quiet.end(it.instance);
-        let (instance, from, to) = (it.instance, it.from.short(), it.to.short());
-        match it.problem {
-            None => tracing::info!(%instance, from, to, "an instance has moved"),
-            Some(why) => tracing::warn!(%instance, from, to, why, "an instance was not moved"),
-        }
-    }
-    Ok(())
-}
-
-fn entered(it: Move, (step, now): (Step, Timestamp), problem: Option<String>) -> Move {
-    let is_job = matches!(step, Step::Migrate | Step::Check);
-    let on_way_back = matches!(step, Step::Undo | Step::Restart | Step::Failed);
-    Move {
-        step,
-        entered: now,
-        job: is_job.then(|| JobId::new(now)).or(it.job.filter(|_| step == Step::Undo)),
-        job_state: None,
-        // The first reason counts.
-        problem: problem.or(it.problem.filter(|_| on_way_back)),
-        held: it.held.or((step == Step::Hold).then_some(now)),
-        ended: step.has_ended().then_some(now),
-        ..it
-    }
 }

@@ -25,6 +25,10 @@ pub(crate) struct Move {
     pub(crate) job: Option<JobId>,
     /// How that ended.
     pub(crate) job_state: Option<JobState>,
+    /// Whether it was lost with its machine.
+    pub(crate) job_lost: bool,
+    /// How many were lost before.
+    pub(crate) lost: u32,
     /// Why it goes back, or why a job failed.
     pub(crate) problem: Option<String>,
     pub(crate) began: Timestamp,
@@ -55,6 +59,8 @@ fn read(row: &db::Row) -> Result<Move> {
         copy: row.get("copy")?,
         job: row.get("job")?,
         job_state: job_state.map(|_| row.json("job_state")).transpose()?,
+        job_lost: row.get("job_lost")?,
+        lost: row.get("lost")?,
         problem: row.get("problem")?,
         began: row.get("began")?,
         held: row.get("held")?,
@@ -70,8 +76,8 @@ pub(crate) async fn put_move(tx: &mut db::Tx, it: &Move) -> Result<()> {
     let job_state = job_state.transpose().map_err(|cause| db::Error::encode("job_state", cause))?;
     db::query(
         "insert into move (instance, former, release, since, needs, step, entered, copy, job,
-         job_state, problem, began, held, ended, turned,
-         light) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         job_state, job_lost, lost, problem, began, held, ended, turned,
+         light) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(it.instance)
     .bind(&it.from)
@@ -83,6 +89,8 @@ pub(crate) async fn put_move(tx: &mut db::Tx, it: &Move) -> Result<()> {
     .bind(it.copy)
     .bind(it.job)
     .bind(job_state.as_deref())
+    .bind(it.job_lost)
+    .bind(it.lost)
     .bind(it.problem.as_deref())
     .bind(it.began)
     .bind(it.held)
@@ -142,14 +150,15 @@ pub(crate) async fn end_move_job(
     tx: &mut db::Tx,
     job: JobId,
     state: JobState,
-    problem: Option<&str>,
+    (problem, is_lost): (Option<&str>, bool),
 ) -> Result<()> {
     db::query(
-        "update move set job_state = ?, problem = ?
+        "update move set job_state = ?, problem = ?, job_lost = ?
          where job = ? and step in ('\"migrate\"', '\"check\"')",
     )
     .bind_json(&state)
     .bind(problem)
+    .bind(is_lost)
     .bind(job)
     .run(tx)
     .await
@@ -257,6 +266,8 @@ mod tests {
                 copy: 1,
                 job: Some(job),
                 job_state: None,
+                job_lost: false,
+                lost: 0,
                 problem: Some("why".to_owned()),
                 began: now,
                 held: Some(now),
@@ -266,12 +277,13 @@ mod tests {
             let mut tx = database.begin().await.unwrap();
             insert_instance(&mut tx, &stored).await.unwrap();
             put_move(&mut tx, &it).await.unwrap();
-            end_move_job(&mut tx, job, JobState::Dropped, Some("other")).await.unwrap();
+            end_move_job(&mut tx, job, JobState::Dropped, (Some("other"), true)).await.unwrap();
             assert_eq!(last_move(&mut tx, it.instance).await.unwrap(), Some(it.clone()));
             it.step = Step::Migrate;
             put_move(&mut tx, &it).await.unwrap();
-            end_move_job(&mut tx, job, JobState::Failed, Some("other")).await.unwrap();
+            end_move_job(&mut tx, job, JobState::Failed, (Some("other"), true)).await.unwrap();
             (it.job_state, it.problem) = (Some(JobState::Failed), Some("other".to_owned()));
+            it.job_lost = true;
             assert_eq!(last_move(&mut tx, it.instance).await.unwrap(), Some(it));
         })
         .await;

@@ -29,6 +29,8 @@ use crate::{
 };
 
 pub(crate) const NAME: &str = "forum";
+/// Why a job fails that is lost with its machine.
+pub(crate) const LOST: &str = "its machine was lost";
 
 /// Makes a release the current one whose instances have processes as `tenancy` says; its database is
 /// as `database` says.
@@ -175,8 +177,9 @@ pub(crate) async fn report(
     };
     let reports = running.iter().map(|lease| {
         let problem = fails.get(&lease.name).map(|why| (*why).to_owned());
-        let outcome = match problem {
+        let outcome = match problem.as_deref() {
             _ if lasts.contains(&lease.name) => Outcome::Running,
+            Some(LOST) => Outcome::Lost,
             Some(_) => Outcome::Refused,
             None => Outcome::Succeeded,
         };

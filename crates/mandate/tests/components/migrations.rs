@@ -12,7 +12,7 @@ use db::testing::Obstacle;
 use types::Digest;
 
 use crate::{
-    machine::{Machine, NAME, Ran, Shop, promote, promote_as, publish, rollout, stage},
+    machine::{LOST, Machine, NAME, Ran, Shop, promote, promote_as, publish, rollout, stage},
     world::{SNAPSHOT_MAX, until},
 };
 
@@ -259,6 +259,35 @@ stories! {
         let releases: Vec<Digest> =
             machine.ran("work").into_iter().map(|ran| ran.release).collect();
         assert_eq!(releases, [first, second.clone(), second]);
+    }
+
+    async fn a_migration_whose_machine_was_lost_begins_again_with_a_new_copy(world: &World) {
+        let first = publish(world, "dedicated", "", "").await;
+        let machine = Machine::join(world).await;
+        let shop = Shop::open(world).await;
+        machine.told(|told| told.fails = [("check".to_owned(), LOST)].into());
+        let second = publish(world, "dedicated", SECOND, "check = [\"./check\"]").await;
+        until("it was lost once", async || machine.ran("check").len() == 2).await;
+        machine.told(|told| told.fails.clear());
+        rollout(world, RolloutState::Done).await;
+        assert_eq!((shop.seen().await.release, shop.last_move().await.problem), (second.clone(), None));
+        let (migrated, checked) = (machine.ran("migrate"), machine.ran("check"));
+        let copies: BTreeSet<&String> = migrated.iter().map(|ran| &ran.database).collect();
+        assert_eq!(copies.len(), migrated.len(), "what was left is touched by nobody: {migrated:?}");
+        assert_eq!(checked.last().unwrap().database, migrated.last().unwrap().database);
+        let (name, last) = (shop.instance.to_string(), u32::try_from(migrated.len()).unwrap() - 1);
+        until("it has gone", async || world.engine.size(&name, 1).await.is_err()).await;
+        assert!(world.engine.size(&name, last).await.is_ok());
+        // Not for ever.
+        let before = machine.ran("migrate").len();
+        machine.told(|told| told.fails = [("migrate".to_owned(), LOST)].into());
+        publish(world, "dedicated", "schema = 3", "").await;
+        rollout(world, RolloutState::Paused).await;
+        let why = shop.last_move().await.problem.unwrap();
+        assert!(why.contains(LOST), "{why}");
+        assert_eq!(machine.ran("migrate").len(), before + 4);
+        assert_eq!(shop.seen().await.release, second);
+        assert_ne!(first, second);
     }
 
     async fn those_whose_jobs_run_for_long_hold_up_no_other(world: &World) {
