@@ -263,6 +263,23 @@ fn clocks_and_output(source: &Source) -> Vec<String> {
     found
 }
 
+/// While somebody waits for a connection, whoever is polled from there goes on with nothing, and keeps the
+/// connections that it has or is given: all wait for each other until they give up.
+fn waits_for_itself(source: &Source) -> Vec<String> {
+    let is_component =
+        COMPONENTS.iter().any(|name| source.path.starts_with(&format!("crates/{name}/src/")));
+    if source.is_test() || !is_component {
+        return Vec::new();
+    }
+    let ways = ["FuturesUnordered", "FuturesOrdered", "buffer_unordered", "buffered("];
+    let found = ways.iter().flat_map(|way| {
+        source.places(way).map(move |place| {
+            format!("{place}: `{way}`: have each be a task of its own, such as in a `JoinSet`")
+        })
+    });
+    found.collect()
+}
+
 fn unportable(path: &str, text: &str) -> Vec<String> {
     let sql = without_sql_comments(text).to_lowercase();
     let mut found = Vec::new();
@@ -783,6 +800,11 @@ fn the_time_is_handed_in_and_output_is_for_programs() {
 }
 
 #[test]
+fn what_is_driven_at_once_waits_for_no_other() {
+    hold(SOURCES.iter().flat_map(waits_for_itself));
+}
+
+#[test]
 fn migrations_are_read_alike_by_both_engines() {
     let migrations = texts(&["crates", "services/forum"], ".sql");
     assert!(migrations.len() > 7, "the migrations were not found");
@@ -872,6 +894,15 @@ mod failing {
         assert_eq!(found("crates/a/src/store.rs", "db::query(\"select 1\")"), 0);
         assert_eq!(found("crates/a/src/store/b.rs", "db::query(\"select 1\")"), 0);
         assert_eq!(found("crates/a/src/lib.rs", "// db::query(\nfn f(_: sqlx::Error) {}"), 0);
+    }
+
+    #[test]
+    fn what_may_wait_for_itself_is_found() {
+        let found = |path, text| waits_for_itself(&source(path, text)).len();
+        let text = "let driven = FuturesUnordered::new();";
+        assert_eq!(found("crates/jobs/src/a.rs", text), 1);
+        assert_eq!(found("crates/jobs/src/tests.rs", text), 0);
+        assert_eq!(found("crates/gateway/src/a.rs", text), 0);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use chassis::{Next, Room};
-use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use tokio::task::JoinSet;
 use types::InstanceId;
 
 use super::{
@@ -28,23 +28,30 @@ const TRY_AGAIN: Duration = Duration::from_millis(500);
 const NO_WAY_BACK: &str = "Its database has no copy, so it is closed for maintenance: let the rollout go \
     on to try again, or mend the database and open it by `mandate instance maintenance HOST --end`";
 
-/// Has all go on that are under way, until none is.
+/// Has all go on that are under way, until none is. Each is a task of its own: were they polled from here,
+/// none would be while this waits for a connection, and those that have all connections would keep them.
 pub(crate) async fn go_on(room: Room<State>) -> Result<Next, Error> {
-    let (mut driven, mut named) = (FuturesUnordered::new(), HashSet::new());
+    let (mut driven, mut named) = (JoinSet::new(), HashSet::new());
     loop {
         let changed = room.changed();
         tokio::pin!(changed);
         changed.as_mut().enable();
         for instance in store::moves_under_way(room.db(), (AT_ONCE, LIGHT_AT_ONCE)).await? {
             if named.insert(instance) {
-                driven.push(drive(room.clone(), instance));
+                driven.spawn(drive(room.clone(), instance));
             }
         }
         if driven.is_empty() {
             return Ok(Next::Idle);
         }
         tokio::select! {
-            Some(instance) = driven.next() => drop(named.remove(&instance)),
+            Some(ended) = driven.join_next() => match ended {
+                Ok(instance) => drop(named.remove(&instance)),
+                Err(cause) => match cause.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    Err(_) => return Ok(Next::Now),
+                },
+            },
             () = changed => {}
         }
     }
