@@ -155,13 +155,13 @@ impl Postgres {
         Ok(inside.close().await?)
     }
 
+    /// From then on it can be removed, which whoever copies does first.
     #[cfg(feature = "testing")]
     pub(crate) async fn clear(&self, name: &str, copy: u32) -> Result<(), Error> {
         let full = self.copied(name, copy);
         let mut inside = self.admin.clone().database(&full).connect().await?;
         run(&mut inside, "drop subscription obstacle".to_owned()).await?;
-        inside.close().await?;
-        self.remove(name, copy).await
+        Ok(inside.close().await?)
     }
 
     /// Makes it as large as that at least.

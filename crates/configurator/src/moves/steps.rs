@@ -11,17 +11,13 @@ use api::{
 };
 use chassis::Room;
 use db::EngineKind;
-use types::{JobId, Timestamp};
+use types::JobId;
 
 use super::quiet::is_quiet;
 use crate::{
     Error, State,
-    manifests::manifest,
-    model::{
-        instance::route,
-        moves::{Snapshot, Step},
-    },
-    store::{self, Move, OnItsWay, Stored},
+    model::moves::{Snapshot, Step},
+    store::{self, Move, Stored},
 };
 
 /// What was stopped ends within its lease and a little.

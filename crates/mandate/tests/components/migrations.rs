@@ -358,6 +358,7 @@ stories! {
         assert_eq!((shop.seen().await.release, machine.ran("migrate").len()), (first.clone(), 1));
         promote(world, &first).await;
         rollout(world, RolloutState::Done).await;
+        world.advance(Duration::from_secs(1));
         // It fails, and nothing leads back: nobody is let in.
         machine.told(|told| told.fails = [("check".to_owned(), "the moon is full")].into());
         let without = RolloutPlan { without_snapshot: true, ..RolloutPlan::default() };
@@ -372,6 +373,7 @@ stories! {
         world.advance(Duration::from_hours(25));
         assert!(world.engine.size(&name, 0).await.is_ok(), "it is kept");
         // Tried again, it is open.
+        world.advance(Duration::from_secs(1));
         machine.told(|told| told.fails.clear());
         let (service, number) = (paused.service, paused.number);
         let resume = SteerRollout { service, number, steer: Steer::Resume };
