@@ -91,7 +91,8 @@ impl Folder {
         self.releases().join(format!("{}.json", digest.hex()))
     }
 
-    /// A package, as far as it was fetched, until its release is ready.
+    /// A package, as far as it was fetched, until its release is ready; where packages are shared,
+    /// as long as the release is here.
     pub(crate) fn package(&self, digest: &Digest) -> PathBuf {
         self.releases().join(format!("{}.package", digest.hex()))
     }
@@ -127,9 +128,13 @@ impl Folder {
 
     /// What is to be said of whatever went wrong while the disk is full.
     pub(crate) fn remark(&self) -> &'static str {
+        if self.is_full() { "; the disk of the node is full" } else { "" }
+    }
+
+    /// Whether the disk is full.
+    pub(crate) fn is_full(&self) -> bool {
         let room = rustix::fs::statvfs(&self.root).map(|disk| disk.f_bavail * disk.f_frsize);
-        let is_full = room.is_ok_and(|room| room < ROOM_BYTES_MIN);
-        if is_full { "; the disk of the node is full" } else { "" }
+        room.is_ok_and(|room| room < ROOM_BYTES_MIN)
     }
 
     /// The replicas.

@@ -68,6 +68,8 @@ pub(crate) struct ObservedRelease {
     pub(crate) since: Timestamp,
     /// Whether a replica or a job runs from it.
     pub(crate) in_use: bool,
+    /// Whether its package is given to other nodes.
+    pub(crate) shared: bool,
 }
 
 /// A replica on a node.

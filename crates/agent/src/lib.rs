@@ -44,7 +44,7 @@ use std::{
     fmt,
     future::Future,
     io,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     ops::RangeInclusive,
     path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
@@ -62,6 +62,7 @@ use host::Changes;
 use jobs::Worker;
 use pause::Pace;
 use processes::Processes;
+use releases::Sharing;
 use replicas::Ports;
 use tokens::Tokens;
 use users::Users;
@@ -96,6 +97,9 @@ pub struct Config {
     pub listen_ip: IpAddr,
     /// The ports at which they may listen; at best none that the kernel gives to others.
     pub ports: RangeInclusive<u16>,
+    /// Where it gives packages to other nodes, which it then also fetches from; if absent, they
+    /// come from the platform.
+    pub share_packages: Option<SocketAddr>,
     /// What distinguishes the machine, and how much of it instances may be promised: its memory is
     /// measured if that is not said.
     pub machine: Machine,
@@ -133,6 +137,8 @@ pub(crate) struct Node {
     pub(crate) program: Vec<OsString>,
     pub(crate) ends_all: bool,
     pub(crate) ports: Ports,
+    /// That packages are shared with other nodes, if they are.
+    pub(crate) sharing: Option<Sharing>,
     pub(crate) processes_max: u32,
     pub(crate) users: Users,
     pub(crate) tokens: Tokens,
@@ -179,6 +185,7 @@ async fn run_at(
         program: config.program,
         ends_all: config.ends_all,
         ports,
+        sharing: config.share_packages.map(Sharing::new),
         processes_max: config.processes_max,
         users,
         tokens: Tokens::default(),
@@ -188,7 +195,8 @@ async fn run_at(
         removed: AtomicBool::default(),
     });
     let host = Processes::open(Arc::clone(&node)).await?;
-    let worker = Worker::new(Arc::clone(&node), host.releases());
+    let releases = host.releases();
+    let worker = Worker::new(Arc::clone(&node), releases.clone());
     let (stop, stopping) = watch::channel(false);
     let until_then = async {
         shutdown.await;
@@ -200,6 +208,7 @@ async fn run_at(
     tokio::select! {
         () = working => {}
         () = node.tokens.keep(&node) => {}
+        () = releases::serve(&node, &releases) => {}
     }
     Ok(())
 }

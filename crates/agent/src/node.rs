@@ -6,7 +6,7 @@ use api::{
     Kind, Problem,
     identity::{IssueServiceToken, Purpose},
     releases::{
-        Desired, Heartbeat, Isolation, LogWish, ReleaseReport, ReplicaReport, ReplicaState,
+        Desired, Heartbeat, Isolation, LogWish, ReleaseReport, ReplicaReport, ReplicaState, Sharing,
     },
 };
 use tokio::{sync::watch, task::JoinSet, time::Instant};
@@ -19,6 +19,7 @@ use crate::{
     join::may_pass,
     logs,
     plan::plan,
+    releases::Open,
     stopped,
 };
 
@@ -167,6 +168,9 @@ impl<'n> Talk<'n> {
 
     /// Whoever had nothing to say is not told again what has not changed.
     fn hear(&mut self, mut desired: Desired, is_news: bool) {
+        if let (Some(sharing), Some(key)) = (&self.node.sharing, &desired.ticket_key) {
+            sharing.trust(key);
+        }
         self.wishes.append(&mut desired.logs);
         match &mut self.desired {
             Some(known) if !is_news && known.version == desired.version => {
@@ -220,6 +224,7 @@ impl<'n> Talk<'n> {
                 replicas,
                 report: None,
                 logs: Vec::new(),
+                ticket_key: None,
             });
         }
     }
@@ -233,7 +238,13 @@ impl<'n> Talk<'n> {
 
     fn as_before(&self, report: u64, wait_millis: u32) -> Heartbeat {
         let as_before = Some(report);
-        Heartbeat { as_before, machine: None, ..self.heartbeat(&Observed::default(), wait_millis) }
+        let (machine, sharing) = (None, None);
+        Heartbeat {
+            as_before,
+            machine,
+            sharing,
+            ..self.heartbeat(&Observed::default(), wait_millis)
+        }
     }
 
     fn heartbeat(&self, observed: &Observed, wait_millis: u32) -> Heartbeat {
@@ -248,7 +259,16 @@ impl<'n> Talk<'n> {
             isolation: Some(self.isolation.clone()),
             as_before: None,
             machine: Some(self.node.machine.clone()),
+            sharing: self.sharing(observed),
         }
+    }
+
+    /// What is given to other nodes.
+    fn sharing(&self, observed: &Observed) -> Option<Sharing> {
+        let Open { address, session } = self.node.sharing.as_ref()?.open()?;
+        let shared = observed.releases.iter().filter(|release| release.shared);
+        let packages = shared.take(RELEASES_MAX).map(|release| release.report.digest.clone());
+        Some(Sharing { address, session, packages: packages.collect() })
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use api::releases::TICKET_LIFE;
+
 /// How long things may take on a node.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
@@ -27,6 +29,10 @@ pub(crate) struct Pace {
     pub(crate) removed: Duration,
     /// How long a build hook may take.
     pub(crate) build: Duration,
+    /// How long another node may take to give a part of a package.
+    pub(crate) part: Duration,
+    /// How long other nodes are asked for one package, before the platform is.
+    pub(crate) sharing: Duration,
     /// The first pause before something is tried again; doubled each time.
     pub(crate) again: Duration,
     /// The longest such pause.
@@ -51,6 +57,8 @@ impl Default for Pace {
             rest: seconds(60),
             removed: seconds(60),
             build: seconds(15 * 60),
+            part: seconds(10),
+            sharing: TICKET_LIFE,
             again: seconds(1),
             again_at_most: seconds(60),
             ask_again_at_most: seconds(5),

@@ -185,6 +185,7 @@ memory = "128MiB"
             replicas: replicas.into_values().collect(),
             report: None,
             logs: Vec::new(),
+            ticket_key: None,
         }
     }
 
@@ -205,6 +206,7 @@ memory = "128MiB"
                     engine,
                     since: Timestamp::from_micros(*clock),
                     in_use: false,
+                    shared: false,
                 });
             }
             Step::Remove(digest) => {

@@ -28,8 +28,9 @@ pub use logs::{
     ReadServiceLogs,
 };
 pub use packages::{
-    GetPackage, GetPackagePart, PACKAGE_BYTES_MAX, PACKAGE_PART_BYTES_MAX, PackageState,
-    PutPackage, PutPackagePart,
+    FindPackage, GetPackage, GetPackagePart, PACKAGE_BYTES_MAX, PACKAGE_PART_BYTES_MAX,
+    PackageSource, PackageSources, PackageState, PutPackage, PutPackagePart, SOURCES_MAX, Sharing,
+    TICKET_LIFE, ticket_audience,
 };
 pub use previews::{
     ACTS_MAX, Accepted, Act, Change, Concerned, DatabaseChange, Did, GRANTS_MAX, GetRollout,
@@ -50,6 +51,8 @@ operations! { "releases":
     PutPackagePart PUT "/v1/packages/{digest}/parts/{offset}" on platform by [operator] -> Empty;
     /// Gives a part of a package.
     GetPackagePart GET "/v1/packages/{digest}/parts/{offset}" on platform by [agent, operator] -> Empty;
+    /// Says which other nodes give a package to a node.
+    FindPackage GET "/v1/nodes/{node}/packages/{digest}" on node by [agent] -> PackageSources;
     /// Keeps a package whose parts were all sent, if they have its digest.
     PutPackage PUT "/v1/packages/{digest}" on platform by [operator] -> Empty;
     /// Publishes a release of a service from a stored package: everybody is asked, and nodes make it
@@ -273,6 +276,9 @@ pub struct Heartbeat {
     /// What the machine says of itself; it goes with the reports and is absent where they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<Machine>,
+    /// What it gives to other nodes, if it is set to; it goes with the reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sharing: Option<Sharing>,
 }
 
 impl Heartbeat {
@@ -288,6 +294,7 @@ impl Heartbeat {
             isolation: None,
             as_before: None,
             machine: None,
+            sharing: None,
         }
     }
 }
@@ -309,6 +316,10 @@ pub struct Desired {
     /// What somebody waits to read of what is printed there; each is said once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub logs: Vec<LogWish>,
+    /// The Ed25519 public key that signs tickets for packages, 64 hexadecimal digits; it goes with
+    /// the lists, to nodes that give packages to others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket_key: Option<String>,
 }
 
 impl Desired {
@@ -317,7 +328,8 @@ impl Desired {
     pub fn brief(&self) -> Self {
         let (releases, replicas) = (Vec::new(), Vec::new());
         let (version, engine, report) = (self.version, self.engine.clone(), self.report);
-        Self { version, engine, releases, replicas, report, logs: Vec::new() }
+        let (logs, ticket_key) = (Vec::new(), None);
+        Self { version, engine, releases, replicas, report, logs, ticket_key }
     }
 }
 

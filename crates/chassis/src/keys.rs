@@ -103,6 +103,11 @@ pub struct Signer {
 }
 
 impl Signer {
+    /// What its signatures are checked with, 64 hexadecimal digits.
+    pub fn public_key(&self) -> String {
+        hex(self.key.verifying_key().as_bytes())
+    }
+
     /// Signs `claims` in the component's name.
     pub fn sign(&self, claims: &Claims) -> String {
         sign(self.name, &self.key, claims)

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -52,6 +53,14 @@ pub(crate) struct Unready {
     /// How far it is; nothing if it has not begun.
     pub(crate) state: Option<ReleaseState>,
     pub(crate) log: String,
+}
+
+/// A node that gives packages to others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sharer {
+    pub(crate) node: NodeId,
+    pub(crate) address: SocketAddr,
+    pub(crate) session: u64,
 }
 
 /// All nodes.
@@ -130,7 +139,8 @@ impl Heard {
 impl Known {
     fn new(name: Name, machine: Machine, seen: Timestamp, written: Timestamp) -> Self {
         let (releases, replicas) = (Vec::new(), Vec::new());
-        let report = Report { name, releases, replicas, isolation: None, machine };
+        let (isolation, sharing) = (None, None);
+        let report = Report { name, releases, replicas, isolation, machine, sharing };
         let report = Arc::new(report);
         let (draining, yields, introduced) = (None, false, false);
         Self { report, seen, written, draining, yields, introduced, talking: Talking::default() }
@@ -146,7 +156,8 @@ impl Known {
     }
 
     fn shown(&self, node: NodeId, now: Timestamp) -> Node {
-        let Report { name, releases, replicas, isolation, machine } = Report::clone(&self.report);
+        let Report { name, releases, replicas, isolation, machine, sharing } =
+            Report::clone(&self.report);
         Node {
             node,
             name,
@@ -158,6 +169,7 @@ impl Known {
             machine,
             promised: Promised::default(),
             drain: None,
+            shares_at: sharing.map(|sharing| sharing.address),
         }
     }
 }
@@ -316,6 +328,18 @@ impl Nodes {
             }
         });
         unready.collect()
+    }
+
+    /// The living that give a package to others.
+    pub(crate) fn sharing(&self, digest: &Digest, now: Timestamp) -> Vec<Sharer> {
+        let heard = self.lock();
+        let living = heard.nodes.iter().filter(|(_, known)| known.lives(now));
+        let sharing = living.filter_map(|(node, known)| {
+            let sharing = known.report.sharing.as_ref()?;
+            let (address, session) = (sharing.address, sharing.session);
+            sharing.packages.contains(digest).then_some(Sharer { node: *node, address, session })
+        });
+        sharing.collect()
     }
 
     /// The living that run something of which this is so.

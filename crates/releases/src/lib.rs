@@ -33,6 +33,7 @@ mod rollout;
 mod rollouts;
 mod said;
 mod serving;
+mod sources;
 mod storage;
 mod store;
 mod told;
@@ -43,14 +44,14 @@ use std::{sync::atomic::AtomicBool, time::Duration};
 use api::{
     configurator, identity,
     releases::{
-        Changes, DistrustKey, DrainNode, GetPackage, GetPackagePart, GetReadiness, GetRollout,
-        GetStanding, Heartbeat, KeepReleases, ListMoves, ListNodes, ListReleases, ListRollouts,
-        ListServiceKeys, ListServices, PACKAGE_PART_BYTES_MAX, PreviewRelease, PromoteRelease,
-        PublishRelease, PutLogs, PutPackage, PutPackagePart, PutReached, ReadInstanceLogs,
-        ReadServiceLogs, RefillNode, SteerRollout, TrustKey,
+        Changes, DistrustKey, DrainNode, FindPackage, GetPackage, GetPackagePart, GetReadiness,
+        GetRollout, GetStanding, Heartbeat, KeepReleases, ListMoves, ListNodes, ListReleases,
+        ListRollouts, ListServiceKeys, ListServices, PACKAGE_PART_BYTES_MAX, PreviewRelease,
+        PromoteRelease, PublishRelease, PutLogs, PutPackage, PutPackagePart, PutReached,
+        ReadInstanceLogs, ReadServiceLogs, RefillNode, SteerRollout, TrustKey,
     },
 };
-use chassis::Component;
+use chassis::{Component, Signer};
 use db::EngineKind;
 
 pub(crate) use error::Error;
@@ -72,6 +73,7 @@ pub const MOVE_AFTER: Duration = Duration::from_mins(5);
 
 pub(crate) struct State {
     storage: Storage,
+    signer: Signer,
     turns: uploads::Turns,
     /// When it was last looked which packages are needed.
     collected: tokio::sync::Mutex<Option<types::Timestamp>>,
@@ -119,10 +121,11 @@ const MIGRATIONS: &[db::Migration] = &[
     },
 ];
 
-/// The component.
-pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
+/// The component; `signer` is its own key, whose tickets open packages on nodes.
+pub fn component(config: Config, signer: Signer) -> Component<impl Send + Sync + 'static> {
     let state = State {
         storage: config.packages,
+        signer,
         turns: uploads::Turns::default(),
         collected: tokio::sync::Mutex::default(),
         engine: config.engine,
@@ -142,6 +145,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .reads::<GetPackage>(uploads::get_package)
         .takes_bytes::<PutPackagePart, _, _, _>(PACKAGE_PART_BYTES_MAX, uploads::put_package_part)
         .gives_bytes::<GetPackagePart, _, _, _>(packages::get_package_part)
+        .reads::<FindPackage>(sources::find_package)
         .acts::<PutPackage>(uploads::put_package)
         .acts::<PublishRelease>(publish::publish_release)
         .reads::<ListReleases>(publish::list_releases)

@@ -22,7 +22,8 @@ use crate::{
 const WAIT_MILLIS_MAX: u32 = 5_000;
 
 pub(crate) async fn heartbeat(cx: Call<State>, op: Heartbeat) -> Result<Desired, Error> {
-    if op.releases.len() > 200 || op.replicas.len() > 2_000 {
+    let packages = op.sharing.as_ref().map_or(0, |sharing| sharing.packages.len());
+    if op.releases.len() > 200 || op.replicas.len() > 2_000 || packages > 200 {
         return Err(Error::Report);
     }
     if let Some(fault) = op.machine.as_ref().and_then(Machine::fault) {
@@ -83,8 +84,11 @@ async fn answer(
     let releases = wanted_releases(&plan, &replicas);
     let engine = room.state().engine.to_string();
     let (version, report) = (version(&releases, &replicas), Some(talk.number));
-    let desired =
-        Arc::new(Desired { version, engine, releases, replicas, report, logs: Vec::new() });
+    let shares = talk.taken.as_ref().is_some_and(|(report, _)| report.sharing.is_some());
+    let ticket_key = shares.then(|| room.state().signer.public_key());
+    let logs = Vec::new();
+    let desired = Desired { version, engine, releases, replicas, report, logs, ticket_key };
+    let desired = Arc::new(desired);
     talk.answer = Some((share, Arc::clone(&plan.releases), Arc::clone(&desired)));
     Ok(desired)
 }
@@ -160,10 +164,10 @@ async fn take_report(cx: &Call<State>, talking: &Talking, op: Heartbeat) -> Resu
 
 /// What is reported, or what was reported last if that is said to hold still.
 fn report_of(op: Heartbeat, talk: &Talk) -> Result<Arc<Report>, Error> {
-    let Heartbeat { name, releases, replicas, isolation, as_before, machine, .. } = op;
+    let Heartbeat { name, releases, replicas, isolation, as_before, machine, sharing, .. } = op;
     let Some(number) = as_before else {
         let machine = machine.unwrap_or_default();
-        return Ok(Arc::new(Report { name, releases, replicas, isolation, machine }));
+        return Ok(Arc::new(Report { name, releases, replicas, isolation, machine, sharing }));
     };
     let last = talk.taken.as_ref().filter(|_| talk.number == number);
     last.map(|(report, _)| Arc::clone(report)).ok_or(Error::UnknownReport)

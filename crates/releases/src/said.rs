@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use api::releases::{Isolation, Machine, ReleaseReport, ReplicaAddress, ReplicaReport};
+use api::releases::{Isolation, Machine, ReleaseReport, ReplicaAddress, ReplicaReport, Sharing};
 use types::{Name, NodeId, ReplicaId, Timestamp};
 
 /// What a node said of itself.
@@ -14,6 +14,8 @@ pub(crate) struct Report {
     pub(crate) isolation: Option<Isolation>,
     /// What the machine is; nothing if its agent is from before that was told.
     pub(crate) machine: Machine,
+    /// What it gives to other nodes.
+    pub(crate) sharing: Option<Sharing>,
 }
 
 /// Since when a node is emptied, and when it is to be empty.

@@ -45,7 +45,7 @@ pub(crate) async fn end_builds(releases: &Path) {
 }
 
 /// The releases with a mark; everything else in the folder is removed, but for packages that are not
-/// unpacked yet.
+/// unpacked yet, and those of whole releases where they are shared.
 pub(crate) fn whole_releases(node: &Node) -> io::Result<BTreeMap<Digest, Mark>> {
     let mut whole = BTreeMap::new();
     let entries: Vec<fs::DirEntry> =
@@ -59,6 +59,7 @@ pub(crate) fn whole_releases(node: &Node) -> io::Result<BTreeMap<Digest, Mark>> 
                 whole.insert(digest, mark);
             }
             Some(_) if path.extension().is_some_and(|kind| kind == "json" || kind == "log") => {}
+            Some(_) if node.sharing.is_some() && is_package(&path) => {}
             None if is_recent_package(&path, node.clock.now()) => {}
             _ if path.is_dir() => remove_folder(&path)?,
             _ => remove_file(&path)?,
@@ -72,7 +73,11 @@ fn is_recent_package(path: &Path, now: Timestamp) -> bool {
     let changed = fs::metadata(path).and_then(|about| about.modified()).ok();
     let changed = changed.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let lasts = |since: Duration| Timestamp::from_micros(0).plus(since + PACKAGE_LASTS) > now;
-    path.extension().is_some_and(|kind| kind == "package") && changed.is_some_and(lasts)
+    is_package(path) && changed.is_some_and(lasts)
+}
+
+fn is_package(path: &Path) -> bool {
+    path.extension().is_some_and(|kind| kind == "package")
 }
 
 fn read_mark(node: &Node, digest: &Digest) -> Option<Mark> {

@@ -4,10 +4,11 @@
 mod fetch;
 mod marks;
 pub(crate) mod package;
+mod share;
 pub(crate) mod unpack;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
@@ -19,7 +20,7 @@ use api::{
     releases::{DesiredRelease, ReleaseReport, ReleaseState},
 };
 use tokio::{sync::Semaphore, task::AbortHandle};
-use types::{Digest, Name, Timestamp};
+use types::{Digest, Name, NodeId, Timestamp};
 
 use crate::{
     Error, Node, environment,
@@ -29,6 +30,7 @@ use crate::{
 };
 use marks::Mark;
 use package::{Hope, PackageError};
+pub(crate) use share::{Open, Sharing, serve};
 
 /// So many build hooks run side by side.
 const BUILDS_MAX: usize = 4;
@@ -56,6 +58,8 @@ struct Held {
     /// Why it failed.
     problem: String,
     ready: Option<Arc<Ready>>,
+    /// Its package is here, for other nodes.
+    shared: bool,
     task: Option<AbortHandle>,
 }
 
@@ -78,7 +82,8 @@ impl Releases {
         let whole = marks::whole_releases(&node).map_err(Error::folder(&folder))?;
         let held = whole.into_iter().map(|(digest, mark)| {
             let folder = node.folder.release(&digest);
-            (digest, Held::whole(mark, folder))
+            let shared = node.sharing.is_some() && node.folder.package(&digest).exists();
+            (digest, Held { shared, ..Held::whole(mark, folder) })
         });
         let held = held.collect();
         let current = marks::current_releases(&node);
@@ -108,6 +113,11 @@ impl Releases {
         ready.map(|(digest, _)| digest.clone()).collect()
     }
 
+    /// Whether the package of the release is given to other nodes.
+    pub(crate) fn shares(&self, digest: &Digest) -> bool {
+        self.held().get(digest).is_some_and(|release| release.shared)
+    }
+
     /// How all of them are.
     pub(crate) fn observe(&self) -> Vec<ObservedRelease> {
         let held = self.held();
@@ -134,6 +144,7 @@ impl Releases {
             output: Output::default(),
             problem: String::new(),
             ready: None,
+            shared: false,
             task: None,
         });
         let this = self.clone();
@@ -146,7 +157,11 @@ impl Releases {
     async fn keep_trying(&self, release: &DesiredRelease, engine: &str) {
         let pace = self.0.node.pace;
         let (mut pauses, mut long_pauses) = (pace.pauses(), pace.long_pauses());
-        while let Err(problem) = self.make_ready(release, engine).await {
+        let mut asked = BTreeSet::new();
+        while let Err(problem) = self.make_ready(release, engine, &mut asked).await {
+            if problem.lacks_room() || self.0.node.folder.is_full() {
+                self.make_room();
+            }
             let (service, digest) = (&release.service, release.digest.short());
             tracing::warn!(%service, digest, %problem, "a release is not ready");
             self.change(&release.digest, |held| {
@@ -169,9 +184,22 @@ impl Releases {
         self.0.node.changes.tell();
     }
 
-    async fn make_ready(&self, release: &DesiredRelease, engine: &str) -> Result<(), PackageError> {
+    /// Removes what other nodes can have from the platform as well.
+    fn make_room(&self) {
+        let mut held = self.held();
+        for (digest, release) in held.iter_mut().filter(|(_, release)| release.shared) {
+            release.shared = remove_file(&self.0.node.folder.package(digest)).is_err();
+        }
+    }
+
+    async fn make_ready(
+        &self,
+        release: &DesiredRelease,
+        engine: &str,
+        asked: &mut BTreeSet<NodeId>,
+    ) -> Result<(), PackageError> {
         let digest = &release.digest;
-        let manifest = self.unpack(release).await?;
+        let manifest = self.unpack(release, asked).await?;
         if let Some(hook) = &manifest.run.build {
             let _turn = self.0.building.acquire().await.map_err(io::Error::other)?;
             self.build(release, hook, engine).await?;
@@ -185,13 +213,18 @@ impl Releases {
         self.change(digest, |held| {
             (held.state, held.since, held.ready) = (ReleaseState::Ready, since, Some(ready));
             held.problem.clear();
+            held.shared = self.0.node.sharing.is_some();
         });
         tracing::info!(service = %release.service, digest = digest.short(), "a release is ready");
         Ok(())
     }
 
     /// Fetches the package, as far as it is not there, and unpacks it.
-    async fn unpack(&self, release: &DesiredRelease) -> Result<Manifest, PackageError> {
+    async fn unpack(
+        &self,
+        release: &DesiredRelease,
+        asked: &mut BTreeSet<NodeId>,
+    ) -> Result<Manifest, PackageError> {
         let _turn = self.0.unpacking.acquire().await.map_err(io::Error::other)?;
         package::verify(release)?;
         let place = self.0.node.folder.release(&release.digest);
@@ -204,7 +237,7 @@ impl Releases {
         })
         .await?;
         let package = self.0.node.folder.package(&release.digest);
-        fetch::fetch(&self.0.node.client, &release.digest, &package).await?;
+        fetch::fetch(&self.0.node, &release.digest, &package, asked).await?;
         let (release, beside) = (release.clone(), place.clone());
         let unpacked = blocking(move || {
             let content = io::BufReader::new(fs::File::open(&package)?);
@@ -267,7 +300,9 @@ impl Releases {
     async fn mark(&self, digest: &Digest, mark: &Mark) -> Result<(), PackageError> {
         let folder = &self.0.node.folder;
         let (place, path) = (folder.release(digest), folder.mark(digest));
-        remove_file(&folder.package(digest))?;
+        if self.0.node.sharing.is_none() {
+            remove_file(&folder.package(digest))?;
+        }
         let text = serde_json::to_string(mark).map_err(io::Error::other)?;
         let builder = self.0.node.users.of_builds(&mark.service)?;
         blocking(move || {
@@ -343,6 +378,7 @@ impl Held {
             output: Output::default(),
             problem: String::new(),
             ready: Some(Arc::new(Ready { folder, manifest: mark.manifest, engine: mark.engine })),
+            shared: false,
             task: None,
         }
     }
@@ -362,6 +398,7 @@ impl Held {
             engine: self.engine.clone(),
             since: self.since,
             in_use: self.in_use(),
+            shared: self.shared,
         }
     }
 }

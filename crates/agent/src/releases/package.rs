@@ -72,6 +72,14 @@ impl PackageError {
             | Self::OtherManifest(_) => Hope::Never,
         }
     }
+
+    /// Whether the disk was full, or what may be stored on it.
+    pub(crate) fn lacks_room(&self) -> bool {
+        let (Self::Storage(cause) | Self::Unpack(UnpackError::Unreadable(cause))) = self else {
+            return false;
+        };
+        matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
 }
 
 /// Checks that the publisher has signed the package.

@@ -73,7 +73,7 @@ impl Simulated {
         let state = if fails { ReleaseState::Failed } else { ReleaseState::Fetching };
         let report = ReleaseReport { digest: digest.clone(), service, state, log: String::new() };
         let since = Timestamp::from_micros(self.draw().into());
-        let observed = ObservedRelease { report, engine, since, in_use: false };
+        let observed = ObservedRelease { report, engine, since, in_use: false, shared: false };
         self.board.lock().unwrap().releases.push(observed);
         self.later(move |board| {
             let mut releases = board.releases.iter_mut();
@@ -300,6 +300,7 @@ async fn simulated_node(platform: &Arc<Platform>, path: &std::path::Path, place:
         program: config.program,
         ends_all: config.ends_all,
         ports: Ports::open(config.listen_ip, config.ports, ports, PACE.rest).unwrap(),
+        sharing: None,
         processes_max: 64,
         users: Users::open(path, true).unwrap(),
         tokens: crate::tokens::Tokens::default(),

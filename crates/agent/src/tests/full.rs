@@ -14,6 +14,7 @@ use super::{
     packages::Package,
     platform::{Platform, State, desired},
     replicas::{ask, want},
+    sharing::{large, shares, sharing},
     users::{say, two},
 };
 
@@ -162,6 +163,32 @@ async fn a_disk_is_full_while_a_job_runs() {
     agent.stop().await;
 }
 
+/// The same.
+#[tokio::test]
+#[ignore = "it is run by `a_full_disk_is_told_and_does_no_harm`"]
+async fn a_disk_is_full_while_packages_are_shared() {
+    let Some(disk) = disk() else { return };
+    let (platform, data) = (Platform::new(), disk.join("sharing"));
+    let first = large(&platform, "first", 200 << 10);
+    let second = Package::new("serve").publish(&platform);
+    let wanted = first.clone();
+    platform.want(move |_| desired(vec![wanted.clone()], vec![]));
+    let agent = sharing(&platform, &data);
+    shares(&platform, &first.digest).await;
+    let filling = fill(&disk);
+    let (releases, digest) = (vec![first, second.clone()], second.digest);
+    platform.want(move |_| desired(releases.clone(), vec![]));
+    // What is kept for others gives way.
+    platform.release(&digest, ReleaseState::Ready).await;
+    let told = |state: &State| {
+        let packages = &state.nodes.values().next()?.sharing.as_ref()?.packages;
+        (packages.len() == 1 && packages.contains(&digest)).then_some(())
+    };
+    platform.until("what is shared now", told).await;
+    fs::remove_file(filling).unwrap();
+    agent.stop().await;
+}
+
 /// Where the machine lets nobody mount a disk, nothing is shown.
 #[tokio::test]
 async fn a_full_disk_is_told_and_does_no_harm() {
@@ -177,7 +204,13 @@ async fn a_full_disk_is_told_and_does_no_harm() {
         Ok(tried) if tried.status.success() => {}
         refused => return eprintln!("no disk can be mounted here: {refused:?}"),
     }
-    let names = ["a_release_comes", "something_runs", "a_job_runs", "an_instance_fills_its_folder"];
+    let names = [
+        "a_release_comes",
+        "something_runs",
+        "a_job_runs",
+        "an_instance_fills_its_folder",
+        "packages_are_shared",
+    ];
     for name in names {
         let name = format!("tests::full::a_disk_is_full_while_{name}");
         let script = format!("{ready}; exec \"$1\" --ignored --exact --nocapture {name}");

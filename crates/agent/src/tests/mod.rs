@@ -15,6 +15,7 @@ mod ports;
 mod processes;
 mod releases;
 mod replicas;
+mod sharing;
 mod tokens;
 mod unpacking;
 mod users;
@@ -51,6 +52,8 @@ const PACE: Pace = Pace {
     rest: Duration::from_mins(1),
     removed: Duration::from_millis(500),
     build: Duration::from_secs(20),
+    part: Duration::from_secs(3),
+    sharing: Duration::from_secs(30),
     again: Duration::from_millis(40),
     again_at_most: Duration::from_millis(400),
     ask_again_at_most: Duration::from_millis(200),
@@ -165,6 +168,7 @@ fn config(platform: &Arc<Platform>, data: &Path, clock: Arc<dyn Clock>) -> Confi
         platform_url: "http://127.0.0.1:1".to_owned(),
         listen_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
         ports: 20_000..=29_999,
+        share_packages: None,
         machine: Machine::default(),
         program: program(),
         ends_all: true,

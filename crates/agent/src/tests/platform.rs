@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
+    net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -13,11 +14,12 @@ use api::{
     identity::{IssueInstanceToken, IssueServiceToken, IssuedToken, JoinNode, Joined},
     jobs::{Lease, LeaseJobs, Leases, Outcome, Report, ReportJobs, Reported, Reports, Verdict},
     releases::{
-        Desired, Heartbeat, LogPart, LogWish, PutLogs, ReleaseState, ReplicaReport, ReplicaState,
+        Desired, FindPackage, Heartbeat, LogPart, LogWish, PackageSource, PackageSources, PutLogs,
+        ReleaseState, ReplicaReport, ReplicaState, TICKET_LIFE, ticket_audience,
     },
 };
 use bytes::Bytes;
-use ed25519_dalek::VerifyingKey;
+use ed25519_dalek::{SigningKey, VerifyingKey};
 use http::{Method, Request, Response};
 use tokio::sync::watch;
 use types::{Digest, NodeId, Principal, Secret, SystemClock};
@@ -58,15 +60,21 @@ pub(super) struct State {
     pub(super) told: Vec<LogPart>,
     /// The parts of packages that were fetched, each as often as it was.
     pub(super) fetched: Vec<(Digest, usize)>,
+    /// So much of a package is given at once.
+    pub(super) part_bytes: usize,
     /// No more parts of packages are given.
     pub(super) parts_max: usize,
+    /// Who is named to nodes that fetch a package, before those that share it.
+    pub(super) others: Vec<(NodeId, SocketAddr)>,
+    /// How often a node has asked who gives a package.
+    pub(super) searched: u32,
     /// How long what a node says takes to be answered; a package takes a tenth of that.
     pub(super) slow: Duration,
     /// How often a node has not waited for the answer to what it had to say.
     pub(super) cut_short: u32,
 }
 
-/// So much of a package is given at once.
+/// So much of a package is given at once, unless something else is said.
 pub(super) const PART_BYTES: usize = 250;
 
 /// A platform that many agents reach.
@@ -109,7 +117,10 @@ impl Platform {
             wishes: Vec::new(),
             told: Vec::new(),
             fetched: Vec::new(),
+            part_bytes: PART_BYTES,
             parts_max: usize::MAX,
+            others: Vec::new(),
+            searched: 0,
             slow: Duration::ZERO,
             cut_short: 0,
         };
@@ -131,7 +142,7 @@ impl Platform {
             state.fetched.push((digest.clone(), offset));
             let package =
                 state.packages.get(digest).ok_or_else(|| Problem::not_found("package"))?;
-            let end = package.len().min(offset + PART_BYTES);
+            let end = package.len().min(offset + state.part_bytes);
             Ok(package.slice(end.min(offset)..end))
         })
     }
@@ -257,6 +268,10 @@ impl Platform {
             ["releases", "v1", "packages", digest, "parts", offset] if method == Method::GET => {
                 self.part(&digest.parse().unwrap(), offset.parse().unwrap())?
             }
+            ["releases", "v1", "nodes", node, "packages", digest] => {
+                let op: FindPackage = decode(&[("node", *node), ("digest", *digest)], None, body)?;
+                json(&self.find(&op))
+            }
             ["configurator", "v1", "nodes", node, "instances", instance, "environment"] => {
                 let fields = [("node", *node), ("instance", *instance)];
                 let _: GetEnvironment = decode(&fields, None, body)?;
@@ -318,6 +333,25 @@ impl Platform {
         IssuedToken { token: Secret::new(format!("{whom}-{count}")), expires }
     }
 
+    fn find(&self, op: &FindPackage) -> PackageSources {
+        self.change(|state| {
+            state.searched += 1;
+            let sharing = state.nodes.values().filter_map(|node| {
+                let sharing = node.sharing.as_ref()?;
+                let has = node.node != op.node && sharing.packages.contains(&op.digest);
+                has.then_some((node.node, sharing.address))
+            });
+            let sources = state.others.iter().copied().chain(sharing);
+            let sources = sources.map(|(node, address)| {
+                let said = state.nodes.get(&node).and_then(|node| node.sharing.as_ref());
+                let session = said.map_or(0, |sharing| sharing.session);
+                let ticket = Secret::new(ticket(node, session, &op.digest));
+                PackageSource { node, address, ticket }
+            });
+            PackageSources { sources: sources.collect() }
+        })
+    }
+
     async fn heartbeat(&self, op: Heartbeat) -> Desired {
         let mut changed = self.changed.subscribe();
         self.change(|state| state.nodes.insert(op.node, op.clone()));
@@ -326,6 +360,8 @@ impl Platform {
             changed.borrow_and_update();
             let mut desired = (self.state.lock().unwrap().want)(&op);
             desired.logs = std::mem::take(&mut self.state.lock().unwrap().wishes);
+            let key = || const_hex::encode(ticket_key().verifying_key().as_bytes());
+            desired.ticket_key = op.sharing.is_some().then(key);
             if desired.version != op.known || !desired.logs.is_empty() {
                 return desired;
             }
@@ -372,6 +408,18 @@ impl Platform {
     }
 }
 
+/// The key that signs tickets.
+pub(super) fn ticket_key() -> SigningKey {
+    SigningKey::from_bytes(&[9; 32])
+}
+
+/// A ticket as it should be.
+pub(super) fn ticket(node: NodeId, session: u64, digest: &Digest) -> String {
+    let (now, audience) = (types::Clock::now(&SystemClock), ticket_audience(node, session, digest));
+    let asks = Principal::Node(NodeId::named(&["whoever asks"]));
+    token::sign("releases", &ticket_key(), &token::Claims::new(asks, &audience, now, TICKET_LIFE))
+}
+
 fn json(reply: &impl serde::Serialize) -> Bytes {
     serde_json::to_vec(reply).unwrap().into()
 }
@@ -391,5 +439,6 @@ pub(super) fn desired(
         replicas,
         report: None,
         logs: Vec::new(),
+        ticket_key: None,
     }
 }

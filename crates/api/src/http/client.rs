@@ -173,6 +173,7 @@ pub struct Remote {
     base: String,
     connections: Connections<Connector, Full<Bytes>>,
     timeout: Duration,
+    reply_bytes_max: usize,
 }
 
 impl Remote {
@@ -188,7 +189,14 @@ impl Remote {
             base: base.trim_end_matches('/').to_owned(),
             connections: Connections::new(connector(base)),
             timeout: Duration::from_mins(1),
+            reply_bytes_max: Self::REPLY_BYTES_MAX,
         }
+    }
+
+    /// The same, to somebody of whom no answer is read past so many bytes.
+    #[must_use]
+    pub fn reading_at_most(self, bytes: usize) -> Self {
+        Self { reply_bytes_max: bytes, ..self }
     }
 
     async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, String> {
@@ -200,7 +208,7 @@ impl Remote {
         let asking = self.connections.request(Request::from_parts(parts, Full::new(body)));
         let response = within(patience, asking).await?.map_err(|cause| chain(&cause))?;
         let (parts, body) = response.into_parts();
-        let mut body = Limited::new(body, Self::REPLY_BYTES_MAX);
+        let mut body = Limited::new(body, self.reply_bytes_max);
         let (begun, mut content) = (Instant::now(), BytesMut::new());
         let left = |got: usize| self.patience(got).saturating_sub(begun.elapsed());
         while let Some(frame) = within(left(content.len()).min(self.timeout), body.frame()).await? {

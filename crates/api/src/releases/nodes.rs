@@ -1,6 +1,9 @@
 //! Nodes: what each is, what runs where, and how one is emptied.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -73,6 +76,9 @@ pub struct Node {
     /// How far it is emptied, if that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain: Option<Drain>,
+    /// Where it gives packages to other nodes, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shares_at: Option<SocketAddr>,
 }
 
 /// What instances are promised by their sizes.

@@ -86,7 +86,7 @@ impl Platform {
         let instances = house.mount(configurator::component(config)).await?;
         let packages = releases::Storage::folder(data.join("packages"));
         let config = releases::Config { packages, engine: engine.kind(), move_after: None };
-        let fleet = house.mount(releases::component(config)).await?;
+        let fleet = house.mount(releases::component(config, house.signer("releases")?)).await?;
         let loops = house.start("gateway")?;
         let customer = customer(&house).await?;
 

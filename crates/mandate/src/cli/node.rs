@@ -171,6 +171,9 @@ fn shown(node: &releases::Node, called: &Names, logs: bool) -> String {
     if let Some(isolation) = &node.isolation {
         text = format!("{text}\n  {}", isolation.in_words());
     }
+    if let Some(address) = node.shares_at {
+        text = format!("{text}\n  It shares packages with other nodes at {address}.");
+    }
     for (heading, log) in told(node, logs) {
         let lines: Vec<String> = log.trim_end().lines().map(|line| format!("    {line}")).collect();
         text = format!("{text}\n  {heading}:\n{}", lines.join("\n"));

@@ -1,6 +1,11 @@
 //! The agent, in the platform's process or on a machine of its own.
 
-use std::{future::Future, net::IpAddr, path::PathBuf, sync::Arc};
+use std::{
+    future::Future,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use api::releases::Machine;
@@ -27,6 +32,7 @@ pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
         join_token: Secret::new(args.token.unwrap_or_default()),
         platform_url: args.join,
         listen_ip: args.listen_ip,
+        share_packages: args.share_packages,
         machine: args.machine.machine(),
         ports: args.replica_ports,
         ends_all: args.end_replicas,
@@ -38,8 +44,16 @@ pub(crate) async fn agent(args: AgentArgs) -> anyhow::Result<()> {
 
 /// A gateway on another machine that is told of a loopback address would lead to itself.
 async fn check_listening(args: &AgentArgs) -> anyhow::Result<()> {
-    if !args.listen_ip.is_loopback() || is_here(&args.join).await {
+    let shared = args.share_packages.filter(|address| address.ip().is_loopback());
+    if !(args.listen_ip.is_loopback() || shared.is_some()) || is_here(&args.join).await {
         return Ok(());
+    }
+    if let Some(address) = shared {
+        anyhow::bail!(
+            "the platform at {} is on another machine, and other nodes cannot reach this one at \
+             {address}: say with `--share-packages` at which address of this machine they reach it",
+            args.join
+        );
     }
     anyhow::bail!(
         "the platform at {} is on another machine and cannot reach replicas at {}: say with \
@@ -69,6 +83,7 @@ pub(crate) struct Node {
     pub(crate) join_token: Secret,
     pub(crate) platform_url: String,
     pub(crate) listen_ip: IpAddr,
+    pub(crate) share_packages: Option<SocketAddr>,
     pub(crate) machine: Machine,
     pub(crate) ports: PortRange,
     pub(crate) ends_all: bool,
@@ -86,6 +101,7 @@ impl Node {
             join_token: self.join_token,
             platform_url: self.platform_url,
             listen_ip: self.listen_ip,
+            share_packages: self.share_packages,
             ports: self.ports.0,
             machine: self.machine,
             // The program that runs, also when its file was replaced meanwhile.

@@ -134,6 +134,10 @@ pub(crate) struct AgentArgs {
     /// The address at which replicas listen: one that the gateways reach
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     pub(crate) listen_ip: IpAddr,
+    /// Share packages with other nodes: fetch them from those that share theirs too, and give them
+    /// out at this address, such as `10.0.0.5:7071`; only other nodes need to reach it
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = own_address)]
+    pub(crate) share_packages: Option<SocketAddr>,
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
     /// The ports at which replicas listen, each at one of its own
@@ -183,6 +187,14 @@ fn address(text: &str) -> Result<String, String> {
         Some(_) => Ok(text.to_owned()),
         None => Err("it is not an address such as `http://10.0.0.4:8080`".to_owned()),
     }
+}
+
+/// An address that others can be told.
+fn own_address(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse::<SocketAddr>().ok().filter(|it| !it.ip().is_unspecified());
+    address.ok_or_else(|| {
+        "write an address of this machine and a port, as in `10.0.0.5:7071`".to_owned()
+    })
 }
 
 /// Whether other machines reach `url`: not if it leads each machine to itself, or to any.

@@ -73,7 +73,7 @@ pub(crate) async fn furnish(
             let packages = storage(packages, data)?;
             let engine = engine.kind();
             let config = releases::Config { packages, engine, move_after };
-            house.mount(releases::component(config)).await?;
+            house.mount(releases::component(config, house.signer("releases")?)).await?;
         }
         anyhow::Ok(())
     };

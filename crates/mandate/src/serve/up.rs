@@ -223,6 +223,7 @@ fn node(args: &UpArgs, house: &House, here: SocketAddr) -> anyhow::Result<Node> 
         join_token: Secret::new(join_token.trim()),
         platform_url: gateway,
         listen_ip: Ipv4Addr::LOCALHOST.into(),
+        share_packages: None,
         machine: args.machine.machine(),
         ports: args.replica_ports.clone(),
         ends_all: args.end_replicas || args.only.is_empty(),

@@ -41,6 +41,14 @@ async fn a_machine_whose_replicas_nobody_would_reach_does_not_join() {
     let refused = Person::new().runs(&join("http://192.0.2.1:8080")).await;
     assert_eq!(refused.status, 1, "{refused:?}");
     assert!(refused.err.contains("say with `--listen-ip`"), "{}", refused.err);
+    let shares = ["--listen-ip", "192.0.2.2", "--share-packages", "127.0.0.1:7071"];
+    let shares = [&join("http://192.0.2.1:8080")[..], &shares].concat();
+    let refused = Person::new().runs(&shares).await;
+    assert!(refused.err.contains("say with `--share-packages`"), "{}", refused.err);
+    let everywhere = [&join("http://127.0.0.1:9")[..], &["--share-packages", "0.0.0.0:7071"]];
+    let refused = Person::new().runs(&everywhere.concat()).await;
+    assert_eq!(refused.status, 2, "{refused:?}");
+    assert!(refused.err.contains("write an address of this machine"), "{}", refused.err);
     // Its own machine gets further: to the folder, which cannot be made.
     let here = Person::new().runs(&join("http://127.0.0.1:9")).await;
     assert!(here.status == 1 && !here.err.contains("--listen-ip"), "{}", here.err);
@@ -79,6 +87,7 @@ async fn a_node_says_for_which_host_it_runs_what() {
         machine: Machine::default(),
         promised: Promised::default(),
         drain: None,
+        shares_at: Some(([10, 0, 0, 5], 7_071).into()),
     };
     let platform = Platform::start(move |asked| match asked.line.as_str() {
         "GET /releases/v1/nodes" => reply(&Page { items: vec![node.clone()], next: None }),
@@ -93,6 +102,7 @@ async fn a_node_says_for_which_host_it_runs_what() {
     let operator = Person::at(&platform);
     let listed = operator.runs(&["node", "list"]).await.good();
     assert!(listed.contains("bakery-store.localhost") && !listed.contains("inst_"), "{listed}");
+    assert!(listed.contains("shares packages with other nodes at 10.0.0.5:7071"), "{listed}");
     let removed = operator.runs(&["node", "remove", "one", "--force"]).await.good();
     assert!(removed.starts_with("`one` is no longer a node"), "{removed}");
     assert_eq!(platform.asked().pop().unwrap().query, "force=true");

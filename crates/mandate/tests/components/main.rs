@@ -28,6 +28,7 @@ mod releases;
 mod rights;
 mod secrets;
 mod setup;
+mod sharing;
 mod subscriptions;
 mod updates;
 mod uploads;

@@ -161,7 +161,7 @@ impl World {
             move_after: Some(releases::MOVE_AFTER),
         };
         let provider = provider::Config { domain: "localhost".into() };
-        let signer = house.signer("identity").unwrap();
+        let [signer, tickets] = ["identity", "releases"].map(|name| house.signer(name).unwrap());
         let (tables, ends) = (Cell::new(None), Cell::new(None));
         let (plans, planner, wakes) = (Cell::new(None), Cell::new(None), Cell::new(None));
         let (one, two, three, four, five, six, seven) = tokio::join!(
@@ -186,7 +186,7 @@ impl World {
                 Ok(())
             },
             async {
-                let room = house.mount(releases::component(releases)).await?;
+                let room = house.mount(releases::component(releases, tickets)).await?;
                 planner.set(Some(room.db().clone()));
                 plans.set(Some(Box::new(move |new| plan(room.clone(), new).boxed()) as Plans));
                 Ok(())

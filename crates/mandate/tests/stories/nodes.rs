@@ -15,7 +15,7 @@ use std::{
 use api::{
     configurator::Instance,
     identity::JoinToken,
-    releases::{Node, Release},
+    releases::{Node, Release, ReleaseState},
 };
 use tokio::process::{Child, Command};
 use types::{InstanceId, NodeId, Page};
@@ -64,7 +64,8 @@ impl Machine {
         let log = File::options().create(true).append(true).open(log).unwrap();
         let mut command = Command::new(&self.program);
         command.args(["agent", "--join", &self.url, "--name", self.name]);
-        command.args(["--listen-ip", self.address]).arg("--data").arg(&self.data).args(more);
+        command.args(["--listen-ip", self.address, "--share-packages"]);
+        command.arg(format!("{}:0", self.address)).arg("--data").arg(&self.data).args(more);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         command.process_group(0).kill_on_drop(true);
         self.agent = Some(command.spawn().unwrap());
@@ -94,6 +95,22 @@ impl Machine {
             tokio::time::sleep(Duration::from_millis(20)).await;
             left = processes_of(&self.data).into_iter().filter(|pid| alive(*pid)).collect();
         }
+    }
+
+    /// Has all releases ready, and shares them.
+    async fn is_ready(&self, operator: &Person) {
+        let is_ready = |node: &Option<Node>| {
+            let releases = node.iter().filter(|node| node.shares_at.is_some());
+            let releases = releases.flat_map(|node| &node.releases);
+            releases.filter(|it| it.state == ReleaseState::Ready).count() == SERVICES.len()
+        };
+        eventually("it is ready", || node(operator, self.name), is_ready).await;
+    }
+
+    /// How many packages other machines have given to it.
+    fn was_given(&self) -> usize {
+        let log = fs::read_to_string(self.data.with_extension("log")).unwrap();
+        log.matches("a node gave a package").count()
     }
 
     async fn is_heard_of(&self, operator: &Person) -> Node {
@@ -235,7 +252,10 @@ impl Scene {
                 operator.does(&["service", "publish", &format!("{FOLDER}/{service}")]).await;
         }
         let second = Machine::joins(world, &operator, "second", "127.0.0.2").await;
+        second.is_ready(&operator).await;
         let third = Machine::joins(world, &operator, "third", "127.0.0.3").await;
+        third.is_ready(&operator).await;
+        assert_eq!((second.was_given(), third.was_given()), (0, SERVICES.len()));
         let ada = world.registers("ada").await;
         let plain = take(&ada, world, "plain", 6).await;
         let keepers = take(&ada, world, "keeper", 3).await;

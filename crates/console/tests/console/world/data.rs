@@ -672,6 +672,7 @@ pub(crate) fn nodes() -> Vec<Node> {
         },
         promised: Promised { instances: 1, memory: 256 << 20, cpu: 500 },
         drain: (!alive).then(|| drain.clone()),
+        shares_at: None,
     };
     let built = "unpacked 214 files\nbuild hook ended with status 0\n";
     vec![
