@@ -118,6 +118,10 @@ const MIGRATIONS: &[db::Migration] = &[
         sql: include_str!("../migrations/0032_packages.sql"),
     },
 ];
+    db::Migration {
+        name: "releases_publishers",
+        sql: include_str!("../migrations/0033_publishers.sql"),
+    },
 
 /// The component.
 pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {

@@ -591,6 +591,7 @@ pub(crate) fn releases(service: &Name) -> Vec<Release> {
         created: at(created),
         problem: problem.map(str::to_owned),
         current: phase == ReleasePhase::Staged,
+        published_by: Some(Principal::User(operator().user)),
         does_old_jobs: false,
         collected: false,
         on_nodes: OnNodes::default(),
@@ -602,7 +603,7 @@ pub(crate) fn releases(service: &Name) -> Vec<Release> {
         Release { current: false, source: Some("forum.git#production@1f0c3a9".into()), ..staged },
         release("bad", ReleasePhase::Failed, "2026-11-22T16:00:00Z", Some(refused)),
         release(service.as_str(), ReleasePhase::Staged, "2026-11-02T16:00:00Z", None),
-        Release { current: false, does_old_jobs: true, ..former },
+        Release { current: false, does_old_jobs: true, published_by: None, ..former },
     ]
 }
 
