@@ -291,6 +291,10 @@ fn releases(peer: &mut Peer) {
     peer.on(|_, _: releases::ListServices| Ok(page(data::services())));
     peer.on(|_, op: releases::ListReleases| Ok(page(data::releases(&op.service))));
     peer.on(|_, op: releases::ListRollouts| Ok(page(data::rollouts(&op.service))));
+    peer.on(|_, op: releases::GetRollout| {
+        data::record(&op.service, op.number).ok_or_else(|| Problem::not_found("rollout"))
+    });
+    peer.on(|_, op: releases::PreviewRelease| Ok(data::preview(&op.service, &op.release)));
     peer.on(|_, _: releases::ListNodes| Ok(page(data::nodes())));
     let node = |node| {
         let found = data::nodes().into_iter().find(|known| known.node == node);
