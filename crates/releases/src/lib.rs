@@ -36,6 +36,7 @@ mod serving;
 mod storage;
 mod store;
 mod told;
+mod updates;
 mod uploads;
 
 use std::{sync::atomic::AtomicBool, time::Duration};
@@ -44,10 +45,10 @@ use api::{
     configurator, identity,
     releases::{
         Changes, DistrustKey, DrainNode, GetPackage, GetPackagePart, GetReadiness, GetRollout,
-        GetStanding, Heartbeat, KeepReleases, ListMoves, ListNodes, ListReleases, ListRollouts,
-        ListServiceKeys, ListServices, PACKAGE_PART_BYTES_MAX, PreviewRelease, PromoteRelease,
-        PublishRelease, PutLogs, PutPackage, PutPackagePart, PutReached, ReadInstanceLogs,
-        ReadServiceLogs, RefillNode, SteerRollout, TrustKey,
+        GetStanding, GetUpdate, Heartbeat, KeepReleases, ListMoves, ListNodes, ListReleases,
+        ListRollouts, ListServiceKeys, ListServices, PACKAGE_PART_BYTES_MAX, PreviewRelease,
+        PromoteRelease, PublishRelease, PutLogs, PutPackage, PutPackagePart, PutReached,
+        ReadInstanceLogs, ReadServiceLogs, RefillNode, SteerRollout, TrustKey,
     },
 };
 use chassis::Component;
@@ -117,11 +118,11 @@ const MIGRATIONS: &[db::Migration] = &[
         name: "releases_packages",
         sql: include_str!("../migrations/0032_packages.sql"),
     },
-];
     db::Migration {
         name: "releases_publishers",
         sql: include_str!("../migrations/0033_publishers.sql"),
     },
+];
 
 /// The component.
 pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
@@ -163,6 +164,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .acts::<DrainNode>(nodes::drain_node)
         .acts::<RefillNode>(nodes::refill_node)
         .reads::<GetReadiness>(readiness::get_readiness)
+        .reads::<GetUpdate>(updates::get_update)
         .reads::<GetStanding>(serving::get_standing)
         .acts::<PutReached>(reached::put_reached)
         .acts::<KeepReleases>(kept::keep_releases)

@@ -28,6 +28,7 @@ mod queues;
 mod releases;
 mod rollouts;
 mod secrets;
+mod updates;
 mod users;
 
 use axum::{

@@ -1,11 +1,18 @@
-//! What one reads of releases and of their promotion.
+//! What one reads of releases, their promotion, and what that is to customers.
 
-use api::Problem;
+use api::{
+    Kind, Problem,
+    releases::{Update, UpdateState},
+};
 
 use crate::{
     browser::{Browser, text_of},
-    world::{OPERATOR_TOKEN, World},
+    world::{OPERATOR_TOKEN, TOKEN, World, data},
 };
+
+fn forum() -> String {
+    format!("/accounts/{}/instances/{}", data::account(), data::instance_id("forum"))
+}
 
 #[tokio::test]
 async fn what_can_be_promoted_shows_what_changes_and_for_whom() {
@@ -54,4 +61,36 @@ async fn a_rollout_is_remembered_with_who_did_what_and_what_was_agreed_to() {
     assert!(first.contains("it began with its publication"), "{first}");
     operator.get("/operate/services/store/rollouts/9").await;
     assert_eq!(operator.status, http::StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_customer_reads_what_comes_and_what_it_is_for_visitors() {
+    let world = World::new();
+    let mut ada = Browser::with_token(world.console(), TOKEN);
+    let planned = data::update(data::instance_id("forum")).unwrap();
+    let of = |state, closes, longest_millis| {
+        Some(Update { state, closes, longest_millis, ..planned.clone() })
+    };
+    let cases = [
+        (of(UpdateState::Planned, true, None), "How long that takes is not known yet."),
+        (of(UpdateState::Waiting, false, None), "Visitors notice nothing."),
+        (of(UpdateState::Waiting, true, Some(3_812)), "3.8 s at most, so nobody was turned away."),
+        (of(UpdateState::Paused, true, Some(600_000)), "it took 10 minutes at most."),
+        (of(UpdateState::Moving, true, Some(14_000)), "it took 14.0 s at most."),
+        (of(UpdateState::Failed, false, None), "It is served as before"),
+        (of(UpdateState::Excepted, false, None), "The operator has left it out"),
+        (of(UpdateState::Done, false, None), "Nobody was kept out."),
+        (None, "It stays on its version until 27 Dec 2026"),
+    ];
+    for (update, sentence) in cases {
+        world.update_is(update);
+        let said = text_of(ada.get(&forum()).await);
+        assert!(said.contains(sentence), "{sentence}: {said}");
+    }
+    // Who may not know sees the rest; what cannot be had is said.
+    world.refuse("releases.getUpdate", Problem::new(Kind::Denied, "denied", "ben may not"));
+    let said = text_of(ada.get(&forum()).await);
+    assert!(!said.contains("ben may not") && said.contains("It stays on its version"), "{said}");
+    world.refuse("releases.getUpdate", Problem::unavailable("releases does not answer", 1));
+    assert!(text_of(ada.get(&forum()).await).contains("Releases does not answer."));
 }

@@ -18,8 +18,8 @@ use api::{
         Accepted, Act, Change, Concerned, DatabaseChange, Did, JobChange, Machine, MeterChange,
         ModuleChange, MoveCounts, Node, OnNodes, Passage, PermissionChange, Preview, Promised,
         Reach, Release, ReleasePhase, ReleaseReport, ReleaseState, ReplicaReport, ReplicaState,
-        Rollout, RolloutPlan, RolloutRecord, RolloutState, RouteChange, ServiceSummary,
-        Waiting,
+        Rollout, RolloutPlan, RolloutRecord, RolloutState, RouteChange, ServiceSummary, Update,
+        UpdateState, Waiting,
     },
 };
 use types::{
@@ -738,6 +738,17 @@ pub(crate) fn preview(service: &Name, to: &Digest) -> Preview {
             more: 0,
         }),
     }
+}
+
+/// The forum comes to a version at night, as soon as it is not to stay any more.
+pub(crate) fn update(instance: InstanceId) -> Option<Update> {
+    (instance == instance_id("forum")).then(|| Update {
+        to: Digest::of(b"next"),
+        state: UpdateState::Planned,
+        at: at("2026-11-25T03:00:00Z"),
+        closes: true,
+        longest_millis: Some(3_812),
+    })
 }
 
 pub(crate) fn nodes() -> Vec<Node> {
