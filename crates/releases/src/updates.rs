@@ -34,7 +34,7 @@ pub(crate) async fn get_update(cx: Call<State>, op: GetUpdate) -> Result<Instanc
         match cx.peers().call(ask).await {
             Ok(time) => update.longest_millis = time.longest_millis,
             Err(problem) => {
-                tracing::warn!(%problem, "an update is shown without how long it takes")
+                tracing::warn!(%problem, "an update is shown without how long it takes");
             }
         }
     }

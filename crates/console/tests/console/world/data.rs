@@ -662,7 +662,11 @@ pub(crate) fn preview(service: &Name, to: &Digest) -> Preview {
     let hosts = ["bakery", "chess", "library"].map(|name| format!("{name}.localhost"));
     let concerned = |count: u64| Concerned {
         count,
-        hosts: hosts.iter().take(count.min(3) as usize).map(|it| it.parse().unwrap()).collect(),
+        hosts: hosts
+            .iter()
+            .take(usize::try_from(count).unwrap())
+            .map(|it| it.parse().unwrap())
+            .collect(),
     };
     let module = |change, module: &str, title: &str, count| ModuleChange {
         change,
