@@ -15,7 +15,8 @@ use crate::{
 };
 
 pub use moves::{
-    HOLD_SECONDS, LastMove, MoveInstances, Moves, Moving, PutQuiet, SetFreeze, TurnBack,
+    ClosedTime, GetClosedTime, HOLD_SECONDS, LastMove, MoveInstances, Moves, Moving, PutQuiet,
+    SetFreeze, TurnBack,
 };
 
 operations! { "configurator":
@@ -50,6 +51,8 @@ operations! { "configurator":
     MoveInstances PUT "/v1/services/{service}/moves/{release}" on service by [releases] -> Moves;
     /// Has instances turn back that are on their way, as far as they can: a rollout was given up.
     TurnBack PUT "/v1/services/{service}/moves" on service by [releases] -> Empty;
+    /// Says for how long instances of a service were kept closed when they moved last.
+    GetClosedTime GET "/v1/services/{service}/closed-time" on service by [releases] -> ClosedTime;
     /// Says for which of the instances whose requests wait nothing is under way at a gateway any more.
     PutQuiet PUT "/v1/gateways/{gateway}/quiet" on platform by [gateway] -> Empty;
     /// Makes a secret of an instance anew; its processes start anew with it.
@@ -171,7 +174,8 @@ pub struct Instance {
     /// Until when it stays on its release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frozen_until: Option<Timestamp>,
-    /// How it moved from one release to another last, if its database was migrated for that.
+    /// How it moved from one release to another last, if its database was migrated for that or could
+    /// not be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_move: Option<LastMove>,
     /// Where its set-up page is, while it waits for that; whoever has this address may set it up.

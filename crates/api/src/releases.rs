@@ -9,6 +9,7 @@ mod previews;
 mod release;
 mod rollouts;
 mod told;
+mod updates;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,7 @@ pub use rollouts::{
     SteerRollout, Wave,
 };
 pub use told::{PutReached, REACHED_MAX, ReplicaAddress, ServiceRelease};
+pub use updates::{GetUpdate, InstanceUpdate, Update, UpdateState};
 
 operations! { "releases":
     /// Says how much of a package is there, also of one that is being sent.
@@ -97,6 +99,8 @@ operations! { "releases":
     RefillNode DELETE "/v1/nodes/{node}/drain" on node by [operator] -> Node;
     /// Says whether an instance is open and answers. When it says so, every gateway leads there.
     GetReadiness GET "/v1/accounts/{account}/instances/{instance}/readiness" on instance by [customer, operator] -> Readiness;
+    /// Says which rollout concerns an instance, and what that is to whoever uses it.
+    GetUpdate GET "/v1/accounts/{account}/instances/{instance}/update" on instance by [customer, operator] -> InstanceUpdate;
     /// Says whether anything of an instance runs, and whether all that is to run of it serves.
     GetStanding GET "/v1/instances/{instance}/standing" on platform by [configurator] -> Standing;
     /// Says which replicas have answered a gateway.

@@ -23,10 +23,10 @@ mod store;
 mod told;
 
 use api::configurator::{
-    Changes, DropService, FindInstance, GetEnvironment, GetHosts, GetInstance, GetSetup,
-    ListAllInstances, ListInstances, MoveInstances, PromoteService, PutInstance, PutJobResult,
-    PutQuiet, PutService, RepeatInstances, ResolveHost, RotateSecret, SetFreeze, SetMaintenance,
-    SetSuspension, SubmitSetup, TurnBack,
+    Changes, DropService, FindInstance, GetClosedTime, GetEnvironment, GetHosts, GetInstance,
+    GetSetup, ListAllInstances, ListInstances, MoveInstances, PromoteService, PutInstance,
+    PutJobResult, PutQuiet, PutService, RepeatInstances, ResolveHost, RotateSecret, SetFreeze,
+    SetMaintenance, SetSuspension, SubmitSetup, TurnBack,
 };
 use chassis::{Component, Placements};
 use types::{Host, Secret, Site};
@@ -136,6 +136,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .writes::<SetFreeze>(instances::set_freeze)
         .writes::<MoveInstances>(moves::move_instances)
         .writes::<TurnBack>(moves::turn_back)
+        .reads::<GetClosedTime>(moves::get_closed_time)
         .acts::<PutQuiet>(moves::put_quiet)
         .writes::<SetMaintenance>(instances::set_maintenance)
         .writes::<RepeatInstances>(instances::repeat_instances)

@@ -67,6 +67,11 @@ impl Names {
         html! { a href=(paths::instance(account, id)) { (self.named(&id.to_string())) } }
     }
 
+    /// A customer's account, as a link to what it has.
+    pub(crate) fn account(&self, id: AccountId) -> Markup {
+        html! { a href=(paths::of(id, "instances")) { (self.named(&id.to_string())) } }
+    }
+
     fn named(&self, id: &str) -> Markup {
         html! {
             @if let Some(name) = self.0.get(id) { span title=(id) { (name) } }

@@ -4,7 +4,7 @@ use api::{
     configurator::{Instance, InstanceState},
     jobs::{DrainState, Gate, JobState},
     provider::OrderPhase,
-    releases::{ReleasePhase, ReleaseState, ReplicaState, RolloutState},
+    releases::{Change, Passage, ReleasePhase, ReleaseState, ReplicaState, RolloutState},
 };
 use maud::{Markup, html};
 
@@ -153,6 +153,26 @@ impl Said for RolloutState {
             Self::Cancelled => ("given up", Tone::Quiet),
             Self::Done => ("done", Tone::Good),
             Self::RolledBack => ("rolled back", Tone::Bad),
+        }
+    }
+}
+
+impl Said for Change {
+    fn said(&self) -> (&'static str, Tone) {
+        match self {
+            Self::Added => ("comes", Tone::Good),
+            Self::Dropped => ("goes", Tone::Bad),
+            Self::Changed => ("changes", Tone::Busy),
+        }
+    }
+}
+
+impl Said for Passage {
+    fn said(&self) -> (&'static str, Tone) {
+        match self {
+            Self::Opens => ("opens", Tone::Busy),
+            Self::Closes => ("closes", Tone::Busy),
+            Self::Changes => ("changes", Tone::Busy),
         }
     }
 }

@@ -2,13 +2,15 @@
 
 use api::jobs::{ASIDE_DAYS, Aside, JobsAside, SetJobsAside};
 use chassis::Write;
+use types::Digest;
 
 use crate::{
     Error, State as Memory,
     fates::{Settled, settle},
     model::{Fate, State, is_another},
-    releases::{definitions_of, known_here},
-    store,
+    needed::RELEASES_MAX,
+    releases::{Known, definitions_of, known_here},
+    store::{self, Kind},
 };
 
 const AT_ONCE: u32 = 500;
@@ -36,17 +38,12 @@ pub(crate) async fn set_jobs_aside(
         if !goes {
             continue;
         }
+        let why = why(&op.release, can_be_done(cx, &new, &kind).await?);
         for state in State::WAITING {
             let entries = store::entries_of_lane(cx.tx(), lane, state, left).await?;
             left -= u32::try_from(entries.len()).unwrap_or(left).min(left);
-            let problem = || {
-                Some(format!(
-                    "its instance moved to release {}, in which it is another job: it can be put \
-                     back within {ASIDE_DAYS} days",
-                    op.release.short()
-                ))
-            };
-            let fate = || Fate::Ended { state: State::SetAside, lost: 0, problem: problem() };
+            let fate =
+                || Fate::Ended { state: State::SetAside, lost: 0, problem: Some(why.clone()) };
             settle(cx, entries.into_iter().map(|entry| Settled::of(entry, fate())).collect())
                 .await?;
             if left == 0 {
@@ -55,4 +52,33 @@ pub(crate) async fn set_jobs_aside(
         }
     }
     Ok(JobsAside { more: false })
+}
+
+/// Whether some release does jobs of a kind for an instance that is on this one.
+async fn can_be_done(cx: &mut Write<Memory>, own: &Known, kind: &Kind) -> Result<bool, Error> {
+    if own.accepting(kind).is_some() {
+        return Ok(true);
+    }
+    for release in store::releases_of(cx.tx(), &kind.service, RELEASES_MAX).await? {
+        let other = known_here(cx, &release).await?;
+        let does = |it: Known| it.can_stand_in(own.shape) && it.accepting(kind).is_some();
+        if other.is_some_and(does) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn why(release: &Digest, can_be_done: bool) -> String {
+    let release = release.short();
+    if can_be_done {
+        return format!(
+            "its instance moved to release {release}, in which it is another job: it can be put \
+             back within {ASIDE_DAYS} days"
+        );
+    }
+    format!(
+        "its instance moved to release {release}, and no release that can read its database accepts \
+         this version of the job. Put back within {ASIDE_DAYS} days, it waits for one that does"
+    )
 }

@@ -18,7 +18,7 @@ use crate::{
 /// So often it is looked at most, however much is queued.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// So many of a service's releases are looked through for one that does a job.
-const RELEASES_MAX: u32 = 100;
+pub(crate) const RELEASES_MAX: u32 = 100;
 
 /// After so long it is told again, whatever has become of who was told.
 const TELL_AGAIN: Duration = Duration::from_mins(1);

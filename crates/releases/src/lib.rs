@@ -37,6 +37,7 @@ mod sources;
 mod storage;
 mod store;
 mod told;
+mod updates;
 mod uploads;
 
 use std::{sync::atomic::AtomicBool, time::Duration};
@@ -45,10 +46,10 @@ use api::{
     configurator, identity,
     releases::{
         Changes, DistrustKey, DrainNode, FindPackage, GetPackage, GetPackagePart, GetReadiness,
-        GetRollout, GetStanding, Heartbeat, KeepReleases, ListMoves, ListNodes, ListReleases,
-        ListRollouts, ListServiceKeys, ListServices, PACKAGE_PART_BYTES_MAX, PreviewRelease,
-        PromoteRelease, PublishRelease, PutLogs, PutPackage, PutPackagePart, PutReached,
-        ReadInstanceLogs, ReadServiceLogs, RefillNode, SteerRollout, TrustKey,
+        GetRollout, GetStanding, GetUpdate, Heartbeat, KeepReleases, ListMoves, ListNodes,
+        ListReleases, ListRollouts, ListServiceKeys, ListServices, PACKAGE_PART_BYTES_MAX,
+        PreviewRelease, PromoteRelease, PublishRelease, PutLogs, PutPackage, PutPackagePart,
+        PutReached, ReadInstanceLogs, ReadServiceLogs, RefillNode, SteerRollout, TrustKey,
     },
 };
 use chassis::{Component, Signer};
@@ -119,6 +120,10 @@ const MIGRATIONS: &[db::Migration] = &[
         name: "releases_packages",
         sql: include_str!("../migrations/0032_packages.sql"),
     },
+    db::Migration {
+        name: "releases_publishers",
+        sql: include_str!("../migrations/0033_publishers.sql"),
+    },
 ];
 
 /// The component; `signer` is its own key, whose tickets open packages on nodes.
@@ -163,6 +168,7 @@ pub fn component(config: Config, signer: Signer) -> Component<impl Send + Sync +
         .acts::<DrainNode>(nodes::drain_node)
         .acts::<RefillNode>(nodes::refill_node)
         .reads::<GetReadiness>(readiness::get_readiness)
+        .reads::<GetUpdate>(updates::get_update)
         .reads::<GetStanding>(serving::get_standing)
         .acts::<PutReached>(reached::put_reached)
         .acts::<KeepReleases>(kept::keep_releases)

@@ -39,6 +39,7 @@ pub(crate) async fn publish_release(cx: Call<State>, op: PublishRelease) -> Resu
         signature: op.signature.to_lowercase(),
         source: op.source,
         created: cx.now(),
+        published_by: Some(cx.caller.principal.clone()),
         problem: None,
         current: false,
         does_old_jobs: false,

@@ -58,10 +58,11 @@ pub(crate) async fn put_release(tx: &mut db::Tx, stored: &Stored) -> Result<()> 
     let release = &stored.release;
     db::query(
         "insert into release (service, digest, phase, manifest, prices, public_key, signature,
-         source, problem, created, turn) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         source, problem, created, published_by, turn) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          on conflict (service, digest) do update set problem = null, turn = excluded.turn,
          phase = excluded.phase, public_key = excluded.public_key, signature = excluded.signature,
-         source = excluded.source",
+         source = excluded.source, created = excluded.created,
+         published_by = excluded.published_by",
     )
     .bind(&release.service)
     .bind(&release.digest)
@@ -73,6 +74,7 @@ pub(crate) async fn put_release(tx: &mut db::Tx, stored: &Stored) -> Result<()> 
     .bind(release.source.as_deref())
     .bind(release.problem.as_deref())
     .bind(release.created)
+    .bind(release.published_by.as_ref())
     .bind(stored.turn)
     .run(tx)
     .await
@@ -88,6 +90,7 @@ fn read_release(row: &db::Row) -> Result<Release> {
         signature: row.get("signature")?,
         source: row.get("source")?,
         created: row.get("created")?,
+        published_by: row.get("published_by")?,
         problem: row.get("problem")?,
         current: false,
         does_old_jobs: false,
@@ -267,7 +270,7 @@ pub(crate) async fn delete_release_told(tx: &mut db::Tx, name: &str) -> Result<(
 #[cfg(test)]
 mod tests {
     use db::testing::on_both;
-    use types::Timestamp;
+    use types::{Principal, Timestamp};
 
     use super::*;
 
@@ -288,6 +291,7 @@ mod tests {
             signature: String::new(),
             source: None,
             created: Timestamp::from_micros(1),
+            published_by: None,
             problem: None,
             current: false,
             does_old_jobs: false,
@@ -303,13 +307,16 @@ mod tests {
     async fn what_came_of_an_earlier_turn_is_not_what_comes_of_a_later_one() {
         on_both("turns", &[crate::MIGRATIONS], async |database| {
             let mut tx = database.begin().await.unwrap();
-            let (first, again) = (published(1), published(2));
+            let (first, mut again) = (published(1), published(2));
+            // By somebody else, and later.
+            again.release.published_by = Some(Principal::Service("forum".parse().unwrap()));
+            again.release.created = Timestamp::from_micros(2);
             put_release(&mut tx, &first).await.unwrap();
             put_release(&mut tx, &again).await.unwrap();
             assert!(!settle(&mut tx, &first, ReleasePhase::Failed, Some("no")).await.unwrap());
             let stored = &again.release;
             let seen = release(&mut tx, &stored.service, &stored.digest).await.unwrap().unwrap();
-            assert_eq!((seen.release.phase, seen.release.problem), (stored.phase, None));
+            assert_eq!(&seen.release, stored);
             assert!(settle(&mut tx, &again, ReleasePhase::Staged, None).await.unwrap());
             tx.commit().await.unwrap();
         })

@@ -56,6 +56,22 @@ pub struct Moves {
     pub failed: BTreeMap<InstanceId, String>,
 }
 
+/// Asks for how long instances of a service were kept closed when they moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GetClosedTime {
+    /// Of which service.
+    pub service: Name,
+}
+
+/// For how long instances were kept closed when they moved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClosedTime {
+    /// From the moment since which requests waited until they were answered again: the longest of the
+    /// last 20 at most, in milliseconds. Absent if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longest_millis: Option<u64>,
+}
+
 /// Says that nothing is under way for instances whose requests wait.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PutQuiet {

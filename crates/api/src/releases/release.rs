@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use types::{Digest, Name, Timestamp};
+use types::{Digest, Name, Principal, Timestamp};
 
 /// Publishes a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -62,8 +62,11 @@ pub struct Release {
     /// Where its files are from, as its publisher says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// When it was published.
+    /// When it was published, the last time.
     pub created: Timestamp,
+    /// Who published it then; absent if that was before it was written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published_by: Option<Principal>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,

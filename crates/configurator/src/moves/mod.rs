@@ -9,11 +9,13 @@ mod steps;
 
 use api::{
     Empty,
-    configurator::{InstanceState, LastMove, MoveInstances, Moves, TurnBack},
+    configurator::{
+        ClosedTime, GetClosedTime, InstanceState, LastMove, MoveInstances, Moves, TurnBack,
+    },
     jobs::{Strategy, Workers},
     manifest::Manifest,
 };
-use chassis::{Room, Write};
+use chassis::{Call, Room, Write};
 use types::{Digest, InstanceId, Timestamp};
 
 use crate::{
@@ -83,13 +85,19 @@ async fn move_one(
     let way = if is_set_up { way(known.schema, next) } else { Way::AtOnce };
     let needs = match way {
         Way::None => {
-            return Ok(Stands::Failed(format!(
+            let why = format!(
                 "its database has the shape {}, which release {} cannot read: that reads {}. \
                  Promote a release that reads it",
                 known.schema.0,
                 to.short(),
                 next.schema()
-            )));
+            );
+            // Its customer is told why, as of any other move.
+            let begun = begun(&known, Needs::beside(workers), (to, since), cx.now());
+            let (step, ended) = (Step::Failed, Some(begun.began));
+            let it = Move { step, ended, problem: Some(why.clone()), ..begun };
+            store::put_move(cx.tx(), &it).await?;
+            return Ok(Stands::Failed(why));
         }
         Way::Migrate => {
             let former = manifest(cx.tx(), &known.service, &known.release).await?;
@@ -126,10 +134,20 @@ async fn begin(
     needs: Needs,
     (to, since): (&Digest, Timestamp),
 ) -> Result<(), Error> {
-    let now = cx.now();
     let copies = known.copy.1 + u32::from(needs.closes);
-    let copy = if needs.closes { copies } else { known.copy.0 };
-    let it = Move {
+    let it = begun(&known, needs, (to, since), cx.now());
+    let moving = Some(enter::on_its_way(&it));
+    let known = Stored { copy: (known.copy.0, copies), moving, ..known };
+    store::put_move(cx.tx(), &it).await?;
+    store::update_instance(cx.tx(), &known).await?;
+    cx.put(&route(&known)).await?;
+    Ok(())
+}
+
+/// A move at its beginning.
+fn begun(known: &Stored, needs: Needs, (to, since): (&Digest, Timestamp), now: Timestamp) -> Move {
+    let copy = if needs.closes { known.copy.1 + 1 } else { known.copy.0 };
+    Move {
         instance: known.instance,
         from: known.release.clone(),
         to: to.clone(),
@@ -147,13 +165,7 @@ async fn begin(
         held: None,
         ended: None,
         turned: false,
-    };
-    let moving = Some(enter::on_its_way(&it));
-    let known = Stored { copy: (known.copy.0, copies), moving, ..known };
-    store::put_move(cx.tx(), &it).await?;
-    store::update_instance(cx.tx(), &known).await?;
-    cx.put(&route(&known)).await?;
-    Ok(())
+    }
 }
 
 /// What can be turned back is, when it is looked at next.
@@ -186,6 +198,17 @@ pub(crate) async fn shown(
             problem: it.problem.filter(|_| it.step == Step::Failed),
         }
     }))
+}
+
+/// So many of the last moves are looked at.
+const LAST_MOVES: u32 = 20;
+
+pub(crate) async fn get_closed_time(
+    cx: Call<State>,
+    op: GetClosedTime,
+) -> Result<ClosedTime, Error> {
+    let longest = store::longest_closed(cx.db(), &op.service, LAST_MOVES).await?;
+    Ok(ClosedTime { longest_millis: longest.map(|micros| micros / 1_000) })
 }
 
 /// What was there before it was written down which release it is on, is on the current one.

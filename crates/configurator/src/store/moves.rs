@@ -106,6 +106,23 @@ pub(crate) async fn last_move(on: impl On, instance: InstanceId) -> Result<Optio
     db::query("select * from move where instance = ?").bind(instance).optional(on, read).await
 }
 
+/// Of the last moves of a service's instances that kept requests waiting, so many at most: the
+/// longest, in microseconds.
+pub(crate) async fn longest_closed(on: impl On, service: &Name, limit: u32) -> Result<Option<u64>> {
+    db::query(
+        "select max(last.took) as longest from (
+            select move.ended - move.held as took from move
+            join instance on instance.id = move.instance
+            where instance.service = ? and move.step = ? and move.ended >= move.held
+            order by move.ended desc limit ?) as last",
+    )
+    .bind(service)
+    .bind_json(&Step::Moved)
+    .bind(limit)
+    .one(on, |row| row.get("longest"))
+    .await
+}
+
 /// Those under way, the ones that began first: of those that do something to their databases, and of
 /// those that only wait or turn back.
 pub(crate) async fn moves_under_way(

@@ -1,7 +1,5 @@
 //! An instance: what it is, what it has, who may do what with it, and closing it for a while.
 
-use std::time::Duration;
-
 use api::{
     Kind, Operation as _, Problem,
     billing::GetPriceBook,
@@ -11,6 +9,7 @@ use api::{
     provider::{
         ChangeSubscription, GetOffer, ListOrders, Offer, Order, OrderPhase, SuspendInstance,
     },
+    releases::{GetUpdate, InstanceUpdate},
 };
 use axum::{
     extract::{Path, Query},
@@ -30,7 +29,7 @@ use crate::{
     pages::{
         commands,
         decisions::{self, Question},
-        instance_jobs, secrets,
+        instance_jobs, secrets, updates,
     },
     paging::ALL,
     paths,
@@ -55,6 +54,7 @@ struct Whole {
     access: Access,
     rights: Rights,
     jobs: Markup,
+    update: Result<InstanceUpdate, Problem>,
 }
 
 pub(crate) async fn show(
@@ -80,7 +80,7 @@ pub(crate) async fn draw(
         (layout::back(&paths::of(account, "instances"), "Instances"))
         (heading(&whole))
         @if let Some(problem) = &draft.problem { (failure::notice(problem)) }
-        (standing(&whole))
+        (standing(&whole, person.now))
         div.beside {
             div {
                 section.card #change {
@@ -119,20 +119,21 @@ async fn load(person: &Person, (account, instance): Which) -> Result<Whole, Prob
     let client = &person.client;
     let instance = client.call(GetInstance { account, instance }).await?;
     let service = instance.service.clone();
-    let (offer, book, orders, access, rights, jobs) = tokio::join!(
+    let (offer, book, orders, access, rights, jobs, update) = tokio::join!(
         client.call(GetOffer { service: service.clone() }),
         client.call(GetPriceBook { service }),
         client.call(ListOrders { account, after: None, limit: ALL }),
         Access::load(person, account, Some(&instance.service)),
         Rights::of_person(person),
         instance_jobs::section(person, account, instance.instance),
+        client.call(GetUpdate { account, instance: instance.instance }),
     );
     let orders = orders.map(|orders| orders.items).unwrap_or_default();
     let order = orders
         .into_iter()
         .find(|order| order.instance == instance.instance && order.phase != OrderPhase::Failed);
     let jobs = jobs.unwrap_or_else(|problem| failure::missing_part(&problem));
-    Ok(Whole { offer, book: book.ok(), order, access, rights, jobs, instance })
+    Ok(Whole { offer, book: book.ok(), order, access, rights, jobs, update, instance })
 }
 
 fn heading(whole: &Whole) -> Markup {
@@ -179,7 +180,7 @@ fn tools(person: &Person, whole: &Whole, draft: &Draft) -> Markup {
 }
 
 /// What keeps it from being used, if anything does.
-fn standing(whole: &Whole) -> Markup {
+fn standing(whole: &Whole, now: Timestamp) -> Markup {
     let Instance { suspended, maintenance, problem, state, .. } = &whole.instance;
     html! {
         @if let Some(reason) = suspended {
@@ -191,44 +192,13 @@ fn standing(whole: &Whole) -> Markup {
         @if let Some(problem) = problem {
             div.notice.bad { p { strong { (words::sentence(problem)) } } }
         }
-        (moves(&whole.instance))
+        (updates::notices(&whole.instance, &whole.update, now))
         @if *state != InstanceState::Open && let Some(order) = &whole.order {
             div.notice {
                 p { strong { "Not open yet. " } "The order’s page shows how far it is." }
                 p {
                     a.button href=(paths::order(order.account, order.order)) { "See the progress" }
                 }
-            }
-        }
-    }
-}
-
-/// How it came to the version that it has.
-fn moves(instance: &Instance) -> Markup {
-    let seconds = |millis: u64| Duration::from_millis(millis).as_secs_f64();
-    html! {
-        @if let Some(until) = instance.frozen_until {
-            div.notice { p { strong { "It stays on its version" } " until " (words::moment(until)) "." } }
-        }
-        @if let Some(last) = &instance.last_move {
-            @match (&last.ended, &last.problem) {
-                (None, _) => div.notice { p {
-                    strong { "A new version comes. " } "Visitors wait a moment meanwhile."
-                } },
-                (Some(ended), Some(why)) => div.notice { p {
-                    strong { "A new version could not be taken " } (words::moment(*ended))
-                    ", and nothing has changed: " (words::sentence(why))
-                } },
-                (Some(ended), None) => p.soft.small {
-                    "Brought to a new version " (words::moment(*ended))
-                    @if last.held_millis > 0 {
-                        ". Visitors waited for " (format!("{:.1} s", seconds(last.held_millis)))
-                    }
-                    @if last.closed_millis > 0 {
-                        ", and then it was closed for " (format!("{:.1} s", seconds(last.closed_millis)))
-                    }
-                    "."
-                },
             }
         }
     }

@@ -21,11 +21,14 @@ mod offer;
 mod operators;
 mod orders;
 mod password;
+mod previews;
 mod problems;
 mod queue;
 mod queues;
 mod releases;
+mod rollouts;
 mod secrets;
+mod updates;
 mod users;
 
 use axum::{
@@ -54,6 +57,9 @@ pub(crate) fn router() -> Router<Console> {
         .merge(of_accounts())
         .route("/operate/services", get(releases::services))
         .route("/operate/services/{service}", get(releases::show))
+        .route("/operate/services/{service}/releases/{release}", get(previews::show))
+        .route("/operate/services/{service}/rollouts", get(rollouts::list))
+        .route("/operate/services/{service}/rollouts/{number}", get(rollouts::show))
         .route("/operate/nodes", get(nodes::list))
         .route("/operate/nodes/{node}/drain", post(nodes::drain))
         .route("/operate/nodes/{node}/refill", post(nodes::refill))

@@ -166,20 +166,28 @@ fn set_aside(
     path: &str,
     names: &Names,
 ) -> Markup {
-    let Some(jobs) = jobs.as_ref().ok().filter(|jobs| !jobs.is_empty()) else { return html! {} };
+    if jobs.as_ref().is_ok_and(Vec::is_empty) {
+        return html! {};
+    }
     let action = format!("{path}/replays");
     html! {
         section.card #aside {
             h2 { "Set aside at an update" }
-            p.soft {
-                "They changed with the release that their instance moved to. After "
-                (api::jobs::ASIDE_DAYS) " days they are forgotten."
+            @match jobs {
+                Err(problem) => (failure::missing_part(problem)),
+                Ok(jobs) => {
+                    p.soft {
+                        "They changed with the release that their instance moved to. Put back, those "
+                        "that no release accepts wait for one that does. After "
+                        (api::jobs::ASIDE_DAYS) " days they are forgotten."
+                    }
+                    (form(&person.form_token, &action, html! {
+                        input type="hidden" name="set_aside" value="yes";
+                        button.quiet { "Put all back" }
+                    }))
+                    (jobs::table(jobs, names))
+                }
             }
-            (form(&person.form_token, &action, html! {
-                input type="hidden" name="set_aside" value="yes";
-                button.quiet { "Put all back" }
-            }))
-            (jobs::table(jobs, names))
         }
     }
 }

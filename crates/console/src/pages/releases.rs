@@ -3,8 +3,8 @@
 use api::{
     Problem,
     releases::{
-        ListNodes, ListReleases, ListRollouts, ListServices, Node, Release, ReleasePhase,
-        ReleaseReport, ReleaseState, Rollout, ServiceSummary,
+        ListNodes, ListReleases, ListRollouts, ListServices, Node, Preview, PreviewRelease,
+        Release, ReleasePhase, ReleaseReport, ReleaseState, ServiceSummary,
     },
 };
 use axum::extract::{Path, Query};
@@ -14,7 +14,8 @@ use types::Name;
 use crate::{
     answer::{Page, Shown},
     failure, layout,
-    names::{Ids, Names},
+    names::Names,
+    pages::{previews, rollouts},
     paging::{ALL, Paging, ROWS},
     states,
     visitor::Person,
@@ -72,67 +73,80 @@ pub(crate) async fn show(
     );
     let page = page?;
     let nodes = nodes.map(|page| page.items);
-    let rollouts = rollouts.map(|page| page.items);
-    let known = rollouts.as_deref().unwrap_or_default();
+    let known = rollouts.as_ref().map_or(&[][..], |page| &page.items);
     let is_going = is_going(&page.items, nodes.as_deref().unwrap_or_default(), &service)
         || known.iter().any(|rollout| !rollout.state.has_ended());
-    let mut ids = Ids::default();
-    known.iter().filter_map(|rollout| rollout.by.as_ref()).for_each(|by| ids.principal(by));
+    let current = page.items.iter().position(|release| release.current);
+    // Nothing can be promoted while anything is under way.
+    let next = if is_going { None } else { next(&page.items, current) };
+    let preview = preview(&person, &service, next).await;
+    let mut ids = rollouts::ids(known);
+    page.items.iter().filter_map(|it| it.published_by.as_ref()).for_each(|by| ids.principal(by));
+    if let Some((_, Ok(preview))) = &preview {
+        previews::collect(preview, &mut ids);
+    }
     let names = Names::of(&person, ids).await;
     let path = format!("/operate/services/{service}");
-    let current = page.items.iter().position(|release| release.current);
     let content = html! {
         (layout::back("/operate/services", "Services"))
         header.title { h1 { (service) } p.lead { "Its releases, the newest first." } }
         @match &rollouts {
             Err(problem) => (failure::missing_part(problem)),
-            Ok(rollouts) => (rollouts_card(rollouts, &names)),
+            Ok(rollouts) => (rollouts::card(&service, rollouts, &names)),
         }
         @if page.items.is_empty() { (layout::nothing("It has no release.")) }
         @for (place, release) in page.items.iter().enumerate() {
-            (release_card(release, current.is_some_and(|current| place > current), &nodes))
+            @let is_former = current.is_some_and(|current| place > current);
+            section.card {
+                (heading(release, is_former))
+                (origin(release, &names))
+                (by_node(release, &nodes))
+                @match &preview {
+                    Some((next, preview)) if *next == place => (changes(preview, &names)),
+                    _ => (way_to_preview(release, &path)),
+                }
+            }
         }
         (layout::more(&path, page.next.as_deref()))
     };
     Ok(Page::new(service.to_string(), layout::live(&path, is_going, content)).going(is_going))
 }
 
-/// The last rollouts: how far each is, and who began it.
-fn rollouts_card(rollouts: &[Rollout], names: &Names) -> Markup {
+/// The place of the release that would be promoted next: the one that was staged last.
+fn next(releases: &[Release], current: Option<usize>) -> Option<(usize, &Release)> {
+    let newer = releases.get(..current?)?;
+    newer.iter().enumerate().find(|(_, release)| can_be_promoted(release))
+}
+
+fn can_be_promoted(release: &Release) -> bool {
+    release.phase == ReleasePhase::Staged && !release.current && !release.collected
+}
+
+async fn preview(
+    person: &Person,
+    service: &Name,
+    next: Option<(usize, &Release)>,
+) -> Option<(usize, Result<Preview, Problem>)> {
+    let (place, next) = next?;
+    let look = PreviewRelease { service: service.clone(), release: next.digest.clone() };
+    Some((place, person.client.call(look).await))
+}
+
+/// What the next promotion changes.
+fn changes(preview: &Result<Preview, Problem>, names: &Names) -> Markup {
     html! {
-        @if !rollouts.is_empty() {
-            section.card {
-                h2 { "Rollouts" }
-                div.wide tabindex="0" { table {
-                    thead {
-                        tr {
-                            th { "To" } th { "State" } th.number { "Left to move" }
-                            th { "Begun" } th { "By" }
-                        }
-                    }
-                    tbody { @for rollout in rollouts { (rollout_row(rollout, names)) } }
-                } }
-            }
+        h3 { "What its promotion changes" }
+        @match preview {
+            Err(problem) => (failure::missing_part(problem)),
+            Ok(preview) => { (previews::shown(preview, names)) (previews::how_to_promote(preview)) }
         }
     }
 }
 
-fn rollout_row(rollout: &Rollout, names: &Names) -> Markup {
+fn way_to_preview(release: &Release, path: &str) -> Markup {
     html! {
-        tr {
-            td { code title=(rollout.to) { (rollout.to.short()) } }
-            td {
-                (states::chip(&rollout.state))
-                @if let Some(problem) = &rollout.problem { p.soft.small { (words::sentence(problem)) } }
-            }
-            td.number { @if rollout.counts.left() > 0 { (rollout.counts.left()) } }
-            td { (words::moment(rollout.begun)) }
-            td {
-                @match &rollout.by {
-                    Some(by) => (names.principal(by)),
-                    None => span.soft { "its publication" },
-                }
-            }
+        @if can_be_promoted(release) {
+            p { a href={ (path) "/releases/" (release.digest) } { "What its promotion would change" } }
         }
     }
 }
@@ -146,39 +160,44 @@ fn is_going(releases: &[Release], nodes: &[Node], service: &Name) -> bool {
 }
 
 /// A former release was published before the current one.
-fn release_card(release: &Release, is_former: bool, nodes: &Result<Vec<Node>, Problem>) -> Markup {
+fn heading(release: &Release, is_former: bool) -> Markup {
     html! {
-        section.card {
-            h2.heading {
-                code title=(release.digest) { (release.digest.short()) }
-                @match release.phase {
-                    _ if release.current => span.chip.good { "current" },
-                    ReleasePhase::Staged if is_former => span.chip { "former" },
-                    phase => (states::chip(&phase)),
-                }
-                @if release.does_old_jobs { span.chip { "does old jobs" } }
-                @if release.collected { span.chip { "collected" } }
+        h2.heading {
+            code title=(release.digest) { (release.digest.short()) }
+            @match release.phase {
+                _ if release.current => span.chip.good { "current" },
+                ReleasePhase::Staged if is_former => span.chip { "former" },
+                phase => (states::chip(&phase)),
             }
-            p.soft.small {
-                "published " (words::moment(release.created)) ", signed with "
-                code title=(release.public_key) {
-                    (release.public_key.chars().take(16).collect::<String>()) "…"
-                }
-                @if let Some(source) = &release.source { ", from " code { (source) } }
-            }
-            @if let Some(problem) = &release.problem {
-                div.notice.bad { p { (words::sentence(problem)) } }
-            }
-            @match nodes {
-                _ if release.phase == ReleasePhase::Failed => {},
-                Err(problem) => (failure::missing_part(problem)),
-                Ok(nodes) => (by_node(release, nodes)),
-            }
+            @if release.does_old_jobs { span.chip { "does old jobs" } }
+            @if release.collected { span.chip { "collected" } }
         }
     }
 }
 
-fn by_node(release: &Release, nodes: &[Node]) -> Markup {
+fn origin(release: &Release, names: &Names) -> Markup {
+    html! {
+        p.soft.small {
+            "published " (words::moment(release.created))
+            @if let Some(by) = &release.published_by { " by " (names.principal(by)) }
+            ", signed with "
+            code title=(release.public_key) {
+                (release.public_key.chars().take(16).collect::<String>()) "…"
+            }
+            @if let Some(source) = &release.source { ", from " code { (source) } }
+        }
+        @if let Some(problem) = &release.problem {
+            div.notice.bad { p { (words::sentence(problem)) } }
+        }
+    }
+}
+
+fn by_node(release: &Release, nodes: &Result<Vec<Node>, Problem>) -> Markup {
+    let nodes = match nodes {
+        _ if release.phase == ReleasePhase::Failed => return html! {},
+        Err(problem) => return failure::missing_part(problem),
+        Ok(nodes) => nodes,
+    };
     let reports: Vec<_> = nodes
         .iter()
         .flat_map(|node| node.releases.iter().map(move |report| (node, report)))

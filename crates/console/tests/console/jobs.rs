@@ -1,5 +1,6 @@
 //! What one sees of jobs and queues, and does with them.
 
+use api::Problem;
 use http::StatusCode;
 
 use crate::{
@@ -37,6 +38,20 @@ async fn a_queue_says_loudly_what_nobody_would_find_by_waiting() {
     let mail = text_of(operator.get("/operate/queues/forum/mail").await);
     assert!(mail.contains("12 jobs are left. It should be empty by 24 Nov 2026, 12:10:00."));
     assert!(mail.contains("at most 4 run at once"), "{mail}");
+}
+
+#[tokio::test]
+async fn a_part_of_a_queue_that_cannot_be_had_is_said_to_be_missing() {
+    let world = World::new();
+    world.refuse("jobs.listJobs", Problem::unavailable("jobs does not answer", 1));
+    let mut operator = Browser::with_token(world.console(), OPERATOR_TOKEN);
+    let page = operator.get("/operate/queues/forum/default").await.to_owned();
+    let said = text_of(&page);
+    assert_eq!(operator.status, StatusCode::OK, "the rest is there");
+    assert!(said.contains("1 job of export, version 3 is stranded."), "{said}");
+    let aside = said.split_once("Set aside at an update").unwrap().1;
+    assert!(aside.contains("This cannot be shown now. Jobs does not answer."), "{said}");
+    assert!(!page.contains("Put all back"), "nobody knows whether there is anything");
 }
 
 #[tokio::test]

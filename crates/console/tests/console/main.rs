@@ -8,4 +8,5 @@ mod jobs;
 mod names;
 mod pages;
 mod stories;
+mod updates;
 mod world;

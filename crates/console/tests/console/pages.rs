@@ -36,10 +36,16 @@ fn customers_pages() -> Vec<String> {
 }
 
 fn operators_pages() -> Vec<String> {
+    let store: types::Name = "store".parse().unwrap();
     let account = format!("/accounts/{}", data::account());
     vec![
         "/operate/services".into(),
         "/operate/services/store".into(),
+        "/operate/services/forum".into(),
+        format!("/operate/services/store/releases/{}", data::releases(&store)[0].digest),
+        "/operate/services/store/rollouts".into(),
+        "/operate/services/store/rollouts/2".into(),
+        "/operate/services/store/rollouts/1".into(),
         "/operate/nodes".into(),
         "/operate/queues".into(),
         "/operate/queues/forum/default".into(),

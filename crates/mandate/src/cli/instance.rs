@@ -7,6 +7,7 @@ use api::{
     },
     jobs::ListInstanceJobs,
     provider::{ChangeSubscription, SuspendInstance},
+    releases::Update,
 };
 use clap::{Args, Subcommand};
 use types::Timestamp;
@@ -190,12 +191,23 @@ async fn show(cx: &Context, instance: &configurator::Instance) -> Outcome {
         InstanceState::Open => standing::not_yet(cx, *account, *id).await,
         _ => None,
     };
-    cx.show(instance, |instance| match not_yet {
-        Some(what) => {
-            format!("{}\n\nNothing answers: it waits for {what}.", standing::shown(instance))
-        }
-        None => standing::shown(instance),
+    let update = standing::update(cx, *account, *id).await;
+    cx.show(&WithUpdate { instance, update }, |it| {
+        let coming = it.update.as_ref().and_then(|update| standing::coming(update, instance));
+        let not_yet = not_yet.map(|what| format!("Nothing answers: it waits for {what}."));
+        let parts = [Some(standing::shown(instance)), coming, not_yet];
+        parts.into_iter().flatten().collect::<Vec<_>>().join("\n\n")
     })
+}
+
+/// What `instance show` says.
+#[derive(Debug, serde::Serialize)]
+struct WithUpdate<'i> {
+    #[serde(flatten)]
+    instance: &'i configurator::Instance,
+    /// The version that it comes to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    update: Option<Update>,
 }
 
 async fn suspend(cx: &Context, which: Which, reason: Option<String>) -> Outcome {

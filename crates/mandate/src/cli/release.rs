@@ -283,22 +283,32 @@ async fn moves(cx: &Context, service: Name, number: Option<u64>, limit: Limit) -
 async fn list(cx: &Context, service: &Name, limit: Limit) -> Outcome {
     let page = |after, limit| ListReleases { service: service.clone(), after, limit };
     let releases = cx.list(limit.limit, page).await?;
+    let mut ids = Ids::default();
+    releases
+        .items
+        .iter()
+        .filter_map(|it| it.published_by.as_ref())
+        .for_each(|by| ids.principal(by));
+    let called = cx.names(ids).await;
     let empty = "No release yet; `mandate service publish DIR` makes one.";
     cx.show_list(&releases, empty, |releases| {
-        let headings = ["RELEASE", "STATE", "PUBLISHED", "SIGNED BY", "SOURCE", "PROBLEM"];
+        let headings = ["RELEASE", "STATE", "PUBLISHED", "BY", "SIGNED BY", "SOURCE", "PROBLEM"];
         let current = releases.iter().position(|release| release.current);
         let each = releases.iter().zip(0..);
         Table::of(&headings, each, |table, (release, place)| {
             let is_former = current.is_some_and(|current| place > current);
             let state = state(release, is_former);
             let published = moment(release.created);
+            let by = release.published_by.as_ref().map(|by| called.principal(by));
+            let by = by.unwrap_or_default();
             let signer: String = release.public_key.chars().take(16).collect();
             let source = release.source.as_deref().unwrap_or_default();
             let problem = release.problem.as_ref().or(release.on_nodes.problem.as_ref());
             let problem = problem.and_then(|text| text.lines().next()).unwrap_or_default();
             let gone = "its package was deleted: publish it again before it is promoted";
             let problem = if release.collected { gone } else { problem };
-            table.row([&release.digest.short(), &state, &published, &signer, &source, &problem]);
+            let short = release.digest.short();
+            table.row([&short, &state, &published, &by, &signer, &source, &problem]);
         })
     })
 }

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use api::{
-    configurator::{Instance, InstanceState, LastMove},
-    releases::{GetReadiness, Readiness},
+    configurator::{HOLD_SECONDS, Instance, InstanceState, LastMove},
+    releases::{GetReadiness, GetUpdate, Readiness, Update, UpdateState},
 };
-use types::{AccountId, InstanceId};
+use types::{AccountId, Clock as _, InstanceId, SystemClock};
 
 use super::{
     Failure, Outcome,
@@ -64,6 +64,61 @@ fn moved(last: &LastMove) -> String {
         millis => format!("its requests waited for {:.1} s{closed}", seconds(millis)),
     };
     format!("{} to {}, {}; {how}; {held}", from.short(), to.short(), moment(*began))
+}
+
+/// The version that an instance comes to. Who may not know, or cannot be told now, is told the rest.
+pub(super) async fn update(
+    cx: &Context,
+    account: AccountId,
+    instance: InstanceId,
+) -> Option<Update> {
+    cx.ask(GetUpdate { account, instance }).await.ok()?.update
+}
+
+/// What the version that an instance comes to is for its customer; nothing if it has it.
+pub(super) fn coming(update: &Update, instance: &Instance) -> Option<String> {
+    let (to, at) = (update.to.short(), moment(update.at));
+    let said = match update.state {
+        UpdateState::Planned => format!("Version {to} comes at {at}."),
+        UpdateState::Waiting => format!("Version {to} comes soon; others move before."),
+        UpdateState::Paused => format!(
+            "Version {to} was stopped on its way, and comes when the operator lets it. Nothing has \
+             changed here."
+        ),
+        UpdateState::Moving => format!("Version {to} comes now."),
+        UpdateState::Failed => {
+            return Some(format!(
+                "Version {to} could not be taken at {at}. The instance is served as before."
+            ));
+        }
+        UpdateState::Excepted => {
+            return Some(format!(
+                "It stays on its version: the operator has left it out where others come to {to}."
+            ));
+        }
+        UpdateState::Done => return None,
+    };
+    let is_planned = update.state == UpdateState::Planned;
+    let frozen = instance.frozen_until.filter(|until| *until > SystemClock.now());
+    let frozen = frozen.filter(|until| !is_planned || *until > update.at);
+    let stays =
+        frozen.map(|until| format!(" It stays until {}, and moves after that.", moment(until)));
+    Some(format!("{said} {}{}", visitors(update), stays.unwrap_or_default()))
+}
+
+fn visitors(update: &Update) -> String {
+    if !update.closes {
+        return "Visitors notice nothing.".to_owned();
+    }
+    let longest = update.longest_millis.map(|it| Duration::from_millis(it).as_secs_f64());
+    let longest = longest.map_or_else(
+        || "How long that takes is not known yet.".to_owned(),
+        |seconds| format!("With the last ones it took {seconds:.1} s at most."),
+    );
+    format!(
+        "Requests wait while its database is brought along; after {HOLD_SECONDS} s visitors are told \
+         that it is closed for a moment. {longest}"
+    )
 }
 
 /// What an instance that is open waits for before it answers, where people read it.

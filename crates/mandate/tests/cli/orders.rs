@@ -12,7 +12,7 @@ use api::{
     manifest::Manifest,
     prices::PriceBook,
     provider::{Offer, Order, OrderPhase, PlaceOrder},
-    releases::Readiness,
+    releases::{InstanceUpdate, Readiness, Update, UpdateState},
 };
 use axum::response::Response;
 use types::{AccountId, Digest, JobId, Page};
@@ -348,8 +348,8 @@ async fn an_operator_finds_an_instance_by_its_host() {
     let of_account = format!("/v1/accounts/{}", account());
     let alone = |line: &&String| line.contains("/instances/") && !line.contains(&of_account);
     assert_eq!(lines.iter().filter(alone).count(), 6, "each is found with one question: {lines:?}");
-    // Two of them are shown, with what an instance that is open waits for.
-    assert_eq!(lines.len(), 6 + 6 + 1, "and nothing is listed: {lines:?}");
+    // Two of them are shown, with what an instance that is open waits for; one also with what comes.
+    assert_eq!(lines.len(), 6 + 6 + 2, "and nothing is listed: {lines:?}");
     let other: AccountId = id("other");
     let other = ["instance", "show", host, "--account", &other.to_string()];
     let none = operator.runs(&other).await;
@@ -528,4 +528,41 @@ async fn a_job_is_shown_with_what_it_printed() {
     let job: JobId = id("job");
     let shown = operator.runs(&["job", "show", &job.to_string()]).await;
     insta::assert_snapshot!("job_show", shown.good());
+}
+
+#[tokio::test]
+async fn an_instance_is_shown_with_the_version_that_it_comes_to() {
+    let shown = async |update: Update, json: bool| {
+        let platform = Platform::start(move |asked| match asked.line.as_str() {
+            "GET /configurator/v1/instances/bakery-forum.localhost" => {
+                reply(&bakery_forum(InstanceState::Open))
+            }
+            line if line.ends_with("/update") => {
+                reply(&InstanceUpdate { update: Some(update.clone()) })
+            }
+            _ => not_found(),
+        })
+        .await;
+        let show = ["instance", "show", "bakery-forum.localhost", "--json"];
+        let count = if json { show.len() } else { show.len() - 1 };
+        Person::at(&platform).runs(&show[..count]).await.good()
+    };
+    let planned = Update {
+        to: types::Digest::of(b"next"),
+        state: UpdateState::Planned,
+        at: noon(),
+        closes: true,
+        longest_millis: Some(3_812),
+    };
+    insta::assert_snapshot!("instance_show_update", shown(planned.clone(), false).await);
+    let json: serde_json::Value =
+        serde_json::from_str(&shown(planned.clone(), true).await).unwrap();
+    assert_eq!(
+        (&json["host"], &json["update"]["state"]),
+        (&"bakery-forum.localhost".into(), &"planned".into())
+    );
+    let waits = Update { state: UpdateState::Waiting, closes: false, ..planned.clone() };
+    assert!(shown(waits, false).await.ends_with("others move before. Visitors notice nothing.\n"));
+    let failed = Update { state: UpdateState::Failed, ..planned };
+    assert!(shown(failed, false).await.ends_with("The instance is served as before.\n"));
 }

@@ -148,6 +148,7 @@ fn staged(preview: Preview) -> impl Fn(&Asked) -> Response {
             public_key: "ab".repeat(32),
             signature: "cd".repeat(64),
             created: noon(),
+            published_by: None,
             problem: None,
             current,
             does_old_jobs: false,

@@ -16,9 +16,9 @@ use api::{
 };
 use axum::response::Response;
 use ed25519_dalek::{Signature, VerifyingKey};
-use types::{Digest, Page};
+use types::{Digest, Page, Principal};
 
-use crate::platform::{Asked, Folder, Person, Platform, noon, not_found, reply};
+use crate::platform::{Asked, Folder, Person, Platform, noon, not_found, reply, user};
 
 pub(crate) const MANIFEST: &str = r#"
 [service]
@@ -101,6 +101,7 @@ fn release(phase: ReleasePhase, digest: Digest) -> Release {
         signature: "cd".repeat(64),
         source: None,
         created: noon(),
+        published_by: Some(Principal::User(user())),
         problem: (phase == ReleasePhase::Failed).then(|| "billing refused the prices".into()),
         current: phase == ReleasePhase::Staged,
         does_old_jobs: false,
@@ -502,6 +503,10 @@ fn with_three(asked: &Asked) -> Response {
         "GET /releases/v1/nodes" => {
             reply(&Page::<api::releases::Node> { items: vec![], next: None })
         }
+        "POST /identity/v1/names" => {
+            let users = [(user(), "ada@bakery.example".to_owned())].into();
+            reply(&api::identity::Names { users, ..Default::default() })
+        }
         _ => not_found(),
     }
 }
@@ -511,7 +516,7 @@ async fn a_release_is_promoted_in_place_of_the_one_that_is_current() {
     let (next, now, before) = (Digest::of(b"next"), Digest::of(b"now"), Digest::of(b"before"));
     let sent = |platform: &Platform| -> serde_json::Value {
         let asked = platform.asked();
-        asked.iter().find(|asked| asked.line.starts_with("POST")).unwrap().body()
+        asked.iter().find(|asked| asked.line.starts_with("POST /rel")).unwrap().body()
     };
     let cases: [(&[&str], &Digest); 3] = [
         (&["promote", "guestbook"], &next),

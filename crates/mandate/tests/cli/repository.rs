@@ -27,6 +27,7 @@ fn staging() -> impl Fn(&Asked) -> Response {
         signature: sent.signature.clone(),
         source: sent.source.clone(),
         created: noon(),
+        published_by: None,
         problem: None,
         current: false,
         does_old_jobs: false,

@@ -19,6 +19,7 @@ mod machine;
 mod migrations;
 mod moves;
 mod names;
+mod notices;
 mod orders;
 mod placement;
 mod previews;

@@ -7,10 +7,10 @@ use api::{
     access::ListPermissions,
     configurator::{GetInstance, InstanceState, SetFreeze},
     releases::{
-        DesiredReplica, GetReadiness, Heartbeat, ListMoves, ListReleases, ListRollouts, MoveCounts,
-        MoveState, PromoteRelease, ReadSnapshot, Release, ReleasePhase, ReleaseReport,
+        DesiredReplica, GetReadiness, GetUpdate, Heartbeat, ListMoves, ListReleases, ListRollouts,
+        MoveCounts, MoveState, PromoteRelease, ReadSnapshot, Release, ReleasePhase, ReleaseReport,
         ReleaseState, ReplicaReport, ReplicaState, Rollout, RolloutPlan, RolloutState, Steer,
-        SteerRollout, Wave,
+        SteerRollout, UpdateState, Wave,
     },
 };
 use types::{Clock as _, Digest, InstanceId, NodeId};
@@ -501,6 +501,13 @@ stories! {
         let why = moves[0].problem.clone().unwrap();
         assert!(why.contains("node `one`") && why.contains("what it printed"), "{why}");
         assert_eq!(moves[1].state, MoveState::Waiting);
+        // Their customers are told, and nothing of nodes or of others.
+        for (one, wanted) in [(&moves[0], UpdateState::Failed), (&moves[1], UpdateState::Paused)] {
+            let ask = GetUpdate { account: ada.account, instance: one.instance };
+            let told = ada.client.call(ask).await.unwrap();
+            assert_eq!(told.update.as_ref().unwrap().state, wanted);
+            assert!(!serde_json::to_string(&told).unwrap().contains("printed"), "{told:?}");
+        }
         // It is not left running in vain, and nobody noticed.
         node.runs(&[&first], 2).await;
         for instance in [bakery, library] {

@@ -5,6 +5,7 @@ use api::{
     access::{ListPermissions, PromoteCatalogue, PutCatalogue},
     billing::{DropPrices, GetPriceBook, PromotePrices, PutReleasePrices, PutSubscription, Words},
     configurator::InstanceState,
+    identity::WhoAmI,
     jobs::{LeaseJobs, ListInstanceJobs},
     prices::PriceBook,
     provider::{GetOffer, PromoteOffer},
@@ -250,6 +251,8 @@ stories! {
         let offer = GetOffer { service: "forum".parse().unwrap() };
         let offer = world.visitor().call(offer).await.unwrap();
         assert_eq!(offer.release, release.digest);
+        let me = world.operator().await.call(WhoAmI {}).await.unwrap();
+        assert_eq!(release.published_by, Some(me.principal));
         let again = world.publish("forum", "first").await;
         assert_eq!(again.digest, release.digest);
         let next = world.publish("forum", "second").await;

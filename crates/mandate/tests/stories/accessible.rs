@@ -307,6 +307,7 @@ async fn the_operator_looks(reader: &mut Reader, world: &World, operator: &Perso
     let account = gil.account();
     pages.extend(["instances", "bill", "users"].map(|page| format!("/accounts/{account}/{page}")));
     pages.push("/catalogue/diary".into());
+    pages.extend(["", "/1"].map(|page| format!("/operate/services/diary/rollouts{page}")));
     pages.push("/operate/queues/diary/default".into());
     pages.push("/operate/work?state=failed".into());
     let pages: Vec<&str> = pages.iter().map(String::as_str).collect();

@@ -253,6 +253,20 @@ pub(crate) async fn moves_in_but(
     .await
 }
 
+/// How far an instance is.
+pub(crate) async fn move_of(
+    on: impl On,
+    rollout: &Rollout,
+    instance: InstanceId,
+) -> Result<Option<Move>> {
+    db::query("select * from move where service = ? and rollout = ? and instance = ?")
+        .bind(&rollout.service)
+        .bind(rollout.number)
+        .bind(instance)
+        .optional(on, read_move)
+        .await
+}
+
 /// Which of these instances the rollout knows.
 pub(crate) async fn known_moves(
     on: impl On,

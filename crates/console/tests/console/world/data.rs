@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use api::{
     access::{AuditEntry, CatalogueEntry, Decision, Grant, OwnGrant, Reason},
     billing::{
-        Bill, BillLine, BillVerification, LineExplanation, LineKind, LinePart, LineUsage,
-        Verification, VerificationState, VerifiedLine, VerifiedTotal,
+        Bill, BillChange, BillLine, BillVerification, Forecast, LineExplanation, LineKind,
+        LinePart, LineUsage, Verification, VerificationState, VerifiedLine, VerifiedTotal,
     },
     configurator::{Instance, InstanceState, LastMove, Setup, SetupStep},
     identity::{Account, User},
@@ -15,9 +15,11 @@ use api::{
     prices::PriceBook,
     provider::{Offer, Order, OrderPhase, PlaceOrder},
     releases::{
-        Machine, MoveCounts, Node, OnNodes, Promised, Release, ReleasePhase, ReleaseReport,
-        ReleaseState, ReplicaReport, ReplicaState, Rollout, RolloutPlan, RolloutState,
-        ServiceSummary,
+        Accepted, Act, Change, Concerned, DatabaseChange, Did, JobChange, Machine, MeterChange,
+        ModuleChange, MoveCounts, Node, OnNodes, Passage, PermissionChange, Preview, Promised,
+        Reach, Release, ReleasePhase, ReleaseReport, ReleaseState, ReplicaReport, ReplicaState,
+        Rollout, RolloutPlan, RolloutRecord, RolloutState, RouteChange, ServiceSummary, Update,
+        UpdateState, Waiting,
     },
 };
 use types::{
@@ -589,6 +591,7 @@ pub(crate) fn releases(service: &Name) -> Vec<Release> {
         source: None,
         signature: "0".repeat(128),
         created: at(created),
+        published_by: Some(Principal::User(operator().user)),
         problem: problem.map(str::to_owned),
         current: phase == ReleasePhase::Staged,
         does_old_jobs: false,
@@ -602,7 +605,7 @@ pub(crate) fn releases(service: &Name) -> Vec<Release> {
         Release { current: false, source: Some("forum.git#production@1f0c3a9".into()), ..staged },
         release("bad", ReleasePhase::Failed, "2026-11-22T16:00:00Z", Some(refused)),
         release(service.as_str(), ReleasePhase::Staged, "2026-11-02T16:00:00Z", None),
-        Release { current: false, does_old_jobs: true, ..former },
+        Release { current: false, does_old_jobs: true, published_by: None, ..former },
     ]
 }
 
@@ -625,10 +628,131 @@ pub(crate) fn rollouts(service: &Name) -> Vec<Rollout> {
             ..MoveCounts::default()
         },
     };
+    let last = if service.as_str() == "forum" { RolloutState::Done } else { RolloutState::Paused };
     vec![
-        rollout(2, service.as_str(), RolloutState::Paused, "2026-11-02T16:10:00Z"),
+        Rollout {
+            from: Some(Digest::of(b"former")),
+            ..rollout(2, service.as_str(), last, "2026-11-02T16:10:00Z")
+        },
         rollout(1, "old", RolloutState::Done, "2026-10-02T16:00:00Z"),
     ]
+}
+
+/// What was done to the last rollout, and agreed to.
+pub(crate) fn record(service: &Name, number: u64) -> Option<RolloutRecord> {
+    let rollout = rollouts(service).into_iter().find(|rollout| rollout.number == number)?;
+    let was_replaced = rollout.from.is_some();
+    let act = |when: &str, did| Act { at: at(when), by: Principal::User(operator().user), did };
+    let acts = vec![
+        act("2026-11-02T16:10:00Z", Did::Promoted),
+        act("2026-11-02T16:11:20Z", Did::Paused),
+        act("2026-11-02T16:15:00Z", Did::Resumed),
+    ];
+    Some(RolloutRecord {
+        accepted_loss: was_replaced,
+        is_way_back: false,
+        preview: was_replaced.then(|| preview(service, &rollout.to)),
+        acts: if was_replaced { acts } else { Vec::new() },
+        rollout,
+    })
+}
+
+/// Something of each kind changes, and something is lost.
+pub(crate) fn preview(service: &Name, to: &Digest) -> Preview {
+    let hosts = ["bakery", "chess", "library"].map(|name| format!("{name}.localhost"));
+    let concerned = |count: u64| Concerned {
+        count,
+        hosts: hosts
+            .iter()
+            .take(usize::try_from(count).unwrap())
+            .map(|it| it.parse().unwrap())
+            .collect(),
+    };
+    let module = |change, module: &str, title: &str, count| ModuleChange {
+        change,
+        module: module.into(),
+        title: title.into(),
+        instances: concerned(count),
+    };
+    let permission = |change, verb: &str, title: &str, first: Vec<Grant>| PermissionChange {
+        change,
+        permission: format!("{service}.{verb}").parse().unwrap(),
+        title: title.into(),
+        grants: first.len() as u64,
+        first,
+    };
+    let accepted = |version, oldest| Some(Accepted { version, oldest, newest: version });
+    let waiting = |version, jobs, accepted| Waiting { version, jobs, instances: 2, accepted };
+    Preview {
+        service: service.clone(),
+        from: Digest::of(service.as_str().as_bytes()),
+        to: to.clone(),
+        instances: 12,
+        elsewhere: 1,
+        database: Some(DatabaseChange {
+            change: Change::Changed,
+            before: 1,
+            after: 2,
+            compatible: false,
+            migrated: concerned(11),
+            stay: Concerned::default(),
+        }),
+        modules: vec![
+            module(Change::Dropped, "badges", "Badges", 3),
+            module(Change::Added, "wiki", "Wiki", 0),
+        ],
+        permissions: vec![
+            permission(Change::Dropped, "addUsers", "Add members", vec![grants().remove(1)]),
+            permission(Change::Added, "pinTopics", "Pin topics", Vec::new()),
+        ],
+        jobs: vec![JobChange {
+            change: Change::Changed,
+            job: "digest".into(),
+            before: accepted(2, 1),
+            after: accepted(3, 2),
+            waiting: vec![waiting(1, 7, false), waiting(2, 1_204, true)],
+        }],
+        routes: vec![RouteChange {
+            passage: Passage::Opens,
+            requests: "POST /topics/*/pins".into(),
+            before: Reach { refused: true, ..Reach::default() },
+            after: Reach {
+                permissions: [format!("{service}.pinTopics").parse().unwrap()].into(),
+                modules: set(&["wiki"]),
+                ..Reach::default()
+            },
+        }],
+        more_routes: 2,
+        meters: vec![MeterChange {
+            change: Change::Added,
+            meter: "pins".into(),
+            title: "Pins".into(),
+        }],
+        bills: Some(Forecast {
+            month: NOON.month(),
+            effective: Some(at("2026-12-01T00:00:00Z")),
+            changes: vec![BillChange {
+                plan: "basic".into(),
+                size: "small".into(),
+                modules: set(&["badges", "polls"]),
+                instances: 3,
+                before: usd(2_130),
+                after: usd(1_830),
+            }],
+            more: 0,
+        }),
+    }
+}
+
+/// The forum comes to a version at night, as soon as it is not to stay any more.
+pub(crate) fn update(instance: InstanceId) -> Option<Update> {
+    (instance == instance_id("forum")).then(|| Update {
+        to: Digest::of(b"next"),
+        state: UpdateState::Planned,
+        at: at("2026-11-25T03:00:00Z"),
+        closes: true,
+        longest_millis: Some(3_812),
+    })
 }
 
 pub(crate) fn nodes() -> Vec<Node> {

@@ -34,6 +34,7 @@ struct State {
     by_key: BTreeMap<String, OrderId>,
     ended: BTreeSet<String>,
     granted: Option<Vec<access::OwnGrant>>,
+    update: Option<releases::InstanceUpdate>,
 }
 
 /// The platform, as a transport that the console's client sends through.
@@ -83,6 +84,11 @@ impl World {
     /// From now on, whoever asks has these grants and no others.
     pub(crate) fn grant_only(&self, grants: Vec<access::OwnGrant>) {
         self.state.lock().unwrap().granted = Some(grants);
+    }
+
+    /// From now on, each instance has this update.
+    pub(crate) fn update_is(&self, update: Option<releases::Update>) {
+        self.state.lock().unwrap().update = Some(releases::InstanceUpdate { update });
     }
 
     /// From now on, no session is worth anything.
@@ -291,6 +297,15 @@ fn releases(peer: &mut Peer) {
     peer.on(|_, _: releases::ListServices| Ok(page(data::services())));
     peer.on(|_, op: releases::ListReleases| Ok(page(data::releases(&op.service))));
     peer.on(|_, op: releases::ListRollouts| Ok(page(data::rollouts(&op.service))));
+    peer.on(|_, op: releases::GetRollout| {
+        data::record(&op.service, op.number).ok_or_else(|| Problem::not_found("rollout"))
+    });
+    peer.on(|_, op: releases::PreviewRelease| Ok(data::preview(&op.service, &op.release)));
+    peer.on(|asked: Asked<'_>, op: releases::GetUpdate| {
+        let said = asked.state().update.clone();
+        let update = data::update(op.instance);
+        Ok(said.unwrap_or(releases::InstanceUpdate { update }))
+    });
     peer.on(|_, _: releases::ListNodes| Ok(page(data::nodes())));
     let node = |node| {
         let found = data::nodes().into_iter().find(|known| known.node == node);
