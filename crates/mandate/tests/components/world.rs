@@ -149,12 +149,7 @@ impl World {
         let house = House::open(config).unwrap();
         let identity = identity_config(&data);
         let access = access::Config { grants_max: GRANTS_MAX };
-        let configurator = configurator::Config {
-            engine: engine.clone(),
-            site: types::Site::http(8080),
-            mail: None,
-            snapshot_max: Some(SNAPSHOT_MAX),
-        };
+        let configurator = configurator_config(&engine);
         let releases = releases::Config {
             packages: releases::Storage::folder(data.join("packages")),
             engine: kind,
@@ -457,6 +452,15 @@ async fn is_followed(planner: &db::Db) {
             .all(|name| all.iter().any(|follower| follower.starts_with(&format!("main.{name}#"))))
     })
     .await;
+}
+
+fn configurator_config(engine: &Engine) -> configurator::Config {
+    configurator::Config {
+        engine: engine.clone(),
+        site: types::Site::http(8080),
+        mail: None,
+        snapshot_max: Some(SNAPSHOT_MAX),
+    }
 }
 
 fn identity_config(data: &std::path::Path) -> identity::Config {
