@@ -5,12 +5,15 @@ use std::{
     path::Path,
 };
 
-use api::manifest::{
-    Access, Check, Count, Engine, FieldKind, JobCommand, Level, Manifest, Missed, Run, Tenancy,
-    normalise,
+use api::{
+    jobs::PutJobs,
+    manifest::{
+        Access, Check, Count, Engine, FieldKind, JobCommand, Level, Manifest, Missed, Run, Tenancy,
+        normalise,
+    },
 };
 use proptest::prelude::*;
-use types::Secret;
+use types::{Digest, Secret};
 
 const FORUM: &str = r#"
 [service]
@@ -318,6 +321,18 @@ fn a_process_is_asked_in_four_ways() {
         assert_eq!(serde_json::from_str::<Check>(kept).unwrap(), live);
         assert_eq!(live.to_string(), shown);
     }
+}
+
+#[test]
+fn a_migration_may_run_for_as_long_as_is_said() {
+    let limits = |manifest: &Manifest| {
+        let jobs = PutJobs::of("forum".parse().unwrap(), Digest::of(b""), manifest).jobs;
+        (jobs["migrate"].timeout_seconds, jobs["seed"].timeout_seconds)
+    };
+    assert_eq!(limits(&forum()), (900, 900));
+    let engines = "engines = [\"postgres\", \"sqlite\"]";
+    let text = FORUM.replace(engines, &format!("{engines}\ntimeout = \"2h\""));
+    assert_eq!(limits(&Manifest::parse("mandate.toml", &text).unwrap()), (7_200, 7_200));
 }
 
 #[test]

@@ -87,7 +87,7 @@ async fn move_one(
         Way::None => {
             let why = format!(
                 "its database has the shape {}, which release {} cannot read: that reads {}. \
-                 Promote a release that reads it",
+                 It stays as it is until a release is promoted that reads it",
                 known.schema.0,
                 to.short(),
                 next.schema()
