@@ -56,9 +56,9 @@ impl Error {
     }
 }
 
-/// `PostgreSQL`'s classes of errors (connection, rollback, resources, use by others, lock, intervention, system),
-/// or `SQLite`'s result codes, whose low byte is busy, locked, out of memory, an IO error, full or
-/// cannot open.
+/// `PostgreSQL`'s classes of errors (connection, rollback, resources, use by others, lock,
+/// intervention, system), or `SQLite`'s result codes, whose low byte is busy, locked, out of memory, an
+/// IO error, full or cannot open.
 fn is_passing(code: &str) -> bool {
     match code.parse::<u32>() {
         Ok(number) if code.len() < 5 => matches!(number & 0xff, 5..=7 | 10 | 13 | 14),

@@ -45,7 +45,6 @@ impl Sqlite {
         self.folder.join("instances").join(name).join("database.db")
     }
 
-    /// A copy of a database is beside it; the database itself is number 0.
     /// Makes it as large as that at least.
     #[cfg(feature = "testing")]
     pub(crate) async fn fill(&self, name: &str, mib: u32) -> Result<(), Error> {
@@ -60,6 +59,7 @@ impl Sqlite {
         Ok(inside.close().await?)
     }
 
+    /// A copy of a database is beside it; the database itself is number 0.
     pub(crate) fn copied(&self, name: &str, copy: u32) -> PathBuf {
         let path = self.path(name);
         if copy == 0 { path } else { path.with_extension(format!("{copy}.db")) }

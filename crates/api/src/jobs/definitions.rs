@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use types::{AccountId, Cron, Digest, InstanceId, Name, TimeZone};
 
 use super::{COMMAND_CLASS, COMMAND_JOB, DEFAULT_CLASS, Gate, SETUP_CLASS};
-use crate::manifest::{JobCommand, Manifest, Missed};
+use crate::manifest::{JobCommand, Manifest, Missed, migration_timeout};
 
 /// Keeps what a release says of its jobs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -83,16 +83,15 @@ pub struct Schedule {
 impl PutJobs {
     /// What a manifest says of its jobs, those of the set-up included.
     pub fn of(service: Name, release: Digest, manifest: &Manifest) -> Self {
-        let timeout_seconds =
-            manifest.database.as_ref().map_or(900, |database| database.timeout_seconds);
+        let database = manifest.database.as_ref();
+        let timeout_seconds = database.map_or_else(migration_timeout, |it| it.timeout_seconds);
         let of_setup = |name: &str, command: &Option<Vec<String>>| {
             let command = command.clone()?;
             let class = SETUP_CLASS.to_owned();
             let definition = JobDefinition::of(command);
             Some((name.to_owned(), JobDefinition { class, timeout_seconds, ..definition }))
         };
-        let database = manifest.database.iter();
-        let setup = database.flat_map(|database| {
+        let setup = database.into_iter().flat_map(|database| {
             [of_setup("migrate", &database.migrate), of_setup("seed", &database.seed)]
         });
         let setup = setup.chain([of_setup("check", &manifest.run.check)]);
@@ -100,7 +99,7 @@ impl PutJobs {
         let commands = commands.map(|definition| (COMMAND_JOB.to_owned(), definition));
         let jobs = manifest.jobs.iter();
         let jobs = jobs.map(|(name, job)| (name.clone(), JobDefinition::of_manifest(job)));
-        let compatible = manifest.database.as_ref().is_some_and(|it| it.compatible);
+        let compatible = database.is_some_and(|it| it.compatible);
         let jobs = setup.flatten().chain(commands).chain(jobs).collect();
         Self { service, release, jobs, schema: manifest.schema(), compatible }
     }

@@ -193,12 +193,12 @@ pub struct Database {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<Vec<String>>,
     /// For how long each of them may run, and `check` after them, before it is stopped.
-    #[serde(default = "default_timeout")]
+    #[serde(default = "migration_timeout")]
     pub timeout_seconds: u32,
 }
 
-/// A migration of a large database takes its time.
-const fn default_timeout() -> u32 {
+/// For how many seconds each may run if nothing is said: a migration of a large database takes its time.
+pub(crate) const fn migration_timeout() -> u32 {
     900
 }
 

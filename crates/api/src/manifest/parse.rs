@@ -8,11 +8,11 @@ use super::{
     Count, Database, Engine, Field, FieldKind, Manifest, Meter, Module, Package, Pattern,
     Placement, Service, Size, Tenancy,
     access::{permission, request, routes},
-    check, default_timeout, environment,
+    check, environment,
     faults::{choice, quoted, shown},
     files,
     jobs::{duration, job},
-    processes,
+    migration_timeout, processes,
     reader::{FIELD_NAMES, LABELS, NAMES, NameRule, Node, Table, VERBS},
     secrets, title_of, values,
 };
@@ -200,7 +200,7 @@ fn database(table: &Table<'_>) -> Option<Database> {
         node.fault("means nothing without `migrate`", "write what brings a database to it");
     }
     let compatible = compatible.and_then(|node| node.truth()).unwrap_or(false);
-    let timeout_seconds = duration(table, "timeout", TIMEOUTS, default_timeout());
+    let timeout_seconds = duration(table, "timeout", TIMEOUTS, migration_timeout());
     let (engines, timeout_seconds) = (engines?, timeout_seconds?);
     Some(Database { engines, schema, compatible, migrate, seed, timeout_seconds })
 }
