@@ -61,8 +61,7 @@ async fn can_be_done(cx: &mut Write<Memory>, own: &Known, kind: &Kind) -> Result
     }
     for release in store::releases_of(cx.tx(), &kind.service, RELEASES_MAX).await? {
         let other = known_here(cx, &release).await?;
-        let does = |it: Known| it.can_stand_in(own.shape) && it.accepting(kind).is_some();
-        if other.is_some_and(does) {
+        if other.is_some_and(|other| other.does_for(own, kind)) {
             return Ok(true);
         }
     }

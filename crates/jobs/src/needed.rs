@@ -11,7 +11,7 @@ use types::{Digest, Name, Timestamp};
 
 use crate::{
     Error, State as Memory,
-    releases::{Known, known},
+    releases::known,
     store::{self, Kind},
 };
 
@@ -77,8 +77,7 @@ async fn needed_for(room: &Room<Memory>, kind: &Kind) -> Result<BTreeSet<Digest>
         }
         for other in store::releases_of(room.db(), &kind.service, RELEASES_MAX).await? {
             let known = known(room, &other).await?;
-            let does = |it: Known| it.can_stand_in(own.shape) && it.accepting(kind).is_some();
-            if known.is_some_and(does) {
+            if known.is_some_and(|known| known.does_for(&own, kind)) {
                 needed.insert(other);
                 break;
             }

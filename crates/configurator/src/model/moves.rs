@@ -333,10 +333,13 @@ mod tests {
         fn it_comes_to_an_end_and_closes_before_it_copies(
             needs in needs(),
             fails in prop::collection::vec(prop::bool::weighted(0.2), 14),
+            loses in prop::collection::vec(any::<bool>(), 14),
         ) {
             let (from, to) = (Digest::of(b"from"), Digest::of(b"to"));
             let (mut step, mut has_failed, mut done) = (Step::Waiting, false, Vec::new());
-            for fails in fails.into_iter().chain([false; 14]) {
+            let mut lost = 0;
+            let ends = fails.into_iter().zip(loses).chain([(false, false); 28]);
+            for (fails, loses) in ends {
                 if step.has_ended() {
                     break;
                 }
@@ -365,7 +368,11 @@ mod tests {
                 if changes && !matches!(step, Step::Undo | Step::Restart) {
                     prop_assert!(needs.is_late(step), "what is changed itself is not turned back");
                 }
-                if fails && !on_way_back {
+                if let Some(copy) = needs.again(step, lost).filter(|_| loses) {
+                    prop_assert!(needs.closes && needs.snapshot != Snapshot::None);
+                    prop_assert!(copy == Step::Copy && lost < LOST_MAX, "with another copy, not for ever");
+                    (step, lost) = (copy, lost + 1);
+                } else if fails && !on_way_back {
                     has_failed = true;
                     step = needs.back(step);
                 } else {

@@ -24,10 +24,6 @@ const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// When to try again what failed because somebody could not be reached.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
 
-/// What is said of a database that `migrate` has failed to change, and that has no copy.
-const NO_WAY_BACK: &str = "Its database has no copy, so it is closed for maintenance: let the rollout go \
-    on to try again, or mend the database and open it by `mandate instance maintenance HOST --end`";
-
 /// Has all go on that are under way, until none is. Each is a task of its own: were they polled from here,
 /// none would be while this waits for a connection, and those that have all connections would keep them.
 pub(crate) async fn go_on(room: Room<State>) -> Result<Next, Error> {
@@ -36,7 +32,12 @@ pub(crate) async fn go_on(room: Room<State>) -> Result<Next, Error> {
         let changed = room.changed();
         tokio::pin!(changed);
         changed.as_mut().enable();
-        for instance in store::moves_under_way(room.db(), (AT_ONCE, LIGHT_AT_ONCE)).await? {
+        let under_way = store::moves_under_way(room.db(), (AT_ONCE, LIGHT_AT_ONCE)).await;
+        if under_way.is_err() {
+            // None is left that could do what somebody else begins to do.
+            driven.shutdown().await;
+        }
+        for instance in under_way? {
             if named.insert(instance) {
                 driven.spawn(drive(room.clone(), instance));
             }
@@ -93,9 +94,6 @@ async fn step(room: &Room<State>, instance: InstanceId) -> Result<Went, Error> {
         Outcome::IsTold => return Ok(Went::Nowhere(ASK_AGAIN)),
         Outcome::Done | Outcome::InPlace(_) => (it.needs.next(it.step), None),
         Outcome::Begins(step) => (step, None),
-        Outcome::Fails(why) if it.needs.is_in_place(it.step) => {
-            (it.needs.back(it.step), Some(format!("{why}. {NO_WAY_BACK}")))
-        }
         Outcome::Fails(why) => (it.needs.back(it.step), Some(why)),
     };
     // What has only waited takes its turn among the others.

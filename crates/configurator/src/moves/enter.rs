@@ -16,6 +16,9 @@ use crate::{
 const KEPT: Duration = Duration::from_hours(24);
 /// What visitors are told of a database that `migrate` has failed to change, and that has no copy.
 const SPOILT: &str = "its database is mended, since a change of it has failed";
+/// What is said of it to whoever can do something.
+const NO_WAY_BACK: &str = "Its database has no copy, so it is closed for maintenance: let the rollout go \
+    on to try again, or mend the database and open it by `mandate instance maintenance HOST --end`";
 
 /// What must be known of an instance that is on its way.
 pub(super) fn on_its_way(it: &Move) -> OnItsWay {
@@ -37,9 +40,15 @@ pub(super) async fn enter(
     let Some(known) = store::instance(write.tx(), it.instance).await? else { return Ok(()) };
     let was = store::last_move(write.tx(), it.instance).await?;
     let (it, mut known) = leave(&mut write, (it, known), step).await?;
-    if problem.is_some() && it.needs.is_in_place(it.step) {
-        known.maintenance = Some(SPOILT.to_owned());
-    }
+    let spoilt = problem.as_ref().filter(|_| it.needs.is_in_place(it.step));
+    let problem = match spoilt {
+        Some(why) => {
+            // Whoever has closed it before says when it is open again.
+            known.maintenance = known.maintenance.or_else(|| Some(SPOILT.to_owned()));
+            Some(format!("{why}. {NO_WAY_BACK}"))
+        }
+        None => problem,
+    };
     let turned = it.turned || was.is_some_and(|was| was.turned);
     let it = Move { turned, ..entered(it, (step, write.now()), problem) };
     if step == Step::Moved {

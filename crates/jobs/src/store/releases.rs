@@ -43,6 +43,11 @@ impl Promoted {
     pub(crate) const fn can_stand_in(&self, other: Shape) -> bool {
         self.shape.schema >= other.readable_from
     }
+
+    /// Whether it does jobs of a kind for whoever is on another release.
+    pub(crate) fn does_for(&self, other: &Self, kind: &Kind) -> bool {
+        self.can_stand_in(other.shape) && self.accepting(kind).is_some()
+    }
 }
 
 /// A release that was promoted once.
