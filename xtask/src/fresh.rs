@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 
-use crate::{machine, process};
+use crate::{
+    machine,
+    process::{self, succeeds},
+};
 
 /// Tries the commands in a new root.
 #[derive(clap::Args)]
@@ -110,11 +113,7 @@ async fn copy_checkout(root: &Path) -> anyhow::Result<()> {
 }
 
 async fn step(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
-    let mut command = Command::new(program);
-    command.args(arguments);
-    let status = process::run(command).await?;
-    ensure!(status.success(), "`{program} {}` failed ({status})", arguments.join(" "));
-    Ok(())
+    succeeds(Command::new(program).args(arguments)).await
 }
 
 /// `./x` with these arguments in there, in namespaces of its own: nothing outlives it. Of the

@@ -8,6 +8,7 @@ mod machine;
 mod postgres;
 mod process;
 mod programs;
+mod python;
 mod soak;
 mod test;
 

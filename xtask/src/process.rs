@@ -149,6 +149,14 @@ pub(crate) fn variable(pid: Pid, name: &str) -> Option<String> {
     pairs.find_map(|pair| Some(pair.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
 }
 
+/// Runs a program to its end, which must be a good one.
+pub(crate) async fn succeeds(command: &mut Command) -> anyhow::Result<()> {
+    let described = format!("{command:?}");
+    let status = run(std::mem::replace(command, Command::new("true"))).await?;
+    anyhow::ensure!(status.success(), "`{described}` failed ({status})");
+    Ok(())
+}
+
 /// Runs a program to its end with this program's output.
 pub(crate) async fn run(command: Command) -> anyhow::Result<ExitStatus> {
     follow(command, |_| {}).await

@@ -10,7 +10,11 @@ use std::{
 
 use anyhow::ensure;
 
-use crate::{postgres::Postgres, process, programs::cargo};
+use crate::{
+    postgres::Postgres,
+    process::{self, succeeds},
+    programs::cargo,
+};
 use figures::Figures;
 
 /// How much of `jobs` is measured.
@@ -74,9 +78,10 @@ impl Contenders {
         }
         let mut npm = Command::new("npm");
         npm.args(["install", "--no-audit", "--no-fund", "--silent"]).current_dir(folder);
-        succeeds(npm).await?;
-        succeeds(river("build")).await?;
-        succeeds(cargo(&["bench", "--package", "mandate", "--bench", "jobs", "--no-run"])).await?;
+        succeeds(&mut npm).await?;
+        succeeds(&mut river("build")).await?;
+        let bench = ["bench", "--package", "mandate", "--bench", "jobs", "--no-run"];
+        succeeds(&mut cargo(&bench)).await?;
         Ok(Self { peers: std::fs::canonicalize(folder)? })
     }
 
@@ -110,10 +115,4 @@ fn river(what: &str) -> Command {
     river.args(["--manifest-path", "xtask/peers/river/Cargo.toml"]);
     river.args(["--target-dir", "target/peers/river"]);
     river
-}
-
-async fn succeeds(command: Command) -> anyhow::Result<()> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    ensure!(process::run(command).await?.success(), "`{name}` has failed");
-    Ok(())
 }

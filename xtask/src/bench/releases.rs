@@ -5,7 +5,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, ExitStatus},
+    process::Command,
     time::Instant,
 };
 
@@ -20,8 +20,9 @@ use crate::{
     },
     machine,
     postgres::Postgres,
-    process,
+    process::{self, succeeds},
     programs::cargo,
+    python,
 };
 
 /// Where everything is put together.
@@ -127,16 +128,8 @@ impl Peers {
             fs::remove_dir_all(folder)?;
         }
         succeeds(Command::new("cp").arg("-r").arg(from).arg(folder)).await?;
-        let environment = std::path::absolute("target/peers/tenants-venv")?;
-        let python = environment.join("bin/python");
-        if !python.exists() {
-            succeeds(Command::new("python3").args(["-m", "venv"]).arg(&environment)).await?;
-        }
-        let mut pip = Command::new(&python);
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-        pip.arg("-r").arg(folder.join("requirements.txt"));
-        machine::tell_pip(&mut pip)?;
-        succeeds(&mut pip).await?;
+        let requirements = [from.join("requirements.txt")];
+        let python = python::environment("target/peers/tenants-venv", &requirements).await?;
         let peers = Self {
             folder: folder.to_owned(),
             python,
@@ -275,18 +268,7 @@ async fn seconds(command: &mut Command) -> anyhow::Result<f64> {
     let done = process::output(std::mem::replace(command, Command::new("true"))).await?;
     let (said, printed) =
         (String::from_utf8_lossy(&done.stderr), String::from_utf8_lossy(&done.stdout));
-    is_good("the measurement", done.status).with_context(|| said.trim().to_owned())?;
+    ensure!(done.status.success(), "the measurement failed ({}): {}", done.status, said.trim());
     let last = printed.lines().last().unwrap_or_default();
     last.parse().with_context(|| format!("`{last}` is no number of seconds"))
-}
-
-async fn succeeds(command: &mut Command) -> anyhow::Result<()> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let status = process::run(std::mem::replace(command, Command::new("true"))).await?;
-    is_good(&name, status)
-}
-
-fn is_good(name: &str, status: ExitStatus) -> anyhow::Result<()> {
-    ensure!(status.success(), "`{name}` has failed ({status})");
-    Ok(())
 }

@@ -86,6 +86,8 @@ struct Scene {
     over: Cell<bool>,
     /// How often each thing has happened.
     happened: RefCell<BTreeMap<&'static str, u32>>,
+    /// What its own record says was closed for longer than requests wait.
+    closed: RefCell<BTreeSet<String>>,
     /// What was wrong with how releases went out.
     wrong: RefCell<Vec<String>>,
 }
@@ -147,6 +149,7 @@ async fn strained(
                 failed => failed,
             };
             scene.over.set(true);
+            settled::nobody_was_closed_out_for_nothing(scene);
             settled
         };
         let (happened, ()) = tokio::join!(happening, loads);
@@ -216,6 +219,7 @@ async fn prepare(
         seen: RefCell::new(Seen::new()),
         over: Cell::new(false),
         happened: RefCell::default(),
+        closed: RefCell::default(),
         wrong: RefCell::default(),
     };
     settled::settles(&scene).await?;

@@ -78,6 +78,14 @@ fn running(scene: &Scene) -> BTreeMap<String, usize> {
     running
 }
 
+/// Whoever was told that an instance is closed must find that in its record.
+pub(super) fn nobody_was_closed_out_for_nothing(scene: &Scene) {
+    let (seen, closed) = (scene.seen.borrow(), scene.closed.borrow());
+    for host in seen.closed.keys().filter(|host| !closed.contains(*host)) {
+        scene.wrong.borrow_mut().push(format!("{host} was closed, and its record does not say so"));
+    }
+}
+
 /// Waits until each job that was taken has had its effect.
 pub(super) async fn all_jobs_are_done(scene: &Scene, folder: &Path) -> anyhow::Result<()> {
     let done = until(SETTLES_LONGEST, async || {
