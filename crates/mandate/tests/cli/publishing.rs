@@ -5,6 +5,7 @@ use std::{
     fs,
     io::Read as _,
     os::unix::fs::{PermissionsExt as _, symlink},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use api::{
@@ -448,8 +449,32 @@ async fn waiting_ends_with_what_the_nodes_say() {
     assert!(done.err.contains("there is no node to run it"), "{}", done.err);
 }
 
+#[tokio::test]
+async fn waiting_ends_with_the_name_of_each_that_could_not_be_moved() {
+    let promoted = AtomicBool::new(false);
+    let platform = Platform::start(move |asked: &Asked| {
+        if asked.line.starts_with("POST /releases") {
+            promoted.store(true, Ordering::SeqCst);
+        }
+        let stopped = promoted.load(Ordering::SeqCst).then_some(RolloutState::Paused);
+        with_last(asked, stopped)
+    });
+    let platform = platform.await;
+    let done = Person::at(&platform).runs(&["release", "promote", "guestbook"]).await;
+    assert_eq!(done.status, 5, "{done:?}");
+    let bakery = types::InstanceId::named(&["bakery"]);
+    let why = format!("{bakery}: `migrate` failed: it ended with status 1");
+    assert!(done.err.contains(&why), "{}", done.err);
+    assert_eq!(done.err.matches("failed").count(), 1, "one waits: {}", done.err);
+}
+
 /// A service with a current release, one that is staged, and one before; promotions are taken.
 fn with_three(asked: &Asked) -> Response {
+    with_last(asked, None)
+}
+
+/// The same, or what came of it: the one that was staged is current, and its rollout has stopped.
+fn with_last(asked: &Asked, stopped: Option<RolloutState>) -> Response {
     let digest = |text: &str| Digest::of(text.as_bytes());
     let on_nodes = OnNodes { nodes: 2, ready: 2, replicas: 2, healthy: 2, ..OnNodes::default() };
     let of = |text: &str, current| Release {
@@ -472,7 +497,11 @@ fn with_three(asked: &Asked) -> Response {
     };
     match asked.line.as_str() {
         "GET /releases/v1/services/guestbook/releases" => {
-            let items = vec![of("next", false), of("now", true), of("before", false)];
+            let items = vec![
+                of("next", stopped.is_some()),
+                of("now", stopped.is_none()),
+                of("before", false),
+            ];
             reply(&Page { items, next: None })
         }
         "POST /releases/v1/services/guestbook/rollouts" => {
@@ -480,8 +509,8 @@ fn with_three(asked: &Asked) -> Response {
         }
         "GET /releases/v1/services/guestbook/rollouts" => {
             let last = match asked.before {
-                0 => rollout(6, "before", "now", RolloutState::Done, 0),
-                _ => rollout(7, "now", "next", RolloutState::Moving, 3),
+                0 if stopped.is_none() => rollout(6, "before", "now", RolloutState::Done, 0),
+                _ => rollout(7, "now", "next", stopped.unwrap_or(RolloutState::Moving), 3),
             };
             reply(&Page { items: vec![last], next: None })
         }

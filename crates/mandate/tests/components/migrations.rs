@@ -300,6 +300,8 @@ stories! {
             shop.queue("work").await.unwrap();
             busy.push(shop);
         }
+        // Those that are older are first.
+        world.advance(Duration::from_secs(1));
         let free = Shop::of(world, "emil").await;
         until("all four work", async || machine.ran("work").len() == 4).await;
         let second = stage(world, "shared", SECOND, WORK).await.digest;
@@ -381,8 +383,16 @@ stories! {
         rollout(world, RolloutState::Done).await;
         let route = shop.route(world).await;
         assert_eq!((route.release, route.schema, route.maintenance), (second, 2, None));
+        // What another was moved from goes later, and nothing of this one, which stayed in place.
+        world.advance(Duration::from_secs(1));
+        let small = Shop::of(world, "ben").await;
+        let third = stage(world, "dedicated", "schema = 3", "").await.digest;
+        let without = RolloutPlan { without_snapshot: true, ..RolloutPlan::default() };
+        promote_as(world, &third, without).await.unwrap();
+        rollout(world, RolloutState::Done).await;
         world.advance(Duration::from_hours(25));
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        let small = small.instance.to_string();
+        until("it has gone", async || world.engine.size(&small, 0).await.is_err()).await;
         assert!(world.engine.size(&name, 0).await.is_ok(), "nothing was moved from");
     }
 
