@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use api::{Client, Problem, http::openapi};
@@ -252,8 +252,11 @@ impl House {
 
 /// What anybody may read of a component: that it is there, and what it can be asked.
 fn document(name: &'static str) -> Router {
-    let listings = api::listings().into_iter().filter(|listing| listing.component == name);
-    let document = Arc::new(openapi(name, &listings.collect::<Vec<_>>()));
+    // Made when it is first read: most that start a platform never do.
+    let document = Arc::new(LazyLock::new(move || {
+        let listings = api::listings().into_iter().filter(|listing| listing.component == name);
+        openapi(name, &listings.collect::<Vec<_>>())
+    }));
     let read = move || {
         let document = Arc::clone(&document);
         async move { Json(serde_json::Value::clone(&document)) }
