@@ -40,15 +40,14 @@ pub(super) async fn enter(
     let Some(known) = store::instance(write.tx(), it.instance).await? else { return Ok(()) };
     let was = store::last_move(write.tx(), it.instance).await?;
     let (it, mut known) = leave(&mut write, (it, known), step).await?;
-    let spoilt = problem.as_ref().filter(|_| it.needs.is_in_place(it.step));
-    let problem = match spoilt {
-        Some(why) => {
-            // Whoever has closed it before says when it is open again.
-            known.maintenance = known.maintenance.or_else(|| Some(SPOILT.to_owned()));
-            Some(format!("{why}. {NO_WAY_BACK}"))
+    let problem = problem.map(|why| {
+        if !it.needs.is_in_place(it.step) {
+            return why;
         }
-        None => problem,
-    };
+        // Whoever has closed it before says when it is open again.
+        known.maintenance.get_or_insert_with(|| SPOILT.to_owned());
+        format!("{why}. {NO_WAY_BACK}")
+    });
     let turned = it.turned || was.is_some_and(|was| was.turned);
     let it = Move { turned, ..entered(it, (step, write.now()), problem) };
     if step == Step::Moved {

@@ -456,8 +456,7 @@ async fn waiting_ends_with_the_name_of_each_that_could_not_be_moved() {
         if asked.line.starts_with("POST /releases") {
             promoted.store(true, Ordering::SeqCst);
         }
-        let stopped = promoted.load(Ordering::SeqCst).then_some(RolloutState::Paused);
-        with_last(asked, stopped)
+        before_or_stopped(asked, promoted.load(Ordering::SeqCst))
     });
     let platform = platform.await;
     let done = Person::at(&platform).runs(&["release", "promote", "guestbook"]).await;
@@ -470,11 +469,11 @@ async fn waiting_ends_with_the_name_of_each_that_could_not_be_moved() {
 
 /// A service with a current release, one that is staged, and one before; promotions are taken.
 fn with_three(asked: &Asked) -> Response {
-    with_last(asked, None)
+    before_or_stopped(asked, false)
 }
 
 /// The same, or what came of it: the one that was staged is current, and its rollout has stopped.
-fn with_last(asked: &Asked, stopped: Option<RolloutState>) -> Response {
+fn before_or_stopped(asked: &Asked, has_stopped: bool) -> Response {
     let digest = |text: &str| Digest::of(text.as_bytes());
     let on_nodes = OnNodes { nodes: 2, ready: 2, replicas: 2, healthy: 2, ..OnNodes::default() };
     let of = |text: &str, current| Release {
@@ -497,11 +496,7 @@ fn with_last(asked: &Asked, stopped: Option<RolloutState>) -> Response {
     };
     match asked.line.as_str() {
         "GET /releases/v1/services/guestbook/releases" => {
-            let items = vec![
-                of("next", stopped.is_some()),
-                of("now", stopped.is_none()),
-                of("before", false),
-            ];
+            let items = vec![of("next", has_stopped), of("now", !has_stopped), of("before", false)];
             reply(&Page { items, next: None })
         }
         "POST /releases/v1/services/guestbook/rollouts" => {
@@ -509,8 +504,9 @@ fn with_last(asked: &Asked, stopped: Option<RolloutState>) -> Response {
         }
         "GET /releases/v1/services/guestbook/rollouts" => {
             let last = match asked.before {
-                0 if stopped.is_none() => rollout(6, "before", "now", RolloutState::Done, 0),
-                _ => rollout(7, "now", "next", stopped.unwrap_or(RolloutState::Moving), 3),
+                _ if has_stopped => rollout(7, "now", "next", RolloutState::Paused, 3),
+                0 => rollout(6, "before", "now", RolloutState::Done, 0),
+                _ => rollout(7, "now", "next", RolloutState::Moving, 3),
             };
             reply(&Page { items: vec![last], next: None })
         }

@@ -364,7 +364,7 @@ stories! {
         // It fails, and nothing leads back: nobody is let in.
         machine.told(|told| told.fails = [("check".to_owned(), "the moon is full")].into());
         let without = RolloutPlan { without_snapshot: true, ..RolloutPlan::default() };
-        let paused = promote_as(world, &second, without).await.unwrap();
+        let paused = promote_as(world, &second, without.clone()).await.unwrap();
         rollout(world, RolloutState::Paused).await;
         let why = shop.last_move().await.problem.unwrap();
         assert!(why.contains("the moon is full. Its database has no copy"), "{why}");
@@ -387,7 +387,6 @@ stories! {
         world.advance(Duration::from_secs(1));
         let small = Shop::of(world, "ben").await;
         let third = stage(world, "dedicated", "schema = 3", "").await.digest;
-        let without = RolloutPlan { without_snapshot: true, ..RolloutPlan::default() };
         promote_as(world, &third, without).await.unwrap();
         rollout(world, RolloutState::Done).await;
         world.advance(Duration::from_hours(25));
