@@ -238,7 +238,7 @@ pub(crate) async fn story(world: &mut World) {
     scene.a_machine_is_emptied(world).await;
     scene.a_machine_is_lost(world).await;
     // Whatever was taken was done, and had its effect once.
-    asked.had_their_effect_once().await;
+    asked.had_their_effect_once(&scene.operator).await;
     // What their agents would leave ends with the story.
     scene.third.is_lost().await;
     scene.second.is_lost().await;

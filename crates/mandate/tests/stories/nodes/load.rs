@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     os::unix::fs::PermissionsExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -15,7 +15,7 @@ use std::{
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use crate::world::{Browser, World, until};
+use crate::world::{Browser, Person, World, eventually};
 
 /// Whoever asks every host again and again, and remembers what was not answered well.
 pub(super) struct Visitors {
@@ -73,6 +73,10 @@ fn title(page: &str) -> &str {
     title.map_or(page, |(title, _)| title)
 }
 
+/// So many jobs of one host wait at most, so that they are all done soon after the last was asked for,
+/// also on a machine that is slow.
+const WAITING_MAX: usize = 4;
+
 /// Whoever asks each host in turn for a job.
 pub(super) struct Jobs {
     /// Where jobs note what they do.
@@ -89,24 +93,28 @@ impl Jobs {
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
         let note = |seconds: f64| json!({ "folder": folder, "seconds": seconds });
         let notes = [0.1, 1.5, 0.0, 4.0].map(note);
-        let browsers: Vec<Browser> =
-            hosts.iter().map(|host| world.browser(host).into_program()).collect();
         let goes_on = Arc::new(AtomicBool::new(true));
-        let asks = Arc::clone(&goes_on);
+        let (asks, there) = (Arc::clone(&goes_on), folder.clone());
+        let mut of_each: Vec<(Browser, Vec<String>)> =
+            hosts.iter().map(|host| (world.browser(host).into_program(), Vec::new())).collect();
         let task = tokio::spawn(async move {
-            let mut asked = BTreeSet::new();
-            for (browser, note) in browsers.iter().cycle().zip(notes.iter().cycle()) {
-                if !asks.load(Ordering::Relaxed) {
-                    break;
+            let (mut asked, mut notes) = (BTreeSet::new(), notes.iter().cycle());
+            while asks.load(Ordering::Relaxed) {
+                for (browser, waiting) in &mut of_each {
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                    waiting.retain(|job| count(&there, job, "effect") == 0);
+                    if waiting.len() == WAITING_MAX {
+                        continue;
+                    }
+                    let answer = browser.post_json("/notes", notes.next().unwrap()).await;
+                    match answer.status {
+                        202 => waiting.push(answer.json()["job"].as_str().unwrap().to_owned()),
+                        // While `jobs` is away. Nothing was done, or nobody relies on it.
+                        503 => {}
+                        _ => panic!("{answer:?}"),
+                    }
+                    asked.extend(waiting.last().cloned());
                 }
-                let answer = browser.post_json("/notes", note).await;
-                match answer.status {
-                    202 => drop(asked.insert(answer.json()["job"].as_str().unwrap().to_owned())),
-                    // While `jobs` is away. Nothing was done, or nobody relies on it.
-                    503 => {}
-                    _ => panic!("{answer:?}"),
-                }
-                tokio::time::sleep(Duration::from_millis(300)).await;
             }
             asked
         });
@@ -115,24 +123,33 @@ impl Jobs {
 
     /// Each that was taken was done, however often it was begun; and no two attempts at one were
     /// under way at once, or had the same token.
-    pub(super) async fn had_their_effect_once(self) {
+    pub(super) async fn had_their_effect_once(self, operator: &Person) {
         self.goes_on.store(false, Ordering::Relaxed);
         let asked = self.task.await.unwrap();
         assert!(asked.len() > 50, "{} jobs", asked.len());
-        let note = |job: &String| fs::read_to_string(self.folder.join(job)).unwrap_or_default();
-        let count = |job, word| note(job).lines().filter(|line| line.starts_with(word)).count();
-        until("each job has had its effect", async || {
-            asked.iter().all(|job| count(job, "effect ") > 0)
-        })
-        .await;
         for job in &asked {
-            let begun: Vec<String> = note(job).lines().map(str::to_owned).collect();
-            let begun = begun.iter().filter(|line| line.starts_with("begins "));
-            let tokens: BTreeSet<&String> = begun.clone().collect();
-            let as_it_should_be = count(job, "effect ") == 1
-                && count(job, "beside ") == 0
+            let has_had = || count(&self.folder, job, "effect") > 0;
+            if !has_had() {
+                let shown = async || operator.runs(&["job", "show", job]).await.good();
+                eventually("the job has had its effect", shown, |_| has_had()).await;
+            }
+            let note = note(&self.folder, job);
+            let begun = note.lines().filter(|line| line.starts_with("begins "));
+            let tokens: BTreeSet<&str> = begun.clone().collect();
+            let as_it_should_be = count(&self.folder, job, "effect") == 1
+                && count(&self.folder, job, "beside") == 0
                 && tokens.len() == begun.count();
-            assert!(as_it_should_be, "{job}: {}", note(job));
+            assert!(as_it_should_be, "{job}: {note}");
         }
     }
+}
+
+/// What a job has noted.
+fn note(folder: &Path, job: &str) -> String {
+    fs::read_to_string(folder.join(job)).unwrap_or_default()
+}
+
+/// How often it has noted that.
+fn count(folder: &Path, job: &str, word: &str) -> usize {
+    note(folder, job).lines().filter(|line| line.split(' ').next() == Some(word)).count()
 }

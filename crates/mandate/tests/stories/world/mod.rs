@@ -7,6 +7,7 @@ mod process;
 
 use std::{
     collections::BTreeMap,
+    fmt::Debug,
     future::Future,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -304,7 +305,7 @@ pub(crate) async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
 }
 
 /// The answer, once it is one that was waited for.
-pub(crate) async fn eventually<T, F: Future<Output = T>>(
+pub(crate) async fn eventually<T: Debug, F: Future<Output = T>>(
     what: &str,
     ask: impl Fn() -> F,
     is_it: impl Fn(&T) -> bool,
@@ -315,7 +316,7 @@ pub(crate) async fn eventually<T, F: Future<Output = T>>(
         if is_it(&seen) {
             return seen;
         }
-        assert!(begin.elapsed() < PATIENCE, "waited in vain: {what}");
+        assert!(begin.elapsed() < PATIENCE, "waited in vain: {what}; seen last: {seen:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
