@@ -7,7 +7,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, RwLock},
+    sync::{Arc, LazyLock, Mutex, RwLock},
 };
 
 use api::{
@@ -85,7 +85,7 @@ struct Verified {
 impl Guard {
     /// A guard that trusts the keys on `keys` and knows the standing rules.
     pub fn new(keys: KeyRing, clock: Arc<dyn Clock>) -> Self {
-        let known = Known { policies: standing_rules(), ..Known::default() };
+        let known = Known { policies: STANDING.clone(), ..Known::default() };
         Self(Arc::new(Watch {
             keys,
             clock,
@@ -268,6 +268,9 @@ fn may_speak_for(kid: &str, claims: &Claims) -> bool {
     }
 }
 
+/// What follows from the operations themselves, worked out once in a process.
+static STANDING: LazyLock<Policies> = LazyLock::new(standing_rules);
+
 fn standing_rules() -> Policies {
     let mut policies = Policies::new();
     for component in api::COMPONENTS {
@@ -297,7 +300,7 @@ fn action(listing: &api::Listing) -> Action {
 
 fn apply_access(policies: &mut Policies, update: &Update) {
     if update.is_reset() {
-        *policies = standing_rules();
+        *policies = STANDING.clone();
     }
     for (key, catalogue) in update.of::<access::Catalogue>() {
         match catalogue {
