@@ -108,6 +108,10 @@ const MIGRATIONS: &[db::Migration] = &[
         sql: include_str!("../migrations/0011_turned.sql"),
     },
     db::Migration { name: "configurator_lost", sql: include_str!("../migrations/0012_lost.sql") },
+    db::Migration {
+        name: "configurator_move_service",
+        sql: include_str!("../migrations/0013_move_service.sql"),
+    },
 ];
 
 /// The component.

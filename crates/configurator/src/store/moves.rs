@@ -77,7 +77,8 @@ pub(crate) async fn put_move(tx: &mut db::Tx, it: &Move) -> Result<()> {
     db::query(
         "insert into move (instance, former, release, since, needs, step, entered, copy, job,
          job_state, job_lost, lost, problem, began, held, ended, turned,
-         light) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         light, service) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+         (select service from instance where id = ?))",
     )
     .bind(it.instance)
     .bind(&it.from)
@@ -97,6 +98,7 @@ pub(crate) async fn put_move(tx: &mut db::Tx, it: &Move) -> Result<()> {
     .bind(it.ended)
     .bind(it.turned)
     .bind(it.turned || it.needs.is_light(it.step))
+    .bind(it.instance)
     .run(tx)
     .await
     .map(drop)
@@ -106,21 +108,19 @@ pub(crate) async fn last_move(on: impl On, instance: InstanceId) -> Result<Optio
     db::query("select * from move where instance = ?").bind(instance).optional(on, read).await
 }
 
+const LONGEST_CLOSED: &str = "select max(last.took) as longest from (
+    select ended - held as took from move where service = ? and step = ? and ended >= held
+    order by ended desc limit ?) as last";
+
 /// Of the last moves of a service's instances that kept requests waiting, so many at most: the
 /// longest, in microseconds.
 pub(crate) async fn longest_closed(on: impl On, service: &Name, limit: u32) -> Result<Option<u64>> {
-    db::query(
-        "select max(last.took) as longest from (
-            select move.ended - move.held as took from move
-            join instance on instance.id = move.instance
-            where instance.service = ? and move.step = ? and move.ended >= move.held
-            order by move.ended desc limit ?) as last",
-    )
-    .bind(service)
-    .bind_json(&Step::Moved)
-    .bind(limit)
-    .one(on, |row| row.get("longest"))
-    .await
+    db::query(LONGEST_CLOSED)
+        .bind(service)
+        .bind_json(&Step::Moved)
+        .bind(limit)
+        .one(on, |row| row.get("longest"))
+        .await
 }
 
 /// Those under way, the ones that began first: of those that do something to their databases, and of
@@ -254,6 +254,19 @@ mod tests {
 
     use super::*;
     use crate::{model::instance::tests::kept, store::insert_instance};
+
+    #[tokio::test]
+    async fn the_last_moves_of_a_service_are_found_without_those_of_others() {
+        on_both("lastmoves", &[crate::MIGRATIONS], async |database| {
+            let service: Name = "forum".parse().unwrap();
+            let asked =
+                db::query(LONGEST_CLOSED).bind(&service).bind_json(&Step::Moved).bind(20_u32);
+            let plan = asked.plan(&database).await.unwrap();
+            assert!(plan.contains("move_by_service"), "{plan}");
+            assert!(!plan.contains("Sort") && !plan.contains("TEMP B-TREE"), "{plan}");
+        })
+        .await;
+    }
 
     #[tokio::test]
     async fn how_a_job_ends_says_nothing_on_the_way_back() {
