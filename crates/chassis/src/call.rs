@@ -123,7 +123,7 @@ impl<S> Room<S> {
             caller,
             request: None,
             repeat: None,
-            revision: None,
+            draft: feed::Draft::default(),
             waits: false,
         })
     }
@@ -192,7 +192,7 @@ pub struct Write<S> {
     /// The request that it answers, if it answers one.
     pub request: Option<RequestId>,
     repeat: Option<Repeat>,
-    revision: Option<u64>,
+    draft: feed::Draft,
     waits: bool,
 }
 
@@ -225,23 +225,20 @@ impl<S> Write<S> {
     pub async fn put<D: Document>(&mut self, document: &D) -> Result<u64, db::Error> {
         let body =
             serde_json::to_string(document).map_err(|cause| db::Error::encode(D::TOPIC, cause))?;
-        self.change(D::TOPIC, &document.key(), Some(&body)).await
+        self.change((D::TOPIC, document.key()), Some(body)).await
     }
 
     /// Takes a document out of the feed, with the revision that is returned.
     pub async fn remove<D: Document>(&mut self, key: &str) -> Result<u64, db::Error> {
-        self.change(D::TOPIC, key, None).await
+        self.change((D::TOPIC, key.to_owned()), None).await
     }
 
     async fn change(
         &mut self,
-        topic: &str,
-        key: &str,
-        body: Option<&str>,
+        of: (&'static str, String),
+        body: Option<String>,
     ) -> Result<u64, db::Error> {
-        let revision = feed::append(&mut self.tx, topic, key, body).await?;
-        self.revision = Some(revision);
-        Ok(revision)
+        self.draft.add(&mut self.tx, of, body).await
     }
 
     /// Makes the answer wait until every living copy has applied what this transaction changes.
@@ -251,10 +248,12 @@ impl<S> Write<S> {
 
     /// Makes it so.
     pub async fn commit(mut self) -> Result<(), Problem> {
-        let awaited = self.awaited().await?;
+        let (awaited, revision) = (self.awaited().await?, self.draft.revision());
         let room = self.room.inner();
+        let written = self.draft.write(&mut self.tx).await;
+        written.map_err(|cause| database_failed(room.name, &cause))?;
         self.tx.commit().await.map_err(|cause| database_failed(room.name, &cause))?;
-        if let Some(revision) = self.revision {
+        if let Some(revision) = revision {
             room.followers.advance(revision);
         }
         if let Some(revision) = awaited {
@@ -266,8 +265,8 @@ impl<S> Write<S> {
 
     /// The revision that every living copy must have applied before the answer is given.
     async fn awaited(&mut self) -> Result<Option<u64>, Problem> {
-        if !self.waits || self.revision.is_some() {
-            return Ok(self.revision.filter(|_| self.waits));
+        if !self.waits || self.draft.revision().is_some() {
+            return Ok(self.draft.revision().filter(|_| self.waits));
         }
         // What is asked for was there before: whoever wrote it may still be waiting for copies.
         let head = feed::head(&mut self.tx).await;

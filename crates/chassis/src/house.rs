@@ -53,7 +53,7 @@ impl Drop for House {
     }
 }
 
-const FEED: [db::Migration; 4] = [
+pub(crate) const FEED: [db::Migration; 4] = [
     db::Migration { name: "chassis_0001", sql: include_str!("../migrations/0001_chassis.sql") },
     db::Migration { name: "chassis_0002", sql: include_str!("../migrations/0002_replays.sql") },
     db::Migration { name: "chassis_0003", sql: include_str!("../migrations/0003_owner.sql") },

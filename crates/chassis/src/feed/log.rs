@@ -1,6 +1,9 @@
 //! The tables of a feed: its head, the log of changes, and the documents as they stand.
 
+use std::collections::BTreeMap;
+
 use api::feed::{Change, Changes, Snapshot};
+use db::{Rows, row};
 
 use crate::process;
 
@@ -9,55 +12,115 @@ const LOG_LENGTH: i64 = 10_000;
 const CHANGES_MAX: i64 = 1_000;
 const PAGE: u32 = 500;
 
-/// Writes a change in the transaction of what it tells of.
+/// What a transaction changes. It is written when the transaction ends, all of it at once: a thousand
+/// changes cost as many statements as one.
 ///
-/// INVARIANT: revisions have no gaps and appear in order. The head's row is updated first and
-/// stays locked until the transaction ends, so the next writer waits, and one that is undone
-/// leaves no number behind.
-pub(crate) async fn append(
-    tx: &mut db::Tx,
-    topic: &str,
-    name: &str,
-    body: Option<&str>,
-) -> Result<u64, db::Error> {
-    let revision: u64 =
-        db::query("update feed_head set revision = revision + 1 returning revision")
-            .one(&mut *tx, |row| row.get("revision"))
-            .await?;
-    db::query("insert into feed_log (revision, topic, name, body) values (?, ?, ?, ?)")
-        .bind(revision)
-        .bind(topic)
-        .bind(name)
-        .bind(body)
+/// INVARIANT: revisions have no gaps and appear in order. The head's row is updated with the first
+/// change and stays locked until the transaction ends, so the next writer waits, and one that is
+/// undone leaves no number behind.
+#[derive(Default)]
+pub(crate) struct Draft(Vec<Drafted>);
+
+struct Drafted {
+    revision: u64,
+    topic: &'static str,
+    name: String,
+    /// The document; none takes it out of the feed.
+    body: Option<String>,
+}
+
+impl Draft {
+    /// Adds a change, and answers its revision. `tx` must be the same each time.
+    pub(crate) async fn add(
+        &mut self,
+        tx: &mut db::Tx,
+        (topic, name): (&'static str, String),
+        body: Option<String>,
+    ) -> Result<u64, db::Error> {
+        let revision = match self.revision() {
+            Some(last) => last + 1,
+            None => advance(tx, 1).await?,
+        };
+        self.0.push(Drafted { revision, topic, name, body });
+        Ok(revision)
+    }
+
+    /// The last change's; none if nothing changes.
+    pub(crate) fn revision(&self) -> Option<u64> {
+        self.0.last().map(|last| last.revision)
+    }
+
+    /// Writes all of it.
+    pub(crate) async fn write(&mut self, tx: &mut db::Tx) -> Result<(), db::Error> {
+        let Some(last) = self.revision() else { return Ok(()) };
+        let drafted = std::mem::take(&mut self.0);
+        if drafted.len() > 1 {
+            advance(tx, drafted.len() - 1).await?;
+        }
+        let mut log = Rows::new(&["revision", "topic", "name", "body"]);
+        // A document is as its last change has it.
+        let mut documents: BTreeMap<(&str, &str), &Drafted> = BTreeMap::new();
+        for it in &drafted {
+            log.push(row![it.revision, it.topic, &it.name, it.body.as_deref()]);
+            documents.insert((it.topic, &it.name), it);
+        }
+        db::query(
+            "insert into feed_log (revision, topic, name, body)
+             select r.revision, r.topic, r.name, r.body from {rows} as r",
+        )
+        .bind(log)
         .run(&mut *tx)
         .await?;
-    match body {
-        Some(body) => {
-            db::query(
-                "insert into feed_document (topic, name, revision, body) values (?, ?, ?, ?)
-                 on conflict (topic, name) do update
-                 set revision = excluded.revision, body = excluded.body",
-            )
-            .bind(topic)
-            .bind(name)
-            .bind(revision)
-            .bind(body)
-            .run(&mut *tx)
-            .await?;
-        }
-        None => {
-            db::query("delete from feed_document where topic = ? and name = ?")
-                .bind(topic)
-                .bind(name)
-                .run(&mut *tx)
-                .await?;
+        put_documents(&mut *tx, documents.values().copied()).await?;
+        db::query("delete from feed_log where revision <= ?")
+            .bind(i64::try_from(last).unwrap_or(i64::MAX) - LOG_LENGTH)
+            .run(tx)
+            .await
+            .map(drop)
+    }
+}
+
+/// Counts so many changes, and answers the last one's revision.
+async fn advance(tx: &mut db::Tx, changes: usize) -> Result<u64, db::Error> {
+    db::query("update feed_head set revision = revision + ? returning revision")
+        .bind(u64::try_from(changes).unwrap_or(u64::MAX))
+        .one(tx, |row| row.get("revision"))
+        .await
+}
+
+async fn put_documents(
+    tx: &mut db::Tx,
+    changes: impl Iterator<Item = &Drafted>,
+) -> Result<(), db::Error> {
+    let mut there = Rows::new(&["topic", "name", "revision", "body"]);
+    let mut gone = Rows::new(&["topic", "name"]);
+    for it in changes {
+        match &it.body {
+            Some(body) => there.push(row![it.topic, &it.name, it.revision, body]),
+            None => gone.push(row![it.topic, &it.name]),
         }
     }
-    db::query("delete from feed_log where revision <= ?")
-        .bind(i64::try_from(revision).unwrap_or(i64::MAX) - LOG_LENGTH)
+    if !there.is_empty() {
+        db::query(
+            "insert into feed_document (topic, name, revision, body)
+             select r.topic, r.name, r.revision, r.body from {rows} as r where true
+             on conflict (topic, name) do update
+             set revision = excluded.revision, body = excluded.body",
+        )
+        .bind(there)
+        .run(&mut *tx)
+        .await?;
+    }
+    if !gone.is_empty() {
+        db::query(
+            "delete from feed_document where (topic, name) in
+             (select r.topic, r.name from {rows} as r)",
+        )
+        .bind(gone)
         .run(tx)
         .await?;
-    Ok(revision)
+    }
+    Ok(())
 }
 
 /// Keeps a follower's name, so that it is waited for after a restart.
@@ -137,4 +200,58 @@ pub(crate) async fn snapshot(db: &db::Db, after: Option<&str>) -> Result<Snapsho
     let full = documents.len() == PAGE as usize;
     let next = documents.last().filter(|_| full).map(|last| format!("{}:{}", last.topic, last.key));
     Ok(Snapshot { revision, documents, next })
+}
+
+#[cfg(test)]
+mod tests {
+    use db::testing::on_both;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Names, revisions and bodies.
+    type Seen = Vec<(String, u64, Option<serde_json::Value>)>;
+
+    fn seen(changes: Vec<Change>) -> Seen {
+        changes.into_iter().map(|it| (it.key, it.revision, it.body)).collect()
+    }
+
+    #[tokio::test]
+    async fn what_a_transaction_changes_is_told_in_order_and_stands_as_it_was_changed_last() {
+        on_both("draft", &[&crate::house::FEED], async |database| {
+            let change = async |names: &[(&str, Option<&str>)]| {
+                let (mut tx, mut draft) = (database.begin().await.unwrap(), Draft::default());
+                let mut revisions = Vec::new();
+                for (name, body) in names {
+                    let of = ("topic", (*name).to_owned());
+                    revisions.push(draft.add(&mut tx, of, body.map(str::to_owned)).await.unwrap());
+                }
+                draft.write(&mut tx).await.unwrap();
+                tx.commit().await.unwrap();
+                revisions
+            };
+            assert_eq!(change(&[("a", None), ("b", Some("1")), ("c", Some("2"))]).await, [1, 2, 3]);
+            assert_eq!(change(&[]).await, [0; 0]);
+            let revisions =
+                change(&[("c", None), ("b", Some("3")), ("a", Some("4")), ("b", Some("5"))]);
+            assert_eq!(revisions.await, [4, 5, 6, 7]);
+            // What is undone leaves no number behind.
+            let (mut tx, mut undone) = (database.begin().await.unwrap(), Draft::default());
+            undone.add(&mut tx, ("topic", "d".to_owned()), Some("6".to_owned())).await.unwrap();
+            drop(tx);
+            assert_eq!(change(&[("c", Some("7"))]).await, [8]);
+            let told = changes(&database, 3).await.unwrap();
+            let body = |number: u8| Some(json!(number));
+            let rows = [("c", 4, None), ("b", 5, body(3)), ("a", 6, body(4)), ("b", 7, body(5))];
+            let rows = rows.into_iter().chain([("c", 8, body(7))]);
+            let rows: Seen = rows.map(|(name, at, body)| (name.to_owned(), at, body)).collect();
+            assert_eq!((told.head, seen(told.changes)), (8, rows));
+            let stands = snapshot(&database, None).await.unwrap();
+            let rows = [("a", 6, body(4)), ("b", 7, body(5)), ("c", 8, body(7))];
+            let rows: Seen =
+                rows.into_iter().map(|(name, at, body)| (name.to_owned(), at, body)).collect();
+            assert_eq!((stands.revision, seen(stands.documents)), (8, rows));
+        })
+        .await;
+    }
 }

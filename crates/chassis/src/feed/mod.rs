@@ -6,4 +6,4 @@ mod log;
 
 pub use follow::{Copy, Freshness, Update, follow};
 pub(crate) use followers::{Followers, LEASE_MAX, Refused, forget_the_gone};
-pub(crate) use log::{append, changes, head, living_followers, remember_follower, snapshot};
+pub(crate) use log::{Draft, changes, head, living_followers, remember_follower, snapshot};
