@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use api::{jobs::SETUP_CLASS, releases::KeepReleases};
@@ -27,7 +27,7 @@ const TELL_AGAIN: Duration = Duration::from_mins(1);
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     of: BTreeMap<Name, BTreeSet<Digest>>,
-    looked: Option<Timestamp>,
+    looked: Option<Instant>,
     all: Option<Timestamp>,
 }
 
@@ -35,13 +35,11 @@ pub(crate) struct Told {
 /// accept some jobs of it. Of those that do, the newest is named.
 pub(crate) async fn tell_releases(room: Room<Memory>) -> Result<Next, Error> {
     let mut told = room.state().needed.lock().await;
-    let now = room.now();
-    // A clock that was set back makes nobody wait.
-    let looked = told.looked.filter(|looked| *looked <= now);
-    let rest = looked.and_then(|looked| LOOK_AGAIN.checked_sub(now.since(looked)));
+    let rest = told.looked.and_then(|looked| LOOK_AGAIN.checked_sub(looked.elapsed()));
     if let Some(rest) = rest.filter(|rest| !rest.is_zero()) {
         return Ok(Next::In(rest));
     }
+    let (begun, now) = (Instant::now(), room.now());
     let mut needed: BTreeMap<Name, BTreeSet<Digest>> = BTreeMap::new();
     for (kind, _) in store::kinds(room.db()).await? {
         let of = needed.entry(kind.service.clone()).or_default();
@@ -60,7 +58,7 @@ pub(crate) async fn tell_releases(room: Room<Memory>) -> Result<Next, Error> {
             told.of.insert(service, releases);
         }
     }
-    told.looked = Some(now);
+    told.looked = Some(begun);
     Ok(Next::Idle)
 }
 

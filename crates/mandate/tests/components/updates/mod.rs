@@ -171,7 +171,6 @@ stories! {
         world.advance(Duration::from_secs(5));
         until("it is done", async || scene.job(changed).await.state == JobState::Succeeded).await;
         assert_eq!(scene.done_by("work"), std::slice::from_ref(&scene.first));
-        world.advance(Duration::from_secs(5));
         until("it is not needed", async || {
             let has = scene.machine.told(|told| told.has.clone());
             has == BTreeSet::from([second.clone()])
@@ -254,7 +253,6 @@ stories! {
         promote_as(world, &second, plan(Strategy::Versioned)).await.unwrap();
         rollout(world, RolloutState::Done).await;
         assert_eq!(scene.shop.seen().await.release, second);
-        world.advance(Duration::from_secs(5));
         until("it is kept", async || scene.released(world, &scene.first).await.does_old_jobs).await;
         let both = BTreeSet::from([scene.first.clone(), second.clone()]);
         until("nodes have it", async || scene.machine.told(|told| told.has == both)).await;
@@ -267,7 +265,6 @@ stories! {
         world.advance(Duration::from_hours(1));
         until("it is done", async || scene.job(old).await.state == JobState::Succeeded).await;
         assert_eq!(scene.done_by("work"), [second.clone(), scene.first.clone()]);
-        world.advance(Duration::from_secs(5));
         until("it is retired", async || !scene.released(world, &scene.first).await.does_old_jobs).await;
         until("nodes need it no more", async || {
             scene.machine.told(|told| told.has == [second.clone()].into())
@@ -284,7 +281,6 @@ stories! {
         promote_as(world, &second, plan(Strategy::Versioned)).await.unwrap();
         rollout(world, RolloutState::Done).await;
         // What the old code can live with, it is run for.
-        world.advance(Duration::from_secs(5));
         until("it is kept", async || scene.released(world, &scene.first).await.does_old_jobs).await;
         assert_eq!(scene.job(old).await.state, JobState::Delayed);
         let third = stage(world, "shared", "schema = 3", &jobs(3, "3-3")).await.digest;
@@ -298,7 +294,6 @@ stories! {
         // Nor for what comes later.
         let late = NewJob { version: Some(1), name: "work".into(), ..NewJob::default() };
         let late = scene.asks(late).await.unwrap();
-        world.advance(Duration::from_secs(5));
         until("it is not kept", async || {
             !scene.released(world, &scene.first).await.does_old_jobs
                 && scene.machine.told(|told| told.has == [third.clone()].into())
