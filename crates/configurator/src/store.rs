@@ -6,7 +6,7 @@ mod setups;
 use std::collections::BTreeSet;
 
 use api::configurator::{InstanceState, PutService};
-use db::On;
+use db::{List, On, Rows, row};
 use serde::{Deserialize, Serialize};
 use types::{AccountId, Cursor, Digest, Host, InstanceId, Name, Timestamp};
 
@@ -197,6 +197,17 @@ pub(crate) async fn instance(on: impl On, id: InstanceId) -> Result<Option<Store
         .await
 }
 
+/// The same for many, in the order of their ids, so that no two who lock some wait for each other.
+pub(crate) async fn instances_among(
+    tx: &mut db::Tx,
+    ids: impl IntoIterator<Item = InstanceId>,
+) -> Result<Vec<Stored>> {
+    db::query("select * from instance where id in {list} order by id /*for update*/")
+        .bind(List::of(ids))
+        .all(tx, read)
+        .await
+}
+
 /// At most so many that are being set up by a release that is not the current one any more.
 pub(crate) async fn set_ups_behind(on: impl On, limit: u32) -> Result<Vec<InstanceId>> {
     db::query(
@@ -225,15 +236,15 @@ pub(crate) async fn instances_on_none(
     .await
 }
 
-/// Which release an instance is on.
+/// Which release instances are on.
 pub(crate) async fn set_release(
     tx: &mut db::Tx,
-    instance: InstanceId,
+    instances: impl IntoIterator<Item = InstanceId>,
     release: &Digest,
 ) -> Result<()> {
-    db::query("update instance set release = ?, changes = changes + 1 where id = ?")
+    db::query("update instance set release = ?, changes = changes + 1 where id in {list}")
         .bind(release)
-        .bind(instance)
+        .bind(List::of(instances))
         .run(tx)
         .await
         .map(drop)
@@ -337,14 +348,26 @@ pub(crate) async fn is_told(on: impl On, instance: InstanceId) -> Result<bool> {
         .map(Option::unwrap_or_default)
 }
 
-pub(crate) async fn set_told(on: impl On, instance: InstanceId, changes: u64) -> Result<()> {
-    db::query("update instance set told = ? where id = ? and told < ?")
-        .bind(changes)
-        .bind(instance)
-        .bind(changes)
-        .run(on)
-        .await
-        .map(drop)
+/// `jobs` knows how instances were after so many changes of each.
+pub(crate) async fn set_told(
+    on: impl On,
+    told: impl IntoIterator<Item = (InstanceId, u64)>,
+) -> Result<()> {
+    let mut rows = Rows::new(&["id", "changes"]);
+    for (instance, changes) in told {
+        rows.push(row![instance, changes]);
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    db::query(
+        "update instance set told = r.changes from {rows} as r
+         where instance.id = r.id and instance.told < r.changes",
+    )
+    .bind(rows)
+    .run(on)
+    .await
+    .map(drop)
 }
 
 pub(crate) async fn set_has_database(on: impl On, instance: InstanceId) -> Result<()> {

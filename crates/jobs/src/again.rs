@@ -10,10 +10,9 @@ use crate::{
     Error, State as Memory,
     enqueue::{gates, kind_of},
     fates::{Settled, settle},
-    instances::has_ended,
     model::{Fate, State, place},
     releases::definitions_of,
-    store::{self, Entry, Moves, NewLane},
+    store::{self, Entry, Moves, NewLane, has_ended},
 };
 
 /// The job, locked, if it is that instance's.

@@ -15,10 +15,9 @@ use types::{AccountId, Digest, InstanceId, JobId, Name, Timestamp};
 use crate::{
     Error, State as Memory,
     fates::{doom, settle},
-    instances::has_ended,
     model::{State, place, problem_of},
     releases::{Known, definitions_of},
-    store::{self, Entry, Keyed, Kind, Moves, NewLane, NewRow},
+    store::{self, Entry, Keyed, Kind, Moves, NewLane, NewRow, has_ended},
 };
 
 pub(crate) async fn enqueue_jobs(

@@ -8,6 +8,8 @@ use types::{JobId, Name};
 pub(crate) enum Error {
     #[error("a request must contain 1 to 1,000 jobs, and this one contains {0}: split it")]
     Batch(usize),
+    #[error("at most 1,000 instances can be told of at once: split the request")]
+    TooManyInstances,
     #[error("job {place} of the request cannot be queued: {problem}")]
     NewJob { place: usize, problem: String },
     #[error(
@@ -107,6 +109,7 @@ impl From<Error> for Problem {
         let detail = error.to_string();
         match error {
             Error::Batch(_) => Self::invalid("batch", detail),
+            Error::TooManyInstances => Self::invalid("too_many_instances", detail),
             Error::NewJob { .. } => Self::invalid("job", detail),
             Error::Version { .. } => Self::invalid("version", detail),
             Error::NoSuchJob { .. } | Error::NoSetupJob { .. } => Self::invalid("name", detail),

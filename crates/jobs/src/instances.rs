@@ -1,43 +1,64 @@
 //! Whose instances there are, and what becomes of the jobs of those that end.
 
-use api::{
-    Empty,
-    jobs::{CountJobsLeft, InstanceState, JobsLeft, PutInstance, QuietInstance, StillRunning},
+use std::collections::BTreeMap;
+
+use api::jobs::{
+    BATCH_MAX, CountJobsLeft, Instance, InstanceState, JobsLeft, PutInstances, QuietInstance,
+    StillRunning, UnknownReleases,
 };
 use chassis::{Call, Next, Room, Write};
-use types::InstanceId;
+use types::{Digest, InstanceId};
 
 use crate::{
     Error, State as Memory,
     fates::{Settled, settle},
     model::{Fate, State},
-    releases::definitions_of,
-    schedules::follow_instance,
+    releases::{Known, known_here},
+    schedules::follow_instances,
     store,
 };
 
 const AT_ONCE: u32 = 500;
 
-pub(crate) async fn put_instance(cx: &mut Write<Memory>, op: PutInstance) -> Result<Empty, Error> {
-    let known = store::instance(cx.tx(), op.instance).await?;
-    if known.is_some_and(|known| has_ended(&known.state)) {
-        return Ok(Empty {});
+pub(crate) async fn put_instances(
+    cx: &mut Write<Memory>,
+    op: PutInstances,
+) -> Result<UnknownReleases, Error> {
+    if op.instances.len() > BATCH_MAX {
+        return Err(Error::TooManyInstances);
     }
-    let state = match op.state {
-        InstanceState::Open => "open",
-        InstanceState::Closed => "closed",
-        InstanceState::Ended => "ending",
-    };
-    let is_closed = op.state != InstanceState::Open;
-    store::put_instance(cx.tx(), &op, state).await?;
-    store::set_lanes(cx.tx(), op.instance, &op.release, is_closed).await?;
-    // Whoever tells of a release that is not the current one here yet tells it again.
-    let known = definitions_of(cx, &op.service, Some(&op.release)).await?;
+    let ended = store::instances_ended(cx.tx(), op.instances.keys().copied()).await?;
+    let mut on: BTreeMap<Digest, BTreeMap<InstanceId, Instance>> = BTreeMap::new();
+    for (id, instance) in op.instances.into_iter().filter(|(id, _)| !ended.contains(id)) {
+        on.entry(instance.release.clone()).or_default().insert(id, instance);
+    }
+    let mut unknown = UnknownReleases::default();
+    for (release, instances) in on {
+        match known_here(cx, &release).await? {
+            Some(known) => put_on(cx, (&release, &known), &instances).await?,
+            None => drop(unknown.releases.insert(release)),
+        }
+    }
+    Ok(unknown)
+}
+
+/// Keeps instances that are on one release.
+async fn put_on(
+    cx: &mut Write<Memory>,
+    (release, known): (&Digest, &Known),
+    instances: &BTreeMap<InstanceId, Instance>,
+) -> Result<(), Error> {
+    store::put_instances(cx.tx(), instances).await?;
+    for is_closed in [false, true] {
+        let such =
+            instances.iter().filter(|(_, it)| is_closed == (it.state != InstanceState::Open));
+        store::set_lanes(cx.tx(), such.map(|(id, _)| *id), release, is_closed).await?;
+    }
     let most = known.jobs.iter().map(|(name, job)| (name.clone(), job.concurrency_per_instance));
-    store::set_most(cx.tx(), &op.service, op.instance, &most.collect()).await?;
-    follow_instance(cx, &op, &known.jobs).await?;
-    cx.state().in_use.add(&op.service, &op.release);
-    Ok(Empty {})
+    store::set_most(cx.tx(), &known.service, instances.keys().copied(), &most.collect()).await?;
+    follow_instances(cx, instances, &known.jobs).await?;
+    cx.state().in_use.add(&known.service, release);
+    Ok(())
 }
 
 /// Whoever asks has closed the instance before, so what runs now is the last.
@@ -63,11 +84,6 @@ pub(crate) async fn count_jobs_left(
 ) -> Result<JobsLeft, Error> {
     let left = store::left(cx.db(), op.instance, op.until).await?;
     Ok(JobsLeft { left: left.ok_or(Error::NotGated)? })
-}
-
-/// Whether nothing more is done for an instance.
-pub(crate) fn has_ended(state: &str) -> bool {
-    matches!(state, "ending" | "ended")
 }
 
 /// Drops the jobs that wait for instances which have ended, and stops those that run.

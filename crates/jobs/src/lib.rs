@@ -41,7 +41,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use api::jobs::{
     BeginUsage, CancelJob, CancelServiceJob, CountJobsLeft, CountWaiting, DropJobs, EnqueueJobs,
     EnqueueServiceJobs, GetInstanceJob, GetJob, GetQueue, GetServiceJob, LeaseJobs,
-    ListInstanceJobs, ListJobs, ListQueues, PromoteJobs, PutInstance, PutJob, PutJobs,
+    ListInstanceJobs, ListJobs, ListQueues, PromoteJobs, PutInstances, PutJob, PutJobs,
     QuietInstance, ReplayJob, ReplayJobs, ReportJobs, RunCommand, SetJobsAside, SetQueue,
     WithdrawSetup,
 };
@@ -122,7 +122,7 @@ pub fn component() -> Component<impl Send + Sync + 'static> {
         .writes::<PromoteJobs>(releases::promote_jobs)
         .reads::<CountWaiting>(releases::count_waiting)
         .writes::<DropJobs>(releases::drop_jobs)
-        .writes::<PutInstance>(instances::put_instance)
+        .writes::<PutInstances>(instances::put_instances)
         .acts::<QuietInstance>(instances::quiet_instance)
         .reads::<CountJobsLeft>(instances::count_jobs_left)
         .writes::<SetJobsAside>(aside::set_jobs_aside)

@@ -1,6 +1,6 @@
 //! What a release says of its jobs, and whose instances there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -216,11 +216,23 @@ pub struct DropJobs {
     pub release: Digest,
 }
 
-/// Says of an instance whose it is, by which release its jobs are done, and whether they may run.
+/// Says of instances whose they are, by which release their jobs are done, and whether they may run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct PutInstance {
-    /// Which instance.
-    pub instance: InstanceId,
+pub struct PutInstances {
+    /// At most 1,000.
+    pub instances: BTreeMap<InstanceId, Instance>,
+}
+
+/// Releases that are not known yet. Of what is on one nothing was kept: it is to be told again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UnknownReleases {
+    /// Which.
+    pub releases: BTreeSet<Digest>,
+}
+
+/// An instance, as far as its jobs go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Instance {
     /// Whose it is.
     pub account: AccountId,
     /// Of which service.

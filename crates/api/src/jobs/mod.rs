@@ -11,8 +11,8 @@ use serde_json::Value;
 use types::{AccountId, Digest, InstanceId, JobId, Name, NodeId, Timestamp};
 
 pub use definitions::{
-    CountWaiting, DropJobs, InstanceState, JobDefinition, PromoteJobs, PutInstance, PutJobs,
-    Schedule, WaitingJobs, WaitingKind,
+    CountWaiting, DropJobs, Instance, InstanceState, JobDefinition, PromoteJobs, PutInstances,
+    PutJobs, Schedule, UnknownReleases, WaitingJobs, WaitingKind,
 };
 pub use leases::{
     Lease, LeaseJobs, Leases, Outcome, Report, ReportJobs, Reported, Reports, Upgrade, Verdict,
@@ -92,8 +92,8 @@ operations! { "jobs":
     /// Begins to count usage anew, after the database was put back from a backup: billing knows
     /// more than it remembers. What waits to be told is dropped, for it was told before.
     BeginUsage POST "/v1/usage" on platform by [operator] -> UsageBegun;
-    /// Says of an instance whose it is, and whether its jobs may run.
-    PutInstance PUT "/v1/accounts/{account}/instances/{instance}" on instance by [configurator] -> Empty;
+    /// Says of instances whose they are, and whether their jobs may run.
+    PutInstances PUT "/v1/instances" on platform by [configurator] -> UnknownReleases;
 }
 
 /// How many jobs can be queued, leased or reported at once.

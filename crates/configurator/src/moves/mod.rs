@@ -42,19 +42,19 @@ pub(crate) async fn move_instances(
         return Err(Error::TooManyMoves);
     }
     let next = manifest(cx.tx(), &op.service, &op.release).await?;
-    let mut moves = Moves::default();
-    // In the order of their ids, so that no two wait for each other.
-    for (instance, since) in op.instances {
-        let known = store::instance(cx.tx(), instance).await?;
-        let Some(known) = known.filter(|known| known.service == op.service) else { continue };
-        match move_one(cx, known, (&op.release, since), (&next, op.workers, op.without_snapshot))
-            .await?
-        {
+    let (mut moves, mut at_once) = (Moves::default(), Vec::new());
+    for known in store::instances_among(cx.tx(), op.instances.keys().copied()).await? {
+        let since = op.instances.get(&known.instance).filter(|_| known.service == op.service);
+        let Some(since) = since else { continue };
+        let (instance, how) = (known.instance, (&next, op.workers, op.without_snapshot));
+        match move_one(cx, &known, (&op.release, *since), how).await? {
             Stands::There => {}
+            Stands::MovesAtOnce => at_once.push(known),
             Stands::Moves => drop(moves.moving.insert(instance)),
             Stands::Failed(why) => drop(moves.failed.insert(instance, why)),
         }
     }
+    put_on(cx, &op.release, at_once).await?;
     cx.wait_for_copies();
     Ok(moves)
 }
@@ -62,13 +62,15 @@ pub(crate) async fn move_instances(
 /// How far an instance is on its way.
 enum Stands {
     There,
+    /// There is nothing to be done but to say so.
+    MovesAtOnce,
     Moves,
     Failed(String),
 }
 
 async fn move_one(
     cx: &mut Write<State>,
-    known: Stored,
+    known: &Stored,
     (to, since): (&Digest, Timestamp),
     (next, workers, without_snapshot): (&Manifest, Workers, bool),
 ) -> Result<Stands, Error> {
@@ -81,7 +83,7 @@ async fn move_one(
     if is_busy || stays {
         return Ok(Stands::Moves);
     }
-    let is_set_up = known.state == InstanceState::Open || asks_itself(&known);
+    let is_set_up = known.state == InstanceState::Open || asks_itself(known);
     let way = if is_set_up { way(known.schema, next) } else { Way::AtOnce };
     let needs = match way {
         Way::None => {
@@ -93,7 +95,7 @@ async fn move_one(
                 next.schema()
             );
             // Its customer is told why, as of any other move.
-            let begun = begun(&known, Needs::beside(workers), (to, since), cx.now());
+            let begun = begun(known, Needs::beside(workers), (to, since), cx.now());
             let (step, ended) = (Step::Failed, Some(begun.began));
             let it = Move { step, ended, problem: Some(why.clone()), ..begun };
             store::put_move(cx.tx(), &it).await?;
@@ -110,11 +112,7 @@ async fn move_one(
         Way::AtOnce if is_set_up && workers.strategy != Strategy::Versioned => {
             Needs::beside(workers)
         }
-        Way::AtOnce => {
-            store::set_release(cx.tx(), known.instance, to).await?;
-            cx.put(&route(&Stored { release: to.clone(), ..known })).await?;
-            return Ok(Stands::There);
-        }
+        Way::AtOnce => return Ok(Stands::MovesAtOnce),
     };
     let last = store::last_move(cx.tx(), known.instance).await?;
     if let Some(last) = last.filter(|last| last.to == *to && last.since == since)
@@ -126,18 +124,31 @@ async fn move_one(
     Ok(Stands::Moves)
 }
 
+/// They are on it from now on.
+async fn put_on(
+    cx: &mut Write<State>,
+    release: &Digest,
+    instances: Vec<Stored>,
+) -> Result<(), Error> {
+    store::set_release(cx.tx(), instances.iter().map(|known| known.instance), release).await?;
+    for known in instances {
+        cx.put(&route(&Stored { release: release.clone(), ..known })).await?;
+    }
+    Ok(())
+}
+
 /// It is on its way from now on. Each way has a copy's number of its own, so what is left of one that
 /// failed is never taken for this one's.
 async fn begin(
     cx: &mut Write<State>,
-    known: Stored,
+    known: &Stored,
     needs: Needs,
     (to, since): (&Digest, Timestamp),
 ) -> Result<(), Error> {
     let copies = known.copy.1 + u32::from(needs.closes);
-    let it = begun(&known, needs, (to, since), cx.now());
+    let it = begun(known, needs, (to, since), cx.now());
     let moving = Some(enter::on_its_way(&it));
-    let known = Stored { copy: (known.copy.0, copies), moving, ..known };
+    let known = Stored { copy: (known.copy.0, copies), moving, ..known.clone() };
     store::put_move(cx.tx(), &it).await?;
     store::update_instance(cx.tx(), &known).await?;
     cx.put(&route(&known)).await?;
@@ -221,10 +232,8 @@ pub(crate) async fn put_on_releases(room: Room<State>) -> Result<(), Error> {
         }
         let mut write = room.begin().await?;
         for (instance, release) in some {
-            store::set_release(write.tx(), instance, &release).await?;
-            if let Some(known) = store::instance(write.tx(), instance).await? {
-                write.put(&route(&known)).await?;
-            }
+            let known = store::instance(write.tx(), instance).await?;
+            put_on(&mut write, &release, known.into_iter().collect()).await?;
         }
         write.commit().await?;
     }

@@ -321,7 +321,12 @@ pub(crate) async fn running(
     .await
 }
 
-pub(crate) const LOCK_SERVED: &str =
+/// Locks the lanes of instances, in the same order.
+async fn lock_lanes_of(tx: &mut db::Tx, instances: List) -> Result<()> {
+    db::query(LOCK_LANES_OF).bind(instances).all(tx, |_| Ok(())).await.map(drop)
+}
+
+pub(crate) const LOCK_LANES_OF: &str =
     "select id from lane where instance in {list} order by id + 0 /*for update*/";
 
 /// Counts what was handed out, and instances have had their turn; lanes whose work ran out keep an
@@ -332,7 +337,7 @@ pub(crate) async fn count_served(
     turns: &[(InstanceId, i64)],
 ) -> Result<()> {
     let instances = List::of(turns.iter().map(|(instance, _)| *instance));
-    db::query(LOCK_SERVED).bind(instances.clone()).all(&mut *tx, |_| Ok(())).await?;
+    lock_lanes_of(&mut *tx, instances.clone()).await?;
     add(&mut *tx, moves).await?;
     let mut rows = Rows::new(&["instance", "turn"]);
     for (instance, turn) in turns {
@@ -373,31 +378,33 @@ pub(crate) async fn running_when_closed(
     Ok(is_closed.then(|| lanes.iter().map(|(_, running)| running).sum()))
 }
 
-/// Closes or opens the lanes of an instance, to be done by the release that it is on; but for those
-/// of its set-up.
+/// Closes or opens the lanes of instances, to be done by the release that they are on; but for those
+/// of their set-up.
 pub(crate) async fn set_lanes(
     tx: &mut db::Tx,
-    instance: InstanceId,
+    instances: impl IntoIterator<Item = InstanceId>,
     release: &Digest,
     closed: bool,
 ) -> Result<()> {
+    let instances = List::of(instances);
+    lock_lanes_of(&mut *tx, instances.clone()).await?;
     db::query(
-        "update lane set closed = ?, release = ? where instance = ?
+        "update lane set closed = ?, release = ? where instance in {list}
          and not exists (select 1 from kind where kind.id = lane.kind and kind.class = 'setup')",
     )
     .bind(closed)
     .bind(release)
-    .bind(instance)
+    .bind(instances)
     .run(tx)
     .await
     .map(drop)
 }
 
-/// How many jobs of a name may run at once for an instance.
+/// How many jobs of a name may run at once for each of a service's instances.
 pub(crate) async fn set_most(
     tx: &mut db::Tx,
     service: &Name,
-    instance: InstanceId,
+    instances: impl IntoIterator<Item = InstanceId>,
     most: &BTreeMap<String, Option<u32>>,
 ) -> Result<()> {
     let mut rows = Rows::new(&["name", "most"]);
@@ -411,11 +418,11 @@ pub(crate) async fn set_most(
         "update lane set most = wanted.most from
          (select kind.id as kind, r.most from kind join {rows} as r on r.name = kind.name
          where kind.service = ?) as wanted
-         where lane.kind = wanted.kind and lane.instance = ? and lane.most <> wanted.most",
+         where lane.kind = wanted.kind and lane.instance in {list} and lane.most <> wanted.most",
     )
     .bind(rows)
     .bind(service)
-    .bind(instance)
+    .bind(List::of(instances))
     .run(tx)
     .await
     .map(drop)

@@ -1,9 +1,9 @@
 //! What releases say of their jobs, and whose instances there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use api::jobs::{Gate, JobDefinition, PutInstance, SETUP_CLASS, WaitingKind};
-use db::{List, On};
+use api::jobs::{Gate, InstanceState, JobDefinition, SETUP_CLASS, WaitingKind};
+use db::{List, On, Rows, row};
 use types::{AccountId, Digest, InstanceId, Name};
 
 use super::{
@@ -207,21 +207,49 @@ pub(crate) struct Instance {
     pub(crate) gate: Gate,
 }
 
-pub(crate) async fn put_instance(tx: &mut db::Tx, op: &PutInstance, state: &str) -> Result<()> {
+/// Whether nothing more is done for an instance.
+pub(crate) fn has_ended(state: &str) -> bool {
+    matches!(state, "ending" | "ended")
+}
+
+/// There must be one at least.
+pub(crate) async fn put_instances(
+    tx: &mut db::Tx,
+    instances: &BTreeMap<InstanceId, api::jobs::Instance>,
+) -> Result<()> {
+    let mut rows = Rows::new(&["id", "account", "service", "release", "state", "gate"]);
+    for (id, it) in instances {
+        let state = match it.state {
+            InstanceState::Open => "open",
+            InstanceState::Closed => "closed",
+            InstanceState::Ended => "ending",
+        };
+        rows.push(row![*id, it.account, &it.service, &it.release, state, word(it.gate)]);
+    }
     db::query(
-        "insert into instance (id, account, service, release, state, gate) values (?, ?, ?, ?, ?, ?)
+        "insert into instance (id, account, service, release, state, gate)
+         select r.id, r.account, r.service, r.release, r.state, r.gate from {rows} as r where true
          on conflict (id) do update set release = excluded.release, state = excluded.state,
          gate = excluded.gate",
     )
-    .bind(op.instance)
-    .bind(op.account)
-    .bind(&op.service)
-    .bind(&op.release)
-    .bind(state)
-    .bind(word(op.gate))
+    .bind(rows)
     .run(tx)
     .await
     .map(drop)
+}
+
+/// Those of some for which nothing more is done. They do not change until the transaction ends.
+pub(crate) async fn instances_ended(
+    tx: &mut db::Tx,
+    ids: impl IntoIterator<Item = InstanceId>,
+) -> Result<BTreeSet<InstanceId>> {
+    let known: Vec<(InstanceId, String)> =
+        db::query("select id, state from instance where id in {list} order by id /*for update*/")
+            .bind(List::of(ids))
+            .all(tx, |row| Ok((row.get("id")?, row.get("state")?)))
+            .await?;
+    let ended = known.into_iter().filter(|(_, state)| has_ended(state));
+    Ok(ended.map(|(id, _)| id).collect())
 }
 
 /// It does not change until the transaction ends.

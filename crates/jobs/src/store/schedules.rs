@@ -1,7 +1,7 @@
 //! When which instance's jobs recur.
 
 use api::jobs::Schedule;
-use db::On;
+use db::{List, On, Rows, row};
 use types::{AccountId, InstanceId, Name, Timestamp};
 
 use super::Result;
@@ -37,54 +37,59 @@ const BEGIN_ANEW: &str = "on conflict (instance, name) do update set
      then schedule.last else excluded.last end,
      is_open = excluded.is_open, plan = excluded.plan";
 
-/// A job of one instance recurs from now on, or goes on as it did.
-pub(crate) async fn put_schedule(
-    tx: &mut db::Tx,
-    recurring: &Recurring,
-    is_open: bool,
-) -> Result<()> {
+/// Jobs of instances recur from now on, or go on as they did; each with whether its instance is open.
+pub(crate) async fn put_schedules(tx: &mut db::Tx, all: &[(Recurring, bool)]) -> Result<()> {
+    let mut rows = Rows::new(&["instance", "name", "account", "service", "plan", "last", "open"]);
+    for (it, is_open) in all {
+        let plan = serde_json::to_string(&it.schedule);
+        let plan = plan.map_err(|cause| db::Error::encode("plan", cause))?;
+        rows.push(row![it.instance, &it.name, it.account, &it.service, plan, it.last, *is_open]);
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
     db::query(&format!(
         "insert into schedule (instance, name, account, service, plan, last, due, is_open)
-         values (?, ?, ?, ?, ?, ?, ?, ?) {BEGIN_ANEW}"
+         select r.instance, r.name, r.account, r.service, r.plan, r.last, r.last, r.open
+         from {{rows}} as r where true {BEGIN_ANEW}"
     ))
-    .bind(recurring.instance)
-    .bind(&recurring.name)
-    .bind(recurring.account)
-    .bind(&recurring.service)
-    .bind_json(&recurring.schedule)
-    .bind(recurring.last)
-    .bind(recurring.last)
-    .bind(is_open)
+    .bind(rows)
     .run(tx)
     .await
     .map(drop)
 }
 
-/// The jobs of an instance that recur.
-pub(crate) async fn scheduled_names(tx: &mut db::Tx, instance: InstanceId) -> Result<Vec<String>> {
-    db::query("select name from schedule where instance = ? order by name")
-        .bind(instance)
-        .all(tx, |row| row.get("name"))
-        .await
-}
-
-/// A job of an instance does not recur any more.
-pub(crate) async fn delete_schedule(
+/// The jobs of instances that recur.
+pub(crate) async fn scheduled(
     tx: &mut db::Tx,
-    instance: InstanceId,
-    name: &str,
-) -> Result<()> {
-    db::query("delete from schedule where instance = ? and name = ?")
-        .bind(instance)
-        .bind(name)
-        .run(tx)
+    instances: impl IntoIterator<Item = InstanceId>,
+) -> Result<Vec<(InstanceId, String)>> {
+    db::query("select instance, name from schedule where instance in {list}")
+        .bind(List::of(instances))
+        .all(tx, |row| Ok((row.get("instance")?, row.get("name")?)))
         .await
-        .map(drop)
 }
 
-/// Nothing recurs for an instance any more.
-pub(crate) async fn delete_schedules_of(tx: &mut db::Tx, instance: InstanceId) -> Result<()> {
-    db::query("delete from schedule where instance = ?").bind(instance).run(tx).await.map(drop)
+/// Jobs of instances do not recur any more.
+pub(crate) async fn delete_schedules(
+    tx: &mut db::Tx,
+    gone: impl IntoIterator<Item = (InstanceId, String)>,
+) -> Result<()> {
+    let mut rows = Rows::new(&["instance", "name"]);
+    for (instance, name) in gone {
+        rows.push(row![instance, name]);
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    db::query(
+        "delete from schedule where (instance, name) in
+         (select r.instance, r.name from {rows} as r)",
+    )
+    .bind(rows)
+    .run(tx)
+    .await
+    .map(drop)
 }
 
 pub(crate) const SCHEDULES_DUE: &str =

@@ -60,7 +60,7 @@ async fn the_lanes_of_some_are_found_without_those_of_others() {
         let some = List::of(["inst_1", "inst_2"]);
         let these = db::query(LANES_OF_THESE).bind(some.clone()).bind(7_i64);
         let these = these.bind(List::of(["a"])).bind(5_u32);
-        for asked in [these, db::query(LOCK_SERVED).bind(some)] {
+        for asked in [these, db::query(LOCK_LANES_OF).bind(some)] {
             let plan = asked.plan(&database).await.unwrap();
             assert!(plan.contains("lane_by_instance"), "{plan}");
         }

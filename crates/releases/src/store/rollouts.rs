@@ -364,27 +364,25 @@ pub(crate) async fn set_moves(
     (state, now): (MoveState, Timestamp),
     instances: &[(InstanceId, Option<&str>)],
 ) -> Result<()> {
-    let mut rows = Rows::new(&["instance", "problem"]);
+    let mut of_each: BTreeMap<Option<&str>, Vec<InstanceId>> = BTreeMap::new();
     for (instance, problem) in instances {
-        rows.push(row![*instance, *problem]);
+        of_each.entry(*problem).or_default().push(*instance);
     }
-    if rows.is_empty() {
-        return Ok(());
+    for (problem, instances) in of_each {
+        db::query(
+            "update move set state = ?, since = ?, problem = ?
+             where service = ? and rollout = ? and instance in {list}",
+        )
+        .bind_json(&state)
+        .bind(now)
+        .bind(problem)
+        .bind(&rollout.service)
+        .bind(rollout.number)
+        .bind(List::of(instances))
+        .run(&mut *tx)
+        .await?;
     }
-    db::query(
-        "update move set state = ?, since = ?, problem = r.problem from {rows} as r
-         where move.service = ? and move.rollout = ? and move.instance = r.instance
-         and move.instance in {list}",
-    )
-    .bind_json(&state)
-    .bind(now)
-    .bind(rows)
-    .bind(&rollout.service)
-    .bind(rollout.number)
-    .bind(List::of(instances.iter().map(|(instance, _)| *instance)))
-    .run(tx)
-    .await
-    .map(drop)
+    Ok(())
 }
 
 /// All that are in a state are in another one; answers how many there were.

@@ -17,9 +17,9 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Mutex, time::Duration};
 use api::{
     Client, Problem,
     jobs::{
-        DEFAULT_CLASS, EnqueueJobs, Gate, GetJob, InstanceState, Job, JobDefinition, JobState,
-        Lease, LeaseJobs, NewJob, Outcome, PromoteJobs, PutInstance, PutJobs, Report, ReportJobs,
-        SetQueue, Verdict,
+        DEFAULT_CLASS, EnqueueJobs, Gate, GetJob, Instance, InstanceState, Job, JobDefinition,
+        JobState, Lease, LeaseJobs, NewJob, Outcome, PromoteJobs, PutInstances, PutJobs, Report,
+        ReportJobs, SetQueue, Verdict,
     },
 };
 use types::{AccountId, Clock as _, Digest, InstanceId, JobId, Name, NodeId};
@@ -105,8 +105,10 @@ impl Shop {
         let (account, instance, service) = (*account, *instance, service.clone());
         world.place((account, instance), service.as_str(), None).await;
         let gate = Gate::Open;
-        let put = PutInstance { instance, account, service, release, state, gate };
-        world.component("configurator").call(put).await.unwrap();
+        let it = Instance { account, service, release, state, gate };
+        let put = PutInstances { instances: [(instance, it)].into() };
+        let unknown = world.component("configurator").call(put).await.unwrap();
+        assert!(unknown.releases.is_empty(), "{unknown:?}");
     }
 
     async fn asks(&self, jobs: Vec<NewJob>) -> Result<Vec<JobId>, Problem> {

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use api::jobs::{
-    Gate, GetQueue, InstanceState, JobDefinition, JobState, ListJobs, NewJob, Outcome, PutJobs,
+    EnqueueJobs, Gate, GetQueue, Instance, InstanceState, JobDefinition, JobState, ListJobs,
+    NewJob, Outcome, PutInstances, PutJobs,
 };
-use types::Digest;
+use types::{Digest, InstanceId};
 
 use super::{Shop, Worker, definition, digest, name, release, work};
 use crate::world::{World, until};
@@ -72,16 +73,19 @@ stories! {
         one.is(world, InstanceState::Open).await;
         assert_eq!(got(worker.lease_of(&both, 10).await), [(moved, new)].into());
         let unknown = digest("unknown");
-        let put = api::jobs::PutInstance {
-            instance: one.instance,
+        let on = |release| Instance {
             account: one.account,
             service: one.service.clone(),
-            release: unknown,
+            release,
             state: InstanceState::Open,
             gate: Gate::Open,
         };
-        let refused = world.component("configurator").call(put).await.unwrap_err();
-        assert_eq!(refused.kind, api::Kind::Unavailable, "it may be on its way");
+        let other = InstanceId::named(&["another"]);
+        let instances = [(one.instance, on(unknown.clone())), (other, on(old.clone()))].into();
+        let told = world.component("configurator").call(PutInstances { instances }).await.unwrap();
+        assert_eq!(told.releases, [unknown].into(), "it may be on its way");
+        let ask = EnqueueJobs { account: one.account, instance: other, jobs: vec![work()] };
+        world.operator().await.call(ask).await.expect("what is on a known one was kept");
         drop(old);
     }
 
