@@ -28,8 +28,8 @@ enum What {
     /// Does 50,000 jobs with workers that are killed and stopped; none may be lost, done twice, or
     /// done by a release that does not accept it
     Jobs(jobs::Options),
-    /// Stops, upgrades, kills and cuts off the agents of three nodes, and the nodes, while visitors
-    /// come and jobs are asked for
+    /// Stops, upgrades, kills and cuts off the agents of three nodes, and the nodes, and fills their
+    /// disks, while visitors come and jobs are asked for
     Nodes(nodes::Options),
     /// The same with fifty instances while releases go out, with migrations and without, some of them
     /// bad, and come back; nobody is turned away, and nothing that was written is lost

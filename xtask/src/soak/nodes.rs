@@ -1,8 +1,9 @@
-//! Three nodes under load: agents are stopped, upgraded, killed and cut off, nodes lose their power,
-//! `jobs` and `releases` are killed. Nobody whose replica lives may be turned away, each job that was
+//! Three nodes under load: agents are stopped, upgraded, killed and cut off, nodes lose their power, their
+//! disks are full, `jobs` and `releases` are killed. Nobody whose replica lives may be turned away, each job that was
 //! taken has its effect once, and in the end each instance runs exactly once.
 
 mod chance;
+mod disk;
 mod history;
 mod load;
 mod machines;

@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use rustix::process::{Signal, kill_process};
 use tokio::time::sleep;
 
-use super::{network::Place, relay::Relay};
+use super::{disk::Disk, network::Place, relay::Relay};
 use crate::{
     demo::person::PROGRAM,
     process::{Group, processes_of},
@@ -32,6 +32,8 @@ pub(super) struct Machine {
     pub(super) way: Relay,
     agent: Option<Group>,
     upgrades: u32,
+    // After its agent, since fields are dropped in this order.
+    pub(super) disk: Disk,
 }
 
 impl Machine {
@@ -45,7 +47,8 @@ impl Machine {
         let (data, program) = (folder.join(name), folder.join(format!("{name}.mandate")));
         fs::copy(PROGRAM, &program)?;
         let way = Relay::from(place.platform, port).await?;
-        let mut machine = Self { name, place, data, program, way, agent: None, upgrades: 0 };
+        let disk = Disk::at(&data).await?;
+        let mut machine = Self { name, place, data, program, way, agent: None, upgrades: 0, disk };
         machine.run(&["--token", token])?;
         Ok(machine)
     }

@@ -38,10 +38,12 @@ enum Event {
     Unplugged,
     /// Everything there is killed.
     PowerLost,
+    /// There is no room on its disk.
+    DiskFull,
 }
 
 /// As often as they are listed.
-const EVENTS: [Event; 9] = [
+const EVENTS: [Event; 11] = [
     Event::Stopped,
     Event::Upgraded,
     Event::Upgraded,
@@ -51,6 +53,8 @@ const EVENTS: [Event; 9] = [
     Event::Unplugged,
     Event::Unplugged,
     Event::PowerLost,
+    Event::DiskFull,
+    Event::DiskFull,
 ];
 /// A machine is heard of, and everything answers again, within this time.
 const BACK_LONGEST: Duration = Duration::from_mins(2);
@@ -90,6 +94,7 @@ async fn happen_to(scene: &Scene, machines: &mut [Machine], rounds: Rounds) -> a
         let machine = &mut machines[chance.below(machines.len())];
         let event = match chance.one_of(&EVENTS) {
             Event::Unplugged if !machine.place.has_plug() => Event::CutOff,
+            Event::DiskFull if !machine.disk.can_be_filled() => Event::Killed,
             event => event,
         };
         // One in four is away for so long that its instances move.
@@ -147,6 +152,11 @@ async fn happens(
             sleep(away).await;
             machine.starts()?;
         }
+        Event::DiskFull => {
+            machine.disk.fill()?;
+            sleep(away).await;
+            machine.disk.free()?;
+        }
     }
     scene.count(match (event, is_long) {
         (Event::Stopped, false) => "agent stopped",
@@ -161,6 +171,8 @@ async fn happens(
         (Event::Unplugged, true) => "machine unplugged for long",
         (Event::PowerLost, false) => "machine without power",
         (Event::PowerLost, true) => "machine without power for long",
+        (Event::DiskFull, false) => "disk full",
+        (Event::DiskFull, true) => "disk full for long",
     });
     Ok(())
 }
