@@ -127,6 +127,7 @@ impl Peers {
         if folder.exists() {
             fs::remove_dir_all(folder)?;
         }
+        fs::create_dir_all(folder.parent().context("it is in a folder")?)?;
         succeeds(Command::new("cp").arg("-r").arg(from).arg(folder)).await?;
         let requirements = [from.join("requirements.txt")];
         let python = python::environment("target/peers/tenants-venv", &requirements).await?;
