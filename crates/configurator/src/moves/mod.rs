@@ -232,8 +232,11 @@ pub(crate) async fn put_on_releases(room: Room<State>) -> Result<(), Error> {
         }
         let mut write = room.begin().await?;
         for (instance, release) in some {
-            let known = store::instance(write.tx(), instance).await?;
-            put_on(&mut write, &release, known.into_iter().collect()).await?;
+            // It can be read from then on.
+            store::set_release(write.tx(), [instance], &release).await?;
+            if let Some(known) = store::instance(write.tx(), instance).await? {
+                write.put(&route(&known)).await?;
+            }
         }
         write.commit().await?;
     }
