@@ -277,14 +277,10 @@ pub(crate) async fn all_instances(on: impl On, cursor: &Cursor) -> Result<Vec<St
 
 /// Many of them at once, by their ids.
 pub(crate) async fn instances_with(on: &db::Db, ids: &BTreeSet<InstanceId>) -> Result<Vec<Stored>> {
-    let mut found = Vec::with_capacity(ids.len());
-    for ids in ids.iter().collect::<Vec<_>>().chunks(100) {
-        let places = vec!["?"; ids.len()].join(", ");
-        let text = format!("select * from instance where id in ({places})");
-        let query = ids.iter().fold(db::query(&text), |query, id| query.bind(**id));
-        found.extend(query.all(on, read).await?);
-    }
-    Ok(found)
+    db::query("select * from instance where id in {list}")
+        .bind(List::of(ids.iter().copied()))
+        .all(on, read)
+        .await
 }
 
 /// Instances that are due to be made, and how often that was tried in vain.

@@ -28,6 +28,7 @@ pub(crate) async fn put_instances(
         return Err(Error::TooManyInstances);
     }
     let ended = store::instances_ended(cx.tx(), op.instances.keys().copied()).await?;
+    store::lock_lanes_of(cx.tx(), op.instances.keys().copied()).await?;
     let mut on: BTreeMap<Digest, BTreeMap<InstanceId, Instance>> = BTreeMap::new();
     for (id, instance) in op.instances.into_iter().filter(|(id, _)| !ended.contains(id)) {
         on.entry(instance.release.clone()).or_default().insert(id, instance);

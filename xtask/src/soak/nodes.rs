@@ -1,6 +1,6 @@
-//! Three nodes under load: agents are stopped, upgraded, killed and cut off, nodes lose their power, their
-//! disks are full, `jobs` and `releases` are killed. Nobody whose replica lives may be turned away, each job that was
-//! taken has its effect once, and in the end each instance runs exactly once.
+//! Three nodes under load: agents are stopped, upgraded, killed and cut off, nodes lose their power,
+//! their disks are full, `jobs` and `releases` are killed. Nobody whose replica lives may be turned
+//! away, each job that was taken has its effect once, and in the end each instance runs exactly once.
 
 mod chance;
 mod disk;

@@ -130,6 +130,9 @@ async fn put_on(
     release: &Digest,
     instances: Vec<Stored>,
 ) -> Result<(), Error> {
+    if instances.is_empty() {
+        return Ok(());
+    }
     store::set_release(cx.tx(), instances.iter().map(|known| known.instance), release).await?;
     for known in instances {
         cx.put(&route(&Stored { release: release.clone(), ..known })).await?;

@@ -322,8 +322,11 @@ pub(crate) async fn running(
 }
 
 /// Locks the lanes of instances, in the same order.
-async fn lock_lanes_of(tx: &mut db::Tx, instances: List) -> Result<()> {
-    db::query(LOCK_LANES_OF).bind(instances).all(tx, |_| Ok(())).await.map(drop)
+pub(crate) async fn lock_lanes_of(
+    tx: &mut db::Tx,
+    instances: impl IntoIterator<Item = InstanceId>,
+) -> Result<()> {
+    db::query(LOCK_LANES_OF).bind(List::of(instances)).all(tx, |_| Ok(())).await.map(drop)
 }
 
 pub(crate) const LOCK_LANES_OF: &str =
@@ -336,7 +339,7 @@ pub(crate) async fn count_served(
     moves: Moves,
     turns: &[(InstanceId, i64)],
 ) -> Result<()> {
-    let instances = List::of(turns.iter().map(|(instance, _)| *instance));
+    let instances = turns.iter().map(|(instance, _)| *instance);
     lock_lanes_of(&mut *tx, instances.clone()).await?;
     add(&mut *tx, moves).await?;
     let mut rows = Rows::new(&["instance", "turn"]);
@@ -348,7 +351,7 @@ pub(crate) async fn count_served(
          and lane.instance in {list} and lane.ready > 0",
     )
     .bind(rows)
-    .bind(instances)
+    .bind(List::of(instances))
     .run(tx)
     .await
     .map(drop)
@@ -379,7 +382,7 @@ pub(crate) async fn running_when_closed(
 }
 
 /// Closes or opens the lanes of instances, to be done by the release that they are on; but for those
-/// of their set-up.
+/// of their set-up. Whoever does so for several has locked them all before.
 pub(crate) async fn set_lanes(
     tx: &mut db::Tx,
     instances: impl IntoIterator<Item = InstanceId>,
@@ -387,7 +390,9 @@ pub(crate) async fn set_lanes(
     closed: bool,
 ) -> Result<()> {
     let instances = List::of(instances);
-    lock_lanes_of(&mut *tx, instances.clone()).await?;
+    if instances.is_empty() {
+        return Ok(());
+    }
     db::query(
         "update lane set closed = ?, release = ? where instance in {list}
          and not exists (select 1 from kind where kind.id = lane.kind and kind.class = 'setup')",

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{ErrorKind, Write as _},
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -37,21 +37,13 @@ impl Disk {
         self.is_own
     }
 
-    /// Leaves no room for a single byte.
+    /// Leaves no room.
     pub(super) fn fill(&self) -> anyhow::Result<()> {
         let mut file = File::create(self.folder.join(FILLING))?;
-        for size in [1 << 20, 4 << 10, 1] {
-            let some = vec![0; size];
-            loop {
-                match file.write(&some) {
-                    Ok(1..) => {}
-                    Ok(0) => break,
-                    Err(cause) if cause.kind() == ErrorKind::StorageFull => break,
-                    Err(cause) => return Err(cause.into()),
-                }
-            }
+        match io::copy(&mut io::repeat(0), &mut file) {
+            Err(cause) if cause.kind() != ErrorKind::StorageFull => Err(cause.into()),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// There is room again.

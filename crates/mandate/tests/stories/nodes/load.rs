@@ -108,12 +108,15 @@ impl Jobs {
                     }
                     let answer = browser.post_json("/notes", notes.next().unwrap()).await;
                     match answer.status {
-                        202 => waiting.push(answer.json()["job"].as_str().unwrap().to_owned()),
+                        202 => {
+                            let job = answer.json()["job"].as_str().unwrap().to_owned();
+                            asked.insert(job.clone());
+                            waiting.push(job);
+                        }
                         // While `jobs` is away. Nothing was done, or nobody relies on it.
                         503 => {}
                         _ => panic!("{answer:?}"),
                     }
-                    asked.extend(waiting.last().cloned());
                 }
             }
             asked
