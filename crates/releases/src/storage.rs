@@ -90,10 +90,10 @@ impl Storage {
 
     /// Removes the parts of a package that is not being sent any more.
     pub(crate) async fn forget(&self, digest: &Digest) -> Result<(), Error> {
-        let parts = self.upload(digest);
         if let Place::Bucket(bucket) = &self.place {
-            bucket.forget(digest.hex(), &parts).await?;
+            bucket.forget(digest.hex()).await?;
         }
+        let parts = self.upload(digest);
         blocking(move || Ok(found(fs::remove_file(parts)).map(drop)?)).await
     }
 

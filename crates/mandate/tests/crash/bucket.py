@@ -1,5 +1,6 @@
 """A server that speaks S3's language, with an empty bucket. Says where it is, and then, for each line
-that it reads, what is in the bucket."""
+that it reads, what is in the bucket. If the line names a key, an upload to it is begun before, as by
+somebody who is killed before the answer comes."""
 
 import json
 import sys
@@ -15,7 +16,9 @@ keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
 client = boto3.client("s3", endpoint_url=url, region_name="us-east-1", **keys)
 client.create_bucket(Bucket="bucket")
 print(url, flush=True)
-for _ in sys.stdin:
+for line in sys.stdin:
+    if key := line.strip():
+        client.create_multipart_upload(Bucket="bucket", Key=key)
     objects = client.list_objects_v2(Bucket="bucket").get("Contents", [])
     unfinished = client.list_multipart_uploads(Bucket="bucket").get("Uploads", [])
     found = {"objects": [it["Key"] for it in objects], "unfinished": len(unfinished)}

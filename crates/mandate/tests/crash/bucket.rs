@@ -59,7 +59,12 @@ impl Server {
     }
 
     fn found(&mut self) -> Found {
-        self.questions.as_mut().unwrap().write_all(b"\n").unwrap();
+        self.found_after_begun("")
+    }
+
+    /// Somebody has begun an upload to a key, and was killed before they knew its id.
+    fn found_after_begun(&mut self, key: &str) -> Found {
+        writeln!(self.questions.as_mut().unwrap(), "{key}").unwrap();
         serde_json::from_str(&self.answers.next().unwrap().unwrap()).unwrap()
     }
 
@@ -166,11 +171,13 @@ async fn packages_lie_in_a_bucket_and_whoever_is_killed_goes_on() {
     platform.start().await;
     let client = platform.client(Some(&token));
     assert_eq!(there(&client, &digest).await, PackageState { bytes, whole: false });
+    let key = format!("some/packages/{}", digest.hex());
+    assert_eq!(server.found_after_begun(&key).unfinished, 2);
     client.call(whole).await.unwrap();
 
     assert_eq!(there(&client, &digest).await, PackageState { bytes, whole: true });
     let found = server.found();
-    let names = ["some/packages/check".to_owned(), format!("some/packages/{}", digest.hex())];
+    let names = ["some/packages/check".to_owned(), key];
     found.objects.iter().for_each(|name| assert!(names.contains(name), "{found:?}"));
     assert_eq!((found.objects.len(), found.unfinished), (2, 0), "nothing is left half made");
     let mut read = Vec::new();

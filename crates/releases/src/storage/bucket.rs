@@ -1,11 +1,6 @@
 //! Packages in a bucket of S3, or of a server that speaks its language.
 
-use std::{
-    fmt, fs, io,
-    path::{Path as FilePath, PathBuf},
-    pin::Pin,
-    time::Duration,
-};
+use std::{fmt, fs, io, path::Path as FilePath, pin::Pin, time::Duration};
 
 use api::http::{Connector, connector};
 use bytes::Bytes;
@@ -20,9 +15,11 @@ use object_store::{
     },
     multipart::MultipartStore as _,
     path::Path,
+    signer::{Method, SignedUrlOptions, Signer as _},
 };
+use serde::Deserialize;
 
-use super::{blocking, found, read_at};
+use super::{blocking, read_at};
 use crate::Error;
 
 /// Where AWS is, whichever region it is.
@@ -31,13 +28,31 @@ const AWS: &str = "https://amazonaws.com";
 const PART_BYTES: u64 = 8 << 20;
 /// How long a request may be without an answer; some of them bring a part.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// A thousand uploads, the most that S3 tells at once, take less.
+const ANSWER_BYTES_MAX: usize = 4 << 20;
 
 /// A bucket, or what has a prefix in it.
 #[derive(Clone)]
 pub(super) struct Bucket {
     url: String,
     store: AmazonS3,
+    client: HttpClient,
     prefix: Path,
+}
+
+/// What a bucket says of the uploads that are not whole; the names are S3's.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Uploads {
+    #[serde(default, rename = "Upload")]
+    uploads: Vec<Upload>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Upload {
+    key: String,
+    upload_id: String,
 }
 
 impl Bucket {
@@ -57,18 +72,20 @@ impl Bucket {
         let server = server.or_else(|| said(AmazonS3ConfigKey::Endpoint));
         let server = server.unwrap_or_else(|| AWS.to_owned());
         let retry = RetryConfig { max_retries: 3, retry_timeout: PATIENCE, ..Default::default() };
+        let client = Client::builder(TokioExecutor::new()).build(connector(&server));
+        let client = HttpClient::new(Connected(client));
         let store = builder
             .with_allow_http(server.starts_with("http://"))
-            .with_http_connector(Connections(server))
+            .with_http_connector(Connections(client.clone()))
             .with_retry(retry)
             .build();
-        let (url, store) = (url.to_owned(), store.map_err(failed)?);
-        Ok(Self { url, store, prefix })
+        Ok(Self { url: url.to_owned(), store: store.map_err(failed)?, client, prefix })
     }
 
-    /// Asks whether something can be stored in it.
+    /// Asks whether something can be stored in it, and parts be found again.
     pub(super) async fn check(&self) -> io::Result<()> {
-        self.store.put(&self.at("check"), PutPayload::new()).await.map_err(failed).map(drop)
+        self.store.put(&self.at("check"), PutPayload::new()).await.map_err(failed)?;
+        self.forget("check").await
     }
 
     fn at(&self, name: &str) -> Path {
@@ -82,13 +99,11 @@ impl Bucket {
         }
     }
 
-    /// Stores a file. As long as that takes, a file beside it says under which id the bucket keeps
-    /// the parts, so that those of whoever was killed are removed.
+    /// Stores a file, and removes what whoever was interrupted has left of it.
     pub(super) async fn put(&self, name: &str, from: &FilePath) -> Result<(), Error> {
-        self.forget(name, from).await?;
+        self.forget(name).await?;
         let path = self.at(name);
         let upload = self.store.create_multipart(&path).await.map_err(failed)?;
-        fs::write(begun(from), &upload)?;
         let length = fs::metadata(from)?.len();
         let mut parts = Vec::new();
         for number in 0..length.div_ceil(PART_BYTES).max(1) {
@@ -100,18 +115,45 @@ impl Bucket {
             let sent = self.store.put_part(&path, &upload, place, part).await;
             parts.push(sent.map_err(failed)?);
         }
-        self.store.complete_multipart(&path, &upload, parts).await.map_err(failed)?;
-        Ok(found(fs::remove_file(begun(from))).map(drop)?)
+        Ok(self.store.complete_multipart(&path, &upload, parts).await.map_err(failed).map(drop)?)
     }
 
     /// Removes the parts that whoever was interrupted has left in the bucket.
-    pub(super) async fn forget(&self, name: &str, from: &FilePath) -> io::Result<()> {
-        let Some(upload) = found(fs::read_to_string(begun(from)))? else { return Ok(()) };
-        match self.store.abort_multipart(&self.at(name), &upload).await {
-            Err(object_store::Error::NotFound { .. }) => {}
-            gone => gone.map_err(failed)?,
+    pub(super) async fn forget(&self, name: &str) -> io::Result<()> {
+        let path = self.at(name);
+        for upload in self.unfinished(&path).await? {
+            match self.store.abort_multipart(&path, &upload).await {
+                Err(object_store::Error::NotFound { .. }) => {}
+                gone => gone.map_err(failed)?,
+            }
         }
-        found(fs::remove_file(begun(from))).map(drop)
+        Ok(())
+    }
+
+    /// The uploads to a path that are not whole. The bucket is asked, because a process can be killed
+    /// before it knows the id of what it has begun. By `ListMultipartUploads` of S3.
+    async fn unfinished(&self, path: &Path) -> io::Result<Vec<String>> {
+        let asked =
+            SignedUrlOptions::new().with_query([("uploads", ""), ("prefix", path.as_ref())]);
+        let root = Path::ROOT;
+        let url = self.store.signed_url_opts(Method::GET, &root, PATIENCE, &asked).await;
+        let url = String::from(url.map_err(failed)?);
+        let mut request = HttpRequest::new(HttpRequestBody::empty());
+        *request.uri_mut() = url.parse().map_err(io::Error::other)?;
+        let answer = self.client.execute(request).await.map_err(io::Error::other)?;
+        let status = answer.status();
+        let body = answer.into_body();
+        let body = http_body_util::Limited::new(body, ANSWER_BYTES_MAX).collect();
+        let body = body.await.map_err(io::Error::other)?.to_bytes();
+        if !status.is_success() {
+            let why = String::from_utf8_lossy(&body);
+            return Err(io::Error::other(format!(
+                "unfinished uploads are not told: {status} {why}"
+            )));
+        }
+        let found: Uploads = quick_xml::de::from_reader(&*body).map_err(io::Error::other)?;
+        let here = found.uploads.into_iter().filter(|upload| upload.key == path.as_ref());
+        Ok(here.map(|upload| upload.upload_id).collect())
     }
 
     /// Reads what stands from `offset` on, at most `most` bytes.
@@ -150,19 +192,13 @@ fn failed(cause: object_store::Error) -> io::Error {
     io::Error::other(cause)
 }
 
-/// Where it is said under which id the bucket keeps the parts of a file.
-fn begun(from: &FilePath) -> PathBuf {
-    from.with_extension("begun")
-}
-
 /// Connections to a server by the client that all parts of the platform use.
 #[derive(Debug)]
-struct Connections(String);
+struct Connections(HttpClient);
 
 impl HttpConnector for Connections {
     fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
-        let client = Client::builder(TokioExecutor::new()).build(connector(&self.0));
-        Ok(HttpClient::new(Connected(client)))
+        Ok(self.0.clone())
     }
 }
 
