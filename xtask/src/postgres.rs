@@ -17,6 +17,13 @@ use rustix::process::Signal;
 
 use crate::{machine, process};
 
+/// Where a folder is in memory. What a run leaves is worth nothing, and each database has hundreds of
+/// files, which cost more on a disk than all that is in them.
+const MEMORY: &str = "/dev/shm";
+/// So much must be free there.
+const ROOM: u64 = 6 << 30;
+/// How its folder is called, but for the number of the process.
+const NAME: &str = "mandate-postgres-";
 /// How long a server may take to begin.
 const START_LONGEST: Duration = Duration::from_mins(1);
 /// Whom everything belongs to, and who needs no password.
@@ -149,14 +156,34 @@ fn run_as(user: Option<User>, program: &Path, folder: &Path) -> Command {
     command
 }
 
+fn place() -> PathBuf {
+    let room = rustix::fs::statvfs(MEMORY).map(|about| about.f_bavail * about.f_frsize);
+    if room.is_ok_and(|room| room >= ROOM) { MEMORY.into() } else { std::env::temp_dir() }
+}
+
+/// Removes what processes have left that were killed.
+fn remove_left(place: &Path) -> anyhow::Result<()> {
+    for entry in std::fs::read_dir(place)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let of = name.to_str().and_then(|name| name.strip_prefix(NAME)?.parse::<u32>().ok());
+        let is_left =
+            |of: u32| of == std::process::id() || !Path::new("/proc").join(of.to_string()).exists();
+        if of.is_some_and(is_left) {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// A folder that goes away.
 struct Folder(PathBuf);
 
 impl Folder {
     fn new(owner: Option<User>) -> anyhow::Result<Self> {
-        let path = std::env::temp_dir().join(format!("mandate-postgres-{}", std::process::id()));
-        // Left by a process of the same number that was killed.
-        let _ = std::fs::remove_dir_all(&path);
+        let place = place();
+        remove_left(&place)?;
+        let path = place.join(format!("{NAME}{}", std::process::id()));
         DirBuilder::new().mode(0o700).create(&path)?;
         let folder = Self(path);
         if let Some(owner) = owner {
