@@ -8,7 +8,8 @@
 //!
 //! In a statement, `/*for update*/` locks the rows that are read until the transaction ends,
 //! `/*for share*/` keeps others from changing them until then, and `/*skip locked*/` passes over
-//! those that somebody else has locked. SQLite needs none of it, since it has one writer at a time.
+//! those that somebody else has locked. SQLite needs none of it, since it has one writer at a time,
+//! and what is read outside of a transaction locks nothing.
 //! `{rows}` is a table that [`Rows`] gives, `in {list}` compares with the values of a [`List`].
 
 mod crash;

@@ -13,6 +13,13 @@ use crate::{
     value::{IntoValue, Unfit, Value},
 };
 
+/// The words that lock what is read, and what PostgreSQL calls it.
+const LOCKS: [(&str, &str); 3] = [
+    ("/*for update*/", "for update"),
+    ("/*for share*/", "for share"),
+    ("/*skip locked*/", "for update skip locked"),
+];
+
 /// A statement with its values.
 #[derive(Debug, Clone)]
 pub struct Query {
@@ -115,6 +122,15 @@ impl Query {
         word.is_some_and(|word| word.eq_ignore_ascii_case("select"))
     }
 
+    /// The same, but it locks nothing of what it reads. A statement by itself ends at once, so a lock would
+    /// keep nobody away: it would only wait for others, and have the server write down that it was there.
+    fn without_locks(mut self) -> Self {
+        for (mark, _) in LOCKS {
+            self.text = self.text.replace(mark, "");
+        }
+        self
+    }
+
     fn for_sqlite(self) -> Prepared<'static, Sqlite, <Sqlite as sqlx::Database>::Arguments> {
         let list = |_: &List| "in (select value from json_each(?))".to_owned();
         let text = self.with_tables(Rows::sqlite_table, list);
@@ -181,10 +197,8 @@ fn bind_array(query: PostgresQuery, (kind, values): (Kind, Vec<Value>)) -> Postg
 
 /// PostgreSQL numbers its values and says how rows are locked.
 fn postgres_text(text: &str) -> String {
-    let text = text
-        .replace("/*for update*/", "for update")
-        .replace("/*for share*/", "for share")
-        .replace("/*skip locked*/", "for update skip locked");
+    let locking = |text: String, (mark, locks)| text.replace(mark, locks);
+    let text = LOCKS.into_iter().fold(text.to_owned(), locking);
     let mut numbered = String::with_capacity(text.len() + 16);
     let (mut count, mut quoted) = (0, false);
     for letter in text.chars() {
@@ -225,6 +239,7 @@ impl On for &Db {
 
     async fn rows(self, query: Query) -> Result<Vec<Row>, Error> {
         let reads = query.reads();
+        let query = if reads { query.without_locks() } else { query };
         let rows = match self.pools() {
             Pools::Sqlite { writer, readers } => {
                 let pool = if reads { readers } else { writer };

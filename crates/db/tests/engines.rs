@@ -297,6 +297,22 @@ async fn what_another_has_locked_is_passed_over() {
 }
 
 #[tokio::test]
+async fn what_is_read_by_itself_waits_for_nobody() {
+    let [_, engine] = engines("alone");
+    let db = open(&engine).await;
+    insert(&db, "a", Some(1)).await.unwrap();
+    let mut other = db.begin().await.unwrap();
+    query("update thing set count = 2").run(&mut other).await.unwrap();
+    for lock in ["/*for update*/", "/*for share*/", "/*skip locked*/"] {
+        let read = query(&format!("select count from thing where id = ? {lock}")).bind("a");
+        let read = read.one(&db, |row| row.get::<u64>("count"));
+        let patience = std::time::Duration::from_secs(10);
+        let count = tokio::time::timeout(patience, read).await.expect("nobody is waited for");
+        assert_eq!(count.unwrap(), 1);
+    }
+}
+
+#[tokio::test]
 async fn keys_sort_byte_by_byte_on_both() {
     let mut orders = Vec::new();
     for engine in engines("order") {
