@@ -26,8 +26,9 @@ const BY_INDEX: [(&str, &str); 3] =
     [("enable_seqscan", "off"), ("enable_bitmapscan", "off"), ("jit", "off")];
 /// What PostgreSQL says when the role is there already.
 const ROLE_EXISTS: &str = "42710";
-/// Those who make one database take turns, since PostgreSQL fails two that change a role at once.
-/// The lock ends with the connection.
+/// Those who make or remove one database take turns. PostgreSQL fails two that change a role at once, and
+/// goes on with what somebody has told it who is not there any more: what it makes then would come after
+/// whoever removes it. The lock ends with the connection.
 const TURN: &str = "select pg_advisory_lock(7206104, hashtext($1))";
 
 #[derive(Clone)]
@@ -93,7 +94,7 @@ impl Postgres {
         password: &Secret,
     ) -> Result<(), Error> {
         let full = self.full(name);
-        sqlx::query(TURN).bind(&full).execute(&mut *admin).await?;
+        take_turn(admin, &full).await?;
         let (there,): (bool,) =
             sqlx::query_as("select exists (select from pg_database where datname = $1)")
                 .bind(&full)
@@ -236,6 +237,7 @@ impl Postgres {
     pub(crate) async fn copy(&self, name: &str, (from, to): (u32, u32)) -> Result<(), Error> {
         let (owner, from, to) = (self.full(name), self.copied(name, from), self.copied(name, to));
         let mut admin = self.admin.connect().await?;
+        take_turn(&mut admin, &to).await?;
         run(&mut admin, format!("drop database if exists \"{to}\" with (force)")).await?;
         let copy = format!(
             "create database \"{to}\" owner \"{owner}\" template \"{from}\" strategy wal_log"
@@ -249,6 +251,7 @@ impl Postgres {
     pub(crate) async fn remove(&self, name: &str, copy: u32) -> Result<(), Error> {
         let database = self.copied(name, copy);
         let mut admin = self.admin.connect().await?;
+        take_turn(&mut admin, &database).await?;
         run(&mut admin, format!("drop database if exists \"{database}\" with (force)")).await?;
         let _ = admin.close().await;
         Ok(())
@@ -257,6 +260,12 @@ impl Postgres {
 
 async fn run(admin: &mut PgConnection, statement: String) -> Result<(), Error> {
     sqlx::raw_sql(AssertSqlSafe(statement)).execute(admin).await?;
+    Ok(())
+}
+
+/// Waits until nobody else makes or removes the database.
+async fn take_turn(admin: &mut PgConnection, database: &str) -> Result<(), Error> {
+    sqlx::query(TURN).bind(database).execute(admin).await?;
     Ok(())
 }
 

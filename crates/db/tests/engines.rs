@@ -371,6 +371,31 @@ async fn what_is_still_being_made_is_removed_too() {
 }
 
 #[tokio::test]
+async fn a_copy_that_is_still_being_made_is_removed_too() {
+    use sqlx::Connection as _;
+    let [_, postgres] = engines("goes");
+    let password = password();
+    postgres.create("things", &password).await.unwrap();
+    let url = postgres.url("things", 1, &password);
+    let (_, copy) = url.reveal().rsplit_once('/').unwrap();
+    let mut admin = sqlx::PgConnection::connect(&db::testing::server()).await.unwrap();
+    for round in 0..20 {
+        let make = postgres.copy("things", (0, 1));
+        let patience = std::time::Duration::from_millis(5 * round);
+        let _ = tokio::time::timeout(patience, make).await;
+        postgres.remove("things", 1).await.unwrap();
+        let at_work = "select count(*) from pg_stat_activity where pid <> pg_backend_pid()
+            and state = 'active' and position($1 in query) > 0";
+        let count = || sqlx::query_scalar::<_, i64>(at_work).bind(copy);
+        while count().fetch_one(&mut admin).await.unwrap() > 0 {}
+        let there = "select count(*) from pg_database where datname = $1";
+        let there = sqlx::query_scalar::<_, i64>(there).bind(copy);
+        assert_eq!(there.fetch_one(&mut admin).await.unwrap(), 0, "in round {round}");
+    }
+    postgres.remove_all().await.unwrap();
+}
+
+#[tokio::test]
 async fn one_databases_user_cannot_use_another() {
     let [sqlite, postgres] = engines("walls");
     let url = postgres.url("mine", 0, &password());
