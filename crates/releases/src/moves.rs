@@ -132,9 +132,10 @@ async fn go_on(
     }
     let begun = store::moves_in(room.db(), rollout, MoveState::Starting, u32::MAX).await?;
     let mut seen = serving.of(begun.iter().map(|one| one.instance)).await?;
-    // What is on its way already is asked about, whatever is seen where it is.
+    // What is on its way already is told of when it is there: to ask for all of them whenever one is
+    // would take as long as there are instances, as often as there are instances.
     for instance in of_service(room, rollout, &plan.moving)? {
-        seen.entry(instance).and_modify(|seen| *seen = Seen::Serves);
+        seen.entry(instance).and_modify(|seen| *seen = Seen::Moves);
     }
     move_those_served(room, rollout, &begun, &mut seen).await?;
     let starting = begun.iter().map(|one| Starting {
