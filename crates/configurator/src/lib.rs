@@ -112,6 +112,10 @@ const MIGRATIONS: &[db::Migration] = &[
         name: "configurator_move_service",
         sql: include_str!("../migrations/0013_move_service.sql"),
     },
+    db::Migration {
+        name: "configurator_told_as",
+        sql: include_str!("../migrations/0014_told_as.sql"),
+    },
 ];
 
 /// The component.

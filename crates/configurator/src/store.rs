@@ -13,7 +13,10 @@ use types::{AccountId, Cursor, Digest, Host, InstanceId, Name, Timestamp};
 pub(crate) use moves::*;
 pub(crate) use setups::*;
 
-use crate::model::moves::{Needs, Step};
+use crate::model::{
+    instance::told,
+    moves::{Needs, Step},
+};
 
 type Result<T> = std::result::Result<T, db::Error>;
 
@@ -90,14 +93,6 @@ pub(crate) async fn service(on: impl On, name: &Name) -> Result<Option<PutServic
         .await
 }
 
-/// The current release of a service.
-pub(crate) async fn current_release(on: impl On, name: &Name) -> Result<Option<Digest>> {
-    db::query("select release from service where service = ?")
-        .bind(name)
-        .optional(on, |row| row.get("release"))
-        .await
-}
-
 /// Answers whether there was neither the instance nor another one at its host.
 pub(crate) async fn insert_instance(tx: &mut db::Tx, stored: &Stored) -> Result<bool> {
     db::query(
@@ -131,12 +126,15 @@ pub(crate) async fn insert_instance(tx: &mut db::Tx, stored: &Stored) -> Result<
 pub(crate) async fn update_instance(tx: &mut db::Tx, stored: &Stored) -> Result<()> {
     let moving = stored.moving.as_ref().map(serde_json::to_string).transpose();
     let moving = moving.map_err(|cause| db::Error::encode("moving", cause))?;
+    let told = serde_json::to_string(&told(stored));
+    let told = told.map_err(|cause| db::Error::encode("told_as", cause))?;
     db::query(
         "update instance set modules = ?, size = ?, release = ?, state = ?, suspended = ?,
          maintenance = ?, problem = ?, settings = ?, attempt = ?, has_database = ?, rotations = ?,
          schema_number = ?, readable_from = ?, copy = ?, copies = ?,
          frozen_until = ?, moving = ?,
-         changes = changes + 1 where id = ?",
+         changes = changes + case when told_as = ? then 0 else 1 end, told_as = ?
+         where id = ?",
     )
     .bind_json(&stored.modules)
     .bind(&stored.size)
@@ -155,6 +153,8 @@ pub(crate) async fn update_instance(tx: &mut db::Tx, stored: &Stored) -> Result<
     .bind(stored.copy.1)
     .bind(stored.frozen_until)
     .bind(moving.as_deref())
+    .bind(&told)
+    .bind(&told)
     .bind(stored.instance)
     .run(tx)
     .await
@@ -242,12 +242,14 @@ pub(crate) async fn set_release(
     instances: impl IntoIterator<Item = InstanceId>,
     release: &Digest,
 ) -> Result<()> {
-    db::query("update instance set release = ?, changes = changes + 1 where id in {list}")
-        .bind(release)
-        .bind(List::of(instances))
-        .run(tx)
-        .await
-        .map(drop)
+    db::query(
+        "update instance set release = ?, changes = changes + 1, told_as = null where id in {list}",
+    )
+    .bind(release)
+    .bind(List::of(instances))
+    .run(tx)
+    .await
+    .map(drop)
 }
 
 pub(crate) async fn instance_at(on: impl On, host: &Host) -> Result<Option<Stored>> {
@@ -327,7 +329,8 @@ pub(crate) async fn forget_told(tx: &mut db::Tx) -> Result<()> {
         .map(drop)
 }
 
-/// Instances of which `jobs` does not know how they are, each with how often it has changed.
+/// Instances of which `jobs` does not know how they are, each with how often what it is told of them has
+/// changed.
 pub(crate) async fn instances_to_tell(on: impl On, limit: u32) -> Result<Vec<(Stored, u64)>> {
     db::query("select * from instance where told < changes order by id limit ?")
         .bind(limit)
@@ -426,4 +429,52 @@ pub(crate) async fn has_set_up(on: impl On, service: &Name) -> Result<bool> {
         .optional(on, |_| Ok(()))
         .await
         .map(|found| found.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use db::testing::on_both;
+
+    use super::*;
+    use crate::model::instance::tests::kept;
+
+    #[tokio::test]
+    async fn only_what_is_told_to_jobs_is_told_again() {
+        on_both("tells", &[crate::MIGRATIONS], async |database| {
+            let service = "insert into service values ('forum', 'release', '{}')";
+            db::query(service).run(&database).await.unwrap();
+            let stored = kept(InstanceState::Open);
+            let instance = stored.instance;
+            let mut tx = database.begin().await.unwrap();
+            insert_instance(&mut tx, &stored).await.unwrap();
+            tx.commit().await.unwrap();
+            let change = async |stored: Stored| {
+                let mut tx = database.begin().await.unwrap();
+                update_instance(&mut tx, &stored).await.unwrap();
+                tx.commit().await.unwrap();
+            };
+            let is_told = async || is_told(&database, instance).await.unwrap();
+            let tell = async || {
+                let untold = instances_to_tell(&database, 10).await.unwrap();
+                let told = untold.iter().map(|(it, changes)| (it.instance, *changes));
+                set_told(&database, told).await.unwrap();
+                assert!(is_told().await);
+            };
+            change(stored.clone()).await;
+            tell().await;
+            change(Stored { copy: (1, 1), ..stored.clone() }).await;
+            assert!(is_told().await, "a copy of its database is nothing to jobs");
+            change(Stored { suspended: Some("unpaid".to_owned()), ..stored.clone() }).await;
+            assert!(!is_told().await);
+            tell().await;
+            let mut tx = database.begin().await.unwrap();
+            set_release(&mut tx, [instance], &Digest::of(b"next")).await.unwrap();
+            tx.commit().await.unwrap();
+            assert!(!is_told().await);
+            tell().await;
+            change(stored.clone()).await;
+            assert!(!is_told().await, "it is as it was told once, and not as it was told last");
+        })
+        .await;
+    }
 }

@@ -2,17 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use api::{
-    Problem,
-    configurator::InstanceState,
-    jobs::{self, PutInstances},
-};
+use api::{Problem, jobs::PutInstances};
 use chassis::{Next, Room};
 
-use crate::{
-    Error, State,
-    store::{self, Stored},
-};
+use crate::{Error, State, model::instance::told, store};
 
 const AT_ONCE: u32 = 500;
 
@@ -26,27 +19,13 @@ pub(crate) async fn tell_jobs(room: Room<State>) -> Result<Next, Error> {
     let instances: BTreeMap<_, _> =
         untold.iter().map(|(stored, _)| (stored.instance, told(stored))).collect();
     let unknown = room.peers().call(PutInstances { instances }).await?.releases;
-    let told = untold.iter().filter(|(stored, _)| !unknown.contains(&stored.release));
-    store::set_told(room.db(), told.map(|(stored, changes)| (stored.instance, *changes))).await?;
+    let known = untold.iter().filter(|(stored, _)| !unknown.contains(&stored.release));
+    store::set_told(room.db(), known.map(|(stored, changes)| (stored.instance, *changes))).await?;
     match unknown.first() {
         None => Ok(Next::Now),
         Some(release) => {
             let detail = format!("`jobs` does not know release {} yet", release.short());
             Err(Problem::unavailable(detail, 1).into())
         }
-    }
-}
-
-/// What it is told of one.
-fn told(stored: &Stored) -> jobs::Instance {
-    let closed = stored.suspended.is_some() || stored.maintenance.is_some();
-    let moves = stored.moving.as_ref().is_some_and(|it| it.needs.holds_jobs(it.step));
-    let is_open = stored.state == InstanceState::Open && !closed && !moves;
-    jobs::Instance {
-        account: stored.account,
-        service: stored.service.clone(),
-        release: stored.release.clone(),
-        state: if is_open { jobs::InstanceState::Open } else { jobs::InstanceState::Closed },
-        gate: stored.moving.as_ref().map(|it| it.needs.gate(it.step)).unwrap_or_default(),
     }
 }

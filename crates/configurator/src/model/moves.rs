@@ -26,6 +26,8 @@ pub(crate) enum Step {
     Drain,
     /// No more of its jobs are begun, and those that run end.
     Quiet,
+    /// Others are copied first; nobody is kept out yet.
+    Queued,
     /// New requests wait, and those under way end.
     Hold,
     /// Its own processes end.
@@ -105,10 +107,11 @@ pub(crate) struct Needs {
 const LOST_MAX: u32 = 3;
 
 /// In their order, if nothing fails.
-const FORTH: [Step; 11] = [
+const FORTH: [Step; 12] = [
     Step::Waiting,
     Step::Drain,
     Step::Quiet,
+    Step::Queued,
     Step::Hold,
     Step::Stop,
     Step::Copy,
@@ -167,7 +170,7 @@ impl Needs {
         match step {
             Step::Drain => matches!(self.workers.strategy, AtUpdate::Drain),
             Step::Quiet => self.closes || self.stops_jobs(),
-            Step::Hold | Step::Copy => self.closes,
+            Step::Queued | Step::Hold | Step::Copy => self.closes,
             Step::Stop => self.closes && self.stops,
             Step::Migrate => self.migrates,
             Step::Check => self.checks,
@@ -197,7 +200,7 @@ impl Needs {
     /// What follows a step that cannot be done.
     pub(crate) const fn back(self, step: Step) -> Step {
         match step {
-            Step::Waiting | Step::Drain | Step::Quiet | Step::Hold => Step::Failed,
+            Step::Waiting | Step::Drain | Step::Quiet | Step::Queued | Step::Hold => Step::Failed,
             // What is set aside, or on its way back, is not turned again.
             Step::Purge | Step::Undo | Step::Restart => step,
             // Nothing was copied, and nobody was kept out.
@@ -255,16 +258,17 @@ impl Needs {
         let runs = |these: &[&Digest]| -> BTreeSet<Digest> {
             these.iter().map(|digest| (*digest).clone()).collect()
         };
-        let held = self.closes && !matches!(step, Step::Waiting | Step::Drain | Step::Quiet);
+        let is_open = matches!(step, Step::Waiting | Step::Drain | Step::Quiet | Step::Queued);
+        let held = self.closes && !is_open;
         let is_late = matches!(step, Step::Start | Step::Purge);
         let runs = match step {
             Step::Moved | Step::Failed => return None,
             _ if self.beside => runs(&[from, to]),
-            Step::Waiting | Step::Drain | Step::Quiet | Step::Hold | Step::Restart => runs(&[from]),
+            _ if is_open || matches!(step, Step::Hold | Step::Restart) => runs(&[from]),
             _ if !self.closes && !is_late => runs(&[from]),
             Step::Start | Step::Purge if !self.closes => runs(&[from, to]),
             Step::Start | Step::Purge => runs(&[to]),
-            Step::Stop | Step::Copy | Step::Migrate | Step::Check | Step::Undo => runs(&[]),
+            _ => runs(&[]),
         };
         Some(Moving { held, runs })
     }
@@ -355,6 +359,10 @@ mod tests {
                 let purges = strategy == AtUpdate::Purge && needs.holds_jobs(step);
                 prop_assert!(gated == (purges || strategy == AtUpdate::Drain && !waits));
                 let moving = needs.moving(step, &from, &to);
+                if held(needs, step) && !on_way_back {
+                    prop_assert!(done.contains(&Step::Queued), "nobody is kept out to wait for others");
+                }
+                prop_assert!(step != Step::Queued || !needs.is_light(step));
                 if needs.closes && matches!(step, Step::Copy | Step::Migrate | Step::Check) {
                     prop_assert!(done.contains(&Step::Quiet) && done.contains(&Step::Hold));
                     prop_assert!(!needs.stops || done.contains(&Step::Stop));

@@ -4,14 +4,17 @@
 use std::{collections::HashSet, time::Duration};
 
 use chassis::{Next, Room};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 use types::InstanceId;
 
 use super::{
     enter::enter,
     steps::{Outcome, take},
 };
-use crate::{Error, State, store};
+use crate::{
+    Error, State,
+    store::{self, Move},
+};
 
 /// So many move at once: a server of databases does not copy more of them in the same time.
 const AT_ONCE: u32 = 4;
@@ -60,11 +63,12 @@ pub(crate) async fn go_on(room: Room<State>) -> Result<Next, Error> {
 
 /// Takes an instance's steps, one after the other. What cannot be done now is tried again.
 async fn drive(room: Room<State>, instance: InstanceId) -> InstanceId {
+    let mut told = None;
     loop {
         let changed = room.changed();
         tokio::pin!(changed);
         changed.as_mut().enable();
-        match step(&room, instance).await {
+        match step(&room, instance, &mut told).await {
             Ok(Went::On) => {}
             Ok(Went::Nowhere(pause)) => drop(tokio::time::timeout(pause, changed).await),
             Ok(Went::Home) => return instance,
@@ -84,14 +88,27 @@ enum Went {
     Home,
 }
 
-async fn step(room: &Room<State>, instance: InstanceId) -> Result<Went, Error> {
-    let known = store::last_move(room.db(), instance).await?;
-    let Some(it) = known.filter(|it| !it.step.has_ended()) else { return Ok(Went::Home) };
-    let outcome = take(room, &it).await?;
+/// How far it was, and when it was found that nothing is to be done until something is told.
+type Told = Option<(Move, bool, Instant)>;
+
+async fn step(room: &Room<State>, instance: InstanceId, told: &mut Told) -> Result<Went, Error> {
+    let known = store::look(room.db(), instance).await?;
+    let Some((it, wanted)) = known.filter(|(it, _)| !it.step.has_ended()) else {
+        return Ok(Went::Home);
+    };
+    let still = told.as_ref().filter(|told| (&told.0, told.1) == (&it, wanted));
+    let left = still.and_then(|told| ASK_AGAIN.checked_sub(told.2.elapsed()));
+    if let Some(left) = left {
+        return Ok(Went::Nowhere(left));
+    }
+    let outcome = take(room, &it, wanted).await?;
     let it = if let Outcome::InPlace(copy) = outcome { it.in_place(copy) } else { it };
     let (next, problem) = match outcome {
         Outcome::Waits => return Ok(Went::Nowhere(LOOK_AGAIN)),
-        Outcome::IsTold => return Ok(Went::Nowhere(ASK_AGAIN)),
+        Outcome::IsTold => {
+            *told = Some((it, wanted, Instant::now()));
+            return Ok(Went::Nowhere(ASK_AGAIN));
+        }
         Outcome::Done | Outcome::InPlace(_) => (it.needs.next(it.step), None),
         Outcome::Begins(step) => (step, None),
         Outcome::Fails(why) => (it.needs.back(it.step), Some(why)),

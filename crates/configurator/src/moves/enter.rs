@@ -39,6 +39,7 @@ pub(super) async fn enter(
     let mut write = room.begin().await?;
     let Some(known) = store::instance(write.tx(), it.instance).await? else { return Ok(()) };
     let was = store::last_move(write.tx(), it.instance).await?;
+    let shown = route(&known);
     let (it, mut known) = leave(&mut write, (it, known), step).await?;
     let problem = problem.map(|why| {
         if !it.needs.is_in_place(it.step) {
@@ -56,8 +57,12 @@ pub(super) async fn enter(
     known.moving = (!step.has_ended()).then(|| on_its_way(&it));
     store::put_move(write.tx(), &it).await?;
     store::update_instance(write.tx(), &known).await?;
-    write.put(&route(&known)).await?;
+    let now = route(&known);
+    if now != shown {
+        write.put(&now).await?;
+    }
     write.commit().await?;
+    tracing::debug!(instance = %it.instance, ?step, "an instance is at another step");
     if step.has_ended() {
         room.state().quiet.end(it.instance);
         let (instance, from, to) = (it.instance, it.from.short(), it.to.short());

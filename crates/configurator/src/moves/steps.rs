@@ -52,15 +52,16 @@ pub(super) enum Outcome {
     Fails(String),
 }
 
-/// Takes the step that an instance is at.
-pub(super) async fn take(room: &Room<State>, it: &Move) -> Result<Outcome, Error> {
+/// Takes the step that an instance is at. What is on its way to a release that is not `wanted` any more,
+/// since another is the current one, is not left to arrive.
+pub(super) async fn take(room: &Room<State>, it: &Move, wanted: bool) -> Result<Outcome, Error> {
     let Some(known) = store::instance(room.db(), it.instance).await? else {
         return Ok(Outcome::Fails("there is no such instance any more".to_owned()));
     };
     if !it.needs.is_late(it.step) && it.turned {
         return Ok(Outcome::Fails("the rollout was given up".to_owned()));
     }
-    if !it.needs.is_late(it.step) && !is_wanted(room, it, &known).await? {
+    if !it.needs.is_late(it.step) && !wanted {
         let why = "another release was promoted meanwhile".to_owned();
         return Ok(Outcome::Fails(why));
     }
@@ -91,13 +92,9 @@ pub(super) async fn take(room: &Room<State>, it: &Move) -> Result<Outcome, Error
         // What does not come up again is opened all the same: the gateway says that it is away.
         Step::Restart if for_long(START) => Ok(Outcome::Done),
         Step::Restart => Ok(done(standing(room, it).await?.serves)),
-        Step::Moved | Step::Failed => Ok(Outcome::Done),
+        // Those that are looked after have their turn.
+        Step::Queued | Step::Moved | Step::Failed => Ok(Outcome::Done),
     }
-}
-
-/// Whether the release is the current one still: what is on its way to another is not left to arrive.
-async fn is_wanted(room: &Room<State>, it: &Move, known: &Stored) -> Result<bool, Error> {
-    Ok(store::current_release(room.db(), &known.service).await?.as_ref() == Some(&it.to))
 }
 
 const fn done(is_done: bool) -> Outcome {
@@ -226,18 +223,13 @@ async fn copy(room: &Room<State>, it: &Move, known: &Stored) -> Result<Outcome, 
     };
     match copied.await {
         Ok(()) => Ok(Outcome::Done),
-        Err(cause) if passes(&cause) && room.now().since(it.entered) <= COPY => Err(cause.into()),
+        Err(cause) if cause.may_pass() && room.now().since(it.entered) <= COPY => Err(cause.into()),
         Err(cause) => {
             let source = std::error::Error::source(&cause).map(ToString::to_string);
             tracing::error!(instance = name, %cause, source, "a database could not be copied");
             Ok(Outcome::Fails("its database could not be copied: the log says why".to_owned()))
         }
     }
-}
-
-/// What a killed attempt has told the server to make may be made at the same moment.
-fn passes(cause: &db::Error) -> bool {
-    cause.may_pass() || cause.is_unique()
 }
 
 /// A job of the release: tried once, since it is the copy that has borne it.

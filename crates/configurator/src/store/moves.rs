@@ -108,6 +108,22 @@ pub(crate) async fn last_move(on: impl On, instance: InstanceId) -> Result<Optio
     db::query("select * from move where instance = ?").bind(instance).optional(on, read).await
 }
 
+/// How far an instance is on its way, and whether the release that it is to come to is still the current
+/// one.
+pub(crate) async fn look(on: impl On, instance: InstanceId) -> Result<Option<(Move, bool)>> {
+    db::query(
+        "select move.*, (select service.release from service
+         where service.service = move.service) as wanted from move where instance = ?",
+    )
+    .bind(instance)
+    .optional(on, |row| {
+        let (it, wanted): (_, Option<Digest>) = (read(row)?, row.get("wanted")?);
+        let is_wanted = wanted.as_ref() == Some(&it.to);
+        Ok((it, is_wanted))
+    })
+    .await
+}
+
 const LONGEST_CLOSED: &str = "select max(last.took) as longest from (
     select ended - held as took from move where service = ? and step = ? and ended >= held
     order by ended desc limit ?) as last";
