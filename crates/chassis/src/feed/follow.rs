@@ -99,7 +99,8 @@ pub async fn follow<F: Feed>(
     let follower = format!("{follower}#{}", process::this());
     let mut pause = PAUSE_MIN;
     let mut started = false;
-    // The first question is answered at once, since nothing may be relied on before.
+    // The first question is answered at once, also the first after one that was not answered: nothing may
+    // be relied on before.
     let mut wait_millis = 0;
     loop {
         let step = if started {
@@ -119,6 +120,7 @@ pub async fn follow<F: Feed>(
                 pause = PAUSE_MIN;
             }
             Err(problem) => {
+                wait_millis = 0;
                 // Before the first answer it is only that others are still starting.
                 if started {
                     tracing::warn!(feed = F::COMPONENT, follower, %problem, "the feed does not answer");
@@ -217,10 +219,58 @@ impl<D: Document> Copy<D> {
 
 #[cfg(test)]
 mod tests {
-    use api::access::Grant;
-    use serde_json::json;
+    use api::{Transport, TransportError, access::Grant, http::Sending};
+    use bytes::Bytes;
+    use http::{Request, Response};
+    use serde_json::{Value, json};
 
     use super::*;
+
+    /// The feed's owner, which is not there when it is asked for the third time.
+    #[derive(Default)]
+    struct Owner(Mutex<Vec<Value>>);
+
+    impl Transport for Owner {
+        fn send(&self, request: Request<Bytes>) -> Sending<'_> {
+            let answer = if request.method() == http::Method::GET {
+                json!({ "revision": 0, "documents": [] })
+            } else {
+                let mut asked = self.0.lock().unwrap();
+                let question: Value = serde_json::from_slice(request.body()).unwrap();
+                asked.push(question["wait_millis"].clone());
+                if asked.len() == 3 {
+                    let away = TransportError { to: "access".into(), why: "it is away".into() };
+                    return Box::pin(async { Err(away) });
+                }
+                json!({ "changes": [], "head": 0, "reset": false })
+            };
+            let answer = Response::new(Bytes::from(answer.to_string()));
+            Box::pin(async {
+                tokio::task::yield_now().await;
+                Ok(answer)
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn who_was_away_is_asked_for_an_answer_at_once() {
+        let owner = Arc::new(Owner::default());
+        let client = Client::new(owner.clone(), Arc::new(None::<Arc<str>>));
+        let freshness = Freshness::default();
+        let follower =
+            follow::<api::access::Changes>(client, "copy".into(), freshness.clone(), |_| {});
+        tokio::select! {
+            () = follower => {}
+            () = async {
+                while owner.0.lock().unwrap().len() < 5 {
+                    tokio::task::yield_now().await;
+                }
+            } => {}
+        }
+        assert!(freshness.holds());
+        let asked = owner.0.lock().unwrap().clone();
+        assert_eq!(asked[..5], [0, WAIT_MILLIS, WAIT_MILLIS, 0, WAIT_MILLIS].map(Value::from));
+    }
 
     fn change(revision: u64, given: &str) -> Change {
         let grant = types::GrantId::named(&["one"]).to_string();
