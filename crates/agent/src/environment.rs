@@ -9,12 +9,13 @@ use std::{
 };
 
 use api::{
-    Problem,
+    Operation, Problem,
     configurator::{Environment, GetEnvironment},
     identity::{IssueServiceToken, Purpose},
     manifest::{Manifest, Tenancy},
 };
 use http::Uri;
+use tokio::time::Instant;
 use types::{Digest, InstanceId, Name, Period, Secret};
 
 use crate::{
@@ -47,8 +48,30 @@ const BUILD_PREFIXES: [&str; 5] = ["PIP_", "UV_", "NPM_CONFIG_", "npm_config_", 
 const RENEWED_AT_BEST: Duration = Duration::from_mins(1);
 const RENEWED_AT_MOST: Duration = Duration::from_hours(1);
 
+/// How long others may take to hear of what this node is to run.
+const HEARD: Duration = Duration::from_secs(2);
+/// Between two questions until then.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+
 /// Variables by their names.
 pub(crate) type Variables = BTreeMap<String, Secret>;
+
+/// Asks for what belongs to that which this node is to run. The node may hear of it before those who are
+/// asked, so that they do not give it is only true when it lasts.
+pub(crate) async fn ask<O: Operation + Clone>(
+    node: &Node,
+    operation: O,
+) -> Result<O::Reply, Problem> {
+    let begun = Instant::now();
+    loop {
+        let answer = node.client.call(operation.clone()).await;
+        let is_elsewhere = answer.as_ref().is_err_and(|problem| problem.code == "not_placed");
+        if !is_elsewhere || begun.elapsed() > HEARD {
+            return answer;
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+}
 
 /// What every process gets: a home and a place for temporary files in `folder`, its user's own.
 pub(crate) fn basis(folder: &Path, user: Option<User>) -> io::Result<Variables> {
@@ -130,7 +153,7 @@ pub(crate) async fn of_instance(
     (release, manifest): (&Digest, &Manifest),
 ) -> Result<Own, Problem> {
     let operation = GetEnvironment { node: node.id, instance, release: Some(release.clone()) };
-    let told: Environment = node.client.call(operation).await?;
+    let told: Environment = ask(node, operation).await?;
     let Environment { account, mut variables, secrets } = told;
     variables.retain(|name, _| is_name(name));
     variables.extend(secrets.into_iter().filter(|(name, _)| manifest.secrets.contains_key(name)));
@@ -256,7 +279,7 @@ impl TokenFile {
     /// Answers when not to renew it yet.
     async fn renew_for(&self, node: &Node, purpose: Purpose) -> Result<Period, String> {
         let operation = IssueServiceToken { node: node.id, service: self.service.clone(), purpose };
-        let issued = node.client.call(operation).await;
+        let issued = ask(node, operation).await;
         let issued = issued.map_err(|problem| format!("its token cannot be had: {problem}"))?;
         let path = match purpose {
             Purpose::Tenancy => self.path.clone(),

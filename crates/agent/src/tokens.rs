@@ -9,12 +9,15 @@ use std::{
     time::Duration,
 };
 
-use api::{Problem, identity::IssueInstanceToken};
+use api::{
+    Problem,
+    identity::{IssueInstanceToken, IssuedToken},
+};
 use types::{AccountId, InstanceId, Period, Secret};
 
 use crate::{
     Node,
-    environment::Variables,
+    environment::{Variables, ask},
     folder::write_private,
     users::{reader_of, write_for},
 };
@@ -37,7 +40,7 @@ impl Tokens {
         let (account, instance) = whose;
         let path = node.folder.token(account, instance);
         if !path.exists()
-            && let Err(problem) = self.renew(node, whose).await
+            && let Err(problem) = self.take(node, whose, ask(node, of(node, whose)).await)
         {
             tracing::warn!(%instance, %problem, "its processes cannot ask for jobs yet");
             // Found by the keeper.
@@ -76,10 +79,17 @@ impl Tokens {
     }
 
     async fn renew(&self, node: &Node, whose: Whose) -> Result<(), Problem> {
-        let (account, instance) = whose;
-        let operation = IssueInstanceToken { node: node.id, account, instance };
-        let issued = node.client.call(operation).await?;
-        let path = node.folder.token(account, instance);
+        self.take(node, whose, node.client.call(of(node, whose)).await)
+    }
+
+    fn take(
+        &self,
+        node: &Node,
+        whose: Whose,
+        issued: Result<IssuedToken, Problem>,
+    ) -> Result<(), Problem> {
+        let issued = issued?;
+        let path = node.folder.token(whose.0, whose.1);
         write_for(reader_of(&path), &path, issued.token.reveal()).map_err(|cause| {
             Problem::unavailable(format!("its token cannot be stored: {cause}"), 1)
         })?;
@@ -87,6 +97,10 @@ impl Tokens {
         self.0.lock().expect("nobody panics while holding it").insert(whose, fresh);
         Ok(())
     }
+}
+
+fn of(node: &Node, (account, instance): Whose) -> IssueInstanceToken {
+    IssueInstanceToken { node: node.id, account, instance }
 }
 
 /// One of an instance that does not run here any more is of no use. Answers whether the platform

@@ -10,7 +10,7 @@ use types::{InstanceId, Secret};
 
 use super::{
     Agent, Folder,
-    jobs::queue_packed,
+    jobs::{queue, queue_packed},
     packages::Package,
     platform::{Platform, State},
     replicas::{ask, want},
@@ -97,5 +97,29 @@ async fn a_job_finds_it_too_but_no_port_and_shows_no_secret() {
     let end = platform.end_of_job().await;
     assert_eq!((end.outcome, end.problem), (Outcome::Succeeded, None));
     assert_eq!(end.output, "production nowhere with key [secret]\n");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn what_others_have_not_heard_of_yet_is_asked_for_again() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    // Its environment, its token.
+    platform.change(|state| state.unheard = 4);
+    let lease = queue(&platform, "cat $MANDATE_JOBS_TOKEN_FILE");
+    let agent = Agent::start(&platform, folder.path());
+    let end = platform.end_of_job().await;
+    assert_eq!((end.outcome, end.problem), (Outcome::Succeeded, None));
+    assert_eq!(end.output, format!("{}-1", lease.instance));
+    assert_eq!(platform.change(|state| state.unheard), 0);
+    // Two tokens of a service.
+    platform.change(|state| state.unheard = 4);
+    want(&platform, &Package { tenancy: "shared", ..Package::new("serve") }, 1);
+    let begun = |state: &State| {
+        let mut replicas = state.nodes.values().flat_map(|node| &node.replicas);
+        replicas.find_map(|it| (it.state != ReplicaState::Starting).then_some(it.state))
+    };
+    let state = platform.until("a replica that has begun", begun).await;
+    assert_eq!(state, ReplicaState::Healthy);
+    assert_eq!(platform.change(|state| state.unheard), 0);
     agent.stop().await;
 }

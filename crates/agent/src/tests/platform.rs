@@ -52,6 +52,8 @@ pub(super) struct State {
     pub(super) unanswered: u32,
     pub(super) joins: u32,
     pub(super) tokens: u32,
+    /// Of so many questions about what nodes are to run, each second one comes before that is known.
+    pub(super) unheard: u32,
     /// How often somebody who is no node has asked.
     pub(super) strangers: u32,
     /// What somebody wants to read, until a node has heard of it.
@@ -113,6 +115,7 @@ impl Platform {
             unanswered: 0,
             joins: 0,
             tokens: 0,
+            unheard: 0,
             strangers: 0,
             wishes: Vec::new(),
             told: Vec::new(),
@@ -250,11 +253,13 @@ impl Platform {
             ["identity", "v1", "nodes"] => json(&self.join(decode(&[], None, body)?)?),
             ["identity", "v1", "nodes", node, "services", service, "tokens"] => {
                 let fields = [("node", *node), ("service", *service)];
+                self.has_heard()?;
                 json(&self.issue(&decode(&fields, None, body)?))
             }
             ["identity", "v1", "nodes", node, "instances", instance, "tokens"] => {
                 let fields = [("node", *node), ("instance", *instance)];
                 let op: IssueInstanceToken = decode(&fields, None, body)?;
+                self.has_heard()?;
                 json(&self.token_for(&op.instance))
             }
             ["releases", "v1", "nodes", node, "logs"] => {
@@ -275,6 +280,7 @@ impl Platform {
             ["configurator", "v1", "nodes", node, "instances", instance, "environment"] => {
                 let fields = [("node", *node), ("instance", *instance)];
                 let _: GetEnvironment = decode(&fields, None, body)?;
+                self.has_heard()?;
                 let (variables, secrets) = {
                     let state = self.state.lock().unwrap();
                     (state.variables.clone(), state.secrets.clone())
@@ -318,6 +324,16 @@ impl Platform {
             state.keys.insert(node, (op.public_key, key));
         });
         Ok(Joined { node })
+    }
+
+    /// Each second time that is asked for, it has.
+    fn has_heard(&self) -> Result<(), Problem> {
+        let left = self.change(|state| {
+            state.unheard = state.unheard.saturating_sub(1);
+            state.unheard
+        });
+        let denied = || Problem::new(Kind::Denied, "not_placed", "it does not run on this node");
+        if left % 2 == 1 { Err(denied()) } else { Ok(()) }
     }
 
     fn issue(&self, op: &IssueServiceToken) -> IssuedToken {
