@@ -5,7 +5,10 @@ mod setups;
 
 use std::collections::BTreeSet;
 
-use api::configurator::{InstanceState, PutService};
+use api::{
+    configurator::{InstanceState, PutService},
+    jobs,
+};
 use db::{List, On, Rows, row};
 use serde::{Deserialize, Serialize};
 use types::{AccountId, Cursor, Digest, Host, InstanceId, Name, Timestamp};
@@ -13,10 +16,7 @@ use types::{AccountId, Cursor, Digest, Host, InstanceId, Name, Timestamp};
 pub(crate) use moves::*;
 pub(crate) use setups::*;
 
-use crate::model::{
-    instance::told,
-    moves::{Needs, Step},
-};
+use crate::model::moves::{Needs, Step};
 
 type Result<T> = std::result::Result<T, db::Error>;
 
@@ -55,6 +55,22 @@ pub(crate) struct Stored {
     /// Where it is on its way to another release.
     pub(crate) moving: Option<OnItsWay>,
     pub(crate) created: Timestamp,
+}
+
+impl Stored {
+    /// What `jobs` is told of it: whose it is, by which release its jobs are done, and whether they may run.
+    pub(crate) fn told(&self) -> jobs::Instance {
+        let closed = self.suspended.is_some() || self.maintenance.is_some();
+        let moves = self.moving.as_ref().is_some_and(|it| it.needs.holds_jobs(it.step));
+        let is_open = self.state == InstanceState::Open && !closed && !moves;
+        jobs::Instance {
+            account: self.account,
+            service: self.service.clone(),
+            release: self.release.clone(),
+            state: if is_open { jobs::InstanceState::Open } else { jobs::InstanceState::Closed },
+            gate: self.moving.as_ref().map(|it| it.needs.gate(it.step)).unwrap_or_default(),
+        }
+    }
 }
 
 /// What must be known of an instance that is on its way to another release.
@@ -126,7 +142,7 @@ pub(crate) async fn insert_instance(tx: &mut db::Tx, stored: &Stored) -> Result<
 pub(crate) async fn update_instance(tx: &mut db::Tx, stored: &Stored) -> Result<()> {
     let moving = stored.moving.as_ref().map(serde_json::to_string).transpose();
     let moving = moving.map_err(|cause| db::Error::encode("moving", cause))?;
-    let told = serde_json::to_string(&told(stored));
+    let told = serde_json::to_string(&stored.told());
     let told = told.map_err(|cause| db::Error::encode("told_as", cause))?;
     db::query(
         "update instance set modules = ?, size = ?, release = ?, state = ?, suspended = ?,

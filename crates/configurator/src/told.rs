@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use api::{Problem, jobs::PutInstances};
 use chassis::{Next, Room};
 
-use crate::{Error, State, model::instance::told, store};
+use crate::{Error, State, store};
 
 const AT_ONCE: u32 = 500;
 
@@ -17,10 +17,10 @@ pub(crate) async fn tell_jobs(room: Room<State>) -> Result<Next, Error> {
         return Ok(Next::Idle);
     }
     let instances: BTreeMap<_, _> =
-        untold.iter().map(|(stored, _)| (stored.instance, told(stored))).collect();
+        untold.iter().map(|(stored, _)| (stored.instance, stored.told())).collect();
     let unknown = room.peers().call(PutInstances { instances }).await?.releases;
-    let known = untold.iter().filter(|(stored, _)| !unknown.contains(&stored.release));
-    store::set_told(room.db(), known.map(|(stored, changes)| (stored.instance, *changes))).await?;
+    let told = untold.iter().filter(|(stored, _)| !unknown.contains(&stored.release));
+    store::set_told(room.db(), told.map(|(stored, changes)| (stored.instance, *changes))).await?;
     match unknown.first() {
         None => Ok(Next::Now),
         Some(release) => {

@@ -2,7 +2,6 @@
 
 use api::{
     configurator::{InstanceState, PutInstance, Route},
-    jobs,
     manifest::Manifest,
 };
 
@@ -63,20 +62,6 @@ pub(crate) fn route(stored: &Stored) -> Route {
             .moving
             .as_ref()
             .and_then(|it| it.needs.moving(it.step, &stored.release, &it.to)),
-    }
-}
-
-/// What `jobs` is told of it: whose it is, by which release its jobs are done, and whether they may run.
-pub(crate) fn told(stored: &Stored) -> jobs::Instance {
-    let closed = stored.suspended.is_some() || stored.maintenance.is_some();
-    let moves = stored.moving.as_ref().is_some_and(|it| it.needs.holds_jobs(it.step));
-    let is_open = stored.state == InstanceState::Open && !closed && !moves;
-    jobs::Instance {
-        account: stored.account,
-        service: stored.service.clone(),
-        release: stored.release.clone(),
-        state: if is_open { jobs::InstanceState::Open } else { jobs::InstanceState::Closed },
-        gate: stored.moving.as_ref().map(|it| it.needs.gate(it.step)).unwrap_or_default(),
     }
 }
 
