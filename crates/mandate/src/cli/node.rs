@@ -17,7 +17,7 @@ use super::{
     Failure, Outcome,
     context::Context,
     names::{Ids, Names},
-    output::{Limit, Table, moment, word},
+    output::{Limit, Table, counted, moment, word},
     status,
 };
 
@@ -199,7 +199,7 @@ fn promised(node: &releases::Node) -> String {
     let cpu = of(machine.cpu.map(|cpu| processors(cpu.into())));
     format!(
         "{labels}; {} promised: {}{memory} MiB of memory, {}{cpu} processors",
-        drain::counted(promised.instances),
+        counted(promised.instances),
         promised.memory >> 20,
         processors(promised.cpu),
     )

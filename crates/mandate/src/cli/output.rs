@@ -139,6 +139,12 @@ fn width() -> Option<u16> {
     (size.ws_col > 0).then_some(size.ws_col)
 }
 
+/// So many instances.
+pub(crate) fn counted(instances: u32) -> String {
+    let end = if instances == 1 { "" } else { "s" };
+    format!("{instances} instance{end}")
+}
+
 /// A moment for people, to the second.
 pub(crate) fn moment(moment: Timestamp) -> String {
     let text = moment.to_string();

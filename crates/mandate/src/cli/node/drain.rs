@@ -8,7 +8,7 @@ use super::super::{
     Failure, Outcome,
     context::Context,
     names::{Ids, Names},
-    output::moment,
+    output::{counted, moment},
     progress::Progress,
     status,
 };
@@ -91,9 +91,4 @@ pub(super) fn sentence(drain: &releases::Drain, called: &Names) -> String {
         0 => format!("empty of what can move; {stays}"),
         left => format!("{} to move until {}; {stays}", counted(left), moment(drain.until)),
     }
-}
-
-pub(super) fn counted(instances: u32) -> String {
-    let end = if instances == 1 { "" } else { "s" };
-    format!("{instances} instance{end}")
 }

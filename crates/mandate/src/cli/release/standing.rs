@@ -11,7 +11,7 @@ use super::{
         Failure, Outcome,
         context::Context,
         names::{Ids, Names},
-        output::{Table, moment, word},
+        output::{Table, counted, moment, word},
         progress::Progress,
     },
     all, last_rollout,
@@ -231,7 +231,8 @@ pub(super) async fn show(cx: &Context, service: &Name, watch: bool) -> Outcome {
             let ready = states.clone().filter(|it| it.state == Some(ReleaseState::Ready)).count();
             let left = now.rollout.as_ref().map_or(0, |rollout| rollout.counts.left());
             let of = states.count();
-            progress.say(&format!("{ready} of {of} ready, {left} instances still to move"))?;
+            let left = counted(left);
+            progress.say(&format!("{ready} of {of} ready, {left} still to move"))?;
             Ok(None)
         };
         standing = progress.until(look, done).await?;

@@ -6,7 +6,9 @@ use api::releases::{self, OnNodes, PromoteRelease, ReleasePhase, Rollout, Rollou
 use types::{Digest, Name, NodeId};
 
 use super::{
-    super::{Failure, Outcome, context::Context, failure::failed, progress::Progress},
+    super::{
+        Failure, Outcome, context::Context, failure::failed, output::counted, progress::Progress,
+    },
     all, last_rollout, listed,
     plan::Plan,
     standing::not_moved,
@@ -131,7 +133,7 @@ pub(in crate::cli) async fn ready(
             said = format!("{said}, {healthy} of {replicas} replicas healthy");
         }
         if release.current && left > 0 {
-            said = format!("{said}, {left} instances still to move");
+            said = format!("{said}, {} still to move", counted(left));
         }
         progress.say(&said)?;
         Ok(None)
@@ -161,8 +163,7 @@ fn stopped(rollout: &Rollout) -> Option<Failure> {
         RolloutState::Cancelled => Some(failed("the rollout was given up", None)),
         RolloutState::RolledBack => Some(failed("the rollout was rolled back", None)),
         RolloutState::Done if rollout.counts.failed > 0 => {
-            let count = rollout.counts.failed;
-            let sentence = format!("{count} instances could not be moved");
+            let sentence = format!("{} could not be moved", counted(rollout.counts.failed));
             Some(
                 failed(&sentence, None)
                     .hint(format!("`mandate release moves {service}` names them")),
