@@ -6,27 +6,30 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::process::getpid;
+
+use super::due::now;
+
 /// What bounds are kept by.
 const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
 /// In a subgroup of this name the agent leaves the group above it to what it runs: no process may be
 /// in a group that gives its controllers away.
 const AGENT: &str = "agent";
+/// How those that are made are called, but for what tells them apart.
+const NAME: &str = "mandate-";
 
 /// A cgroup of version 2.
 #[derive(Debug)]
 pub(super) struct Cgroup(PathBuf);
 
 impl Cgroup {
-    /// Makes one below this process's own, or beside it; `None` where that is not allowed, or there
-    /// are none.
-    pub(super) fn make(name: &str) -> Option<Self> {
+    /// Makes one for this process, below its own or beside it; `None` where that is not allowed, or there
+    /// are none. No other process of this machine has one of the same name, also none that had its number
+    /// before.
+    pub(super) fn make() -> Option<Self> {
+        let name = format!("{NAME}{}-{}", getpid().as_raw_nonzero(), now());
         let path = above()?.join(name);
-        match fs::create_dir(&path) {
-            Ok(()) => {}
-            // Whoever had this number before has left it.
-            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(_) => return None,
-        }
+        fs::create_dir(&path).ok()?;
         let this = Self(path);
         // A kernel before 5.14 cannot end them: then it is of no use.
         if !this.0.join("cgroup.kill").exists() {
@@ -36,9 +39,12 @@ impl Cgroup {
         Some(this)
     }
 
-    /// One that was made.
-    pub(super) fn known(path: &str) -> Self {
-        Self(path.into())
+    /// One that was made. What somebody has not written to its end, on a full disk, names none: not the
+    /// folder that this process is in, and not a group that others are in too.
+    pub(super) fn known(path: &str) -> Option<Self> {
+        let path = Path::new(path);
+        let name = path.file_name()?.to_str()?;
+        (path.is_absolute() && name.starts_with(NAME)).then(|| Self(path.to_owned()))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -90,6 +96,15 @@ fn mount_of(mounts: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_written_to_its_end_names_no_group() {
+        for cut in ["", "/", "/sys/fs/cgroup", "/sys/fs/cgroup/mand", "mandate-7-12"] {
+            assert!(Cgroup::known(cut).is_none(), "{cut}");
+        }
+        let whole = "/sys/fs/cgroup/system.slice/mandate-7-12";
+        assert_eq!(Cgroup::known(whole).unwrap().path(), Path::new(whole));
+    }
 
     #[test]
     fn the_second_version_is_found_beside_the_first() {

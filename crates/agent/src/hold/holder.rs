@@ -1,7 +1,7 @@
 //! The holder: a process of one thread that holds one command, until nothing of it is left.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, BufRead as _, BufReader},
     os::{
         fd::OwnedFd,
@@ -31,6 +31,7 @@ use super::{
     talk::Talk,
     wire::{Ask, CGROUP, CONTROL, Exit, Order},
 };
+use crate::folder::write_private;
 
 /// How often those below that lost their parents are waited for.
 const LOOK_MILLIS: u64 = 2_000;
@@ -84,10 +85,11 @@ struct Holder {
 
 impl Holder {
     fn start(order: &Order, talk: Talk) -> io::Result<Self> {
-        let cgroup = Cgroup::make(&format!("mandate-{}", getpid().as_raw_nonzero()));
+        let cgroup = Cgroup::make();
         if let Some(cgroup) = &cgroup {
             order.bounds.of_all(cgroup);
-            fs::write(CGROUP, cgroup.path().as_os_str().as_encoded_bytes())?;
+            let path = cgroup.path().display().to_string();
+            write_private(Path::new(CGROUP), &path).inspect_err(|_| cgroup.remove())?;
         }
         let (output, printing) = io::pipe()?;
         let (progress, telling) = io::pipe()?;

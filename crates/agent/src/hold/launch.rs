@@ -282,7 +282,7 @@ pub(super) async fn ended(folder: &Path) -> Exit {
 async fn sweep(folder: &Path) {
     let mark = folder.join("tmp").display().to_string();
     let cgroup = std::fs::read_to_string(folder.join(CGROUP)).ok();
-    let cgroup = cgroup.map(|path| Cgroup::known(&path));
+    let cgroup = cgroup.and_then(|path| Cgroup::known(&path));
     for _ in 0..ROUNDS {
         if let Some(cgroup) = &cgroup {
             let _ = cgroup.kill();
