@@ -161,19 +161,18 @@ fn place() -> PathBuf {
     if room.is_ok_and(|room| room >= ROOM) { MEMORY.into() } else { std::env::temp_dir() }
 }
 
-/// Removes what processes have left that were killed.
-fn remove_left(place: &Path) -> anyhow::Result<()> {
-    for entry in std::fs::read_dir(place)? {
-        let entry = entry?;
+/// Removes what processes have left that were killed. What cannot be removed is somebody else's, or
+/// another run has just done so.
+fn remove_left(place: &Path) {
+    for entry in std::fs::read_dir(place).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let of = name.to_str().and_then(|name| name.strip_prefix(NAME)?.parse::<u32>().ok());
         let is_left =
             |of: u32| of == std::process::id() || !Path::new("/proc").join(of.to_string()).exists();
         if of.is_some_and(is_left) {
-            std::fs::remove_dir_all(entry.path())?;
+            let _ = std::fs::remove_dir_all(entry.path());
         }
     }
-    Ok(())
 }
 
 /// A folder that goes away.
@@ -182,7 +181,7 @@ struct Folder(PathBuf);
 impl Folder {
     fn new(owner: Option<User>) -> anyhow::Result<Self> {
         let place = place();
-        remove_left(&place)?;
+        remove_left(&place);
         let path = place.join(format!("{NAME}{}", std::process::id()));
         DirBuilder::new().mode(0o700).create(&path)?;
         let folder = Self(path);

@@ -2,7 +2,7 @@
 //! serves one there is healthy, it is served as before.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -131,12 +131,12 @@ async fn go_on(
         return Ok(true);
     }
     let begun = store::moves_in(room.db(), rollout, MoveState::Starting, u32::MAX).await?;
-    let mut seen = serving.of(begun.iter().map(|one| one.instance)).await?;
     // What is on its way already is told of when it is there: to ask for all of them whenever one is
     // would take as long as there are instances, as often as there are instances.
-    for instance in of_service(room, rollout, &plan.moving)? {
-        seen.entry(instance).and_modify(|seen| *seen = Seen::Moves);
-    }
+    let moving: HashSet<_> = of_service(room, rollout, &plan.moving)?.into_iter().collect();
+    let rest = begun.iter().map(|one| one.instance).filter(|it| !moving.contains(it));
+    let mut seen = serving.of(rest).await?;
+    seen.extend(moving.iter().map(|instance| (*instance, Seen::Moves)));
     move_those_served(room, rollout, &begun, &mut seen).await?;
     let starting = begun.iter().map(|one| Starting {
         instance: one.instance,
@@ -158,7 +158,7 @@ async fn go_on(
     let (moved, failed, decision) = decide(&rollout.plan, &standing, room.now());
     // What a former release sets up is moved when that is done.
     let is_over = of_service(room, rollout, &plan.setting_up)?.is_empty()
-        && of_service(room, rollout, &plan.moving)?.is_empty()
+        && moving.is_empty()
         && !waits(room, rollout, &frozen).await?;
     let decision = decision.filter(|decision| *decision != Decision::End || is_over);
     if moved.is_empty() && failed.is_empty() && decision.is_none() {

@@ -264,11 +264,16 @@ impl Needs {
         let runs = match step {
             Step::Moved | Step::Failed => return None,
             _ if self.beside => runs(&[from, to]),
-            _ if is_open || matches!(step, Step::Hold | Step::Restart) => runs(&[from]),
+            Step::Waiting
+            | Step::Drain
+            | Step::Quiet
+            | Step::Queued
+            | Step::Hold
+            | Step::Restart => runs(&[from]),
             _ if !self.closes && !is_late => runs(&[from]),
             Step::Start | Step::Purge if !self.closes => runs(&[from, to]),
             Step::Start | Step::Purge => runs(&[to]),
-            _ => runs(&[]),
+            Step::Stop | Step::Copy | Step::Migrate | Step::Check | Step::Undo => runs(&[]),
         };
         Some(Moving { held, runs })
     }

@@ -89,24 +89,23 @@ enum Went {
 }
 
 /// How far it was, and when it was found that nothing is to be done until something is told.
-type Told = Option<(Move, bool, Instant)>;
+type Told = Option<((Move, bool), Instant)>;
 
 async fn step(room: &Room<State>, instance: InstanceId, told: &mut Told) -> Result<Went, Error> {
     let known = store::look(room.db(), instance).await?;
-    let Some((it, wanted)) = known.filter(|(it, _)| !it.step.has_ended()) else {
-        return Ok(Went::Home);
-    };
-    let still = told.as_ref().filter(|told| (&told.0, told.1) == (&it, wanted));
-    let left = still.and_then(|told| ASK_AGAIN.checked_sub(told.2.elapsed()));
+    let Some(known) = known.filter(|(it, _)| !it.step.has_ended()) else { return Ok(Went::Home) };
+    let still = told.as_ref().filter(|(was, _)| *was == known);
+    let left = still.and_then(|(_, since)| ASK_AGAIN.checked_sub(since.elapsed()));
     if let Some(left) = left {
         return Ok(Went::Nowhere(left));
     }
+    let (it, wanted) = known;
     let outcome = take(room, &it, wanted).await?;
     let it = if let Outcome::InPlace(copy) = outcome { it.in_place(copy) } else { it };
     let (next, problem) = match outcome {
         Outcome::Waits => return Ok(Went::Nowhere(LOOK_AGAIN)),
         Outcome::IsTold => {
-            *told = Some((it, wanted, Instant::now()));
+            *told = Some(((it, wanted), Instant::now()));
             return Ok(Went::Nowhere(ASK_AGAIN));
         }
         Outcome::Done | Outcome::InPlace(_) => (it.needs.next(it.step), None),
