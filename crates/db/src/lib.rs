@@ -12,6 +12,7 @@
 //! and what is read outside of a transaction locks nothing.
 //! `{rows}` is a table that [`Rows`] gives, `in {list}` compares with the values of a [`List`].
 
+mod admin;
 mod crash;
 mod database;
 mod engine;

@@ -2,14 +2,17 @@
 
 use std::{fmt, str::FromStr as _, time::Duration};
 
+#[cfg(feature = "testing")]
+use sqlx::Connection as _;
 use sqlx::{
-    AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection,
+    AssertSqlSafe, ConnectOptions as _, PgConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use types::Secret;
 
 use crate::{
     Db, Error,
+    admin::Admin,
     database::{Pools, is_free},
 };
 
@@ -28,12 +31,12 @@ const BY_INDEX: [(&str, &str); 3] =
 const ROLE_EXISTS: &str = "42710";
 /// Those who make or remove one database take turns. PostgreSQL fails two that change a role at once, and
 /// goes on with what somebody has told it who is not there any more: what it makes then would come after
-/// whoever removes it. The lock ends with the connection.
+/// whoever removes it. The lock ends with the connection, or when that is given back.
 const TURN: &str = "select pg_advisory_lock(7206104, hashtext($1))";
 
 #[derive(Clone)]
 pub(crate) struct Postgres {
-    admin: PgConnectOptions,
+    admin: Admin,
     prefix: String,
 }
 
@@ -52,7 +55,8 @@ impl Postgres {
                 "the database's address cannot be read: write `{example}`"
             ))
         })?;
-        Self { admin: admin.disable_statement_logging(), prefix: String::new() }.with_prefix(prefix)
+        let admin = Admin::new(admin.disable_statement_logging());
+        Self { admin, prefix: String::new() }.with_prefix(prefix)
     }
 
     pub(crate) fn with_prefix(mut self, prefix: &str) -> Result<Self, Error> {
@@ -75,16 +79,15 @@ impl Postgres {
 
     fn options(&self, name: &str, password: &Secret) -> PgConnectOptions {
         let name = self.full(name);
-        let options = self.admin.clone().options(BY_INDEX);
+        let options = self.admin.options.clone().options(BY_INDEX);
         options.database(&name).username(&name).password(password.reveal())
     }
 
     pub(crate) async fn create(&self, name: &str, password: &Secret) -> Result<(), Error> {
         let mut admin = self.admin.connect().await?;
-        let made = self.create_on(&mut admin, name, password).await;
-        // The work is done or not; a connection that does not close well changes nothing.
-        let _ = admin.close().await;
-        made
+        self.create_on(&mut admin, name, password).await?;
+        self.admin.give_back(admin).await;
+        Ok(())
     }
 
     async fn create_on(
@@ -121,7 +124,7 @@ impl Postgres {
     /// Also what somebody is still connected to.
     #[cfg(feature = "testing")]
     pub(crate) async fn remove_all(&self) -> Result<(), Error> {
-        let mut admin = self.admin.connect().await?;
+        let mut admin = self.admin.options.connect().await?;
         // The server goes on with what it was told, also when who told it has gone: a database that
         // is being made would come after the list of them.
         let at_work = "select count(pg_terminate_backend(pid, 5000)) from pg_stat_activity \
@@ -147,9 +150,9 @@ impl Postgres {
     #[cfg(feature = "testing")]
     pub(crate) async fn obstruct(&self, name: &str, copy: u32) -> Result<(), Error> {
         let full = self.copied(name, copy);
-        let mut admin = self.admin.connect().await?;
+        let mut admin = self.admin.options.connect().await?;
         run(&mut admin, format!("create database \"{full}\"")).await?;
-        let mut inside = self.admin.clone().database(&full).connect().await?;
+        let mut inside = self.admin.options.clone().database(&full).connect().await?;
         let subscribed = "create subscription obstacle connection 'host=nowhere' \
             publication none with (connect = false, slot_name = none)";
         run(&mut inside, subscribed.to_owned()).await?;
@@ -160,7 +163,7 @@ impl Postgres {
     #[cfg(feature = "testing")]
     pub(crate) async fn clear(&self, name: &str, copy: u32) -> Result<(), Error> {
         let full = self.copied(name, copy);
-        let mut inside = self.admin.clone().database(&full).connect().await?;
+        let mut inside = self.admin.options.clone().database(&full).connect().await?;
         run(&mut inside, "drop subscription obstacle".to_owned()).await?;
         Ok(inside.close().await?)
     }
@@ -168,7 +171,7 @@ impl Postgres {
     /// Makes it as large as that at least.
     #[cfg(feature = "testing")]
     pub(crate) async fn fill(&self, name: &str, mib: u32) -> Result<(), Error> {
-        let mut inside = self.admin.clone().database(&self.full(name)).connect().await?;
+        let mut inside = self.admin.options.clone().database(&self.full(name)).connect().await?;
         run(&mut inside, "create table filling (part bytea)".to_owned()).await?;
         run(&mut inside, "alter table filling alter part set storage external".to_owned()).await?;
         let parts = format!(
@@ -190,7 +193,7 @@ impl Postgres {
 
     pub(crate) fn url(&self, name: &str, copy: u32, password: &Secret) -> Secret {
         let (user, database) = (self.full(name), self.copied(name, copy));
-        let (host, port) = (self.admin.get_host(), self.admin.get_port());
+        let (host, port) = (self.admin.options.get_host(), self.admin.options.get_port());
         Secret::new(format!("postgresql://{user}:{}@{host}:{port}/{database}", password.reveal()))
     }
 
@@ -206,7 +209,7 @@ impl Postgres {
             .bind(self.copied(name, copy))
             .fetch_one(&mut admin)
             .await?;
-        let _ = admin.close().await;
+        self.admin.give_back(admin).await;
         u64::try_from(size).map_err(|_| Error::Range)
     }
 
@@ -221,7 +224,7 @@ impl Postgres {
         .bind(&database)
         .execute(&mut admin)
         .await?;
-        let _ = admin.close().await;
+        self.admin.give_back(admin).await;
         Ok(())
     }
 
@@ -229,7 +232,7 @@ impl Postgres {
         let database = self.copied(name, copy);
         let mut admin = self.admin.connect().await?;
         run(&mut admin, format!("alter database \"{database}\" allow_connections true")).await?;
-        let _ = admin.close().await;
+        self.admin.give_back(admin).await;
         Ok(())
     }
 
@@ -244,7 +247,7 @@ impl Postgres {
         );
         run(&mut admin, copy).await?;
         run(&mut admin, format!("revoke all on database \"{to}\" from public")).await?;
-        let _ = admin.close().await;
+        self.admin.give_back(admin).await;
         Ok(())
     }
 
@@ -253,7 +256,7 @@ impl Postgres {
         let mut admin = self.admin.connect().await?;
         take_turn(&mut admin, &database).await?;
         run(&mut admin, format!("drop database if exists \"{database}\" with (force)")).await?;
-        let _ = admin.close().await;
+        self.admin.give_back(admin).await;
         Ok(())
     }
 }

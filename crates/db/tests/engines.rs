@@ -1,7 +1,7 @@
 //! One text, two engines: every story is told on both.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use db::{Db, Engine, Error, Migration, query};
 use types::{AccountId, Amount, Secret, Timestamp};
@@ -627,5 +627,46 @@ async fn the_copies_of_one_among_others_are_found_when_that_has_gone() {
     assert_eq!(engine.url("things", 1, &password()).reveal(), url.reveal());
     engine.copy("things", (1, 2)).await.unwrap();
     assert_eq!(found_at(&engine.url("things", 2, &password())).await, Some(0));
+    engine.remove_all().await.unwrap();
+}
+
+#[tokio::test]
+async fn one_connection_makes_and_removes_many_and_nobody_waits_for_it() {
+    use sqlx::{Connection as _, PgConnection};
+    let server = std::env::var("MANDATE_TEST_POSTGRES").unwrap();
+    let (_, prefix) = place("kept");
+    let named = |name: &str| {
+        let address = format!("{server}?application_name={prefix}{name}");
+        Engine::postgres(&address).unwrap().with_prefix(&prefix).unwrap()
+    };
+    let (engine, other) = (named("one"), named("other"));
+    let mut watcher = PgConnection::connect(&server).await.unwrap();
+    let mut connections = async |ask: &'static str| -> Vec<i32> {
+        let ask = sqlx::query_scalar(ask).bind(format!("{prefix}one"));
+        ask.fetch_all(&mut watcher).await.unwrap()
+    };
+    let all = "select pid from pg_stat_activity where application_name = $1";
+    engine.create("things", &password()).await.unwrap();
+    let first = connections(all).await;
+    engine.copy("things", (0, 1)).await.unwrap();
+    engine.remove("things", 1).await.unwrap();
+    assert_eq!((connections(all).await, first.len()), (first, 1));
+    // It is kept, and it keeps nobody from the same database.
+    let removed = tokio::time::timeout(Duration::from_secs(8), other.remove("things", 1));
+    removed.await.expect("nobody has a turn any more").unwrap();
+    // One that the server has ended is not taken for a good one.
+    let ended = "with kept as materialized
+            (select pid from pg_stat_activity where application_name = $1)
+        select 1 from kept where pg_terminate_backend(pid, 5000)";
+    assert_eq!(connections(ended).await, [1]);
+    assert!(engine.size("things", 0).await.unwrap() > 0);
+    // One on which something has failed is not kept.
+    assert!(engine.copy("missing", (0, 1)).await.is_err());
+    let closed = async {
+        while !connections(all).await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(8), closed).await.unwrap();
     engine.remove_all().await.unwrap();
 }
