@@ -125,6 +125,7 @@ impl<S> Room<S> {
             repeat: None,
             draft: feed::Draft::default(),
             waits: false,
+            then: Vec::new(),
         })
     }
 }
@@ -194,6 +195,7 @@ pub struct Write<S> {
     repeat: Option<Repeat>,
     draft: feed::Draft,
     waits: bool,
+    then: Vec<Box<dyn FnOnce(&S) + Send + Sync>>,
 }
 
 impl<S> Write<S> {
@@ -246,6 +248,11 @@ impl<S> Write<S> {
         self.waits = true;
     }
 
+    /// Has something done with what the component keeps in memory once this is so, and not before.
+    pub fn then(&mut self, act: impl FnOnce(&S) + Send + Sync + 'static) {
+        self.then.push(Box::new(act));
+    }
+
     /// Makes it so.
     pub async fn commit(mut self) -> Result<(), Problem> {
         let (awaited, revision) = (self.awaited().await?, self.draft.revision());
@@ -258,6 +265,9 @@ impl<S> Write<S> {
         }
         if let Some(revision) = awaited {
             room.followers.barrier(revision).await;
+        }
+        for act in self.then {
+            act(self.room.state());
         }
         self.room.nudge();
         Ok(())

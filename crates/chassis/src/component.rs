@@ -11,6 +11,7 @@ use crate::{
     call::{Call, Write},
     door::{self, Door},
     feed::Update,
+    reconcile::Wakes,
 };
 
 pub(crate) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -202,8 +203,24 @@ impl<S: Send + Sync + 'static> Component<S> {
         A: Future<Output = Result<Next, E>> + Send + 'static,
         E: Into<Problem> + 'static,
     {
-        self.loops
-            .push(Box::new(move |room, _| Box::pin(crate::reconcile::keep(room, what, step))));
+        self.loops.push(Box::new(move |room, _| {
+            Box::pin(crate::reconcile::keep(room, what, Wakes::ByChanges, step))
+        }));
+        self
+    }
+
+    /// The same for what follows from the time alone, such as what is forgotten after a while: no
+    /// change wakes it.
+    #[must_use]
+    pub fn sweeps<F, A, E>(mut self, what: &'static str, step: F) -> Self
+    where
+        F: Fn(Room<S>) -> A + Send + Sync + 'static,
+        A: Future<Output = Result<Next, E>> + Send + 'static,
+        E: Into<Problem> + 'static,
+    {
+        self.loops.push(Box::new(move |room, _| {
+            Box::pin(crate::reconcile::keep(room, what, Wakes::ByTime, step))
+        }));
         self
     }
 

@@ -4,6 +4,7 @@ use std::{future::Future, panic::AssertUnwindSafe, time::Duration};
 
 use api::Problem;
 use futures_util::FutureExt as _;
+use types::Timestamp;
 
 use crate::Room;
 
@@ -18,6 +19,16 @@ pub enum Next {
     In(Duration),
     /// All is as it should be, until something changes.
     Idle,
+}
+
+impl Next {
+    /// To rest until the first of what waits is due; `None` if it is due by now.
+    pub fn rest(first: Option<Timestamp>, now: Timestamp) -> Option<Self> {
+        match first {
+            None => Some(Self::Idle),
+            Some(due) => (due > now).then(|| Self::In(due.since(now))),
+        }
+    }
 }
 
 /// What a step comes to. One that panics has failed, and is tried again like any other: what it was
@@ -50,8 +61,15 @@ const SOON: Duration = Duration::from_millis(100);
 const IDLE: Duration = Duration::from_secs(5);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
+/// What has a step run again before it is due.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wakes {
+    ByChanges,
+    ByTime,
+}
+
 /// Runs `step` for as long as it is polled.
-pub(crate) async fn keep<S, F, A, E>(room: Room<S>, what: &'static str, step: F)
+pub(crate) async fn keep<S, F, A, E>(room: Room<S>, what: &'static str, wakes: Wakes, step: F)
 where
     F: Fn(Room<S>) -> A,
     A: Future<Output = Result<Next, E>>,
@@ -81,7 +99,10 @@ where
                 continue;
             }
         };
-        let _ = tokio::time::timeout(patience, changed).await;
+        match wakes {
+            Wakes::ByChanges => drop(tokio::time::timeout(patience, changed).await),
+            Wakes::ByTime => tokio::time::sleep(patience).await,
+        }
     }
 }
 

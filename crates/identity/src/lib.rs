@@ -125,8 +125,8 @@ pub fn component(config: Config, signer: Signer) -> Component<impl Send + Sync +
         .feeds::<Changes>()
         .follows::<api::releases::Changes>(|room, update| room.state().placements.apply(&update))
         .keeps("grants of owners and operators", accounts::grant_roles)
-        .keeps("codes to sign in with", codes::forget_codes)
+        .sweeps("codes to sign in with", codes::forget_codes)
         .keeps("the local join token", nodes::renew_local_token)
-        .keeps("links for new passwords", resets::forget_resets)
-        .keeps("ended sessions", sessions::forget_ended)
+        .sweeps("links for new passwords", resets::forget_resets)
+        .sweeps("ended sessions", sessions::forget_ended)
 }

@@ -42,9 +42,11 @@ async fn is_any_due(room: &Room<Memory>) -> Result<bool, Error> {
 
 /// Wakes those who wait for a job when one is due.
 pub(crate) async fn wait_for_due(room: Room<Memory>) -> Result<Next, Error> {
+    if let Some(rest) = Next::rest(store::next_due(room.db()).await?, room.now()) {
+        return Ok(rest);
+    }
     make_due(&room).await?;
-    let next = store::next_due(room.db()).await?;
-    Ok(next.map_or(Next::Idle, |next| Next::In(next.since(room.now()))))
+    Ok(Next::Soon)
 }
 
 /// Lets go what is held at gates that are not closed any more.

@@ -214,11 +214,10 @@ pub(crate) async fn give_back(
 /// A job whose worker is silent for too long is another worker's.
 pub(crate) async fn expire(room: Room<Memory>) -> Result<Next, Error> {
     let now = room.now();
-    let expired = store::expired(room.db(), now, AT_ONCE).await?;
-    if expired.is_empty() {
-        let next = store::next_expiry(room.db()).await?;
-        return Ok(next.map_or(Next::Idle, |next| Next::In(next.since(now))));
+    if let Some(rest) = Next::rest(store::next_expiry(room.db()).await?, now) {
+        return Ok(rest);
     }
+    let expired = store::expired(room.db(), now, AT_ONCE).await?;
     let is_lost = |entry: &Entry| entry.lease_expires.is_some_and(|expires| expires <= now);
     give_back(&room, expired, is_lost).await?;
     Ok(Next::Now)

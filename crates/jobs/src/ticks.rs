@@ -26,12 +26,11 @@ const PAUSE: Duration = Duration::from_secs(30);
 
 /// Queues what is due. Nothing is asked of what is not.
 pub(crate) async fn queue_due(room: Room<Memory>) -> Result<Next, Error> {
-    let due = store::schedules_due(room.db(), room.now(), AT_ONCE).await?;
-    if due.is_empty() {
-        let next = store::next_schedule(room.db()).await?;
-        return Ok(next.map_or(Next::Idle, |next| Next::In(next.since(room.now()))));
+    let first = store::next_schedule(room.db()).await?;
+    if let Some(rest) = Next::rest(first, room.now()) {
+        return Ok(rest);
     }
-    for seen in due {
+    for seen in store::schedules_due(room.db(), room.now(), AT_ONCE).await? {
         let mut write = room.begin().await?;
         let (now, key) = (write.now(), (seen.instance, seen.name.as_str()));
         let Some(recurring) = store::schedule_due(write.tx(), key, now).await? else { continue };

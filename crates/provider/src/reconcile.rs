@@ -18,12 +18,11 @@ const AT_ONCE: u32 = 100;
 /// Takes every order that is due one step further. One that cannot go on now is due again later,
 /// so it holds up no other.
 pub(crate) async fn step(room: Room<State>) -> Result<Next, Error> {
-    let due = store::orders_due(room.db(), room.now(), AT_ONCE).await?;
-    if due.is_empty() {
-        let next = store::next_due(room.db()).await?;
-        return Ok(next.map_or(Next::Idle, |due| Next::In(due.since(room.now()))));
+    let first = store::next_due(room.db()).await?;
+    if let Some(rest) = Next::rest(first, room.now()) {
+        return Ok(rest);
     }
-    for stored in due {
+    for stored in store::orders_due(room.db(), room.now(), AT_ONCE).await? {
         take_step(&room, stored).await?;
     }
     Ok(Next::Now)

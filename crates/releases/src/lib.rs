@@ -186,6 +186,6 @@ pub fn component(config: Config, signer: Signer) -> Component<impl Send + Sync +
         .keeps("what the gateways know of releases", told::tell)
         .keeps("what access knows of releases", told::tell_access)
         .keeps("rollouts", moves::step)
-        .keeps("what is being sent", uploads::step)
+        .sweeps("what is being sent", uploads::step)
         .keeps("the packages that are needed", collect::step)
 }

@@ -9,6 +9,8 @@ use crate::process;
 
 /// How many of the last changes are kept; a copy that is further behind reads a snapshot.
 const LOG_LENGTH: i64 = 10_000;
+/// So many come before those that are too old are looked for again.
+const PRUNED_EACH: u64 = 100;
 const CHANGES_MAX: i64 = 1_000;
 const PAGE: u32 = 500;
 
@@ -72,6 +74,10 @@ impl Draft {
         .run(&mut *tx)
         .await?;
         put_documents(&mut *tx, documents.values().copied()).await?;
+        let first = last + 1 - u64::try_from(drafted.len()).unwrap_or(last);
+        if first / PRUNED_EACH == last / PRUNED_EACH {
+            return Ok(());
+        }
         db::query("delete from feed_log where revision <= ?")
             .bind(i64::try_from(last).unwrap_or(i64::MAX) - LOG_LENGTH)
             .run(tx)
