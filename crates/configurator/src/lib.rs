@@ -64,6 +64,7 @@ pub(crate) struct State {
     placements: Placements,
     /// Which gateways have nothing under way.
     quiet: moves::Quiet,
+    wakes: moves::Wakes,
 }
 
 impl State {
@@ -128,6 +129,7 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         snapshot_max,
         placements: Placements::default(),
         quiet: moves::Quiet::default(),
+        wakes: moves::Wakes::default(),
     };
     Component::new("configurator", MIGRATIONS, state)
         .opens(moves::put_on_releases)
@@ -155,11 +157,14 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .acts::<GetEnvironment>(environment::get_environment)
         .acts::<ResolveHost>(environment::resolve_host)
         .feeds::<Changes>()
-        .follows::<api::releases::Changes>(|room, update| room.state().placements.apply(&update))
+        .follows::<api::releases::Changes>(|room, update| {
+            room.state().placements.apply(&update);
+            room.state().wakes.wake_all();
+        })
         .keeps("instances' databases", reconcile::create)
         .keeps("instances' set-up", reconcile::queue_jobs)
         .keeps("set-ups on a former release", reconcile::withdraw_setups)
         .keeps("instances that move", moves::go_on)
-        .keeps("databases that were moved from", moves::remove_former)
+        .sweeps("databases that were moved from", moves::remove_former)
         .keeps("what jobs know of instances", told::tell_jobs)
 }

@@ -20,12 +20,11 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Makes the databases that are missing. A create that is repeated after a crash changes nothing,
 /// and one that fails is due again later, so it holds up no other.
 pub(crate) async fn create(room: Room<State>) -> Result<Next, Error> {
-    let due = store::instances_to_create(room.db(), room.now(), AT_ONCE).await?;
-    if due.is_empty() {
-        let next = store::next_to_create(room.db()).await?;
-        return Ok(next.map_or(Next::Idle, |due| Next::In(due.since(room.now()))));
+    let first = store::next_to_create(room.db()).await?;
+    if let Some(rest) = Next::rest(first, room.now()) {
+        return Ok(rest);
     }
-    for (stored, tries) in due {
+    for (stored, tries) in store::instances_to_create(room.db(), room.now(), AT_ONCE).await? {
         let instance = stored.instance;
         if let Err(problem) = create_one(&room, stored).await {
             tracing::error!(%instance, %problem, "the instance cannot be made yet");
@@ -63,13 +62,12 @@ async fn create_one(room: &Room<State>, stored: Stored) -> Result<(), Error> {
 /// Queues the jobs of set-ups. What was told is not looked at again; how a job ends is told by
 /// `jobs`. What cannot be taken now is due again later, and holds up nobody else's set-up.
 pub(crate) async fn queue_jobs(room: Room<State>) -> Result<Next, Error> {
-    let waiting = store::jobs_to_queue(room.db(), room.now(), AT_ONCE).await?;
-    if waiting.is_empty() {
-        let next = store::next_to_queue(room.db()).await?;
-        return Ok(next.map_or(Next::Idle, |due| Next::In(due.since(room.now()))));
+    let first = store::next_to_queue(room.db()).await?;
+    if let Some(rest) = Next::rest(first, room.now()) {
+        return Ok(rest);
     }
     let mut late = BTreeSet::new();
-    for job in waiting {
+    for job in store::jobs_to_queue(room.db(), room.now(), AT_ONCE).await? {
         let (instance, tries) = (job.instance, job.tries);
         if late.contains(&instance) {
             continue;

@@ -44,6 +44,7 @@ pub(crate) async fn promote_service(
     let promoted = cx.promote(&op.service, &op.release, op.turn).await?;
     if let Some(service) = promoted {
         store::put_service(cx.tx(), &service).await?;
+        cx.then(|state| state.wakes.wake_all());
     }
     Ok(Empty {})
 }

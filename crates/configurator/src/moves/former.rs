@@ -12,12 +12,11 @@ const LATER: Duration = Duration::from_hours(1);
 
 /// Removes those that were kept for long enough.
 pub(crate) async fn remove_former(room: Room<State>) -> Result<Next, Error> {
-    let some = store::former_databases(room.db(), room.now(), AT_ONCE).await?;
-    if some.is_empty() {
-        let next = store::next_former(room.db()).await?;
-        return Ok(next.map_or(Next::Idle, |next| Next::In(next.since(room.now()))));
+    let first = store::next_former(room.db()).await?;
+    if let Some(rest) = Next::rest(first, room.now()) {
+        return Ok(rest);
     }
-    for (instance, copy) in some {
+    for (instance, copy) in store::former_databases(room.db(), room.now(), AT_ONCE).await? {
         match room.state().engine.remove(&instance.to_string(), copy).await {
             Ok(()) => store::delete_former(room.db(), instance, copy).await?,
             Err(problem) => {

@@ -6,6 +6,7 @@ mod enter;
 mod former;
 mod quiet;
 mod steps;
+mod wakes;
 
 use api::{
     Empty,
@@ -31,6 +32,7 @@ use crate::{
 pub(crate) use drive::go_on;
 pub(crate) use former::remove_former;
 pub(crate) use quiet::{Quiet, put_quiet};
+pub(crate) use wakes::Wakes;
 
 const AT_ONCE: usize = 500;
 
@@ -55,6 +57,7 @@ pub(crate) async fn move_instances(
         }
     }
     put_on(cx, &op.release, at_once).await?;
+    cx.then(|state| state.wakes.more.notify_one());
     cx.wait_for_copies();
     Ok(moves)
 }
@@ -188,6 +191,7 @@ pub(crate) async fn turn_back(cx: &mut Write<State>, op: TurnBack) -> Result<Emp
         return Err(Error::TooManyMoves);
     }
     store::turn_back(cx.tx(), &op.service, op.instances).await?;
+    cx.then(|state| state.wakes.wake_all());
     Ok(Empty {})
 }
 

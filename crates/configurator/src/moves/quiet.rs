@@ -44,14 +44,12 @@ impl Quiet {
 /// Nothing of it is kept that nobody waits for.
 pub(crate) async fn put_quiet(cx: Call<State>, op: PutQuiet) -> Result<Empty, Error> {
     let quiet = &cx.state().quiet;
-    let mut is_news = false;
     for instance in &op.instances {
         if let Some(said) = quiet.lock().get_mut(instance) {
-            is_news |= said.insert(op.gateway.clone());
+            if said.insert(op.gateway.clone()) {
+                cx.state().wakes.wake(*instance);
+            }
         }
-    }
-    if is_news {
-        cx.nudge();
     }
     Ok(Empty {})
 }

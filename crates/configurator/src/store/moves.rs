@@ -69,11 +69,9 @@ fn read(row: &db::Row) -> Result<Move> {
     })
 }
 
-/// Keeps how far it is, instead of what was kept of it before.
+/// Keeps that it begins, instead of what was kept of it before.
 pub(crate) async fn put_move(tx: &mut db::Tx, it: &Move) -> Result<()> {
     db::query("delete from move where instance = ?").bind(it.instance).run(&mut *tx).await?;
-    let job_state = it.job_state.map(|state| serde_json::to_string(&state));
-    let job_state = job_state.transpose().map_err(|cause| db::Error::encode("job_state", cause))?;
     db::query(
         "insert into move (instance, former, release, since, needs, step, entered, copy, job,
          job_state, job_lost, lost, problem, began, held, ended, turned,
@@ -89,7 +87,7 @@ pub(crate) async fn put_move(tx: &mut db::Tx, it: &Move) -> Result<()> {
     .bind(it.entered)
     .bind(it.copy)
     .bind(it.job)
-    .bind(job_state.as_deref())
+    .bind(job_state(it)?.as_deref())
     .bind(it.job_lost)
     .bind(it.lost)
     .bind(it.problem.as_deref())
@@ -178,24 +176,52 @@ pub(crate) async fn turn_back(
 }
 
 /// Keeps how a job of a move ended, if it is the one of its step. On the way back its end says nothing,
-/// and the reason for that stays.
+/// and the reason for that stays. Answers whose it is.
 pub(crate) async fn end_move_job(
     tx: &mut db::Tx,
     job: JobId,
     state: JobState,
     (problem, is_lost): (Option<&str>, bool),
-) -> Result<()> {
+) -> Result<Option<InstanceId>> {
     db::query(
         "update move set job_state = ?, problem = ?, job_lost = ?
-         where job = ? and step in ('\"migrate\"', '\"check\"')",
+         where job = ? and step in ('\"migrate\"', '\"check\"') returning instance",
     )
     .bind_json(&state)
     .bind(problem)
     .bind(is_lost)
     .bind(job)
+    .optional(tx, |row| row.get("instance"))
+    .await
+}
+
+/// Keeps that it is at another step. Whether it is to turn back stays as it is.
+pub(crate) async fn put_step(tx: &mut db::Tx, it: &Move) -> Result<()> {
+    db::query(
+        "update move set needs = ?, step = ?, entered = ?, copy = ?, job = ?, job_state = ?, job_lost = ?,
+         lost = ?, problem = ?, held = ?, ended = ?, light = turned or ? where instance = ?",
+    )
+    .bind_json(&it.needs)
+    .bind_json(&it.step)
+    .bind(it.entered)
+    .bind(it.copy)
+    .bind(it.job)
+    .bind(job_state(it)?.as_deref())
+    .bind(it.job_lost)
+    .bind(it.lost)
+    .bind(it.problem.as_deref())
+    .bind(it.held)
+    .bind(it.ended)
+    .bind(it.needs.is_light(it.step))
+    .bind(it.instance)
     .run(tx)
     .await
     .map(drop)
+}
+
+fn job_state(it: &Move) -> Result<Option<String>> {
+    let text = it.job_state.map(|state| serde_json::to_string(&state)).transpose();
+    text.map_err(|cause| db::Error::encode("job_state", cause))
 }
 
 /// A database is not used any more, and goes at this moment.
