@@ -165,6 +165,6 @@ pub fn component(config: Config) -> Component<impl Send + Sync + 'static> {
         .keeps("instances' set-up", reconcile::queue_jobs)
         .keeps("set-ups on a former release", reconcile::withdraw_setups)
         .keeps("instances that move", moves::go_on)
-        .sweeps("databases that were moved from", moves::remove_former)
+        .keeps("databases that were moved from", moves::remove_former)
         .keeps("what jobs know of instances", told::tell_jobs)
 }
