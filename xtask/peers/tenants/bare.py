@@ -2,8 +2,11 @@
 
     bare.py prepare URL COUNT FOLDER      makes the databases
     bare.py migrate URL COUNT FOLDER      migrates them, four at once; prints the seconds it took
+    bare.py forget URL COUNT FOLDER       removes what was migrated from, also Mandate's, which keeps it
+                                          for a day: the rounds would fill the machine's memory
 """
 
+import re
 import subprocess
 import sys
 import time
@@ -28,10 +31,22 @@ def prepare(number):
     change(f"bare_{number}")
 
 
-def forget(number):
-    """What the round before has left; Mandate, too, removes it later."""
+def former():
+    """The databases that something was migrated from."""
+    with psycopg.connect(url) as admin:
+        names = [name for (name,) in admin.execute("select datname from pg_database")]
+    copies = {}
+    for name in names:
+        copy = re.fullmatch(r"(bench_inst_[0-9a-z]{26})(?:_(\d+))?", name)
+        if copy:
+            copies.setdefault(copy[1], []).append((int(copy[2] or 0), name))
+    replaced = [name for these in copies.values() for _, name in sorted(these)[:-1]]
+    return [name for name in names if re.fullmatch(r"bare_\d+_old", name)] + replaced
+
+
+def forget(name):
     with psycopg.connect(url, autocommit=True) as admin:
-        admin.execute(f'drop database if exists "bare_{number}_old"')
+        admin.execute(f'drop database "{name}"')
 
 
 def migrate(number):
@@ -43,8 +58,9 @@ def migrate(number):
         admin.execute(f'alter database "{name}_new" rename to "{name}"')
 
 
+work = {"prepare": (prepare, range(count)), "migrate": (migrate, range(count))}
+act, on = work[what] if what in work else (forget, former())
+begun = time.monotonic()
 with ThreadPoolExecutor(AT_ONCE) as workers:
-    list(workers.map(forget, range(count)))
-    begun = time.monotonic()
-    list(workers.map({"prepare": prepare, "migrate": migrate}[what], range(count)))
+    list(workers.map(act, on))
 print(time.monotonic() - begun)

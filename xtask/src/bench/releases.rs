@@ -46,6 +46,7 @@ pub(super) async fn run(postgres: &Postgres, count: u32, rounds: u32) -> anyhow:
         took.one.push(peers.django(2 * round - 1, "standard").await?);
         took.several.push(peers.django(2 * round, "multiprocessing").await?);
         ours.waits(&mut took).await?;
+        peers.bare("forget").await?;
     }
     ours.platform.stop();
     println!("\n{}", took.table(count));
