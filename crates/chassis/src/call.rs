@@ -184,6 +184,9 @@ impl<S> Call<S> {
     }
 }
 
+/// What is done in memory once a transaction is committed.
+type Then<S> = Box<dyn FnOnce(&S) + Send + Sync>;
+
 /// A transaction. It is undone if it is dropped before it is committed or finished.
 pub struct Write<S> {
     tx: db::Tx,
@@ -195,7 +198,7 @@ pub struct Write<S> {
     repeat: Option<Repeat>,
     draft: feed::Draft,
     waits: bool,
-    then: Vec<Box<dyn FnOnce(&S) + Send + Sync>>,
+    then: Vec<Then<S>>,
 }
 
 impl<S> Write<S> {

@@ -45,10 +45,10 @@ impl Quiet {
 pub(crate) async fn put_quiet(cx: Call<State>, op: PutQuiet) -> Result<Empty, Error> {
     let quiet = &cx.state().quiet;
     for instance in &op.instances {
-        if let Some(said) = quiet.lock().get_mut(instance) {
-            if said.insert(op.gateway.clone()) {
-                cx.state().wakes.wake(*instance);
-            }
+        if let Some(said) = quiet.lock().get_mut(instance)
+            && said.insert(op.gateway.clone())
+        {
+            cx.state().wakes.wake(*instance);
         }
     }
     Ok(Empty {})
