@@ -11,6 +11,7 @@ use std::time::Duration;
 use api::jobs::NewJob;
 use chassis::{Next, Room, Write};
 use serde_json::json;
+use types::Digest;
 
 use crate::{
     Error, State as Memory,
@@ -33,8 +34,12 @@ pub(crate) async fn queue_due(room: Room<Memory>) -> Result<Next, Error> {
     for seen in store::schedules_due(room.db(), room.now(), AT_ONCE).await? {
         let mut write = room.begin().await?;
         let (now, key) = (write.now(), (seen.instance, seen.name.as_str()));
+        // Whoever changes an instance locks it before what of it recurs; so does this, or the two could
+        // wait for each other.
+        let known = store::instance(write.tx(), seen.instance).await?;
+        let release = known.and_then(|known| known.release);
         let Some(recurring) = store::schedule_due(write.tx(), key, now).await? else { continue };
-        match queue(&mut write, &recurring).await {
+        match queue(&mut write, &recurring, release.as_ref()).await {
             Ok(()) => {}
             Err(error @ (Error::Database(_) | Error::Refused(_))) => return Err(error),
             // As if nobody had looked: what is missed meanwhile is made up for as it says, and what
@@ -51,13 +56,15 @@ pub(crate) async fn queue_due(room: Room<Memory>) -> Result<Next, Error> {
     Ok(Next::Now)
 }
 
-async fn queue(write: &mut Write<Memory>, recurring: &Recurring) -> Result<(), Error> {
+async fn queue(
+    write: &mut Write<Memory>,
+    recurring: &Recurring,
+    release: Option<&Digest>,
+) -> Result<(), Error> {
     let Recurring { instance, account, service, name, schedule, last } = recurring;
     let offset = offset(schedule, *instance, name);
     let Due { ticks, last, next } = rule::due(schedule, offset, *last, write.now());
-    let known = store::instance(write.tx(), *instance).await?;
-    let release = known.and_then(|known| known.release);
-    let known = definitions_of(write, service, release.as_ref()).await?;
+    let known = definitions_of(write, service, release).await?;
     let version = known.jobs.get(name).map(|definition| definition.version);
     let mut jobs = Vec::new();
     for tick in ticks {

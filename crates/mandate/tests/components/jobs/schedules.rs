@@ -144,6 +144,32 @@ stories! {
         assert!(left.is_empty(), "{left:?}");
     }
 
+    async fn whoever_changes_an_instance_does_not_wait_for_what_queues_its_ticks(world: &World) {
+        release(world, "forum", "release", 1, &[("digest", hourly(Missed::Once, 0))]).await;
+        let shop = Shop::of(world, "forum", "one").await;
+        let tables = tables(world).await;
+        let mut change = tables.begin().await.unwrap();
+        let lock = db::query("select id from instance where id = ? /*for update*/");
+        lock.bind(shop.instance).all(&mut change, |_| Ok(())).await.unwrap();
+        to_next_hour(world);
+        if world.engine.kind() == db::EngineKind::Postgres {
+            let waits = "select count(*) as waiting from pg_stat_activity
+                where datname = current_database() and wait_event_type = 'Lock'";
+            until("the tick waits", async || {
+                let waiting = db::query(waits).one(&tables, |row| row.get::<u64>("waiting"));
+                waiting.await.unwrap() > 0
+            })
+            .await;
+            // It has looked by then whether anybody waits for it, so the one who does is refused.
+            tokio::time::sleep(Duration::from_millis(1_500)).await;
+        }
+        let recurs = db::query("update schedule set plan = plan where instance = ?");
+        assert_eq!(recurs.bind(shop.instance).run(&mut change).await.unwrap(), 1);
+        change.commit().await.unwrap();
+        tables.close().await;
+        shop.recurs("digest", 1).await;
+    }
+
     async fn a_clock_that_is_set_back_brings_no_tick_twice(world: &World) {
         release(world, "forum", "release", 1, &[("digest", hourly(Missed::All, 0))]).await;
         let shop = Shop::of(world, "forum", "one").await;
