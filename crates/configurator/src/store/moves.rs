@@ -72,9 +72,9 @@ fn read(row: &db::Row) -> Result<Move> {
 /// Keeps that it begins, instead of what was kept of it before.
 pub(crate) async fn put_move(tx: &mut db::Tx, it: &Move) -> Result<()> {
     db::query("delete from move where instance = ?").bind(it.instance).run(&mut *tx).await?;
-    db::query(
-        "insert into move (instance, former, release, since, needs, step, entered, copy, job,
-         job_state, job_lost, lost, problem, began, held, ended, turned,
+    let insert = db::query(
+        "insert into move (instance, former, release, since, began, turned,
+         needs, step, entered, copy, job, job_state, job_lost, lost, problem, held, ended,
          light, service) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
          (select service from instance where id = ?))",
     )
@@ -82,24 +82,32 @@ pub(crate) async fn put_move(tx: &mut db::Tx, it: &Move) -> Result<()> {
     .bind(&it.from)
     .bind(&it.to)
     .bind(it.since)
-    .bind_json(&it.needs)
-    .bind_json(&it.step)
-    .bind(it.entered)
-    .bind(it.copy)
-    .bind(it.job)
-    .bind(job_state(it)?.as_deref())
-    .bind(it.job_lost)
-    .bind(it.lost)
-    .bind(it.problem.as_deref())
     .bind(it.began)
-    .bind(it.held)
-    .bind(it.ended)
-    .bind(it.turned)
-    .bind(it.turned || it.needs.is_light(it.step))
-    .bind(it.instance)
-    .run(tx)
-    .await
-    .map(drop)
+    .bind(it.turned);
+    bind_step(insert, it)?
+        .bind(it.turned || it.needs.is_light(it.step))
+        .bind(it.instance)
+        .run(tx)
+        .await
+        .map(drop)
+}
+
+/// Gives what is different at each step.
+fn bind_step(query: db::Query, it: &Move) -> Result<db::Query> {
+    let job_state = it.job_state.map(|state| serde_json::to_string(&state)).transpose();
+    let job_state = job_state.map_err(|cause| db::Error::encode("job_state", cause))?;
+    Ok(query
+        .bind_json(&it.needs)
+        .bind_json(&it.step)
+        .bind(it.entered)
+        .bind(it.copy)
+        .bind(it.job)
+        .bind(job_state.as_deref())
+        .bind(it.job_lost)
+        .bind(it.lost)
+        .bind(it.problem.as_deref())
+        .bind(it.held)
+        .bind(it.ended))
 }
 
 pub(crate) async fn last_move(on: impl On, instance: InstanceId) -> Result<Option<Move>> {
@@ -197,31 +205,12 @@ pub(crate) async fn end_move_job(
 
 /// Keeps that it is at another step. Whether it is to turn back stays as it is.
 pub(crate) async fn put_step(tx: &mut db::Tx, it: &Move) -> Result<()> {
-    db::query(
+    let update = db::query(
         "update move set needs = ?, step = ?, entered = ?, copy = ?, job = ?, job_state = ?, job_lost = ?,
          lost = ?, problem = ?, held = ?, ended = ?, light = turned or ? where instance = ?",
-    )
-    .bind_json(&it.needs)
-    .bind_json(&it.step)
-    .bind(it.entered)
-    .bind(it.copy)
-    .bind(it.job)
-    .bind(job_state(it)?.as_deref())
-    .bind(it.job_lost)
-    .bind(it.lost)
-    .bind(it.problem.as_deref())
-    .bind(it.held)
-    .bind(it.ended)
-    .bind(it.needs.is_light(it.step))
-    .bind(it.instance)
-    .run(tx)
-    .await
-    .map(drop)
-}
-
-fn job_state(it: &Move) -> Result<Option<String>> {
-    let text = it.job_state.map(|state| serde_json::to_string(&state)).transpose();
-    text.map_err(|cause| db::Error::encode("job_state", cause))
+    );
+    let light = it.needs.is_light(it.step);
+    bind_step(update, it)?.bind(light).bind(it.instance).run(tx).await.map(drop)
 }
 
 /// A database is not used any more, and goes at this moment.
