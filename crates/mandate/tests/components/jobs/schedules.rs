@@ -230,6 +230,8 @@ stories! {
         set(Gate::Hold).await;
         to_next_hour(world);
         assert_eq!(shop.recurs("digest", 1).await[0].state, JobState::Held);
+        // Or it would be made up for together with the next one.
+        other.recurs("digest", 1).await;
         set(Gate::Refuse).await;
         for count in 2..=3 {
             to_next_hour(world);
