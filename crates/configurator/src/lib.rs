@@ -64,6 +64,7 @@ pub(crate) struct State {
     placements: Placements,
     /// Which gateways have nothing under way.
     quiet: moves::Quiet,
+    /// Those who look after instances on their way.
     wakes: moves::Wakes,
 }
 

@@ -74,8 +74,8 @@ impl Draft {
         .run(&mut *tx)
         .await?;
         put_documents(&mut *tx, documents.values().copied()).await?;
-        let first = last + 1 - u64::try_from(drafted.len()).unwrap_or(last);
-        if first / PRUNED_EACH == last / PRUNED_EACH {
+        let before = drafted.first().map_or(last, |first| first.revision - 1);
+        if before / PRUNED_EACH == last / PRUNED_EACH {
             return Ok(());
         }
         db::query("delete from feed_log where revision <= ?")
@@ -220,6 +220,34 @@ mod tests {
 
     fn seen(changes: Vec<Change>) -> Seen {
         changes.into_iter().map(|it| (it.key, it.revision, it.body)).collect()
+    }
+
+    #[tokio::test]
+    async fn the_log_does_not_grow_whether_changes_come_together_or_one_by_one() {
+        on_both("pruned", &[&crate::house::FEED], async |database| {
+            let change = async |count: i64| {
+                let (mut tx, mut draft) = (database.begin().await.unwrap(), Draft::default());
+                for _ in 0..count {
+                    draft.add(&mut tx, ("topic", "a".to_owned()), None).await.unwrap();
+                }
+                draft.write(&mut tx).await.unwrap();
+                tx.commit().await.unwrap();
+            };
+            let kept = async || {
+                let count = db::query("select count(*) as kept from feed_log");
+                count.one(&database, |row| row.get::<i64>("kept")).await.unwrap()
+            };
+            change(LOG_LENGTH + 150).await;
+            assert_eq!(kept().await, LOG_LENGTH);
+            for _ in 0..150 {
+                change(1).await;
+            }
+            // The last that was looked for came with the last hundred.
+            assert_eq!(kept().await, LOG_LENGTH);
+            change(99).await;
+            assert_eq!(kept().await, LOG_LENGTH + 99);
+        })
+        .await;
     }
 
     #[tokio::test]
