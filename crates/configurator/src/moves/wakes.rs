@@ -67,7 +67,9 @@ mod tests {
         assert!(!is_woken().await);
         // Told while it is looked at: it is looked at once more, and not twice.
         wakes.wake(one);
+        assert!(is_woken().await);
         wakes.wake_all();
+        wakes.wake(one);
         assert!(is_woken().await && !is_woken().await);
         wakes.forget(one);
         wakes.wake(one);
