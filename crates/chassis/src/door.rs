@@ -185,11 +185,9 @@ pub(crate) fn answer_the_rest<S: Send + Sync + 'static>(
     let router = router.fallback(lost(|| Problem::not_found("operation")));
     router.method_not_allowed_fallback(lost(|| {
         let status = StatusCode::METHOD_NOT_ALLOWED;
-        let title = status.canonical_reason().unwrap_or_default().to_owned();
         let detail = "this path exists, but not with this method; the `Allow` header lists the \
                       methods";
-        let problem = Problem::invalid("method_not_allowed", detail);
-        Problem { status: status.as_u16(), title, ..problem }
+        Problem::invalid("method_not_allowed", detail).with_status(status)
     }))
 }
 

@@ -1,13 +1,21 @@
 //! Routes each public request to the right instance, and adds sign-in, permissions and metering.
 //!
-//! A request passes six phases, one file each in `phases`, with one `Visit` that goes along:
-//! `resolve` says whose host it is, `hold` whether the instance is open, `authenticate` who asks,
-//! `authorize` whether they may, `forward` has a replica answer, and `meter` writes down what is
-//! owed for it before the answer goes out. Where the manifest turns a request into a job, `queue`
-//! stands in place of `forward`.
+//! Each room names only rooms below it:
 //!
-//! **No phase calls another component**, but for `queue`. Everything is decided from copies that the
-//! feeds of configurator and releases keep (`copies`) and from the guard's. Beside it only the
+//! - `edge` takes connections, limits them and watches how requests follow one another on them.
+//! - `phases` leads one request through its phases, one file each, with one `Visit` that goes along:
+//!   `resolve` says whose host it is, `hold` whether the instance is open, `authenticate` who asks,
+//!   `authorize` whether they may, `forward` has an endpoint answer, and `meter` writes down what is
+//!   owed for it before the answer goes out. Where the manifest turns a request into a job,
+//!   `enqueue` stands in place of `forward`. The gateway's own pages are in `phases/pages`.
+//! - `routes` keeps what the feeds say: instances by host, their releases and endpoints.
+//! - `upstream` chooses an endpoint, connects to it, and asks whether it is well.
+//! - `usage` is the journal of what is owed, and sends it to billing.
+//! - `render` makes the pages and problems that the gateway answers itself.
+//! - `request` reads what a request says: target, headers, cookies, body.
+//!
+//! **No phase calls another component**, but for `enqueue`. Everything is decided from copies that the
+//! feeds of configurator and releases keep (`routes`) and from the guard's. Beside it only the
 //! gateway's own pages (`/.mandate/…`: set-up, sign-in and jobs) ask a component, a few at a time.
 //!
 //! **A copy that may be out of date opens nothing.** Whoever closes an instance is told that it is
@@ -17,43 +25,32 @@
 //! be used for longer, since nobody waits for them.
 //!
 //! **What is matched is what the application sees.** A request has one host, one method in capital
-//! letters and one path, all in their one form (`target`), and exactly these are sent on; what could
+//! letters and one path, all in their one form (`request/target`), and exactly these are sent on; what could
 //! be read in two ways is refused. Headers with which a client could speak in our name, or ask
-//! for another path or method than it seems to, are removed (`headers`).
+//! for another path or method than it seems to, are removed (`request/headers`).
 //!
-//! **Usage is written to a file before an answer is released** (`journal`) and sent to billing
+//! **Usage is written to a file before an answer is released** (`usage`) and sent to billing
 //! afterwards, in batches of which each counts once.
 
-mod answer;
-mod bodies;
-mod connections;
-mod cookies;
-mod copies;
-mod framing;
-mod front;
-mod headers;
-mod journal;
-mod own;
-mod pace;
-mod pages;
-mod patient;
+mod edge;
 mod phases;
-mod proxies;
-mod quiet;
-mod reach;
-mod replicas;
-mod server;
-mod target;
-mod uploads;
+mod render;
+mod request;
+mod routes;
+mod state;
 mod upstream;
-mod visit;
-mod visitors;
+mod usage;
 
-use std::{future::Future, io, path::PathBuf, sync::Arc};
+use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
 
 use types::{Clock, Site};
 
-use front::Front;
+use routes::reached::Asking;
+use state::State;
+use usage::sender;
+
+/// How long the last usage may take to be sent; what is not sent is sent after the next start.
+const LAST_USAGE_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// What a gateway is built from.
 pub struct Config {
@@ -97,13 +94,13 @@ pub enum Error {
 
 /// The public front of an installation.
 pub struct Gateway {
-    front: Arc<Front>,
+    state: Arc<State>,
 }
 
 impl Gateway {
     /// Opens the journal. Usage that an earlier process had not sent is kept.
     pub fn open(config: Config) -> Result<Self, Error> {
-        Ok(Self { front: Arc::new(Front::open(config)?) })
+        Ok(Self { state: Arc::new(State::open(config)?) })
     }
 
     /// Serves what comes to `listener`, keeps the copies and sends the usage, until `shutdown`
@@ -114,7 +111,31 @@ impl Gateway {
         listener: tokio::net::TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), Error> {
-        server::run(self.front, listener, shutdown).await;
+        let state = &self.state;
+        let source = format!("gateway/{}", state.name);
+        let follower = format!("{}.gateway", state.name);
+        let State { client, journal, .. } = &**state;
+        let hosts = state.hosts.keep(client.clone(), follower.clone());
+        let releases = state.releases.keep(client.clone(), follower.clone());
+        let drained = routes::drained::tell(&state.hosts, client.clone(), follower.clone());
+        let asking = Asking {
+            hosts: &state.hosts,
+            releases: &state.releases,
+            connections: &state.connections,
+            site: state.site,
+        };
+        let reached = Box::pin(routes::reached::tell(&asking, client.clone(), follower));
+        let usage = sender::send(Arc::clone(journal), client.clone(), source.clone());
+        tokio::select! {
+            () = edge::listener::serve(state, listener, shutdown) => {}
+            ((), (), (), (), ()) = async {
+                tokio::join!(hosts, releases, drained, reached, usage)
+            } => {}
+        }
+        let last = sender::drain(journal, client, &source);
+        if !matches!(tokio::time::timeout(LAST_USAGE_TIME_MAX, last).await, Ok(Ok(()))) {
+            tracing::info!("some usage is kept and sent after the next start");
+        }
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::RequestId;
@@ -124,6 +125,13 @@ impl Problem {
     /// 500; the cause is logged where this is made, not told.
     pub fn internal() -> Self {
         Self::new(Kind::Internal, "internal", "something went wrong here; the log has the request")
+    }
+
+    /// The same, answered with a status that none of the eight kinds has.
+    #[must_use]
+    pub fn with_status(self, status: StatusCode) -> Self {
+        let title = status.canonical_reason().unwrap_or("Problem").to_owned();
+        Self { status: status.as_u16(), title, ..self }
     }
 
     /// Whether the same request may succeed later without anybody changing anything.

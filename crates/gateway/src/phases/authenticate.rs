@@ -11,7 +11,11 @@ use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use types::{Host, NodeId};
 
-use crate::{answer::problem, cookies::Ours, front::Front, headers::is_same_origin, visit::Visit};
+use super::visit::Visit;
+use crate::{
+    request::{cookies::Ours, headers::is_same_origin},
+    state::State,
+};
 
 /// For whom tokens may be made that are shown here.
 const AUDIENCE: &str = "gateway";
@@ -30,27 +34,27 @@ impl Asker {
     const VISITOR: Self = Self { caller: Caller::VISITOR, proof: None, is_foreign: false };
 
     /// Whether what it showed is still good.
-    pub(super) fn check_again(&self, front: &Front) -> Result<(), Problem> {
+    pub(super) fn check_again(&self, state: &State) -> Result<(), Problem> {
         let Some((token, audience)) = &self.proof else { return Ok(()) };
-        front.guard.authenticate(Some(token), audience)?;
-        if front.guard.is_fresh() { Ok(()) } else { Err(unknown()) }
+        state.guard.authenticate(Some(token), audience)?;
+        if state.guard.is_fresh() { Ok(()) } else { Err(unknown()) }
     }
 }
 
 /// Who asks. A platform's token is taken out of the request's headers.
 pub(crate) fn authenticate(
-    front: &Front,
+    state: &State,
     visit: &mut Visit,
     host: &Host,
 ) -> Result<Asker, Problem> {
     if let Some(token) = take_token(&mut visit.head.headers)? {
-        let caller = front.guard.authenticate(Some(&token), AUDIENCE)?;
-        if !front.guard.is_fresh() {
+        let caller = state.guard.authenticate(Some(&token), AUDIENCE)?;
+        if !state.guard.is_fresh() {
             return Err(unknown());
         }
         return Ok(Asker { caller, proof: Some((token, AUDIENCE.to_owned())), is_foreign: false });
     }
-    let known = by_cookie(front, visit, host).filter(|_| front.guard.is_fresh());
+    let known = by_cookie(state, visit, host).filter(|_| state.guard.is_fresh());
     let Some(asker) = known else { return Ok(Asker::VISITOR) };
     if !visit.is_safe() && is_same_origin(&visit.head.headers, visit.is_https) != Some(true) {
         // Whether the application takes it from strangers is not ours to judge.
@@ -60,11 +64,11 @@ pub(crate) fn authenticate(
 }
 
 /// Whose session the browser has at `host`; of several that are good, the one that was begun last.
-pub(crate) fn by_cookie(front: &Front, visit: &Visit, host: &Host) -> Option<Asker> {
+pub(crate) fn by_cookie(state: &State, visit: &Visit, host: &Host) -> Option<Asker> {
     let audience = host_audience(host);
     let tokens = Ours::Session.values(&visit.head.headers, visit.is_https);
     let callers = tokens
-        .filter_map(|token| Some((token, front.guard.authenticate(Some(token), &audience).ok()?)));
+        .filter_map(|token| Some((token, state.guard.authenticate(Some(token), &audience).ok()?)));
     let (token, caller) = callers.max_by_key(|(_, caller)| caller.session)?;
     Some(Asker { caller, proof: Some((token.to_owned(), audience)), is_foreign: false })
 }
@@ -79,7 +83,7 @@ fn unknown() -> Problem {
 pub(crate) fn foreign() -> Problem {
     let detail = "the request does not come from a page of this instance: send it from one, or \
                   use a token instead of the cookie";
-    problem(Kind::Denied, StatusCode::FORBIDDEN, "foreign_origin", detail)
+    Problem::new(Kind::Denied, "foreign_origin", detail).with_status(StatusCode::FORBIDDEN)
 }
 
 fn take_token(headers: &mut HeaderMap) -> Result<Option<String>, Problem> {

@@ -11,13 +11,12 @@ use chassis::{Question, Words};
 use http::StatusCode;
 use types::{Permission, Resource};
 
-use super::authenticate::{Asker, foreign};
-use crate::{
-    answer::{Stop, problem, see},
-    front::Front,
-    own,
+use super::{
+    authenticate::{Asker, foreign},
+    stop::Stop,
     visit::Visit,
 };
+use crate::{render::see, request::page::sign_in_address, state::State};
 
 /// A request that may be made.
 pub(crate) struct Meant {
@@ -32,27 +31,27 @@ pub(crate) struct Meant {
 }
 
 pub(crate) fn authorize(
-    front: &Front,
+    state: &State,
     visit: &Visit,
     route: Arc<Route>,
     path: String,
     asker: &Asker,
 ) -> Result<Meant, Stop> {
     let method = visit.head.method.as_str();
-    let (manifest, matched) = check(front, method, &route, &path, asker)
+    let (manifest, matched) = check(state, method, &route, &path, asker)
         .map_err(|problem| lead_in(visit, &path, problem))?;
     Ok(Meant { route, manifest, path, matched })
 }
 
 /// Whether a request may be made; the service, and the route in its manifest that matches.
 pub(super) fn check(
-    front: &Front,
+    state: &State,
     method: &str,
     route: &Route,
     path: &str,
     asker: &Asker,
 ) -> Result<(Arc<Manifest>, usize), Problem> {
-    let Some(manifest) = front.fleet.manifest(&route.release) else {
+    let Some(manifest) = state.releases.manifest(&route.release) else {
         let detail = "this gateway does not know the instance's release yet; try again";
         return Err(Problem::unavailable(detail, 2));
     };
@@ -64,10 +63,10 @@ pub(super) fn check(
     // Usually both are one.
     for access in &needed[..if matched == freely { 1 } else { 2 }] {
         if let Access::Permission(permission) = access {
-            let may = front.guard.authorize(&asker.caller, permission.as_str(), &resource);
+            let may = state.guard.authorize(&asker.caller, permission.as_str(), &resource);
             may.map_err(|problem| match problem.kind {
                 Kind::Unauthenticated if asker.is_foreign => foreign(),
-                Kind::Denied => named(front, problem, asker, (permission, route)),
+                Kind::Denied => named(state, problem, asker, (permission, route)),
                 _ => problem,
             })?;
         }
@@ -77,7 +76,7 @@ pub(super) fn check(
 
 /// People know themselves by their address, and the instance by its host.
 fn named(
-    front: &Front,
+    state: &State,
     problem: Problem,
     asker: &Asker,
     (permission, route): (&Permission, &Route),
@@ -90,7 +89,7 @@ fn named(
     let words = Words::for_the_asker(&question);
     let who = asker.caller.email.as_ref().map_or(words.who, |email| format!("you, {email},"));
     let words = Words { who, place: format!("at {}", route.host), ..words };
-    Problem { detail: front.guard.explain(&question, &words).sentence, ..problem }
+    Problem { detail: state.guard.explain(&question, &words).sentence, ..problem }
 }
 
 fn check_module(manifest: &Manifest, route: &Route, path: &str) -> Result<(), Problem> {
@@ -102,19 +101,20 @@ fn check_module(manifest: &Manifest, route: &Route, path: &str) -> Result<(), Pr
         "`{}` is a module that this instance does not have: its owner can add it in the console",
         module.title
     );
-    let problem = problem(Kind::NotFound, StatusCode::NOT_FOUND, "module_off", detail);
+    let problem =
+        Problem::new(Kind::NotFound, "module_off", detail).with_status(StatusCode::NOT_FOUND);
     Err(Problem { title: "Not part of this instance".into(), ..problem })
 }
 
 fn unlisted(method: &str) -> Problem {
     let detail = format!("the service's manifest has no route for `{method}` of this path");
-    problem(Kind::Denied, StatusCode::FORBIDDEN, "no_route", detail)
+    Problem::new(Kind::Denied, "no_route", detail).with_status(StatusCode::FORBIDDEN)
 }
 
 /// Whoever has not signed in and looks at a page is shown where.
 fn lead_in(visit: &Visit, path: &str, problem: Problem) -> Stop {
     if problem.kind == Kind::Unauthenticated && visit.is_look() {
-        return see(&own::sign_in_address(path, visit.head.uri.query())).into();
+        return see(&sign_in_address(path, visit.head.uri.query())).into();
     }
     problem.into()
 }

@@ -1,4 +1,4 @@
-//! A replica answers.
+//! An endpoint answers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,27 +9,31 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 use types::Name;
 
-use super::{authenticate::Asker, authorize::Meant, meter};
+use super::{
+    authenticate::Asker, authorize::Meant, meter, recheck::recheck, response_body::Outbound,
+    stop::Stop, visit::Visit,
+};
 use crate::{
-    answer::{Body, Stop, problem},
-    bodies::{Fault, Flow, Inbound, Lent, Outbound, REQUEST_BYTES_MAX},
-    front::Front,
-    headers::{self, Told},
-    replicas::{InFlight, Replica},
-    visit::Visit,
-    visitors::Inside,
+    render::Body,
+    request::{
+        body::{Fault, Flow, Inbound, Lent, REQUEST_BYTES_MAX},
+        headers::{self, Told},
+    },
+    routes::in_flight::InFlight,
+    state::State,
+    upstream::endpoint::{Busy, Endpoint},
 };
 
-/// How long a replica may take to begin its answer.
+/// How long an endpoint may take to begin its answer.
 const ANSWER_TIME_MAX: Duration = Duration::from_mins(1);
-/// How long a request waits for a replica where there is none.
+/// How long a request waits for an endpoint where there is none.
 const START_TIME_MAX: Duration = Duration::from_secs(3);
-/// So many replicas are tried for one request.
+/// So many endpoints are tried for one request.
 const ATTEMPTS_MAX: usize = 3;
 
-/// Has a replica answer, and makes the answer fit to be released.
+/// Has an endpoint answer, and makes the answer fit to be released.
 pub(crate) async fn forward(
-    front: &Front,
+    state: &State,
     visit: &mut Visit,
     meant: Meant,
     asker: &Asker,
@@ -47,14 +51,14 @@ pub(crate) async fn forward(
     let target = target(&meant.path, visit.head.uri.query())?;
     let mut inbound = None;
     if hint.exact() != Some(0) {
-        let upload = front.uploads.begin(meant.route.instance)?;
+        let upload = state.uploads.begin(meant.route.instance)?;
         inbound = Some(Inbound::new(body, Arc::clone(&flow), upload));
     }
     let sending = Sending { body: Lent::new(inbound, hint), flow, target };
-    let answer = answer_of(front, visit, &meant, asker, &sending).await;
-    let inside = visit.inside.take();
+    let answer = answer_of(state, visit, &meant, asker, &sending).await;
+    let in_flight = visit.in_flight.take();
     let released =
-        answer.and_then(|answer| release(front, visit, &meant, (answer, inside), &sending));
+        answer.and_then(|answer| release(state, visit, &meant, (answer, in_flight), &sending));
     released.map_err(|problem| {
         sending.body.end();
         problem.into()
@@ -69,38 +73,38 @@ struct Sending {
 }
 
 async fn answer_of(
-    front: &Front,
+    state: &State,
     visit: &mut Visit,
     meant: &Meant,
     who: &Asker,
     sending: &Sending,
-) -> Result<(Response<Incoming>, InFlight), Problem> {
-    let mut has_waited = replicas_of(front, meant).is_none();
-    let all = coming_replicas_of(front, meant).await;
+) -> Result<(Response<Incoming>, Busy), Problem> {
+    let mut has_waited = endpoints_of(state, meant).is_none();
+    let all = coming_endpoints_of(state, meant).await;
     let all = all.as_deref().unwrap_or_default();
-    let mut tried: Vec<&Arc<Replica>> = Vec::new();
+    let mut tried: Vec<&Arc<Endpoint>> = Vec::new();
     let mut reached = false;
-    while let Some(replica) = front.replicas.choose(all, &tried) {
+    while let Some(endpoint) = state.balancer.choose(all, &tried) {
         if std::mem::replace(&mut has_waited, true) {
-            super::look_again(front, visit, meant, who)?;
+            recheck(state, visit, meant, who)?;
         }
-        let in_flight = InFlight::new(replica);
+        let busy = Busy::new(endpoint);
         let is_last = tried.len() + 1 == all.len().min(ATTEMPTS_MAX);
-        let request = request_to(replica, visit, sending, is_last)?;
-        let asked = front.replicas.ask(request);
+        let request = request_to(endpoint, visit, sending, is_last)?;
+        let asked = state.connections.ask(request);
         let cause = match in_time(asked, &sending.flow).await {
-            Some(Ok(response)) => return Ok((response, in_flight)),
+            Some(Ok(response)) => return Ok((response, busy)),
             Some(Err(cause)) => cause,
             None => return Err(too_late()),
         };
         if let Some(fault) = sending.flow.fault() {
             return Err(broken_body(fault));
         }
-        tracing::warn!(request = %visit.id, replica = replica.key, %cause, "no answer from it");
+        tracing::warn!(request = %visit.id, replica = endpoint.key, %cause, "no answer from it");
         if cause.is_connect() {
-            front.replicas.shun(replica);
+            state.balancer.shun(endpoint);
         }
-        tried.push(replica);
+        tried.push(endpoint);
         // It was not done, or nothing is changed by doing it.
         let again = cause.is_connect() || visit.head.method.is_safe();
         if !again || !sending.body.is_untouched() {
@@ -114,7 +118,7 @@ async fn answer_of(
     Err(if reached { bad_answer() } else { nobody(&meant.route.service) })
 }
 
-/// Waits for an answer to begin; a body that is still being sent is not held against the replica.
+/// Waits for an answer to begin; a body that is still being sent is not held against the endpoint.
 async fn in_time<T>(asked: impl Future<Output = T>, flow: &Flow) -> Option<T> {
     tokio::pin!(asked);
     let mut seen = flow.bytes();
@@ -129,39 +133,39 @@ async fn in_time<T>(asked: impl Future<Output = T>, flow: &Flow) -> Option<T> {
     }
 }
 
-/// The replicas, once there are any: one that has just been started, or is being replaced, is worth
+/// The endpoints, once there are any: one that has just been started, or is being replaced, is worth
 /// a moment's wait.
-async fn coming_replicas_of(front: &Front, meant: &Meant) -> Option<Arc<[Arc<Replica>]>> {
-    if let Some(there) = replicas_of(front, meant) {
+async fn coming_endpoints_of(state: &State, meant: &Meant) -> Option<Arc<[Arc<Endpoint>]>> {
+    if let Some(there) = endpoints_of(state, meant) {
         return Some(there);
     }
-    let _place = front.bench()?;
+    let _permit = state.may_wait()?;
     let deadline = Instant::now() + START_TIME_MAX;
     loop {
-        let changed = front.fleet.changed();
+        let changed = state.releases.changed();
         tokio::pin!(changed);
         changed.as_mut().enable();
-        if let Some(there) = replicas_of(front, meant) {
+        if let Some(there) = endpoints_of(state, meant) {
             return Some(there);
         }
         tokio::time::timeout_at(deadline, changed).await.ok()?;
     }
 }
 
-fn replicas_of(front: &Front, meant: &Meant) -> Option<Arc<[Arc<Replica>]>> {
+fn endpoints_of(state: &State, meant: &Meant) -> Option<Arc<[Arc<Endpoint>]>> {
     let process = meant.manifest.answers(&meant.path);
-    front.fleet.replicas(&meant.route, &meant.manifest, process)
+    state.releases.endpoints(&meant.route, &meant.manifest, process)
 }
 
 fn request_to(
-    replica: &Replica,
+    endpoint: &Endpoint,
     visit: &mut Visit,
     sending: &Sending,
     is_last: bool,
 ) -> Result<Request<Lent>, Problem> {
     let mut parts = uri::Parts::default();
     parts.scheme = Some(uri::Scheme::HTTP);
-    parts.authority = Some(replica.authority.clone());
+    parts.authority = Some(endpoint.authority.clone());
     parts.path_and_query = Some(sending.target.clone());
     let mut request = Request::new(sending.body.clone());
     *request.uri_mut() = Uri::from_parts(parts).map_err(|_| Problem::internal())?;
@@ -183,10 +187,10 @@ fn target(path: &str, query: Option<&str>) -> Result<uri::PathAndQuery, Problem>
 }
 
 fn release(
-    front: &Front,
+    state: &State,
     visit: &Visit,
     meant: &Meant,
-    ((response, in_flight), inside): ((Response<Incoming>, InFlight), Option<Inside>),
+    ((response, busy), in_flight): ((Response<Incoming>, Busy), Option<InFlight>),
     sending: &Sending,
 ) -> Result<Response<Body>, Problem> {
     let (mut head, body) = response.into_parts();
@@ -204,12 +208,12 @@ fn release(
         head.headers.remove(header::CONTENT_LENGTH);
     }
     let status = head.status.as_u16();
-    let tail = meter::before_release(front, visit, meant, status, (&sending.flow, whole))?;
+    let tail = meter::before_release(state, visit, meant, status, (&sending.flow, whole))?;
     let body = if whole {
         sending.body.end();
         Body::empty()
     } else {
-        Body::new(Outbound::new(body, tail, sending.body.clone(), (in_flight, inside)))
+        Body::new(Outbound::new(body, tail, sending.body.clone(), (busy, in_flight)))
     };
     Ok(Response::from_parts(head, body))
 }
@@ -225,7 +229,8 @@ fn refuse_upgrade(visit: &Visit) -> Result<(), Problem> {
     if tunnel {
         let detail = "`WebSocket` connections are not supported: use ordinary requests or \
                       server-sent events";
-        return Err(problem(Kind::Invalid, StatusCode::NOT_IMPLEMENTED, "no_upgrade", detail));
+        return Err(Problem::new(Kind::Invalid, "no_upgrade", detail)
+            .with_status(StatusCode::NOT_IMPLEMENTED));
     }
     Ok(())
 }
@@ -237,23 +242,26 @@ fn nobody(service: &Name) -> Problem {
 
 fn bad_answer() -> Problem {
     let detail = "the application broke off, or its response is not valid HTTP";
-    problem(Kind::Unavailable, StatusCode::BAD_GATEWAY, "bad_answer", detail)
+    Problem::new(Kind::Unavailable, "bad_answer", detail).with_status(StatusCode::BAD_GATEWAY)
 }
 
 fn too_late() -> Problem {
     let detail = format!("the application did not answer within {ANSWER_TIME_MAX:?}");
-    problem(Kind::Unavailable, StatusCode::GATEWAY_TIMEOUT, "no_answer_in_time", detail)
+    Problem::new(Kind::Unavailable, "no_answer_in_time", detail)
+        .with_status(StatusCode::GATEWAY_TIMEOUT)
 }
 
 pub(super) fn broken_body(fault: Fault) -> Problem {
     match fault {
         Fault::TooLong => {
             let detail = format!("the body is longer than {REQUEST_BYTES_MAX} bytes");
-            problem(Kind::Invalid, StatusCode::PAYLOAD_TOO_LARGE, "body_too_long", detail)
+            Problem::new(Kind::Invalid, "body_too_long", detail)
+                .with_status(StatusCode::PAYLOAD_TOO_LARGE)
         }
         Fault::TooSlow => {
             let detail = "the body arrived too slowly; send it again";
-            problem(Kind::Invalid, StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail)
+            Problem::new(Kind::Invalid, "body_too_slow", detail)
+                .with_status(StatusCode::REQUEST_TIMEOUT)
         }
         Fault::BrokenOff => {
             Problem::invalid("body_broken_off", "the body broke off, or does not match its headers")

@@ -9,13 +9,8 @@ use api::{
 use http::StatusCode;
 use tokio::time::Instant;
 
-use super::resolve::lost_contact;
-use crate::{
-    answer::{Stop, problem},
-    front::Front,
-    own,
-    visit::Visit,
-};
+use super::{resolve::lost_contact, stop::Stop, visit::Visit};
+use crate::{render, state::State};
 
 /// When to look again whether maintenance is over.
 const MAINTENANCE_SECONDS: u32 = 30;
@@ -26,14 +21,15 @@ const SOON_SECONDS: u32 = 2;
 ///
 /// INVARIANT: when a suspension or maintenance has been acknowledged by every gateway whose lease
 /// holds, no gateway lets a new request through: those others answer 503 by the first line, and
-/// what has waited is judged again (`look_again`).
-pub(crate) fn hold(front: &Front, route: &Route) -> Result<(), Problem> {
-    if !front.routes.are_fresh() {
+/// what has waited is judged again (`recheck`).
+pub(crate) fn hold(state: &State, route: &Route) -> Result<(), Problem> {
+    if !state.hosts.are_fresh() {
         return Err(lost_contact());
     }
     if let Some(reason) = &route.suspended {
         let detail = format!("this instance is suspended: {reason}");
-        let problem = problem(Kind::Denied, StatusCode::PAYMENT_REQUIRED, "suspended", detail);
+        let problem = Problem::new(Kind::Denied, "suspended", detail)
+            .with_status(StatusCode::PAYMENT_REQUIRED);
         return Err(Problem { title: "Suspended".into(), ..problem });
     }
     if let Some(reason) = &route.maintenance {
@@ -50,25 +46,25 @@ pub(crate) fn hold(front: &Front, route: &Route) -> Result<(), Problem> {
 /// Has a request wait while its instance moves to another release with its database, for as long as
 /// that may take; answers the instance as it is then.
 pub(crate) async fn until_moved(
-    front: &Front,
+    state: &State,
     visit: &mut Visit,
     route: &Route,
     since: Instant,
 ) -> Result<Arc<Route>, Stop> {
     // It is not under way while it waits.
-    visit.inside = None;
+    visit.in_flight = None;
     let until = since + Duration::from_secs(HOLD_SECONDS.into());
-    let place = front.bench();
-    while place.is_some() {
-        let changed = front.routes.changed();
+    let permit = state.may_wait();
+    while permit.is_some() {
+        let changed = state.hosts.changed();
         tokio::pin!(changed);
         changed.as_mut().enable();
-        let same = front.routes.enter(&route.host).filter(|it| it.route.instance == route.instance);
+        let same = state.hosts.enter(&route.host).filter(|it| it.route.instance == route.instance);
         let entered = same.ok_or_else(lost_contact)?;
         if entered.held.is_none() {
-            hold(front, &entered.route)?;
-            until_open(front, visit, &entered.route)?;
-            visit.inside = Some(entered.inside);
+            hold(state, &entered.route)?;
+            until_open(state, visit, &entered.route)?;
+            visit.in_flight = Some(entered.in_flight);
             return Ok(entered.route);
         }
         drop(entered);
@@ -78,14 +74,18 @@ pub(crate) async fn until_moved(
     }
     let detail = "this instance is being brought to a new version and will be back in a moment";
     let problem = wait("A new version", "moving", detail, SOON_SECONDS);
-    Err(if visit.is_look() { own::waiting(front, &problem, visit).into() } else { problem.into() })
+    Err(if visit.is_look() {
+        render::waiting(&visit.reader(&state.console), &problem).into()
+    } else {
+        problem.into()
+    })
 }
 
 /// Holds back what is asked of an application that has not been set up.
-pub(crate) fn until_open(front: &Front, visit: &Visit, route: &Route) -> Result<(), Stop> {
+pub(crate) fn until_open(state: &State, visit: &Visit, route: &Route) -> Result<(), Stop> {
     check_open(route, visit).map_err(|problem| {
         if visit.is_look() {
-            return own::waiting(front, &problem, visit).into();
+            return render::waiting(&visit.reader(&state.console), &problem).into();
         }
         problem.into()
     })
@@ -115,6 +115,6 @@ pub(super) fn check_open(route: &Route, visit: &Visit) -> Result<(), Problem> {
 }
 
 fn wait(title: &str, code: &str, detail: impl Into<String>, seconds: u32) -> Problem {
-    let problem = problem(Kind::Unavailable, StatusCode::SERVICE_UNAVAILABLE, code, detail);
+    let problem = Problem::new(Kind::Unavailable, code, detail);
     Problem { title: title.into(), retry_after: Some(seconds), ..problem }
 }

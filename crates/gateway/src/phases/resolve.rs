@@ -7,12 +7,11 @@ use http::StatusCode;
 use tokio::time::Instant;
 use types::Host;
 
+use super::{stop::Stop, visit::Visit};
 use crate::{
-    answer::{Stop, problem},
-    copies::Entered,
-    front::Front,
-    target::{self, Asked},
-    visit::Visit,
+    request::target::{self, Asked},
+    routes::hosts::Entered,
+    state::State,
 };
 
 /// Where a request leads.
@@ -30,21 +29,21 @@ pub(crate) enum Destination {
     },
 }
 
-pub(crate) fn resolve(front: &Front, visit: &mut Visit) -> Result<Destination, Stop> {
+pub(crate) fn resolve(state: &State, visit: &mut Visit) -> Result<Destination, Stop> {
     let asked = target::host(&mut visit.head)?;
     target::method(&visit.head.method)?;
     let host = match asked {
         Asked::Address => return Ok(Destination::Platform),
-        Asked::Name(host) if is_platform(&front.domain, &host) => return Ok(Destination::Platform),
+        Asked::Name(host) if is_platform(&state.domain, &host) => return Ok(Destination::Platform),
         Asked::Name(host) => host,
     };
     let path = target::path(&visit.head.uri)?;
-    match front.routes.enter(&host) {
-        Some(Entered { route, inside, held }) => {
-            visit.inside = Some(inside);
+    match state.hosts.enter(&host) {
+        Some(Entered { route, in_flight, held }) => {
+            visit.in_flight = Some(in_flight);
             Ok(Destination::Instance { route, path, held })
         }
-        None if front.routes.are_fresh() => Err(unknown(&host).into()),
+        None if state.hosts.are_fresh() => Err(unknown(&host).into()),
         None => Err(lost_contact().into()),
     }
 }
@@ -58,7 +57,8 @@ fn is_platform(domain: &Host, host: &Host) -> bool {
 
 fn unknown(host: &Host) -> Problem {
     let detail = format!("there is no instance at `{host}`: check the spelling of the address");
-    let problem = problem(Kind::NotFound, StatusCode::NOT_FOUND, "unknown_host", detail);
+    let problem =
+        Problem::new(Kind::NotFound, "unknown_host", detail).with_status(StatusCode::NOT_FOUND);
     Problem { title: "Nothing lives here".into(), ..problem }
 }
 

@@ -1,0 +1,60 @@
+//! One request on its way.
+
+use std::{net::IpAddr, time::Instant};
+
+use http::{HeaderMap, Method, header, request::Parts};
+use types::{RequestId, Timestamp};
+
+use crate::{render::Reader, routes::in_flight::InFlight};
+
+/// What goes along with a request through the phases.
+pub(crate) struct Visit {
+    /// The request's id, made by us.
+    pub(crate) id: RequestId,
+    /// Whose request it is, as far as can be told.
+    pub(crate) peer: IpAddr,
+    /// Whether the browser came by HTTPS.
+    pub(crate) is_https: bool,
+    /// When its head had been read, for measuring.
+    pub(crate) began: Instant,
+    /// When its head had been read, for people and bills.
+    pub(crate) at: Timestamp,
+    /// Whether whoever asks may set the instance up at the application's own page.
+    pub(crate) sets_up: bool,
+    /// Whether a person looks at the answer.
+    pub(crate) wants_page: bool,
+    /// What counts it among those of its instance that are under way.
+    pub(crate) in_flight: Option<InFlight>,
+    /// Its head; the headers are gone once they were sent on.
+    pub(crate) head: Parts,
+}
+
+impl Visit {
+    /// A request that has just been read.
+    pub(crate) fn new(peer: IpAddr, is_https: bool, at: Timestamp, head: Parts) -> Self {
+        let (id, began) = (RequestId::new(at), Instant::now());
+        let (sets_up, wants_page) = (false, wants_page(&head.headers));
+        Self { id, peer, is_https, began, at, sets_up, wants_page, in_flight: None, head }
+    }
+
+    /// Who reads what is answered; the console is at `console`.
+    pub(crate) fn reader<'a>(&self, console: &'a str) -> Reader<'a> {
+        Reader { request: self.id, wants_page: self.wants_page, console }
+    }
+
+    /// Whether the method says that nothing is changed.
+    pub(crate) fn is_safe(&self) -> bool {
+        matches!(self.head.method, Method::GET | Method::HEAD | Method::OPTIONS)
+    }
+
+    /// Whether a browser shows what is answered and could be led elsewhere.
+    pub(crate) fn is_look(&self) -> bool {
+        matches!(self.head.method, Method::GET | Method::HEAD) && self.wants_page
+    }
+}
+
+fn wants_page(headers: &HeaderMap) -> bool {
+    let mut accepted =
+        headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted.any(|value| value.contains("text/html"))
+}

@@ -1,0 +1,7 @@
+//! The endpoints that answer: which of them is asked, over which connection, and whether it is well.
+
+pub(crate) mod balancer;
+pub(crate) mod connections;
+pub(crate) mod endpoint;
+pub(crate) mod health;
+mod stream;
