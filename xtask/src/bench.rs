@@ -30,6 +30,8 @@ pub(crate) struct Options {
 enum Name {
     /// The ground floor: a call inside the house, a request through the gateway, rows per second.
     Ground,
+    /// A request through the gateway, beside nginx and HAProxy, with one host and with many.
+    Gateway,
     /// What nodes cost that have nothing new to say, with few instances and with many.
     Heartbeats,
     /// What others notice of two hundred wrong sign-ins at once.
@@ -50,6 +52,7 @@ impl Name {
     const fn of_ground(self) -> Option<&'static str> {
         match self {
             Self::Ground => Some("ground"),
+            Self::Gateway => Some("gateway"),
             Self::Heartbeats => Some("heartbeats"),
             Self::SignIn => Some("sign-in"),
             Self::Bills => Some("bills"),
@@ -62,6 +65,9 @@ impl Name {
 /// Runs the program, with this machine's packages installed where they are missing.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     machine::ensure(&[&machine::COMPILER, &machine::POSTGRES]).await?;
+    if matches!(options.name, Name::Gateway) {
+        machine::ensure(&[&machine::NGINX, &machine::HAPROXY, &machine::WRK]).await?;
+    }
     let postgres = Postgres::start().await?;
     let Some(told) = options.name.of_ground() else {
         match options.name {

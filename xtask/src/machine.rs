@@ -51,6 +51,22 @@ pub(crate) const NODE: Need = Need {
 pub(crate) const POSTGRES: Need =
     Need { what: "PostgreSQL", packages: &["postgresql"], present: || postgres().is_some() };
 
+/// Forwards requests in the bench of the gateway.
+pub(crate) const NGINX: Need = Need {
+    what: "nginx",
+    packages: &["nginx-light"],
+    present: || Path::new("/usr/sbin/nginx").exists(),
+};
+/// Forwards them, too.
+pub(crate) const HAPROXY: Need = Need {
+    what: "HAProxy",
+    packages: &["haproxy"],
+    present: || Path::new("/usr/sbin/haproxy").exists(),
+};
+/// Asks them.
+pub(crate) const WRK: Need =
+    Need { what: "wrk", packages: &["wrk"], present: || Path::new("/usr/bin/wrk").exists() };
+
 /// Makes a Debian to try things in.
 pub(crate) const DEBOOTSTRAP: Need = Need {
     what: "`debootstrap`",

@@ -21,6 +21,7 @@ use policy::{Action, Policies, Question, Rule, Words};
 use types::{AccountId, Clock, NodeId, Principal, Resource, SessionId};
 
 use crate::{
+    decisions::Decisions,
     feed::{Copy, Freshness, Update, follow},
     keys::KeyRing,
     seal::unhex,
@@ -70,7 +71,7 @@ struct Watch {
 
 #[derive(Clone, Default)]
 struct Known {
-    policies: Policies,
+    rules: Arc<Decisions>,
     sessions: Copy<identity::EndedSession>,
     nodes: Copy<identity::NodeKey>,
 }
@@ -78,14 +79,17 @@ struct Known {
 struct Verified {
     claims: Claims,
     caller: Caller,
+    /// The session, as the feed names it.
+    session: Option<String>,
     /// Whose key signed it, or to which it was given: what a node that is gone had is refused.
-    node: Option<NodeId>,
+    node: Option<String>,
 }
 
 impl Guard {
     /// A guard that trusts the keys on `keys` and knows the standing rules.
     pub fn new(keys: KeyRing, clock: Arc<dyn Clock>) -> Self {
-        let known = Known { policies: STANDING.clone(), ..Known::default() };
+        let rules = Arc::new(Decisions::new(STANDING.clone()));
+        let known = Known { rules, ..Known::default() };
         Self(Arc::new(Watch {
             keys,
             clock,
@@ -104,7 +108,13 @@ impl Guard {
             client.clone(),
             format!("{follower}.guard"),
             self.0.access.clone(),
-            move |update| this.change(|known| apply_access(&mut known.policies, &update)),
+            move |update| {
+                this.change(|known| {
+                    let mut policies = known.rules.policies().clone();
+                    apply_access(&mut policies, &update);
+                    known.rules = Arc::new(Decisions::new(policies));
+                });
+            },
         );
         let this = self.clone();
         let people = follow::<identity::Changes>(
@@ -150,11 +160,11 @@ impl Guard {
         if claims.aud != audience && claims.aud != EVERYONE {
             return Err(refuse("token_not_for_us", "the token was issued for another component"));
         }
-        let ended = claims.sid.is_some_and(|sid| known.sessions.get(&sid.to_string()).is_some());
+        let ended = verified.session.as_ref().is_some_and(|sid| known.sessions.get(sid).is_some());
         if ended {
             return Err(refuse("session_ended", "the session has ended; sign in again"));
         }
-        if verified.node.is_some_and(|node| known.nodes.get(&node.to_string()).is_none()) {
+        if verified.node.as_ref().is_some_and(|node| known.nodes.get(node).is_none()) {
             return Err(refuse("node_unknown", "the node is not known here"));
         }
         Ok(verified.caller.clone())
@@ -172,14 +182,15 @@ impl Guard {
         if !may_speak_for(&kid, &claims) {
             return Err(refuse(format!("`{kid}` may not speak for `{}`", claims.sub)));
         }
-        let node = kid.parse().ok().or(claims.node);
+        let node = kid.parse().ok().or(claims.node).map(|node: NodeId| node.to_string());
+        let session = claims.sid.map(|session| session.to_string());
         let caller = Caller {
             principal: claims.sub.clone(),
             account: claims.account,
             session: claims.sid,
             email: claims.email.as_deref().map(Into::into),
         };
-        let verified = Arc::new(Verified { claims, caller, node });
+        let verified = Arc::new(Verified { claims, caller, session, node });
         let mut cache = self.0.verified.write().expect("nobody panics while holding it");
         if cache.len() >= TOKENS_KEPT {
             cache.clear();
@@ -207,14 +218,14 @@ impl Guard {
         let question = Question { principal: &caller.principal, permission, resource };
         if needs_copies(&caller.principal) && !self.is_fresh() {
             let public = Question { principal: &Principal::Visitor, ..question };
-            if known.policies.decide(&public).allowed {
+            if known.rules.allows(&public) {
                 return Ok(());
             }
             let detail = "this part of the platform cannot be sure at the moment what is granted; \
                           try again";
             return Err(Problem::unavailable(detail, 1));
         }
-        if known.policies.decide(&question).allowed {
+        if known.rules.allows(&question) {
             return Ok(());
         }
         if caller.principal == Principal::Visitor {
@@ -222,18 +233,18 @@ impl Guard {
             return Err(Problem::new(Kind::Unauthenticated, "sign_in", detail));
         }
         let words = Words::for_the_asker(&question);
-        let sentence = known.policies.explain(&question, &words).sentence;
+        let sentence = known.rules.policies().explain(&question, &words).sentence;
         Err(Problem::new(Kind::Denied, "denied", sentence))
     }
 
     /// Why somebody may or may not do something, in these words.
     pub fn explain(&self, question: &Question, words: &Words) -> policy::Explanation {
-        self.0.known.load().policies.explain(question, words)
+        self.0.known.load().rules.policies().explain(question, words)
     }
 
     /// Whether there is such a permission.
     pub fn knows(&self, permission: &str) -> bool {
-        self.0.known.load().policies.knows(permission)
+        self.0.known.load().rules.policies().knows(permission)
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod call;
 mod component;
+mod decisions;
 mod directory;
 mod door;
 mod failure;

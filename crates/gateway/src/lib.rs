@@ -45,6 +45,7 @@ use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
 
 use types::{Clock, Site};
 
+use edge::threads::Threads;
 use routes::reached::Asking;
 use state::State;
 use usage::sender;
@@ -71,6 +72,8 @@ pub struct Config {
     pub client: api::Client,
     /// Decides in this process; whoever composes the process keeps it up to date.
     pub guard: chassis::Guard,
+    /// How many threads answer requests to instances; one for each processor is best.
+    pub threads: usize,
     /// Answers at the platform's own hosts.
     pub platform: axum::Router,
 }
@@ -87,6 +90,9 @@ pub enum Error {
         #[source]
         cause: io::Error,
     },
+    /// No thread can be started that answers.
+    #[error("the gateway cannot start threads that answer")]
+    Threads(#[source] io::Error),
     /// The domain is not a host name.
     #[error("`{0}` is not a domain: write a host name such as `example.com`")]
     Domain(String),
@@ -95,12 +101,15 @@ pub enum Error {
 /// The public front of an installation.
 pub struct Gateway {
     state: Arc<State>,
+    threads: usize,
 }
 
 impl Gateway {
-    /// Opens the journal. Usage that an earlier process had not sent is kept.
+    /// Opens the journal; within a runtime, on which it works on all that is not a request to an
+    /// instance. Usage that an earlier process had not sent is kept.
     pub fn open(config: Config) -> Result<Self, Error> {
-        Ok(Self { state: Arc::new(State::open(config)?) })
+        let threads = config.threads;
+        Ok(Self { state: Arc::new(State::open(config)?), threads })
     }
 
     /// Serves what comes to `listener`, keeps the copies and sends the usage, until `shutdown`
@@ -118,16 +127,16 @@ impl Gateway {
         let hosts = state.hosts.keep(client.clone(), follower.clone());
         let releases = state.releases.keep(client.clone(), follower.clone());
         let drained = routes::drained::tell(&state.hosts, client.clone(), follower.clone());
-        let asking = Asking {
-            hosts: &state.hosts,
-            releases: &state.releases,
-            connections: &state.connections,
-            site: state.site,
-        };
+        let asking = Asking { hosts: &state.hosts, releases: &state.releases, site: state.site };
         let reached = Box::pin(routes::reached::tell(&asking, client.clone(), follower));
         let usage = sender::send(Arc::clone(journal), client.clone(), source.clone());
+        let threads = Threads::start(state, listener, self.threads).map_err(Error::Threads)?;
+        let serving = async {
+            shutdown.await;
+            threads.end().await;
+        };
         tokio::select! {
-            () = edge::listener::serve(state, listener, shutdown) => {}
+            () = serving => {}
             ((), (), (), (), ()) = async {
                 tokio::join!(hosts, releases, drained, reached, usage)
             } => {}

@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
-use api::{Client, Problem};
+use api::{Client, Operation, Problem};
 use chassis::Guard;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, SemaphorePermit},
+};
 use types::{Clock, Host, Site};
 
 use crate::{
     Config, Error,
     request::{proxies::Proxies, uploads::Uploads},
     routes::{hosts::Hosts, releases::Releases},
-    upstream::{balancer::Balancer, connections::Connections},
+    upstream::balancer::Balancer,
     usage::journal::Journal,
 };
 
@@ -31,11 +34,12 @@ pub(crate) struct State {
     pub(crate) client: Client,
     pub(crate) guard: Guard,
     pub(crate) platform: axum::Router,
+    /// Where what is not a request to an instance is worked on.
+    pub(crate) rest: Handle,
     pub(crate) hosts: Hosts,
     pub(crate) releases: Releases,
     pub(crate) journal: Arc<Journal>,
     pub(crate) balancer: Balancer,
-    pub(crate) connections: Connections,
     pub(crate) uploads: Uploads,
     calls: Semaphore,
     queue: Semaphore,
@@ -59,22 +63,41 @@ impl State {
             client: config.client,
             guard: config.guard,
             platform: config.platform,
+            rest: Handle::current(),
             hosts: Hosts::default(),
             releases: Releases::default(),
             journal: Arc::new(journal),
             balancer: Balancer::new(),
-            connections: Connections::new(),
             uploads: Uploads::default(),
             calls: Semaphore::new(CALLS_MAX),
             queue: Semaphore::new(QUEUED_MAX),
         })
     }
 
-    /// Lets a request call a component: strangers can call our own pages as often as they like, and
-    /// must not bring the components down with them.
-    pub(crate) fn may_call(&self) -> Result<SemaphorePermit<'_>, Problem> {
+    /// Calls a component. Strangers can call our own pages as often as they like, and must not bring
+    /// the components down with them: so many calls are under way at once, and others are refused.
+    pub(crate) async fn call<O: Operation>(&self, operation: O) -> Result<O::Reply, Problem> {
+        let client = self.client.clone();
+        self.working(async move { client.call(operation).await }).await
+    }
+
+    /// Calls a component such that calling it again with the same `key` does nothing twice.
+    pub(crate) async fn call_once<O: Operation>(
+        &self,
+        operation: O,
+        key: String,
+    ) -> Result<O::Reply, Problem> {
+        let client = self.client.clone();
+        self.working(async move { client.call_once(operation, &key).await }).await
+    }
+
+    async fn working<T: Send + 'static>(
+        &self,
+        call: impl Future<Output = Result<T, Problem>> + Send + 'static,
+    ) -> Result<T, Problem> {
         let busy = |_| Problem::unavailable("too many requests at the moment; try again", 1);
-        self.calls.try_acquire().map_err(busy)
+        let _permit = self.calls.try_acquire().map_err(busy)?;
+        self.rest.spawn(call).await.unwrap_or_else(|_| Err(Problem::internal()))
     }
 
     /// Lets a request wait, unless enough of them do.

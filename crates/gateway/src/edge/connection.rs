@@ -1,15 +1,8 @@
 //! One connection of a visitor, and the requests on it.
 
-use std::{
-    convert::Infallible,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{cell::Cell, convert::Infallible, net::SocketAddr, rc::Rc, time::Duration};
 
+use futures_util::FutureExt as _;
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
@@ -19,14 +12,14 @@ use hyper_util::{
 use tokio::net::TcpStream;
 
 use super::{
+    answering::Answering,
     client_stream::ClientStream,
     framing::{Ambiguity, Framing},
     limits::Slot,
 };
 use crate::{
-    phases::{self, visit::Visit},
-    render::{self, Body},
-    state::State,
+    phases::{self, response_body::ResponseBody, visit::Visit, worker::Worker},
+    render,
 };
 
 /// How long a connection may take for the head of a request, also when it waits for the next one.
@@ -40,28 +33,29 @@ const BUFFER_BYTES_MAX: usize = 64 << 10;
 pub(super) struct Accepted {
     pub(super) stream: TcpStream,
     pub(super) peer: SocketAddr,
-    pub(super) slot: Arc<Slot>,
+    pub(super) slot: Rc<Slot>,
 }
 
 /// Answers what comes on a connection until it ends.
-pub(super) async fn serve(state: Arc<State>, accepted: Accepted, watcher: Watcher) {
+pub(super) async fn serve(worker: Rc<Worker>, accepted: Accepted, watcher: Watcher) {
     let Accepted { stream, peer, slot } = accepted;
     // Small answers must not wait for the other side's acknowledgement.
     let _ = stream.set_nodelay(true);
     let ambiguity = Ambiguity::default();
     let framing = Framing::new(ambiguity.clone());
-    let number = AtomicU64::new(0);
+    let number = Cell::new(0);
     let service = service_fn(move |request: Request<Incoming>| {
-        let (state, slot) = (Arc::clone(&state), Arc::clone(&slot));
-        let ambiguous = ambiguity.is_about(number.fetch_add(1, Ordering::Relaxed) + 1);
-        // A task of its own: a visitor who leaves after having asked does not undo what the
-        // application does, nor its being counted. It keeps its slot until it is done.
-        let answering = tokio::spawn(async move {
-            let answer = answer(&state, peer, request, ambiguous).await;
+        // It keeps its slot until it is done.
+        let (worker, slot) = (Rc::clone(&worker), Rc::clone(&slot));
+        number.set(number.get() + 1);
+        let ambiguous = ambiguity.is_about(number.get());
+        let answering = Answering::new(async move {
+            let answer = answer(&worker, peer, request, ambiguous).await;
             drop(slot);
             answer
         });
-        async move { Ok::<_, Infallible>(answering.await.unwrap_or_else(|_| render::broken())) }
+        let broken = || render::broken().map(ResponseBody::Own);
+        answering.map(move |answer| Ok::<_, Infallible>(answer.unwrap_or_else(broken)))
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -79,14 +73,15 @@ pub(super) async fn serve(state: Arc<State>, accepted: Accepted, watcher: Watche
 
 /// Answers one request; `ambiguous` says that its body has two ends.
 async fn answer(
-    state: &Arc<State>,
+    worker: &Worker,
     peer: SocketAddr,
     request: Request<Incoming>,
     ambiguous: bool,
-) -> Response<Body> {
+) -> Response<ResponseBody> {
     let (head, body) = request.into_parts();
+    let state = &worker.state;
     let whence = state.proxies.whence(peer.ip(), &head.headers);
     let is_https = whence.is_https.unwrap_or(state.site.is_https());
     let visit = Visit::new(whence.address, is_https, state.clock.now(), head);
-    phases::pass(state, visit, ambiguous, body).await
+    phases::pass(worker, visit, ambiguous, body).await
 }

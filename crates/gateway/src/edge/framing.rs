@@ -6,10 +6,7 @@
 //! request it was. It never decides where a request ends; if it loses its place, whatever comes
 //! later on the connection is ambiguous.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::{cell::Cell, rc::Rc};
 
 /// The lines that matter are shorter; of others only the beginning is kept.
 const LINE_BYTES_MAX: usize = 128;
@@ -17,22 +14,22 @@ const LINE_BYTES_MAX: usize = 128;
 /// The number of the first request, from 1 on, that has two ends or comes after one; shared with
 /// whoever answers.
 #[derive(Debug, Clone)]
-pub(super) struct Ambiguity(Arc<AtomicU64>);
+pub(super) struct Ambiguity(Rc<Cell<u64>>);
 
 impl Default for Ambiguity {
     fn default() -> Self {
-        Self(Arc::new(AtomicU64::new(u64::MAX)))
+        Self(Rc::new(Cell::new(u64::MAX)))
     }
 }
 
 impl Ambiguity {
     /// Whether the connection's request of that number may have two ends.
     pub(super) fn is_about(&self, number: u64) -> bool {
-        self.0.load(Ordering::Relaxed) <= number
+        self.0.get() <= number
     }
 
     fn begins_at(&self, number: u64) {
-        self.0.fetch_min(number, Ordering::Relaxed);
+        self.0.set(self.0.get().min(number));
     }
 }
 

@@ -1,45 +1,58 @@
 //! Takes connections, until it is to end.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{rc::Rc, time::Duration};
 
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch, task::spawn_local};
 
 use super::{
     connection::{self, Accepted},
     limits::Limits,
 };
-use crate::state::State;
+use crate::phases::worker::Worker;
 
 /// How long what is under way may take to end.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// Serves what comes to `listener` until `shutdown` ends, and then until what is under way is done.
-pub(crate) async fn serve(
-    state: &Arc<State>,
+/// Serves what comes to `listener` until `ending` says so, and then until what is under way is done;
+/// breaks off when nobody could say so any more.
+pub(super) async fn serve(
+    worker: &Rc<Worker>,
     listener: TcpListener,
-    shutdown: impl Future<Output = ()>,
+    limits: &Limits,
+    mut ending: watch::Receiver<bool>,
 ) {
     let graceful = GracefulShutdown::new();
-    tokio::select! {
+    let told = tokio::select! {
         // The listener is closed with this future: the machine refuses what comes later.
-        () = accept(state, listener, &graceful) => {}
-        () = shutdown => {}
+        () = accept(worker, listener, limits, &graceful) => return,
+        told = ending.wait_for(|is_ending| *is_ending) => told.is_ok(),
+    };
+    if !told {
+        return;
     }
-    if tokio::time::timeout(DRAIN_TIME_MAX, graceful.shutdown()).await.is_err() {
+    let ended = tokio::select! {
+        ended = tokio::time::timeout(DRAIN_TIME_MAX, graceful.shutdown()) => ended.is_ok(),
+        _ = ending.changed() => false,
+    };
+    if !ended {
         tracing::warn!("some requests did not end in time and are broken off");
     }
 }
 
-async fn accept(state: &Arc<State>, listener: TcpListener, graceful: &GracefulShutdown) {
-    let limits = Limits::new(state.proxies.clone());
+async fn accept(
+    worker: &Rc<Worker>,
+    listener: TcpListener,
+    limits: &Limits,
+    graceful: &GracefulShutdown,
+) {
     loop {
         let Some(room) = limits.room().await else { return };
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let Some(slot) = limits.take(room, peer.ip()) else { continue };
-                let accepted = Accepted { stream, peer, slot: Arc::new(slot) };
-                tokio::spawn(connection::serve(Arc::clone(state), accepted, graceful.watcher()));
+                let accepted = Accepted { stream, peer, slot: Rc::new(slot) };
+                spawn_local(connection::serve(Rc::clone(worker), accepted, graceful.watcher()));
             }
             Err(cause) => {
                 // Out of file descriptors, most likely: others must end first.

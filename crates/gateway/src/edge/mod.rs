@@ -1,7 +1,9 @@
 //! Connections from visitors: taken, limited, watched, and let end.
 
+mod answering;
 mod client_stream;
 mod connection;
 mod framing;
 mod limits;
-pub(crate) mod listener;
+mod listener;
+pub(crate) mod threads;

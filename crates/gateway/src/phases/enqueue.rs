@@ -4,7 +4,7 @@
 //! the answer is released; where it is not known whether it was, whoever asks is told to ask again,
 //! which queues nothing twice if they send an `Idempotency-Key`.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use api::{
     Kind, Problem,
@@ -44,7 +44,7 @@ pub(super) async fn enqueue(
     (name, body): (&str, Incoming),
 ) -> Result<Response<Body>, Stop> {
     let key = key(visit, meant, asker)?;
-    let flow = Arc::new(Flow::default());
+    let flow = Rc::new(Flow::default());
     let payload = payload(state, visit, meant, (&flow, body)).await?;
     // The body may have taken its time.
     recheck(state, visit, meant, asker)?;
@@ -53,9 +53,7 @@ pub(super) async fn enqueue(
     let job = NewJob { name: name.to_owned(), payload, version, ..NewJob::default() };
     let (account, instance) = (meant.route.account, meant.route.instance);
     let operation = EnqueueJobs { account, instance, jobs: vec![job] };
-    let permit = state.may_call()?;
-    let queued = state.client.call_once(operation, &key).await.map_err(refused)?;
-    drop(permit);
+    let queued = state.call_once(operation, key).await.map_err(refused)?;
     let job = queued.jobs.first().copied().ok_or_else(Problem::internal)?;
     meter::of_job(state, visit, meant, StatusCode::ACCEPTED.as_u16(), &flow);
     Ok(accepted(visit, job))
@@ -80,7 +78,7 @@ async fn payload(
     state: &State,
     visit: &Visit,
     meant: &Meant,
-    (flow, body): (&Arc<Flow>, Incoming),
+    (flow, body): (&Rc<Flow>, Incoming),
 ) -> Result<Value, Problem> {
     let content_type = visit.head.headers.get(header::CONTENT_TYPE);
     let content_type = content_type.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
@@ -105,7 +103,7 @@ async fn payload(
 async fn read(
     state: &State,
     meant: &Meant,
-    (flow, body): (&Arc<Flow>, Incoming),
+    (flow, body): (&Rc<Flow>, Incoming),
 ) -> Result<Bytes, Problem> {
     let hint = body.size_hint();
     if hint.lower() > PAYLOAD_BYTES_MAX as u64 {
@@ -115,7 +113,7 @@ async fn read(
         return Ok(Bytes::new());
     }
     let upload = state.uploads.begin(meant.route.instance)?;
-    let lent = Lent::new(Some(Inbound::new(body, Arc::clone(flow), upload)), hint);
+    let lent = Lent::new(Some(Inbound::new(body, Rc::clone(flow), upload)), hint);
     let read = Limited::new(lent, PAYLOAD_BYTES_MAX).collect().await;
     let whole = read.map_err(|cause| match cause.downcast_ref::<Fault>() {
         Some(fault) => broken_body(*fault),

@@ -1,44 +1,57 @@
 //! An endpoint answers.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::poll_fn, pin::Pin, rc::Rc, sync::Arc, task::Poll, time::Duration};
 
 use api::{Kind, Problem};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, uri};
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, uri::PathAndQuery,
+};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use types::Name;
 
 use super::{
-    authenticate::Asker, authorize::Meant, meter, recheck::recheck, response_body::Outbound,
-    stop::Stop, visit::Visit,
+    authenticate::Asker,
+    authorize::Meant,
+    meter,
+    recheck::recheck,
+    response_body::{Outbound, Part, ResponseBody},
+    stop::Stop,
+    visit::Visit,
+    worker::Worker,
 };
 use crate::{
-    render::Body,
     request::{
         body::{Fault, Flow, Inbound, Lent, REQUEST_BYTES_MAX},
         headers::{self, Told},
     },
-    routes::in_flight::InFlight,
     state::State,
-    upstream::endpoint::{Busy, Endpoint},
+    upstream::{
+        endpoint::{Busy, Endpoint},
+        pool::Lease,
+    },
 };
 
 /// How long an endpoint may take to begin its answer.
 const ANSWER_TIME_MAX: Duration = Duration::from_mins(1);
 /// How long a request waits for an endpoint where there is none.
 const START_TIME_MAX: Duration = Duration::from_secs(3);
+/// A body of so many bytes is released with its head, if it has come with it.
+const SMALL_BYTES_MAX: u64 = 64 << 10;
 /// So many endpoints are tried for one request.
 const ATTEMPTS_MAX: usize = 3;
 
 /// Has an endpoint answer, and makes the answer fit to be released.
 pub(crate) async fn forward(
-    state: &State,
+    worker: &Worker,
     visit: &mut Visit,
     meant: Meant,
     asker: &Asker,
     body: Incoming,
-) -> Result<Response<Body>, Stop> {
+) -> Result<Response<ResponseBody>, Stop> {
+    let state = &*worker.state;
     refuse_upgrade(visit)?;
     let hint = body.size_hint();
     if hint.lower() > REQUEST_BYTES_MAX {
@@ -47,18 +60,18 @@ pub(crate) async fn forward(
     let Visit { id, peer, is_https, .. } = *visit;
     let told = Told { id, peer, is_https, principal: &asker.caller.principal };
     headers::for_application(&mut visit.head.headers, &told);
-    let flow = Arc::new(Flow::default());
+    let flow = Rc::new(Flow::default());
     let target = target(&meant.path, visit.head.uri.query())?;
     let mut inbound = None;
     if hint.exact() != Some(0) {
         let upload = state.uploads.begin(meant.route.instance)?;
-        inbound = Some(Inbound::new(body, Arc::clone(&flow), upload));
+        inbound = Some(Inbound::new(body, Rc::clone(&flow), upload));
     }
     let sending = Sending { body: Lent::new(inbound, hint), flow, target };
-    let answer = answer_of(state, visit, &meant, asker, &sending).await;
-    let in_flight = visit.in_flight.take();
-    let released =
-        answer.and_then(|answer| release(state, visit, &meant, (answer, in_flight), &sending));
+    let released = match answer_of(worker, visit, &meant, asker, &sending).await {
+        Ok(answer) => release(worker, visit, &meant, answer, &sending).await,
+        Err(problem) => Err(problem),
+    };
     released.map_err(|problem| {
         sending.body.end();
         problem.into()
@@ -68,17 +81,20 @@ pub(crate) async fn forward(
 /// What every attempt to send a request needs beside its head.
 struct Sending {
     body: Lent,
-    flow: Arc<Flow>,
-    target: uri::PathAndQuery,
+    flow: Rc<Flow>,
+    target: PathAndQuery,
 }
 
+/// What an endpoint answered, over which connection.
+type Answer = (Response<Incoming>, Lease, Busy);
+
 async fn answer_of(
-    state: &State,
+    Worker { state, pool, .. }: &Worker,
     visit: &mut Visit,
     meant: &Meant,
     who: &Asker,
     sending: &Sending,
-) -> Result<(Response<Incoming>, Busy), Problem> {
+) -> Result<Answer, Problem> {
     let mut has_waited = endpoints_of(state, meant).is_none();
     let all = coming_endpoints_of(state, meant).await;
     let all = all.as_deref().unwrap_or_default();
@@ -90,10 +106,9 @@ async fn answer_of(
         }
         let busy = Busy::new(endpoint);
         let is_last = tried.len() + 1 == all.len().min(ATTEMPTS_MAX);
-        let request = request_to(endpoint, visit, sending, is_last)?;
-        let asked = state.connections.ask(request);
+        let asked = pool.ask(endpoint, request_from(visit, sending, is_last));
         let cause = match in_time(asked, &sending.flow).await {
-            Some(Ok(response)) => return Ok((response, busy)),
+            Some(Ok((response, lease))) => return Ok((response, lease, busy)),
             Some(Err(cause)) => cause,
             None => return Err(too_late()),
         };
@@ -157,18 +172,9 @@ fn endpoints_of(state: &State, meant: &Meant) -> Option<Arc<[Arc<Endpoint>]>> {
     state.releases.endpoints(&meant.route, &meant.manifest, process)
 }
 
-fn request_to(
-    endpoint: &Endpoint,
-    visit: &mut Visit,
-    sending: &Sending,
-    is_last: bool,
-) -> Result<Request<Lent>, Problem> {
-    let mut parts = uri::Parts::default();
-    parts.scheme = Some(uri::Scheme::HTTP);
-    parts.authority = Some(endpoint.authority.clone());
-    parts.path_and_query = Some(sending.target.clone());
+fn request_from(visit: &mut Visit, sending: &Sending, is_last: bool) -> Request<Lent> {
     let mut request = Request::new(sending.body.clone());
-    *request.uri_mut() = Uri::from_parts(parts).map_err(|_| Problem::internal())?;
+    *request.uri_mut() = Uri::from(sending.target.clone());
     *request.method_mut() = visit.head.method.clone();
     *request.headers_mut() =
         if is_last { std::mem::take(&mut visit.head.headers) } else { visit.head.headers.clone() };
@@ -177,23 +183,23 @@ fn request_to(
         let chunked = HeaderValue::from_static("chunked");
         request.headers_mut().insert(header::TRANSFER_ENCODING, chunked);
     }
-    Ok(request)
+    request
 }
 
-fn target(path: &str, query: Option<&str>) -> Result<uri::PathAndQuery, Problem> {
+fn target(path: &str, query: Option<&str>) -> Result<PathAndQuery, Problem> {
     let text = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
-    uri::PathAndQuery::try_from(text)
+    PathAndQuery::try_from(text)
         .map_err(|_| Problem::invalid("path_ambiguous", "the path has characters that no path has"))
 }
 
-fn release(
-    state: &State,
-    visit: &Visit,
+async fn release(
+    worker: &Worker,
+    visit: &mut Visit,
     meant: &Meant,
-    ((response, busy), in_flight): ((Response<Incoming>, Busy), Option<InFlight>),
+    (response, mut lease, busy): Answer,
     sending: &Sending,
-) -> Result<Response<Body>, Problem> {
-    let (mut head, body) = response.into_parts();
+) -> Result<Response<ResponseBody>, Problem> {
+    let (mut head, mut body) = response.into_parts();
     if head.status.is_informational() {
         return Err(bad_answer());
     }
@@ -208,14 +214,40 @@ fn release(
         head.headers.remove(header::CONTENT_LENGTH);
     }
     let status = head.status.as_u16();
-    let tail = meter::before_release(state, visit, meant, status, (&sending.flow, whole))?;
-    let body = if whole {
+    // Of a small answer that has come at once there is one record, and nothing is left to be done
+    // when it is released.
+    let small = body.size_hint().exact().filter(|length| *length <= SMALL_BYTES_MAX);
+    let part = if small.is_some() { part_of(&mut body, &mut lease).await } else { None };
+    let data = part.as_ref().and_then(|part| part.as_ref().ok()?.data_ref());
+    let data = data.filter(|data| Some(data.len() as u64) == small).cloned();
+    let data = if whole { Some(Bytes::new()) } else { data };
+    let bytes = data.as_ref().map(|data| data.len() as u64);
+    let tail = meter::before_release(worker, visit, meant, status, (&sending.flow, bytes)).await?;
+    let body = if let Some(data) = data {
         sending.body.end();
-        Body::empty()
+        let mut lease = Some(lease);
+        poll_fn(|cx| {
+            lease.take().into_iter().for_each(|lease| lease.end(cx));
+            Poll::Ready(())
+        })
+        .await;
+        ResponseBody::Whole(data)
     } else {
-        Body::new(Outbound::new(body, tail, sending.body.clone(), (busy, in_flight)))
+        let under_way = (busy, visit.in_flight.take());
+        let body = Outbound::new((part, body, lease), tail, sending.body.clone(), under_way);
+        ResponseBody::Streamed(Box::new(body))
     };
     Ok(Response::from_parts(head, body))
+}
+
+/// What has come of a body with the head of its answer.
+async fn part_of(body: &mut Incoming, lease: &mut Lease) -> Option<Part> {
+    let part =
+        poll_fn(|cx| Poll::Ready(lease.poll_with(cx, |cx| Pin::new(&mut *body).poll_frame(cx))));
+    match part.await {
+        Poll::Ready(part) => part,
+        Poll::Pending => None,
+    }
 }
 
 /// A tunnel could not be judged or measured; whoever asks for one is told so instead of being left

@@ -7,7 +7,7 @@
 //! answered is counted: nobody pays for a page of ours. If the process is killed while a body is
 //! under way, its bytes are not counted: that is for the customer, not against them.
 
-use std::{io, sync::Arc};
+use std::{io, rc::Rc};
 
 use api::{
     Problem,
@@ -17,17 +17,17 @@ use api::{
 };
 use types::{RequestId, Timestamp};
 
-use super::{authorize::Meant, visit::Visit};
+use super::{authorize::Meant, visit::Visit, worker::Worker};
 use crate::{request::body::Flow, state::State, usage::tail::Tail};
 
-/// Writes what is known now. `whole` says that the answer has no body, so that everything is known.
-/// Answers with what is to be written later, if there is something.
-pub(crate) fn before_release(
-    state: &State,
+/// Writes what is known now; `whole` is how long the body of the answer is if nothing more of it will
+/// come, so that everything is known. Answers with what is to be written later, if there is something.
+pub(crate) async fn before_release(
+    Worker { state, batches, .. }: &Worker,
     visit: &Visit,
     meant: &Meant,
     status: u16,
-    (flow, whole): (&Arc<Flow>, bool),
+    (flow, whole): (&Rc<Flow>, Option<u64>),
 ) -> Result<Option<Tail>, Problem> {
     let method = visit.head.method.as_str();
     let mut now = Vec::new();
@@ -41,12 +41,13 @@ pub(crate) fn before_release(
         }
     }
     let mut tail = Tail::new(&state.journal, counted, visit.began, flow);
-    if whole {
+    if let Some(bytes) = whole {
+        tail.passed(bytes);
         now.extend(tail.events());
     }
     // Also if nothing is written yet: what will be owed must not pile up.
     if !now.is_empty() || !tail.is_empty() {
-        tail.begin(&now).map_err(|cause| unrecorded(visit, &cause))?;
+        tail.begin(batches, &now).await.map_err(|cause| unrecorded(visit, &cause))?;
     }
     Ok((!tail.is_empty()).then_some(tail))
 }
@@ -58,7 +59,7 @@ pub(super) fn check(state: &State, visit: &Visit) -> Result<(), Problem> {
 
 /// Writes what is owed for a request that became a job, before it is answered. It was queued, so
 /// what cannot be written now is written as soon as it can be.
-pub(super) fn of_job(state: &State, visit: &Visit, meant: &Meant, status: u16, flow: &Arc<Flow>) {
+pub(super) fn of_job(state: &State, visit: &Visit, meant: &Meant, status: u16, flow: &Rc<Flow>) {
     let method = visit.head.method.as_str();
     let meters = meant.manifest.meters_of(method, &meant.path, status);
     let counted = meters

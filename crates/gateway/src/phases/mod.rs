@@ -9,11 +9,10 @@ mod meter;
 mod pages;
 mod recheck;
 mod resolve;
-mod response_body;
+pub(crate) mod response_body;
 mod stop;
 pub(crate) mod visit;
-
-use std::sync::Arc;
+pub(crate) mod worker;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -30,24 +29,29 @@ use crate::{
     state::State,
 };
 use resolve::Destination;
+use response_body::ResponseBody;
 use stop::Stop;
 use visit::Visit;
+use worker::Worker;
 
 /// Answers a request, whatever it is.
 pub(crate) async fn pass(
-    state: &Arc<State>,
+    worker: &Worker,
     mut visit: Visit,
     ambiguous: bool,
     body: Incoming,
-) -> Response<Body> {
+) -> Response<ResponseBody> {
+    let state = &worker.state;
     let led = match target::framing(&visit.head.headers, ambiguous) {
-        Ok(()) => lead(state, &mut visit, body).await,
+        Ok(()) => lead(worker, &mut visit, body).await,
         Err(problem) => Err(problem.into()),
     };
     let mut response = match led {
         Ok(response) => response,
-        Err(Stop::Answer(response)) => *response,
-        Err(Stop::Refuse(problem)) => render::refusal(&visit.reader(&state.console), *problem),
+        Err(Stop::Answer(response)) => response.map(ResponseBody::Own),
+        Err(Stop::Refuse(problem)) => {
+            render::refusal(&visit.reader(&state.console), *problem).map(ResponseBody::Own)
+        }
     };
     // The platform's components sign their answers themselves.
     if !response.headers().contains_key("x-request-id") {
@@ -57,16 +61,18 @@ pub(crate) async fn pass(
 }
 
 async fn lead(
-    state: &Arc<State>,
+    worker: &Worker,
     visit: &mut Visit,
     body: Incoming,
-) -> Result<Response<Body>, Stop> {
+) -> Result<Response<ResponseBody>, Stop> {
+    let state = &*worker.state;
     match resolve::resolve(state, visit)? {
-        Destination::Platform => Ok(ask_platform(state, visit, body).await),
+        Destination::Platform => Ok(ask_platform(state, visit, body).await.map(ResponseBody::Own)),
         Destination::Instance { mut route, path, held } => {
             hold::hold(state, &route)?;
             if let Some(page) = page_at(&path) {
-                return pages::answer(state, visit, &route, page, body).await;
+                let answer = pages::answer(state, visit, &route, page, body).await?;
+                return Ok(answer.map(ResponseBody::Own));
             }
             visit.sets_up = pages::sets_up(state, visit, &route, &path);
             hold::until_open(state, visit, &route)?;
@@ -76,9 +82,11 @@ async fn lead(
             let asker = authenticate::authenticate(state, visit, &route.host)?;
             let meant = authorize::authorize(state, visit, route, path, &asker)?;
             if let Some(job) = meant.manifest.routes[meant.matched].job.clone() {
-                return enqueue::enqueue(state, visit, &meant, &asker, (&job, body)).await;
+                let job = (job.as_str(), body);
+                let answer = enqueue::enqueue(state, visit, &meant, &asker, job).await?;
+                return Ok(answer.map(ResponseBody::Own));
             }
-            forward::forward(state, visit, meant, &asker, body).await
+            forward::forward(worker, visit, meant, &asker, body).await
         }
     }
 }
@@ -92,6 +100,7 @@ async fn ask_platform(state: &State, visit: &mut Visit, body: Incoming) -> Respo
     headers::for_platform(request.headers_mut(), &told);
     let target = visit.head.uri.path_and_query().cloned();
     *request.uri_mut() = target.map(http::Uri::from).unwrap_or_default();
-    let Ok(response) = state.platform.clone().oneshot(request).await;
-    response
+    // It may ask much of a processor; those that answer for instances are for these alone.
+    let answering = state.rest.spawn(state.platform.clone().oneshot(request));
+    answering.await.map_or_else(|_| render::broken(), |Ok(response)| response)
 }

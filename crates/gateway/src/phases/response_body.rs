@@ -1,4 +1,4 @@
-//! The body of an application's answer on its way to the visitor.
+//! The body of an answer on its way to the visitor.
 
 use std::{
     pin::Pin,
@@ -11,12 +11,13 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::{
+    render,
     request::{
         body::{Fault, Lent},
         pace::Pace,
     },
     routes::in_flight::InFlight,
-    upstream::endpoint::Busy,
+    upstream::{endpoint::Busy, pool::Lease},
     usage::tail::Tail,
 };
 
@@ -24,65 +25,117 @@ use crate::{
 /// silent for long; those who serve them say something at least every few minutes.
 const ANSWER_WAIT_MAX: Duration = Duration::from_mins(5);
 
-/// An answer's body as the visitor gets it.
+/// The body of an answer.
+pub(crate) enum ResponseBody {
+    /// The gateway's own, or the platform's.
+    Own(render::Body),
+    /// An application's that has come whole.
+    Whole(Bytes),
+    /// An application's that still comes.
+    Streamed(Box<Outbound>),
+}
+
+/// An application's answer as the visitor gets it.
 pub(crate) struct Outbound {
     inner: Incoming,
+    /// What has come of it already.
+    part: Option<Part>,
+    /// The connection over which it comes; given back when it has ended.
+    lease: Option<Lease>,
     pace: Pace,
     /// What is owed for the body; written when it ends, before its last part is released.
     tail: Option<Tail>,
+    /// It broke off; that is said once what came before has been passed on.
+    broken: Option<hyper::Error>,
     /// What is left of the request is not needed once the answer has ended.
     request: Lent,
     _under_way: UnderWay,
 }
 
+/// A part of an answer's body, or what went wrong with it.
+pub(super) type Part = Result<Frame<Bytes>, hyper::Error>;
+
 /// What counts a request until its answer has ended: at its endpoint, and at its instance.
-type UnderWay = (Busy, Option<InFlight>);
+pub(super) type UnderWay = (Busy, Option<InFlight>);
 
 impl Outbound {
-    pub(crate) fn new(
-        inner: Incoming,
+    pub(super) fn new(
+        (part, inner, lease): (Option<Part>, Incoming, Lease),
         tail: Option<Tail>,
         request: Lent,
         under_way: UnderWay,
     ) -> Self {
         let pace = Pace::new(ANSWER_WAIT_MAX, 1);
-        Self { inner, pace, tail, request, _under_way: under_way }
+        Self {
+            inner,
+            part,
+            lease: Some(lease),
+            pace,
+            tail,
+            broken: None,
+            request,
+            _under_way: under_way,
+        }
+    }
+
+    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
+        if let Some(part) = self.part.take() {
+            return Poll::Ready(Some(part));
+        }
+        let inner = &mut self.inner;
+        match &mut self.lease {
+            Some(lease) => lease.poll_with(cx, |cx| Pin::new(&mut *inner).poll_frame(cx)),
+            None => Pin::new(inner).poll_frame(cx),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let come = self.part.as_ref().and_then(|part| part.as_ref().ok()?.data_ref());
+        let (come, rest) = (come.map_or(0, |data| data.len() as u64), self.inner.size_hint());
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower() + come);
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper + come);
+        }
+        hint
     }
 
     fn ended(&mut self) {
         drop(self.tail.take());
         self.request.end();
     }
-}
 
-impl Drop for Outbound {
-    fn drop(&mut self) {
+    /// It was read to its end.
+    fn completed(&mut self, cx: &mut Context<'_>) {
         self.ended();
+        if let Some(lease) = self.lease.take() {
+            lease.end(cx);
+        }
     }
-}
 
-impl Body for Outbound {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
+    fn poll_data(
+        &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if let Some(cause) = self.broken.take() {
+            return Poll::Ready(Some(Err(axum::Error::new(cause))));
+        }
         loop {
-            let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) else {
+            let Poll::Ready(frame) = self.poll_inner(cx) else {
                 ready!(self.pace.poll_over(cx));
                 self.ended();
                 return Poll::Ready(Some(Err(axum::Error::new(Fault::TooSlow))));
             };
             let data = match frame {
                 None => {
-                    self.ended();
+                    self.completed(cx);
                     return Poll::Ready(None);
                 }
                 Some(Err(cause)) => {
                     self.ended();
-                    return Poll::Ready(Some(Err(axum::Error::new(cause))));
+                    self.broken = Some(cause);
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
                 }
                 Some(Ok(frame)) => frame.into_data(),
             };
@@ -92,17 +145,56 @@ impl Body for Outbound {
                 tail.passed(data.len() as u64);
             }
             if self.inner.is_end_stream() {
-                self.ended();
+                self.completed(cx);
             }
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
     }
+}
+
+impl Drop for Outbound {
+    fn drop(&mut self) {
+        self.ended();
+    }
+}
+
+impl From<render::Body> for ResponseBody {
+    fn from(body: render::Body) -> Self {
+        Self::Own(body)
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        match self.get_mut() {
+            Self::Own(body) => Pin::new(body).poll_frame(cx),
+            Self::Whole(body) => {
+                let body = std::mem::take(body);
+                Poll::Ready((!body.is_empty()).then(|| Ok(Frame::data(body))))
+            }
+            Self::Streamed(body) => body.poll_data(cx),
+        }
+    }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        match self {
+            Self::Own(body) => body.is_end_stream(),
+            Self::Whole(body) => body.is_empty(),
+            Self::Streamed(body) => body.part.is_none() && body.inner.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        match self {
+            Self::Own(body) => body.size_hint(),
+            Self::Whole(body) => SizeHint::with_exact(body.len() as u64),
+            Self::Streamed(body) => body.size_hint(),
+        }
     }
 }

@@ -56,7 +56,7 @@ pub(crate) fn see(address: &str) -> Response<Body> {
 }
 
 /// Says which request it was, so that a person can ask about it.
-pub(crate) fn sign(response: &mut Response<Body>, id: RequestId) {
+pub(crate) fn sign<B>(response: &mut Response<B>, id: RequestId) {
     if let Ok(value) = HeaderValue::try_from(id.to_string()) {
         response.headers_mut().insert("x-request-id", value);
     }

@@ -1,11 +1,9 @@
 //! The body of a request on its way through: counted, limited, and never waited for without end.
 
 use std::{
+    cell::{Cell, RefCell},
     pin::Pin,
-    sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicU8, AtomicU64, Ordering},
-    },
+    rc::Rc,
     task::{Context, Poll, Waker, ready},
     time::Duration,
 };
@@ -24,38 +22,35 @@ const REQUEST_BYTES_MIN: u64 = 8 << 10;
 
 /// Why a body ended early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[repr(u8)]
 pub(crate) enum Fault {
     #[error("the body is too long")]
-    TooLong = 1,
+    TooLong,
     #[error("the body did not go on in time")]
-    TooSlow = 2,
+    TooSlow,
     #[error("the body broke off")]
-    BrokenOff = 3,
+    BrokenOff,
 }
 
 /// How the body of a request fares; shared with whoever reports about it.
 #[derive(Debug, Default)]
 pub(crate) struct Flow {
-    bytes: AtomicU64,
-    fault: AtomicU8,
+    bytes: Cell<u64>,
+    fault: Cell<Option<Fault>>,
 }
 
 impl Flow {
     /// How many bytes came.
     pub(crate) fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
+        self.bytes.get()
     }
 
     /// Why it ended early, if it did.
     pub(crate) fn fault(&self) -> Option<Fault> {
-        [Fault::TooLong, Fault::TooSlow, Fault::BrokenOff]
-            .into_iter()
-            .find(|fault| *fault as u8 == self.fault.load(Ordering::Relaxed))
+        self.fault.get()
     }
 
     fn fail(&self, fault: Fault) -> Fault {
-        self.fault.store(fault as u8, Ordering::Relaxed);
+        self.fault.set(Some(fault));
         fault
     }
 }
@@ -63,13 +58,13 @@ impl Flow {
 /// A request's body as the client sends it.
 pub(crate) struct Inbound {
     inner: Incoming,
-    flow: Arc<Flow>,
+    flow: Rc<Flow>,
     pace: Pace,
     _upload: Upload,
 }
 
 impl Inbound {
-    pub(crate) fn new(inner: Incoming, flow: Arc<Flow>, upload: Upload) -> Self {
+    pub(crate) fn new(inner: Incoming, flow: Rc<Flow>, upload: Upload) -> Self {
         let pace = Pace::new(REQUEST_WAIT_MAX, REQUEST_BYTES_MIN);
         Self { inner, flow, pace, _upload: upload }
     }
@@ -88,8 +83,9 @@ impl Inbound {
             // Trailers are not passed on: they would be headers that nobody has looked at.
             let Ok(data) = data else { continue };
             self.pace.moved(data.len());
-            let bytes = self.flow.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
-            if bytes + data.len() as u64 > REQUEST_BYTES_MAX {
+            let bytes = self.flow.bytes.get() + data.len() as u64;
+            self.flow.bytes.set(bytes);
+            if bytes > REQUEST_BYTES_MAX {
                 return Poll::Ready(Some(Err(self.flow.fail(Fault::TooLong))));
             }
             return Poll::Ready(Some(Ok(Frame::data(data))));
@@ -101,7 +97,7 @@ impl Inbound {
 /// was read, and until the answer has ended.
 #[derive(Clone)]
 pub(crate) struct Lent {
-    loan: Arc<Mutex<Loan>>,
+    loan: Option<Rc<RefCell<Loan>>>,
     hint: SizeHint,
 }
 
@@ -121,33 +117,28 @@ enum LoanState {
 impl Lent {
     /// Lends `body`; there is none if `hint` says that it is empty.
     pub(crate) fn new(body: Option<Inbound>, hint: SizeHint) -> Self {
-        let loan = Loan { body, state: LoanState::Untouched, waker: None };
-        Self { loan: Arc::new(Mutex::new(loan)), hint }
-    }
-
-    /// No body.
-    pub(crate) fn nothing() -> Self {
-        Self::new(None, SizeHint::with_exact(0))
-    }
-
-    fn loan(&self) -> MutexGuard<'_, Loan> {
-        self.loan.lock().expect("nobody panics while holding it")
+        let loan = body.map(|body| {
+            let loan = Loan { body: Some(body), state: LoanState::Untouched, waker: None };
+            Rc::new(RefCell::new(loan))
+        });
+        Self { loan, hint }
     }
 
     /// Whether there is nothing to send.
     pub(crate) fn is_empty(&self) -> bool {
-        self.hint.exact() == Some(0)
+        self.loan.is_none()
     }
 
     /// Whether it can still be sent from its beginning.
     pub(crate) fn is_untouched(&self) -> bool {
-        self.is_empty() || self.loan().state == LoanState::Untouched
+        self.loan.as_ref().is_none_or(|loan| loan.borrow().state == LoanState::Untouched)
     }
 
     /// Takes it back: nobody needs what is left of it, and whoever sends it can stop.
     pub(crate) fn end(&self) {
+        let Some(loan) = &self.loan else { return };
         let (body, waker) = {
-            let mut loan = self.loan();
+            let mut loan = loan.borrow_mut();
             loan.state = LoanState::Ended;
             (loan.body.take(), loan.waker.take())
         };
@@ -164,9 +155,10 @@ impl Body for Lent {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        let mut loan = self.loan();
+        let Some(loan) = &self.loan else { return Poll::Ready(None) };
+        let mut loan = loan.borrow_mut();
         let Some(body) = &mut loan.body else {
-            let broken = loan.state == LoanState::Ended && !self.is_empty();
+            let broken = loan.state == LoanState::Ended;
             return Poll::Ready(broken.then_some(Err(Fault::BrokenOff)));
         };
         let frame = body.poll_data(cx);
@@ -184,14 +176,16 @@ impl Body for Lent {
     }
 
     fn is_end_stream(&self) -> bool {
-        let loan = self.loan();
+        let Some(loan) = &self.loan else { return true };
+        let loan = loan.borrow();
         match &loan.body {
             Some(body) => body.inner.is_end_stream(),
-            None => self.is_empty() || loan.state == LoanState::Touched,
+            None => loan.state == LoanState::Touched,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.loan().body.as_ref().map_or(self.hint, |body| body.inner.size_hint())
+        let Some(loan) = &self.loan else { return SizeHint::with_exact(0) };
+        loan.borrow().body.as_ref().map_or(self.hint, |body| body.inner.size_hint())
     }
 }

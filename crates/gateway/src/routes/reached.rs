@@ -20,7 +20,7 @@ use super::{
     hosts::Hosts,
     releases::{Home, New, Releases},
 };
-use crate::upstream::{connections::Connections, endpoint::Endpoint, health::Probe};
+use crate::upstream::{endpoint::Endpoint, health::Probe};
 
 /// How long an answer may take.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);
@@ -41,7 +41,6 @@ enum Found {
 pub(crate) struct Asking<'a> {
     pub(crate) hosts: &'a Hosts,
     pub(crate) releases: &'a Releases,
-    pub(crate) connections: &'a Connections,
     pub(crate) site: Site,
 }
 
@@ -129,5 +128,5 @@ async fn answers(
         Some(Check::Request { http, host }) => Probe::Request { path: http, host },
         Some(Check::Connection { .. } | Check::Command { .. }) | None => Probe::Connection,
     };
-    probe.ask(from.connections, from.site, endpoint).await
+    probe.ask(from.site, endpoint).await
 }

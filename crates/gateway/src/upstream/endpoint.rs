@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use http::uri;
+use http::{Uri, uri};
 
 /// A running process that can answer.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub(crate) struct Endpoint {
     pub(crate) key: String,
     /// Where it listens.
     pub(crate) authority: uri::Authority,
+    pub(super) address: SocketAddr,
+    pub(super) uri: Uri,
     pub(super) in_flight: AtomicUsize,
     /// Until when it comes last, in milliseconds since this process began.
     pub(super) shunned: AtomicI64,
@@ -27,11 +29,12 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     /// An endpoint at `address`, if that is a socket's.
     pub(crate) fn new(key: &str, address: &str) -> Option<Self> {
-        address.parse::<SocketAddr>().ok()?;
-        let authority = address.parse().ok()?;
+        let authority: uri::Authority = address.parse().ok()?;
+        let uri = Uri::builder().scheme("http").authority(authority.clone());
+        let (address, uri) = (address.parse().ok()?, uri.path_and_query("/").build().ok()?);
         let (in_flight, shunned) = (AtomicUsize::default(), AtomicI64::default());
         let silent = AtomicBool::default();
-        Some(Self { key: key.to_owned(), authority, in_flight, shunned, silent })
+        Some(Self { key: key.to_owned(), authority, address, uri, in_flight, shunned, silent })
     }
 
     /// Says whether its node is silent.
@@ -50,9 +53,9 @@ pub(crate) struct Busy(Arc<Endpoint>);
 
 impl Busy {
     /// Counts a request until this is dropped.
-    pub(crate) fn new(replica: &Arc<Endpoint>) -> Self {
-        replica.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(replica))
+    pub(crate) fn new(endpoint: &Arc<Endpoint>) -> Self {
+        endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(endpoint))
     }
 }
 

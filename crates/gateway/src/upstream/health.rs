@@ -1,11 +1,13 @@
 //! Asks one endpoint whether it is well, as its node asks it too.
 
-use http::{HeaderValue, Request, header, uri};
-use tokio::net::TcpStream;
+use bytes::Bytes;
+use http::{HeaderValue, Request, header};
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use types::Site;
 
-use super::{connections::Connections, endpoint::Endpoint};
-use crate::request::body::Lent;
+use super::{connector::Connector, endpoint::Endpoint};
 
 /// What is asked.
 pub(crate) enum Probe {
@@ -22,18 +24,20 @@ pub(crate) enum Probe {
 
 impl Probe {
     /// Asks `endpoint`; it is well if it answers with a success. Else says what was wrong.
-    pub(crate) async fn ask(
-        self,
-        connections: &Connections,
-        site: Site,
-        endpoint: &Endpoint,
-    ) -> Result<(), String> {
-        let Self::Request { path, host } = self else {
-            let connected = TcpStream::connect(endpoint.authority.as_str()).await;
-            return connected.map(drop).map_err(|cause| cause.to_string());
+    pub(crate) async fn ask(self, site: Site, endpoint: &Endpoint) -> Result<(), String> {
+        let connected = Connector::new().connect(&endpoint.uri).await;
+        let stream = connected.map_err(|cause| cause.to_string())?;
+        let Self::Request { path, host } = self else { return Ok(()) };
+        let request = request(site, &path, &host).map_err(|cause| cause.to_string())?;
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|cause| cause.to_string())?;
+        let mut answer = std::pin::pin!(sender.send_request(request));
+        let answer = tokio::select! {
+            answer = &mut answer => answer,
+            // It may have ended with an answer.
+            _ = connection => answer.await,
         };
-        let request = request(site, endpoint, path, &host).map_err(|cause| cause.to_string())?;
-        let answer = connections.ask(request).await.map_err(|cause| cause.to_string())?;
+        let answer = answer.map_err(|cause| cause.to_string())?;
         if answer.status().is_success() {
             Ok(())
         } else {
@@ -42,17 +46,12 @@ impl Probe {
     }
 }
 
-fn request(
-    site: Site,
-    endpoint: &Endpoint,
-    path: String,
-    host: &str,
-) -> Result<Request<Lent>, http::Error> {
-    let uri = uri::Builder::new().scheme("http").authority(endpoint.authority.clone());
+fn request(site: Site, path: &str, host: &str) -> Result<Request<Empty<Bytes>>, http::Error> {
     let host = HeaderValue::from_str(host)?;
-    Request::get(uri.path_and_query(path).build()?)
+    Request::get(path)
         .header("x-forwarded-proto", site.scheme())
         .header("x-forwarded-host", host.clone())
         .header(header::HOST, host)
-        .body(Lent::nothing())
+        .header(header::CONNECTION, HeaderValue::from_static("close"))
+        .body(Empty::new())
 }

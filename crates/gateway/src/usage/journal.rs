@@ -78,13 +78,19 @@ impl Journal {
     /// Writes `events` down, after what is still owed. When this has returned, the end of this
     /// process does not lose them; if it fails, none of them is written.
     pub(crate) fn append(&self, events: &[UsageEvent]) -> io::Result<()> {
-        let line = line_of(events)?;
+        let mut line = Line::default();
+        line.add(events)?;
+        self.append_line(line)
+    }
+
+    /// The same, for events that are written already.
+    pub(super) fn append_line(&self, line: Line) -> io::Result<()> {
         let mut active = self.active();
         active.settle(&self.folder)?;
-        if events.is_empty() {
+        if line.events == 0 {
             return Ok(());
         }
-        active.write(&self.folder, &line, events.len() as u64)
+        active.write(&self.folder, line)
     }
 
     /// Writes down what is owed for an answer that is on its way already: now, or as soon as it can
@@ -154,10 +160,32 @@ impl Drop for Journal {
     }
 }
 
-fn line_of(events: &[UsageEvent]) -> io::Result<Vec<u8>> {
-    let mut line = serde_json::to_vec(events)?;
-    line.push(b'\n');
-    Ok(line)
+/// Events as they stand in a file.
+#[derive(Default)]
+pub(super) struct Line {
+    bytes: Vec<u8>,
+    events: u64,
+}
+
+impl Line {
+    /// Adds `events`, or none of them.
+    pub(super) fn add(&mut self, events: &[UsageEvent]) -> io::Result<()> {
+        let before = self.bytes.len();
+        for event in events {
+            self.bytes.push(if self.bytes.is_empty() { b'[' } else { b',' });
+            if let Err(cause) = serde_json::to_writer(&mut self.bytes, event) {
+                self.bytes.truncate(before);
+                return Err(cause.into());
+            }
+        }
+        self.events += events.len() as u64;
+        Ok(())
+    }
+
+    fn ended(mut self) -> Vec<u8> {
+        self.bytes.extend_from_slice(b"]\n");
+        self.bytes
+    }
 }
 
 fn opened(folder: &Path, segment: Segment) -> io::Result<(File, u64)> {
@@ -195,17 +223,19 @@ impl Active {
         if self.owed.is_empty() {
             return Ok(());
         }
-        let line = line_of(&self.owed)?;
-        self.write(folder, &line, self.owed.len() as u64)?;
+        let mut line = Line::default();
+        line.add(&self.owed)?;
+        self.write(folder, line)?;
         self.owed.clear();
         Ok(())
     }
 
-    fn write(&mut self, folder: &Path, line: &[u8], events: u64) -> io::Result<()> {
+    fn write(&mut self, folder: &Path, line: Line) -> io::Result<()> {
+        let (events, line) = (line.events, line.ended());
         if self.torn || self.bytes >= SEGMENT_BYTES_MAX {
             self.follow(folder)?;
         }
-        match self.file.write_all(line) {
+        match self.file.write_all(&line) {
             Ok(()) => {
                 self.dirty = true;
                 self.bytes += line.len() as u64;

@@ -1,10 +1,10 @@
 //! What is owed for an answer once its body has ended: bytes and time.
 
-use std::{io, sync::Arc, time::Instant};
+use std::{io, rc::Rc, sync::Arc, time::Instant};
 
 use api::{billing::UsageEvent, manifest::Count};
 
-use super::journal::Journal;
+use super::{batch::Batches, journal::Journal};
 use crate::request::body::Flow;
 
 /// Billing takes no event with a larger quantity, and one that it refused would hold up the rest.
@@ -15,7 +15,7 @@ pub(crate) struct Tail {
     journal: Arc<Journal>,
     counted: Vec<(Count, UsageEvent)>,
     began: Instant,
-    flow: Arc<Flow>,
+    flow: Rc<Flow>,
     bytes_out: u64,
 }
 
@@ -25,9 +25,9 @@ impl Tail {
         journal: &Arc<Journal>,
         counted: Vec<(Count, UsageEvent)>,
         began: Instant,
-        flow: &Arc<Flow>,
+        flow: &Rc<Flow>,
     ) -> Self {
-        let (journal, flow) = (Arc::clone(journal), Arc::clone(flow));
+        let (journal, flow) = (Arc::clone(journal), Rc::clone(flow));
         Self { journal, counted, began, flow, bytes_out: 0 }
     }
 
@@ -37,8 +37,12 @@ impl Tail {
     }
 
     /// Writes what is known now. If that fails the answer is held back, and nothing is owed for it.
-    pub(crate) fn begin(&mut self, now: &[UsageEvent]) -> io::Result<()> {
-        self.journal.append(now).inspect_err(|_| self.counted.clear())
+    pub(crate) async fn begin(
+        &mut self,
+        batches: &Batches,
+        now: &[UsageEvent],
+    ) -> Result<(), Rc<io::Error>> {
+        batches.write(now).await.inspect_err(|_| self.counted.clear())
     }
 
     /// So many bytes more are about to be released.
@@ -95,23 +99,26 @@ mod tests {
             quantity: 0,
             note: String::new(),
         };
-        Tail::new(journal, vec![(Count::BytesOut, event)], Instant::now(), &Arc::default())
+        Tail::new(journal, vec![(Count::BytesOut, event)], Instant::now(), &Rc::default())
     }
 
-    #[test]
-    fn nothing_is_owed_for_an_answer_that_was_held_back_and_all_for_one_that_was_not() {
+    #[tokio::test]
+    async fn nothing_is_owed_for_an_answer_that_was_held_back_and_all_for_one_that_was_not() {
         let folder = std::env::temp_dir().join(format!("gateway-meter-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         let journal = Arc::new(Journal::open(&folder, Timestamp::from_micros(1)).unwrap());
         let released = |bytes| tail(&journal).passed(bytes);
+        let batches = Batches::new(&journal);
+        let local = tokio::task::LocalSet::new();
         released(3);
         let away = journal.fail();
         let mut held_back = tail(&journal);
         held_back.passed(5);
-        assert!(held_back.begin(&[]).is_ok(), "nothing had to be written for this one");
+        let begun = local.run_until(held_back.begin(&batches, &[])).await;
+        assert!(begun.is_ok(), "nothing had to be written for this one");
         released(7);
-        assert!(held_back.begin(&[]).is_err());
-        drop(held_back);
+        assert!(local.run_until(held_back.begin(&batches, &[])).await.is_err());
+        drop((held_back, batches));
         journal.recover(&away);
         drop(journal);
         assert_eq!(Journal::quantities(&folder), [3, 7]);

@@ -1,6 +1,6 @@
 //! What the platform costs, by the name that is given: `ground`, the ground floor (a call inside
 //! the house, a request through the gateway, rows per second, the memory of an idle platform);
-//! `heartbeats`, what nodes cost that have nothing new to say; `sign-in`, what others notice of
+//! `gateway`, a request beside nginx and HAProxy; `heartbeats`, what nodes cost that have nothing new to say; `sign-in`, what others notice of
 //! wrong sign-ins; `bills`, what a click on a bill costs with much usage behind it; `rollout`, how long
 //! all instances of a shared service take to another release.
 //!
@@ -13,6 +13,7 @@ mod call;
 mod figures;
 mod folder;
 mod front;
+mod gateway;
 mod heartbeats;
 mod herd;
 mod memory;
@@ -34,12 +35,15 @@ fn main() -> anyhow::Result<()> {
     let mut table = Table::default();
     match name.as_deref() {
         None | Some("ground") => ground(&mut table)?,
+        Some("gateway") => gateway::measure(&mut table)?,
         Some("heartbeats") => heartbeats::measure(&runtime("house", 2)?, &mut table)?,
         Some("sign-in") => sign_in::measure(&runtime("house", 2)?, &mut table)?,
         Some("bills") => bills::measure(&runtime("house", 2)?, &mut table)?,
         Some("rollout") => rollout::measure(&runtime("house", 2)?, &mut table)?,
         Some(other) => {
-            anyhow::bail!("`{other}` is not measured: ground, heartbeats, sign-in, bills, rollout")
+            anyhow::bail!(
+                "`{other}` is not measured: ground, gateway, heartbeats, sign-in, bills, rollout"
+            )
         }
     }
     println!("\n{table}");

@@ -48,6 +48,27 @@ impl Customer {
     pub(crate) fn resource(&self) -> Resource {
         Resource::Instance(self.account, self.instance)
     }
+
+    /// An instance of theirs at `host`.
+    pub(crate) fn route(&self, host: &str) -> anyhow::Result<Route> {
+        Ok(Route {
+            instance: InstanceId::named(&[host]),
+            account: self.account,
+            service: "forum".parse()?,
+            host: host.parse()?,
+            modules: std::collections::BTreeSet::new(),
+            size: "small".into(),
+            release: release(),
+            state: InstanceState::Open,
+            suspended: None,
+            maintenance: None,
+            setup_key: None,
+            rotations: 0,
+            schema: 0,
+            frozen_until: None,
+            moving: None,
+        })
+    }
 }
 
 impl Platform {
@@ -95,7 +116,7 @@ impl Platform {
         let manifest = manifest.map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
         publish(&house, &manifest).await?;
         let mut write = instances.begin().await?;
-        write.put(&route(&customer)?).await?;
+        write.put(&customer.route(HOST)?).await?;
         write.commit().await?;
         let mut write = fleet.begin().await?;
         write.put(&replica(application)?).await?;
@@ -187,26 +208,6 @@ async fn publish(house: &House, manifest: &Manifest) -> anyhow::Result<()> {
 
 fn release() -> Digest {
     Digest::of(MANIFEST.as_bytes())
-}
-
-fn route(customer: &Customer) -> anyhow::Result<Route> {
-    Ok(Route {
-        instance: customer.instance,
-        account: customer.account,
-        service: "forum".parse()?,
-        host: HOST.parse()?,
-        modules: std::collections::BTreeSet::new(),
-        size: "small".into(),
-        release: release(),
-        state: InstanceState::Open,
-        suspended: None,
-        maintenance: None,
-        setup_key: None,
-        rotations: 0,
-        schema: 0,
-        frozen_until: None,
-        moving: None,
-    })
 }
 
 fn replica(application: SocketAddr) -> anyhow::Result<ReplicaAddress> {

@@ -48,7 +48,7 @@ pub(crate) fn measure(house: &Runtime, table: &mut Table) -> anyhow::Result<()> 
     let platform = house.block_on(Platform::start(&folder.join("here"), engine, application))?;
     // As `mandate up` has it: the gateway stands in the same process and on the same threads.
     let client = platform.component("gateway")?;
-    let gateway = house.block_on(Standing::start(&platform, client, &folder.join("front")))?;
+    let gateway = house.block_on(Standing::start(&platform, client, &folder.join("front"), 2))?;
     let request = format!("GET /topics HTTP/1.1\r\nHost: {HOST}\r\nAccept: */*\r\n\r\n");
     let load = Load { address: gateway.address, request: &request };
     house.block_on(wait_for("the gateway's copies", async || Ok(load.answers())))?;

@@ -2,6 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    num::NonZeroUsize,
     path::Path,
     pin::pin,
     sync::Arc,
@@ -201,6 +202,7 @@ async fn answer(args: &UpArgs, house: &House, front: Front) -> anyhow::Result<()
         clock: house.clock(),
         client: house.client("gateway")?,
         guard: house.guard().clone(),
+        threads: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
         platform,
     };
     let gateway = gateway::Gateway::open(config)?;

@@ -29,9 +29,7 @@ pub(super) async fn show(
 ) -> Result<Response<Body>, Stop> {
     let asker = authenticate(state, visit, &route.host)?;
     let question = GetInstanceJob { account: route.account, instance: route.instance, job };
-    let permit = state.may_call()?;
-    let found = state.client.call(question).await.map_err(told)?;
-    drop(permit);
+    let found = state.call(question).await.map_err(told)?;
     let manifest = state.releases.manifest(&route.release).ok_or_else(missing)?;
     if !may_see(state, route, &manifest, &found, &asker) {
         if asker.caller.principal == Principal::Visitor && visit.is_look() {

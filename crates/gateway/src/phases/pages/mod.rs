@@ -7,7 +7,7 @@ mod job;
 mod setup;
 mod sign_in;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use api::{Kind, Problem, configurator::Route};
 use http::{Method, Response, StatusCode, header};
@@ -28,7 +28,7 @@ const FORM_FIELDS_MAX: usize = 100;
 const FORM_TIME_MAX: Duration = Duration::from_secs(10);
 
 pub(crate) async fn answer(
-    state: &Arc<State>,
+    state: &State,
     visit: &mut Visit,
     route: &Route,
     page: Page,

@@ -32,9 +32,7 @@ pub(super) async fn show(
         return Ok(see("/"));
     }
     let question = GetSetup { account: route.account, instance: route.instance };
-    let permit = state.may_call()?;
-    let setup = state.client.call(question).await?;
-    drop(permit);
+    let setup = state.call(question).await?;
     let key = query_field(visit, KEY);
     let mut response = page(&setup, key.as_deref(), &BTreeMap::new(), StatusCode::OK);
     if let Some(key) = key.filter(|key| is_key(route, key)) {
@@ -76,9 +74,7 @@ pub(super) async fn submit(
         key: key.as_deref().map(Secret::new),
         values: values.iter().map(|(name, value)| (name.clone(), Secret::new(value))).collect(),
     };
-    let permit = state.may_call()?;
-    let setup = state.client.call(operation).await?;
-    drop(permit);
+    let setup = state.call(operation).await?;
     // It has not begun: the page says why.
     if matches!(setup.state, InstanceState::AwaitingSetup | InstanceState::Failed) {
         return Ok(page(&setup, key.as_deref(), &values, StatusCode::UNPROCESSABLE_ENTITY));

@@ -64,9 +64,7 @@ pub(super) async fn enter(
     let (Some((browser, next)), Some(code)) = (way, code) else { return Err(astray().into()) };
     let host = route.host.clone();
     let operation = RedeemSignInCode { code: Secret::new(code), host, browser };
-    let permit = state.may_call()?;
-    let outcome = state.client.call(operation).await;
-    drop(permit);
+    let outcome = state.call(operation).await;
     let signed_in = match outcome {
         Err(problem) if problem.kind == Kind::Unauthenticated => return Err(astray().into()),
         outcome => outcome?,
@@ -110,13 +108,11 @@ pub(super) async fn leave(
         return Ok(response);
     };
     if let (Principal::User(user), Some(session)) = (caller.principal, caller.session) {
-        let permit = state.may_call()?;
-        match state.client.call(EndSession { user, session }).await {
+        match state.call(EndSession { user, session }).await {
             // It has ended already.
             Err(problem) if problem.kind != Kind::NotFound => return Err(problem.into()),
             _ => {}
         }
-        drop(permit);
     }
     Ok(response)
 }

@@ -166,6 +166,7 @@ impl World {
             clock,
             client,
             guard,
+            threads: 2,
             platform: axum::Router::new()
                 .route("/from", axum::routing::get(said_to_be_from))
                 .fallback(|uri: http::Uri, headers: http::HeaderMap| async move {

@@ -8,6 +8,8 @@ use anyhow::Context as _;
 pub(crate) enum Whose {
     /// The threads of this process with that name.
     Threads(&'static str),
+    /// The process of that number.
+    Process(u32),
     /// The processes that the process of that number has started.
     Children(u32),
 }
@@ -26,12 +28,15 @@ impl Whose {
                     }
                 }
             }
+            Self::Process(id) => {
+                for task in std::fs::read_dir(format!("/proc/{id}/task"))? {
+                    spent += of(&task?.path())?;
+                }
+            }
             Self::Children(parent) => {
                 let children = format!("/proc/{parent}/task/{parent}/children");
                 for child in std::fs::read_to_string(children)?.split_whitespace() {
-                    for task in std::fs::read_dir(format!("/proc/{child}/task"))? {
-                        spent += of(&task?.path())?;
-                    }
+                    spent += Self::Process(child.parse()?).spent()?;
                 }
             }
         }

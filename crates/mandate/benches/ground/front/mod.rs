@@ -1,10 +1,11 @@
 //! What a request through the gateway costs, beside the application asked directly and, where it
 //! is installed, beside nginx.
 
-mod counting;
-mod cpu;
+pub(crate) mod counting;
+pub(crate) mod cpu;
 pub(crate) mod load;
 mod nginx;
+pub(crate) mod peer;
 mod upstream;
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
@@ -20,7 +21,6 @@ use crate::{
 use counting::Counting;
 use cpu::Whose;
 use load::Load;
-use nginx::Nginx;
 pub(crate) use upstream::start as application;
 
 const ROUNDS: usize = 7;
@@ -29,7 +29,7 @@ const BUSY: Duration = Duration::from_secs(1);
 const QUIET: Duration = Duration::from_millis(500);
 const CONNECTIONS: usize = 8;
 /// What the threads of the gateway are called.
-const THREADS: &str = "gateway";
+pub(crate) const THREADS: &str = "gateway";
 
 /// One of those that take turns.
 struct Contestant {
@@ -56,8 +56,8 @@ pub(crate) fn measure(
     let own = runtime(THREADS, 2)?;
     let counting = Counting::new(platform.house.directory().clone(), house.handle().clone());
     let client = counting.client(platform.house.signer("gateway")?);
-    let gateway = own.block_on(Standing::start(platform, client, folder))?;
-    let nginx = Nginx::start(folder, application)?;
+    let gateway = own.block_on(Standing::start(platform, client, folder, 2))?;
+    let nginx = nginx::start(folder, application)?;
     let token = platform.customer.token.reveal();
     let mut all = vec![
         contestant("the application itself", application, "/topics", "", None),
@@ -71,7 +71,7 @@ pub(crate) fn measure(
         ),
     ];
     if let Some(nginx) = &nginx {
-        let whose = Whose::Children(nginx.id());
+        let whose = nginx.workers();
         all.push(contestant("nginx", nginx.address, "/topics", "", Some(whose)));
     }
     house.block_on(ready(&all[1]))?;
@@ -174,7 +174,7 @@ async fn ready(public: &Contestant) -> anyhow::Result<()> {
 }
 
 /// Returns when all usage has gone to billing.
-async fn settled(folder: &Path) -> anyhow::Result<()> {
+pub(crate) async fn settled(folder: &Path) -> anyhow::Result<()> {
     let journal = folder.join("gateway");
     let waiting = async || {
         let mut bytes = 0;
@@ -202,6 +202,7 @@ impl Standing {
         platform: &Platform,
         client: api::Client,
         folder: &Path,
+        threads: usize,
     ) -> anyhow::Result<Self> {
         let gateway = gateway::Gateway::open(gateway::Config {
             name: "main".into(),
@@ -212,6 +213,7 @@ impl Standing {
             clock: Arc::new(SystemClock),
             client,
             guard: platform.house.guard().clone(),
+            threads,
             platform: platform_router(platform.house.directory().clone()),
         })?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;

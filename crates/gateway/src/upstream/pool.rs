@@ -1,0 +1,175 @@
+//! Connections to endpoints: kept for the next request where that is safe, else made for one.
+//!
+//! Each worker has a pool of its own, so that none waits for another and a connection stays on the
+//! thread that drives it.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    error::Error,
+    future::poll_fn,
+    net::SocketAddr,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{HeaderValue, Request, Response, header};
+use hyper::body::Incoming;
+use tokio::{task::spawn_local, time::Instant};
+
+use super::{connection::Connection, connector::Connector, endpoint::Endpoint};
+use crate::request::body::Lent;
+
+/// How long a connection to an endpoint is kept without being used. Shorter than applications do:
+/// those that close soonest do so after 2 s.
+const IDLE_MAX: Duration = Duration::from_millis(1_500);
+/// How often those are closed that were kept for too long.
+const SWEEP_PERIOD: Duration = Duration::from_millis(500);
+/// So many are kept for one endpoint.
+const KEPT_MAX: usize = 256;
+
+/// Why nothing was answered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AskError {
+    #[error("no connection to it: {0}")]
+    Connect(Box<dyn Error + Send + Sync>),
+    #[error(transparent)]
+    Broken(#[from] hyper::Error),
+}
+
+impl AskError {
+    /// Whether the endpoint has seen nothing of the request.
+    pub(crate) fn is_connect(&self) -> bool {
+        matches!(self, Self::Connect(_))
+    }
+}
+
+/// The connections of one worker.
+pub(crate) struct Pool {
+    connector: Connector,
+    kept: RefCell<HashMap<SocketAddr, Vec<Kept>>>,
+    is_swept: Cell<bool>,
+}
+
+struct Kept {
+    connection: Box<Connection>,
+    since: Instant,
+}
+
+/// A connection over which an answer comes.
+pub(crate) struct Lease {
+    connection: Box<Connection>,
+    /// Where it goes once the answer has ended.
+    back: Option<(Rc<Pool>, SocketAddr)>,
+}
+
+impl Pool {
+    pub(crate) fn new() -> Rc<Self> {
+        let (kept, is_swept) = (RefCell::default(), Cell::default());
+        Rc::new(Self { connector: Connector::new(), kept, is_swept })
+    }
+
+    /// Sends a request to `endpoint`.
+    ///
+    /// The application may close a connection that was kept just when a request is sent on it. Only
+    /// what can then be sent again goes there, once, over a fresh one: what changes nothing (RFC
+    /// 9110, 9.2.1) and has no body, which an application that does not read it would leave on the
+    /// connection, to be read as the next request, which nobody judged. A PUT or DELETE could be
+    /// repeated too (9.2.2), but its second answer might tell of another's change.
+    pub(crate) async fn ask(
+        self: &Rc<Self>,
+        endpoint: &Endpoint,
+        request: Request<Lent>,
+    ) -> Result<(Response<Incoming>, Lease), AskError> {
+        if !request.method().is_safe() || !request.body().is_empty() {
+            return self.ask_once(endpoint, request).await;
+        }
+        let back = Some((Rc::clone(self), endpoint.address));
+        let Some(mut connection) = self.take(endpoint.address).await else {
+            let mut connection = self.open(endpoint).await?;
+            let answer = connection.send(request).await?;
+            return Ok((answer, Lease { connection, back }));
+        };
+        match connection.send(request.clone()).await {
+            Ok(answer) => Ok((answer, Lease { connection, back })),
+            Err(_) if !connection.has_heard() => self.ask_once(endpoint, request).await,
+            Err(cause) => Err(cause.into()),
+        }
+    }
+
+    /// Over a connection for this request alone.
+    async fn ask_once(
+        &self,
+        endpoint: &Endpoint,
+        mut request: Request<Lent>,
+    ) -> Result<(Response<Incoming>, Lease), AskError> {
+        request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        let mut connection = self.open(endpoint).await?;
+        let answer = connection.send(request).await?;
+        Ok((answer, Lease { connection, back: None }))
+    }
+
+    async fn open(&self, endpoint: &Endpoint) -> Result<Box<Connection>, AskError> {
+        let stream = self.connector.connect(&endpoint.uri).await.map_err(AskError::Connect)?;
+        Ok(Box::new(Connection::new(stream).await?))
+    }
+
+    async fn take(&self, address: SocketAddr) -> Option<Box<Connection>> {
+        loop {
+            let mut kept = self.kept.borrow_mut().get_mut(&address)?.pop()?;
+            let is_free = |cx: &mut Context<'_>| Poll::Ready(kept.connection.poll_is_free(cx));
+            if kept.since.elapsed() < IDLE_MAX && poll_fn(is_free).await {
+                return Some(kept.connection);
+            }
+        }
+    }
+
+    fn keep(self: &Rc<Self>, address: SocketAddr, connection: Box<Connection>) {
+        let mut kept = self.kept.borrow_mut();
+        let there = kept.entry(address).or_default();
+        if there.len() < KEPT_MAX {
+            there.push(Kept { connection, since: Instant::now() });
+        }
+        if !self.is_swept.replace(true) {
+            let pool = Rc::clone(self);
+            spawn_local(async move { pool.sweep().await });
+        }
+    }
+
+    /// Closes what was kept for too long, until nothing is kept.
+    async fn sweep(&self) {
+        loop {
+            tokio::time::sleep(SWEEP_PERIOD).await;
+            let mut kept = self.kept.borrow_mut();
+            kept.retain(|_, there| {
+                there.retain(|kept| kept.since.elapsed() < IDLE_MAX);
+                !there.is_empty()
+            });
+            if kept.is_empty() {
+                self.is_swept.set(false);
+                return;
+            }
+        }
+    }
+}
+
+impl Lease {
+    /// Polls what comes over the connection.
+    pub(crate) fn poll_with<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        self.connection.poll_with(cx, poll)
+    }
+
+    /// The answer has been read to its end: the connection is kept, if it can be.
+    pub(crate) fn end(mut self, cx: &mut Context<'_>) {
+        if let Some((pool, address)) = self.back.take()
+            && self.connection.poll_is_free(cx)
+        {
+            pool.keep(address, self.connection);
+        }
+    }
+}
