@@ -8,6 +8,10 @@ mod serve;
 
 use std::process::ExitCode;
 
+/// The gateway allocates for each request.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // A small process that holds a command is this program too, and needs nothing of the rest.
     agent::hold(std::env::args_os()).map_or_else(run, ExitCode::from)

@@ -3,7 +3,7 @@
 use std::{cell::Cell, convert::Infallible, net::SocketAddr, rc::Rc, time::Duration};
 
 use futures_util::FutureExt as _;
-use http::{Request, Response};
+use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -49,10 +49,10 @@ pub(super) async fn serve(worker: Rc<Worker>, accepted: Accepted, watcher: Watch
         let (worker, slot) = (Rc::clone(&worker), Rc::clone(&slot));
         number.set(number.get() + 1);
         let ambiguous = ambiguity.is_about(number.get());
+        let (visit, body) = visit(&worker, peer, request);
         let answering = Answering::new(async move {
-            let answer = answer(&worker, peer, request, ambiguous).await;
-            drop(slot);
-            answer
+            let _slot = slot;
+            phases::pass(&worker, visit, ambiguous, body).await
         });
         let broken = || render::broken().map(ResponseBody::Own);
         answering.map(move |answer| Ok::<_, Infallible>(answer.unwrap_or_else(broken)))
@@ -71,17 +71,11 @@ pub(super) async fn serve(worker: Rc<Worker>, accepted: Accepted, watcher: Watch
     }
 }
 
-/// Answers one request; `ambiguous` says that its body has two ends.
-async fn answer(
-    worker: &Worker,
-    peer: SocketAddr,
-    request: Request<Incoming>,
-    ambiguous: bool,
-) -> Response<ResponseBody> {
+/// A request that was read from `peer`.
+fn visit(worker: &Worker, peer: SocketAddr, request: Request<Incoming>) -> (Visit, Incoming) {
     let (head, body) = request.into_parts();
     let state = &worker.state;
     let whence = state.proxies.whence(peer.ip(), &head.headers);
     let is_https = whence.is_https.unwrap_or(state.site.is_https());
-    let visit = Visit::new(whence.address, is_https, state.clock.now(), head);
-    phases::pass(worker, visit, ambiguous, body).await
+    (Visit::new(whence.address, is_https, state.clock.now(), head), body)
 }

@@ -1,6 +1,13 @@
 //! An endpoint answers.
 
-use std::{future::poll_fn, pin::Pin, rc::Rc, sync::Arc, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use api::{Kind, Problem};
 use bytes::Bytes;
@@ -57,11 +64,11 @@ pub(crate) async fn forward(
     if hint.lower() > REQUEST_BYTES_MAX {
         return Err(broken_body(Fault::TooLong).into());
     }
-    let Visit { id, peer, is_https, .. } = *visit;
-    let told = Told { id, peer, is_https, principal: &asker.caller.principal };
+    let Visit { peer, is_https, .. } = *visit;
+    let told = Told { id: &visit.id_text, peer, is_https, principal: &asker.caller.principal };
     headers::for_application(&mut visit.head.headers, &told);
     let flow = Rc::new(Flow::default());
-    let target = target(&meant.path, visit.head.uri.query())?;
+    let target = target(&meant.path, &visit.head.uri)?;
     let mut inbound = None;
     if hint.exact() != Some(0) {
         let upload = state.uploads.begin(meant.route.instance)?;
@@ -95,8 +102,12 @@ async fn answer_of(
     who: &Asker,
     sending: &Sending,
 ) -> Result<Answer, Problem> {
-    let mut has_waited = endpoints_of(state, meant).is_none();
-    let all = coming_endpoints_of(state, meant).await;
+    let there = endpoints_of(state, meant);
+    let mut has_waited = there.is_none();
+    let all = match there {
+        Some(there) => Some(there),
+        None => Box::pin(coming_endpoints_of(state, meant)).await,
+    };
     let all = all.as_deref().unwrap_or_default();
     let mut tried: Vec<&Arc<Endpoint>> = Vec::new();
     let mut reached = false;
@@ -106,7 +117,7 @@ async fn answer_of(
         }
         let busy = Busy::new(endpoint);
         let is_last = tried.len() + 1 == all.len().min(ATTEMPTS_MAX);
-        let asked = pool.ask(endpoint, request_from(visit, sending, is_last));
+        let asked = pin!(pool.ask(endpoint, request_from(visit, sending, is_last)));
         let cause = match in_time(asked, &sending.flow).await {
             Some(Ok((response, lease))) => return Ok((response, lease, busy)),
             Some(Err(cause)) => cause,
@@ -134,11 +145,10 @@ async fn answer_of(
 }
 
 /// Waits for an answer to begin; a body that is still being sent is not held against the endpoint.
-async fn in_time<T>(asked: impl Future<Output = T>, flow: &Flow) -> Option<T> {
-    tokio::pin!(asked);
+async fn in_time<T>(mut asked: Pin<&mut impl Future<Output = T>>, flow: &Flow) -> Option<T> {
     let mut seen = flow.bytes();
     loop {
-        if let Ok(answer) = tokio::time::timeout(ANSWER_TIME_MAX, &mut asked).await {
+        if let Ok(answer) = tokio::time::timeout(ANSWER_TIME_MAX, asked.as_mut()).await {
             return Some(answer);
         }
         let bytes = flow.bytes();
@@ -151,9 +161,6 @@ async fn in_time<T>(asked: impl Future<Output = T>, flow: &Flow) -> Option<T> {
 /// The endpoints, once there are any: one that has just been started, or is being replaced, is worth
 /// a moment's wait.
 async fn coming_endpoints_of(state: &State, meant: &Meant) -> Option<Arc<[Arc<Endpoint>]>> {
-    if let Some(there) = endpoints_of(state, meant) {
-        return Some(there);
-    }
     let _permit = state.may_wait()?;
     let deadline = Instant::now() + START_TIME_MAX;
     loop {
@@ -186,7 +193,12 @@ fn request_from(visit: &mut Visit, sending: &Sending, is_last: bool) -> Request<
     request
 }
 
-fn target(path: &str, query: Option<&str>) -> Result<PathAndQuery, Problem> {
+/// The path in its one form with the query, as they are sent on.
+fn target(path: &str, uri: &Uri) -> Result<PathAndQuery, Problem> {
+    if let Some(same) = uri.path_and_query().filter(|it| it.path() == path) {
+        return Ok(same.clone());
+    }
+    let query = uri.query();
     let text = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
     PathAndQuery::try_from(text)
         .map_err(|_| Problem::invalid("path_ambiguous", "the path has characters that no path has"))

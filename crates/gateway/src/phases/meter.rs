@@ -15,7 +15,8 @@ use api::{
     configurator::Route,
     manifest::{Count, Meter},
 };
-use types::{RequestId, Timestamp};
+use http::HeaderValue;
+use types::Timestamp;
 
 use super::{authorize::Meant, visit::Visit, worker::Worker};
 use crate::{request::body::Flow, state::State, usage::tail::Tail};
@@ -33,7 +34,7 @@ pub(crate) async fn before_release(
     let mut now = Vec::new();
     let mut counted = Vec::new();
     for (name, meter) in meant.manifest.meters_of(method, &meant.path, status) {
-        let event = event(name, meter, meant, method, (visit.id, visit.at));
+        let event = event(name, meter, meant, method, (&visit.id_text, visit.at));
         if meter.count == Count::Requests {
             now.push(event);
         } else {
@@ -63,7 +64,9 @@ pub(super) fn of_job(state: &State, visit: &Visit, meant: &Meant, status: u16, f
     let method = visit.head.method.as_str();
     let meters = meant.manifest.meters_of(method, &meant.path, status);
     let counted = meters
-        .map(|(name, meter)| (meter.count, event(name, meter, meant, method, (visit.id, visit.at))))
+        .map(|(name, meter)| {
+            (meter.count, event(name, meter, meant, method, (&visit.id_text, visit.at)))
+        })
         .collect();
     drop(Tail::new(&state.journal, counted, visit.began, flow));
 }
@@ -78,7 +81,7 @@ fn event(
     meter: &Meter,
     meant: &Meant,
     method: &str,
-    (id, at): (RequestId, Timestamp),
+    (id, at): (&HeaderValue, Timestamp),
 ) -> UsageEvent {
     let Route { account, instance, .. } = *meant.route;
     let matched = &meant.manifest.routes[meant.matched].pattern;
@@ -89,7 +92,7 @@ fn event(
         None => format!("{method} {pattern}"),
     };
     UsageEvent {
-        event: id.to_string(),
+        event: id.to_str().unwrap_or_default().to_owned(),
         at,
         account,
         instance,

@@ -55,7 +55,7 @@ pub(crate) async fn pass(
     };
     // The platform's components sign their answers themselves.
     if !response.headers().contains_key("x-request-id") {
-        render::sign(&mut response, visit.id);
+        response.headers_mut().insert("x-request-id", visit.id_text);
     }
     response
 }
@@ -67,23 +67,25 @@ async fn lead(
 ) -> Result<Response<ResponseBody>, Stop> {
     let state = &*worker.state;
     match resolve::resolve(state, visit)? {
-        Destination::Platform => Ok(ask_platform(state, visit, body).await.map(ResponseBody::Own)),
+        Destination::Platform => {
+            Ok(Box::pin(ask_platform(state, visit, body)).await.map(ResponseBody::Own))
+        }
         Destination::Instance { mut route, path, held } => {
             hold::hold(state, &route)?;
             if let Some(page) = page_at(&path) {
-                let answer = pages::answer(state, visit, &route, page, body).await?;
+                let answer = Box::pin(pages::answer(state, visit, &route, page, body)).await?;
                 return Ok(answer.map(ResponseBody::Own));
             }
             visit.sets_up = pages::sets_up(state, visit, &route, &path);
             hold::until_open(state, visit, &route)?;
             if let Some(since) = held {
-                route = hold::until_moved(state, visit, &route, since).await?;
+                route = Box::pin(hold::until_moved(state, visit, &route, since)).await?;
             }
             let asker = authenticate::authenticate(state, visit, &route.host)?;
             let meant = authorize::authorize(state, visit, route, path, &asker)?;
             if let Some(job) = meant.manifest.routes[meant.matched].job.clone() {
                 let job = (job.as_str(), body);
-                let answer = enqueue::enqueue(state, visit, &meant, &asker, job).await?;
+                let answer = Box::pin(enqueue::enqueue(state, visit, &meant, &asker, job)).await?;
                 return Ok(answer.map(ResponseBody::Own));
             }
             forward::forward(worker, visit, meant, &asker, body).await
@@ -95,8 +97,8 @@ async fn ask_platform(state: &State, visit: &mut Visit, body: Incoming) -> Respo
     let mut request = Request::new(Body::new(body));
     std::mem::swap(request.method_mut(), &mut visit.head.method);
     std::mem::swap(request.headers_mut(), &mut visit.head.headers);
-    let Visit { id, peer, is_https, .. } = *visit;
-    let told = Told { id, peer, is_https, principal: &Principal::Visitor };
+    let Visit { peer, is_https, .. } = *visit;
+    let told = Told { id: &visit.id_text, peer, is_https, principal: &Principal::Visitor };
     headers::for_platform(request.headers_mut(), &told);
     let target = visit.head.uri.path_and_query().cloned();
     *request.uri_mut() = target.map(http::Uri::from).unwrap_or_default();

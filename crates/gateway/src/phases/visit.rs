@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Instant};
 
-use http::{HeaderMap, Method, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
 use types::{RequestId, Timestamp};
 
 use crate::{render::Reader, routes::in_flight::InFlight};
@@ -11,6 +11,8 @@ use crate::{render::Reader, routes::in_flight::InFlight};
 pub(crate) struct Visit {
     /// The request's id, made by us.
     pub(crate) id: RequestId,
+    /// The same, as it stands in headers.
+    pub(crate) id_text: HeaderValue,
     /// Whose request it is, as far as can be told.
     pub(crate) peer: IpAddr,
     /// Whether the browser came by HTTPS.
@@ -33,8 +35,9 @@ impl Visit {
     /// A request that has just been read.
     pub(crate) fn new(peer: IpAddr, is_https: bool, at: Timestamp, head: Parts) -> Self {
         let (id, began) = (RequestId::new(at), Instant::now());
+        let id_text = HeaderValue::try_from(id.to_string()).expect("letters, digits and a `_`");
         let (sets_up, wants_page) = (false, wants_page(&head.headers));
-        Self { id, peer, is_https, began, at, sets_up, wants_page, in_flight: None, head }
+        Self { id, id_text, peer, is_https, began, at, sets_up, wants_page, in_flight: None, head }
     }
 
     /// Who reads what is answered; the console is at `console`.

@@ -8,7 +8,6 @@ mod style;
 use api::configurator::Route;
 use http::{HeaderValue, Response, StatusCode, header};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use types::RequestId;
 
 pub(crate) use job::job;
 pub(crate) use problem::{Reader, broken, refusal, waiting};
@@ -53,13 +52,6 @@ pub(crate) fn see(address: &str) -> Response<Body> {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("strict-origin"));
     response
-}
-
-/// Says which request it was, so that a person can ask about it.
-pub(crate) fn sign<B>(response: &mut Response<B>, id: RequestId) {
-    if let Ok(value) = HeaderValue::try_from(id.to_string()) {
-        response.headers_mut().insert("x-request-id", value);
-    }
 }
 
 /// A page; one on which something `waits` looks again by itself.

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use api::http::remove_hop_by_hop;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use types::{Principal, RequestId};
+use types::Principal;
 
 use super::cookies;
 
@@ -38,7 +38,7 @@ const REFUSED_PREFIXES: [&str; 3] = ["x-mandate-", "x-forwarded", "x-http-method
 
 /// What an application is told by us.
 pub(crate) struct Told<'a> {
-    pub(crate) id: RequestId,
+    pub(crate) id: &'a HeaderValue,
     pub(crate) peer: IpAddr,
     pub(crate) is_https: bool,
     pub(crate) principal: &'a Principal,
@@ -63,7 +63,7 @@ pub(crate) fn for_platform(headers: &mut HeaderMap, told: &Told<'_>) {
     }
     insert(headers, "x-forwarded-proto", if told.is_https { "https" } else { "http" });
     insert(headers, "x-forwarded-for", &told.peer.to_canonical().to_string());
-    insert(headers, "x-request-id", &told.id.to_string());
+    headers.insert(HeaderName::from_static("x-request-id"), told.id.clone());
     if let Principal::User(user) = told.principal {
         insert(headers, "x-mandate-user", &user.to_string());
     }
@@ -140,7 +140,7 @@ mod tests {
 
     fn sent_on(lines: &[(&str, &str)], principal: &Principal) -> HeaderMap {
         let mut map = headers(lines);
-        let id = RequestId::new(Timestamp::from_micros(1));
+        let id = &HeaderValue::from_static("req_1");
         let peer = [192, 0, 2, 7].into();
         for_application(&mut map, &Told { id, peer, is_https: false, principal });
         map

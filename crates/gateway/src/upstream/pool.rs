@@ -83,18 +83,24 @@ impl Pool {
         request: Request<Lent>,
     ) -> Result<(Response<Incoming>, Lease), AskError> {
         if !request.method().is_safe() || !request.body().is_empty() {
-            return self.ask_once(endpoint, request).await;
+            return Box::pin(self.ask_once(endpoint, request)).await;
         }
-        let back = Some((Rc::clone(self), endpoint.address));
-        let Some(mut connection) = self.take(endpoint.address).await else {
-            let mut connection = self.open(endpoint).await?;
-            let answer = connection.send(request).await?;
-            return Ok((answer, Lease { connection, back }));
+        let kept = self.take(endpoint.address).await;
+        let again = kept.is_some().then(|| request.clone());
+        let mut connection = match kept {
+            Some(connection) => connection,
+            None => Box::pin(self.open(endpoint)).await?,
         };
-        match connection.send(request.clone()).await {
-            Ok(answer) => Ok((answer, Lease { connection, back })),
-            Err(_) if !connection.has_heard() => self.ask_once(endpoint, request).await,
-            Err(cause) => Err(cause.into()),
+        let cause = match connection.send(request).await {
+            Ok(answer) => {
+                let back = Some((Rc::clone(self), endpoint.address));
+                return Ok((answer, Lease { connection, back }));
+            }
+            Err(cause) => cause,
+        };
+        match again.filter(|_| !connection.has_heard()) {
+            Some(request) => Box::pin(self.ask_once(endpoint, request)).await,
+            None => Err(cause.into()),
         }
     }
 

@@ -63,3 +63,50 @@ impl Batches {
         batch.waiting.take().into_iter().for_each(Waker::wake);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::future::join_all;
+    use tokio::task::LocalSet;
+    use types::{AccountId, InstanceId, Timestamp};
+
+    fn event(quantity: u64) -> UsageEvent {
+        UsageEvent {
+            event: format!("req_{quantity}"),
+            at: Timestamp::from_micros(1),
+            account: AccountId::named(&["a"]),
+            instance: InstanceId::named(&["i"]),
+            meter: "requests".to_owned(),
+            quantity,
+            note: String::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_ready_at_once_is_one_line_and_fails_or_stands_together() {
+        let folder = std::env::temp_dir().join(format!("gateway-batch-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        let journal = Arc::new(Journal::open(&folder, Timestamp::from_micros(1)).unwrap());
+        let batches = Batches::new(&journal);
+        let events: Vec<_> = (1..=6).map(event).collect();
+        let all = || join_all(events.chunks(2).map(|some| batches.write(some)));
+        let local = LocalSet::new();
+        assert!(local.run_until(all()).await.iter().all(Result::is_ok));
+        let lines = |folder: &std::path::Path| -> usize {
+            let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+            let usage = files.filter(|file| file.extension().is_some_and(|end| end == "usage"));
+            usage.map(|file| std::fs::read_to_string(file).unwrap().lines().count()).sum()
+        };
+        assert_eq!(lines(&folder), 1);
+        assert!(local.run_until(batches.write(&[])).await.is_ok());
+        assert_eq!(lines(&folder), 1, "nothing is no line");
+        let away = journal.fail();
+        assert!(local.run_until(all()).await.iter().all(Result::is_err));
+        journal.recover(&away);
+        assert!(local.run_until(batches.write(&[event(7)])).await.is_ok());
+        drop((batches, journal));
+        assert_eq!(Journal::quantities(&folder), [1, 2, 3, 4, 5, 6, 7]);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

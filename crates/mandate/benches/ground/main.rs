@@ -29,6 +29,10 @@ use figures::Table;
 use folder::Folder;
 use platform::Platform;
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> anyhow::Result<()> {
     // `cargo bench` adds options of its own.
     let name = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
