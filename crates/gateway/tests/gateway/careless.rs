@@ -109,3 +109,23 @@ async fn who_leaves_after_having_asked_has_asked() {
     world.peers.ledger.has("posts", 1).await;
     world.peers.ledger.has("requests", 1).await;
 }
+
+#[tokio::test]
+async fn what_somebody_left_behind_is_done_before_a_gateway_ends() {
+    let (mut world, careless) = world().await;
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    let request = "POST /topics/slow/posts HTTP/1.1\r\nHost: forum.localhost\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    while careless.asked().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    // The gateway hears of it at once.
+    stream.set_zero_linger().unwrap();
+    drop(stream);
+    let answered = async {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        careless.go_on.notify_one();
+    };
+    tokio::join!(world.stop(), answered);
+    assert_eq!(world.peers.ledger.sum("posts"), 1);
+}

@@ -266,14 +266,17 @@ async fn a_tunnel_is_refused_in_words() {
 async fn an_application_that_answers_nonsense_is_not_passed_on() {
     let (world, upstream) = World::with_forum().await;
     drop(upstream);
+    let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X-Many: 1\r\n".repeat(101));
     let nonsense = [
         "\x00\x01\x02\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
         "HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n",
         "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+        &many,
         "",
     ];
-    for answer in nonsense {
+    for answer in nonsense.map(str::to_owned) {
+        let said = answer.clone();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         world.replica("one", listener.local_addr().unwrap(), None).await;
         let serve = tokio::spawn(async move {
@@ -281,7 +284,7 @@ async fn an_application_that_answers_nonsense_is_not_passed_on() {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let mut head = [0; 4_096];
                 let _ = stream.read(&mut head).await;
-                let _ = stream.write_all(answer.as_bytes()).await;
+                let _ = stream.write_all(said.as_bytes()).await;
             }
         });
         let seen = world.ask("POST /topics/1/posts", "forum.localhost", &[], "x").await;
