@@ -97,17 +97,16 @@ type Answer = (Response<Incoming>, Lease, Busy);
 
 async fn answer_of(
     Worker { state, pool, .. }: &Worker,
-    visit: &mut Visit,
+    visit: &Visit,
     meant: &Meant,
     who: &Asker,
     sending: &Sending,
 ) -> Result<Answer, Problem> {
-    let there = endpoints_of(state, meant);
-    let mut has_waited = there.is_none();
-    let all = match there {
-        Some(there) => Some(there),
-        None => Box::pin(coming_endpoints_of(state, meant)).await,
-    };
+    let mut all = endpoints_of(state, meant);
+    let mut has_waited = all.is_none();
+    if has_waited {
+        all = Box::pin(coming_endpoints_of(state, meant)).await;
+    }
     let all = all.as_deref().unwrap_or_default();
     let mut tried: Vec<&Arc<Endpoint>> = Vec::new();
     let mut reached = false;
@@ -116,8 +115,7 @@ async fn answer_of(
             recheck(state, visit, meant, who)?;
         }
         let busy = Busy::new(endpoint);
-        let is_last = tried.len() + 1 == all.len().min(ATTEMPTS_MAX);
-        let asked = pin!(pool.ask(endpoint, request_from(visit, sending, is_last)));
+        let asked = pin!(pool.ask(endpoint, || request_from(visit, sending)));
         let cause = match in_time(asked, &sending.flow).await {
             Some(Ok((response, lease))) => return Ok((response, lease, busy)),
             Some(Err(cause)) => cause,
@@ -137,7 +135,7 @@ async fn answer_of(
             return Err(bad_answer());
         }
         reached |= !cause.is_connect();
-        if is_last {
+        if tried.len() == ATTEMPTS_MAX {
             break;
         }
     }
@@ -179,12 +177,11 @@ fn endpoints_of(state: &State, meant: &Meant) -> Option<Arc<[Arc<Endpoint>]>> {
     state.releases.endpoints(&meant.route, &meant.manifest, process)
 }
 
-fn request_from(visit: &mut Visit, sending: &Sending, is_last: bool) -> Request<Lent> {
+fn request_from(visit: &Visit, sending: &Sending) -> Request<Lent> {
     let mut request = Request::new(sending.body.clone());
     *request.uri_mut() = Uri::from(sending.target.clone());
     *request.method_mut() = visit.head.method.clone();
-    *request.headers_mut() =
-        if is_last { std::mem::take(&mut visit.head.headers) } else { visit.head.headers.clone() };
+    request.headers_mut().clone_from(&visit.head.headers);
     if sending.body.size_hint().exact().is_none() {
         // Also where the library would think that the method has no body.
         let chunked = HeaderValue::from_static("chunked");
@@ -228,18 +225,18 @@ async fn release(
     let status = head.status.as_u16();
     // Of a small answer that has come at once there is one record, and nothing is left to be done
     // when it is released.
-    let small = body.size_hint().exact().filter(|length| *length <= SMALL_BYTES_MAX);
-    let part = if small.is_some() { part_of(&mut body, &mut lease).await } else { None };
+    let length = body.size_hint().exact();
+    let is_small = !whole && length.is_some_and(|length| length <= SMALL_BYTES_MAX);
+    let part = if is_small { part_of(&mut body, &mut lease).await } else { None };
     let data = part.as_ref().and_then(|part| part.as_ref().ok()?.data_ref());
-    let data = data.filter(|data| Some(data.len() as u64) == small).cloned();
+    let data = data.filter(|data| Some(data.len() as u64) == length).cloned();
     let data = if whole { Some(Bytes::new()) } else { data };
     let bytes = data.as_ref().map(|data| data.len() as u64);
     let tail = meter::before_release(worker, visit, meant, status, (&sending.flow, bytes)).await?;
     let body = if let Some(data) = data {
         sending.body.end();
-        let mut lease = Some(lease);
         poll_fn(|cx| {
-            lease.take().into_iter().for_each(|lease| lease.end(cx));
+            lease.end(cx);
             Poll::Ready(())
         })
         .await;

@@ -41,7 +41,7 @@ pub(crate) struct Outbound {
     /// What has come of it already.
     part: Option<Part>,
     /// The connection over which it comes; given back when it has ended.
-    lease: Option<Lease>,
+    lease: Lease,
     pace: Pace,
     /// What is owed for the body; written when it ends, before its last part is released.
     tail: Option<Tail>,
@@ -66,16 +66,7 @@ impl Outbound {
         under_way: UnderWay,
     ) -> Self {
         let pace = Pace::new(ANSWER_WAIT_MAX, 1);
-        Self {
-            inner,
-            part,
-            lease: Some(lease),
-            pace,
-            tail,
-            broken: None,
-            request,
-            _under_way: under_way,
-        }
+        Self { inner, part, lease, pace, tail, broken: None, request, _under_way: under_way }
     }
 
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
@@ -83,10 +74,7 @@ impl Outbound {
             return Poll::Ready(Some(part));
         }
         let inner = &mut self.inner;
-        match &mut self.lease {
-            Some(lease) => lease.poll_with(cx, |cx| Pin::new(&mut *inner).poll_frame(cx)),
-            None => Pin::new(inner).poll_frame(cx),
-        }
+        self.lease.poll_with(cx, |cx| Pin::new(&mut *inner).poll_frame(cx))
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -108,9 +96,7 @@ impl Outbound {
     /// It was read to its end.
     fn completed(&mut self, cx: &mut Context<'_>) {
         self.ended();
-        if let Some(lease) = self.lease.take() {
-            lease.end(cx);
-        }
+        self.lease.end(cx);
     }
 
     fn poll_data(
@@ -155,12 +141,6 @@ impl Outbound {
 impl Drop for Outbound {
     fn drop(&mut self) {
         self.ended();
-    }
-}
-
-impl From<render::Body> for ResponseBody {
-    fn from(body: render::Body) -> Self {
-        Self::Own(body)
     }
 }
 

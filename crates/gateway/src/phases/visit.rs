@@ -27,7 +27,7 @@ pub(crate) struct Visit {
     pub(crate) wants_page: bool,
     /// What counts it among those of its instance that are under way.
     pub(crate) in_flight: Option<InFlight>,
-    /// Its head; the headers are gone once they were sent on.
+    /// Its head; the headers are as they are sent on from then on.
     pub(crate) head: Parts,
 }
 

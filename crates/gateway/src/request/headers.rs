@@ -128,15 +128,8 @@ pub(crate) fn is_same_origin(headers: &HeaderMap, is_https: bool) -> Option<bool
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::headers_of as headers;
     use types::{Timestamp, UserId};
-
-    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
-        let mut map = HeaderMap::new();
-        for (name, value) in lines {
-            map.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
-        }
-        map
-    }
 
     fn sent_on(lines: &[(&str, &str)], principal: &Principal) -> HeaderMap {
         let mut map = headers(lines);

@@ -9,3 +9,12 @@ pub(crate) mod page;
 pub(crate) mod proxies;
 pub(crate) mod target;
 pub(crate) mod uploads;
+
+#[cfg(test)]
+fn headers_of(lines: &[(&str, &str)]) -> http::HeaderMap {
+    let mut map = http::HeaderMap::new();
+    for (name, value) in lines {
+        map.append(name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap());
+    }
+    map
+}

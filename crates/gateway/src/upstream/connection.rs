@@ -28,14 +28,20 @@ use crate::request::body::Lent;
 
 const ANSWER_BUFFER_BYTES_MAX: usize = 128 << 10;
 
-type Driver = http1::Connection<TokioIo<Stream>, Lent>;
+/// Who drives a connection.
+enum Driver {
+    /// Whoever waits for what comes over it.
+    Here(Box<http1::Connection<TokioIo<Stream>, Lent>>),
+    /// A task of its own.
+    Apart,
+    /// Nobody: it has ended.
+    Ended,
+}
 
 /// A connection to an endpoint.
 pub(crate) struct Connection {
     sender: SendRequest<Lent>,
-    /// None once it has ended, or has a task of its own.
-    driver: Option<Driver>,
-    has_own_task: bool,
+    driver: Driver,
     /// Whether anything came since a request was sent.
     heard: Rc<Cell<bool>>,
 }
@@ -47,7 +53,7 @@ impl Connection {
         // Of headers it takes 100 of its own accord; to say so would have it count on the heap.
         let (sender, driver) =
             http1::Builder::new().max_buf_size(ANSWER_BUFFER_BYTES_MAX).handshake(stream).await?;
-        Ok(Self { sender, driver: Some(driver), has_own_task: false, heard })
+        Ok(Self { sender, driver: Driver::Here(Box::new(driver)), heard })
     }
 
     /// Whether anything came since a request was sent.
@@ -65,12 +71,11 @@ impl Connection {
         // It takes part in no budget: it is ready only when the connection has got something, and
         // nobody would wake it once more.
         let mut answer = pin!(unconstrained(self.sender.send_request(request)));
-        if has_body && let Some(driver) = self.driver.take() {
-            self.has_own_task = true;
-            spawn_local(driver);
+        if has_body {
+            self.driver.goes_apart();
         }
-        let (driver, own_task) = (&mut self.driver, self.has_own_task);
-        poll_fn(|cx| poll_with(driver, own_task, cx, |cx| answer.as_mut().poll(cx))).await
+        let driver = &mut self.driver;
+        poll_fn(|cx| driver.poll_with(cx, |cx| answer.as_mut().poll(cx))).await
     }
 
     /// Polls something that comes over this connection, and the connection with it.
@@ -79,36 +84,45 @@ impl Connection {
         cx: &mut Context<'_>,
         poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        poll_with(&mut self.driver, self.has_own_task, cx, poll)
+        self.driver.poll_with(cx, poll)
     }
 
     /// Whether another request can be sent. One that the endpoint has closed is found out here.
     pub(super) fn poll_is_free(&mut self, cx: &mut Context<'_>) -> bool {
-        drive(&mut self.driver, cx);
-        self.driver.is_some() && self.sender.is_ready()
+        self.driver.drive(cx);
+        matches!(self.driver, Driver::Here(_)) && self.sender.is_ready()
     }
 }
 
-fn drive(driver: &mut Option<Driver>, cx: &mut Context<'_>) {
-    if driver.as_mut().is_some_and(|driver| Pin::new(driver).poll(cx).is_ready()) {
-        *driver = None;
+impl Driver {
+    fn goes_apart(&mut self) {
+        if let Self::Here(connection) = std::mem::replace(self, Self::Apart) {
+            spawn_local(connection);
+        }
     }
-}
 
-fn poll_with<T>(
-    driver: &mut Option<Driver>,
-    has_own_task: bool,
-    cx: &mut Context<'_>,
-    mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
-) -> Poll<T> {
-    if has_own_task {
-        return poll(cx);
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Self::Here(connection) = self
+            && Pin::new(connection).poll(cx).is_ready()
+        {
+            *self = Self::Ended;
+        }
     }
-    // Only the driver can make it ready, and the driver is polled here: it needs to wake nobody.
-    let silent = &mut Context::from_waker(Waker::noop());
-    if let Poll::Ready(outcome) = poll(silent) {
-        return Poll::Ready(outcome);
+
+    fn poll_with<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        if matches!(self, Self::Apart) {
+            return poll(cx);
+        }
+        // Only the connection can make it ready, and that is polled here: it needs to wake nobody.
+        let silent = &mut Context::from_waker(Waker::noop());
+        if let Poll::Ready(outcome) = poll(silent) {
+            return Poll::Ready(outcome);
+        }
+        self.drive(cx);
+        poll(silent)
     }
-    drive(driver, cx);
-    poll(silent)
 }

@@ -53,13 +53,14 @@ pub(crate) struct Pool {
 }
 
 struct Kept {
-    connection: Box<Connection>,
+    connection: Connection,
     since: Instant,
 }
 
 /// A connection over which an answer comes.
 pub(crate) struct Lease {
-    connection: Box<Connection>,
+    /// Until the answer has ended.
+    connection: Option<Connection>,
     /// Where it goes once the answer has ended.
     back: Option<(Rc<Pool>, SocketAddr)>,
 }
@@ -70,7 +71,7 @@ impl Pool {
         Rc::new(Self { connector: Connector::new(), kept, is_swept })
     }
 
-    /// Sends a request to `endpoint`.
+    /// Sends a request to `endpoint`; `make` makes it, once more if it has to be sent again.
     ///
     /// The application may close a connection that was kept just when a request is sent on it. Only
     /// what can then be sent again goes there, once, over a fresh one: what changes nothing (RFC
@@ -80,27 +81,27 @@ impl Pool {
     pub(crate) async fn ask(
         self: &Rc<Self>,
         endpoint: &Endpoint,
-        request: Request<Lent>,
+        make: impl Fn() -> Request<Lent>,
     ) -> Result<(Response<Incoming>, Lease), AskError> {
+        let request = make();
         if !request.method().is_safe() || !request.body().is_empty() {
             return Box::pin(self.ask_once(endpoint, request)).await;
         }
         let kept = self.take(endpoint.address).await;
-        let again = kept.is_some().then(|| request.clone());
+        let was_kept = kept.is_some();
         let mut connection = match kept {
             Some(connection) => connection,
             None => Box::pin(self.open(endpoint)).await?,
         };
-        let cause = match connection.send(request).await {
+        match connection.send(request).await {
             Ok(answer) => {
                 let back = Some((Rc::clone(self), endpoint.address));
-                return Ok((answer, Lease { connection, back }));
+                Ok((answer, Lease { connection: Some(connection), back }))
             }
-            Err(cause) => cause,
-        };
-        match again.filter(|_| !connection.has_heard()) {
-            Some(request) => Box::pin(self.ask_once(endpoint, request)).await,
-            None => Err(cause.into()),
+            Err(_) if was_kept && !connection.has_heard() => {
+                Box::pin(self.ask_once(endpoint, make())).await
+            }
+            Err(cause) => Err(cause.into()),
         }
     }
 
@@ -113,15 +114,15 @@ impl Pool {
         request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         let mut connection = self.open(endpoint).await?;
         let answer = connection.send(request).await?;
-        Ok((answer, Lease { connection, back: None }))
+        Ok((answer, Lease { connection: Some(connection), back: None }))
     }
 
-    async fn open(&self, endpoint: &Endpoint) -> Result<Box<Connection>, AskError> {
+    async fn open(&self, endpoint: &Endpoint) -> Result<Connection, AskError> {
         let stream = self.connector.connect(&endpoint.uri).await.map_err(AskError::Connect)?;
-        Ok(Box::new(Connection::new(stream).await?))
+        Ok(Connection::new(stream).await?)
     }
 
-    async fn take(&self, address: SocketAddr) -> Option<Box<Connection>> {
+    async fn take(&self, address: SocketAddr) -> Option<Connection> {
         loop {
             let mut kept = self.kept.borrow_mut().get_mut(&address)?.pop()?;
             let is_free = |cx: &mut Context<'_>| Poll::Ready(kept.connection.poll_is_free(cx));
@@ -131,7 +132,7 @@ impl Pool {
         }
     }
 
-    fn keep(self: &Rc<Self>, address: SocketAddr, connection: Box<Connection>) {
+    fn keep(self: &Rc<Self>, address: SocketAddr, connection: Connection) {
         let mut kept = self.kept.borrow_mut();
         let there = kept.entry(address).or_default();
         if there.len() < KEPT_MAX {
@@ -165,17 +166,21 @@ impl Lease {
     pub(crate) fn poll_with<T>(
         &mut self,
         cx: &mut Context<'_>,
-        poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        self.connection.poll_with(cx, poll)
+        match &mut self.connection {
+            Some(connection) => connection.poll_with(cx, poll),
+            None => poll(cx),
+        }
     }
 
     /// The answer has been read to its end: the connection is kept, if it can be.
-    pub(crate) fn end(mut self, cx: &mut Context<'_>) {
-        if let Some((pool, address)) = self.back.take()
-            && self.connection.poll_is_free(cx)
+    pub(crate) fn end(&mut self, cx: &mut Context<'_>) {
+        if let Some(mut connection) = self.connection.take()
+            && let Some((pool, address)) = &self.back
+            && connection.poll_is_free(cx)
         {
-            pool.keep(address, self.connection);
+            pool.keep(*address, connection);
         }
     }
 }

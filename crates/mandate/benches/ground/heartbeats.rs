@@ -7,19 +7,15 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use api::{
-    configurator::{InstanceState, Route},
-    identity::CreateJoinToken,
-    releases::Heartbeat,
-};
+use api::{identity::CreateJoinToken, releases::Heartbeat};
 use tokio::runtime::Runtime;
-use types::{AccountId, Digest, InstanceId};
+use types::AccountId;
 
 use crate::{
     figures::{Series, Table, short},
     folder::Folder,
     herd::{self, Animal, healthy},
-    platform::{Platform, wait_for},
+    platform::{Platform, route, wait_for},
 };
 
 const NODES: u8 = 20;
@@ -82,7 +78,10 @@ impl Herd {
             herd.push(Animal::joins(platform, number, token).await?);
         }
         let routes = (0..instances)
-            .map(|number| route(number, &release))
+            .map(|number| {
+                let account = AccountId::named(&["herd"]);
+                route(&format!("n{number}.localhost"), account, "herd", release.clone())
+            })
             .collect::<anyhow::Result<Vec<_>>>()?;
         (platform.put)(routes).await?;
         let herd = tokio::sync::Mutex::new(Self(herd));
@@ -154,27 +153,6 @@ impl Herd {
         }
         Ok(())
     }
-}
-
-fn route(number: usize, release: &Digest) -> anyhow::Result<Route> {
-    let host = format!("n{number}.localhost");
-    Ok(Route {
-        instance: InstanceId::named(&[&host]),
-        account: AccountId::named(&["herd"]),
-        service: "herd".parse()?,
-        host: host.parse()?,
-        modules: std::collections::BTreeSet::new(),
-        size: "small".into(),
-        release: release.clone(),
-        state: InstanceState::Open,
-        suspended: None,
-        maintenance: None,
-        setup_key: None,
-        rotations: 0,
-        schema: 0,
-        frozen_until: None,
-        moving: None,
-    })
 }
 
 /// Seconds that this process has had a processor.

@@ -51,24 +51,34 @@ impl Customer {
 
     /// An instance of theirs at `host`.
     pub(crate) fn route(&self, host: &str) -> anyhow::Result<Route> {
-        Ok(Route {
-            instance: InstanceId::named(&[host]),
-            account: self.account,
-            service: "forum".parse()?,
-            host: host.parse()?,
-            modules: std::collections::BTreeSet::new(),
-            size: "small".into(),
-            release: release(),
-            state: InstanceState::Open,
-            suspended: None,
-            maintenance: None,
-            setup_key: None,
-            rotations: 0,
-            schema: 0,
-            frozen_until: None,
-            moving: None,
-        })
+        route(host, self.account, "forum", release())
     }
+}
+
+/// An open instance of `service` at `host`.
+pub(crate) fn route(
+    host: &str,
+    account: AccountId,
+    service: &str,
+    release: Digest,
+) -> anyhow::Result<Route> {
+    Ok(Route {
+        instance: InstanceId::named(&[host]),
+        account,
+        service: service.parse()?,
+        host: host.parse()?,
+        modules: std::collections::BTreeSet::new(),
+        size: "small".into(),
+        release,
+        state: InstanceState::Open,
+        suspended: None,
+        maintenance: None,
+        setup_key: None,
+        rotations: 0,
+        schema: 0,
+        frozen_until: None,
+        moving: None,
+    })
 }
 
 impl Platform {

@@ -95,6 +95,29 @@ pub(crate) fn installed(program: &str) -> Option<PathBuf> {
     folders.map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
+/// An nginx that forwards what comes to `address` to an `application`, which `backend` names.
+pub(crate) fn nginx_forward(address: SocketAddr, backend: &str, application: SocketAddr) -> String {
+    format!(
+        "  upstream application {{
+    server {application};
+    keepalive 256;
+    keepalive_requests 1000000000;
+  }}
+  server {{
+    listen {address};
+    location / {{
+      proxy_pass http://{backend};
+      proxy_http_version 1.1;
+      proxy_set_header Connection \"\";
+      proxy_set_header Host $host;
+      proxy_set_header X-Forwarded-For $remote_addr;
+    }}
+  }}
+}}
+"
+    )
+}
+
 /// What nginx is configured with before anything else.
 pub(crate) fn nginx_head(folder: &Path, workers: usize, log: bool) -> String {
     let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]

@@ -163,7 +163,7 @@ fn show(table: &mut Table, count: usize, all: &[Contestant], plain: Option<&[Con
     }
 }
 
-/// Keeps the folder's name short for those who call it.
+/// Writes a file, and makes the folder that it is in.
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;

@@ -1,9 +1,9 @@
 //! Those that stand beside the gateway, and the application behind all.
 
-use std::{fmt::Write as _, net::SocketAddr, os::unix::net::UnixDatagram, path::Path};
+use std::{net::SocketAddr, os::unix::net::UnixDatagram, path::Path};
 
 use super::write;
-use crate::front::peer::{Peer, nginx_head};
+use crate::front::peer::{Peer, nginx_forward, nginx_head};
 
 /// How long the page of the application is.
 const BYTES: usize = 1_024;
@@ -59,32 +59,18 @@ fn collect(socket: &Path) -> anyhow::Result<()> {
 
 fn nginx(folder: &Path, map: &Path, address: SocketAddr, application: SocketAddr) -> String {
     format!(
-        "{}
-  map_hash_max_size 1048576;
+        "{}  map_hash_max_size 1048576;
   map_hash_bucket_size 128;
   map $host $backend {{ include {}; }}
-  upstream application {{ server {application}; keepalive 256; keepalive_requests 1000000000; }}
-  server {{
-    listen {address};
-    location / {{
-      proxy_pass http://$backend;
-      proxy_http_version 1.1;
-      proxy_set_header Connection \"\";
-      proxy_set_header Host $host;
-      proxy_set_header X-Forwarded-For $remote_addr;
-    }}
-  }}
-}}
-",
+{}",
         nginx_head(folder, 1, true),
         map.display(),
+        nginx_forward(address, "$backend", application),
     )
 }
 
 fn haproxy(map: &Path, log: &Path, address: SocketAddr, application: SocketAddr) -> String {
-    let mut text = String::new();
-    let _ = write!(
-        text,
+    format!(
         "global
   nbthread 1
   maxconn 4000
@@ -107,6 +93,5 @@ backend application
 ",
         log = log.display(),
         map = map.display(),
-    );
-    text
+    )
 }
