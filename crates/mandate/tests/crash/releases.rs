@@ -91,7 +91,7 @@ impl Publication {
     }
 
     /// Publishes it if it is not known, promotes it once it is staged, and answers whether it is
-    /// current and everybody is on it. What was begun goes on by itself.
+    /// current, everybody is on it, and nothing is known of the one before. What was begun goes on by itself.
     async fn go_on(&self, client: &Client) -> Result<bool, Problem> {
         let list = ListReleases { service: service(), after: None, limit: Some(1) };
         let newest = match client.call(list).await {
@@ -105,7 +105,9 @@ impl Publication {
             let rollout = client.call(list).await?.items.into_iter().next();
             let ours = rollout.filter(|rollout| rollout.to == release.digest);
             if let Some(rollout) = ours {
-                return Ok(release.current && rollout.state == RolloutState::Done);
+                let is_done = release.current && rollout.state == RolloutState::Done;
+                // `access` is told after the end that nobody is on the one before.
+                return Ok(is_done && permissions(client).await? == [self.permission.as_str()]);
             }
             if release.phase == ReleasePhase::Staged {
                 // The permission of the one before goes.
@@ -127,9 +129,13 @@ impl Publication {
     async fn check(&self, client: &Client) {
         let offer = client.call(GetOffer { service: service() }).await.unwrap();
         assert_eq!(offer.release, self.publish.digest);
-        let list = ListPermissions { service: Some(service()), ..ListPermissions::default() };
-        let permissions = client.call(list).await.unwrap().items;
-        let names: Vec<&str> = permissions.iter().map(|entry| entry.permission.as_str()).collect();
-        assert_eq!(names, [self.permission.as_str()]);
+        assert_eq!(permissions(client).await.unwrap(), [self.permission.as_str()]);
     }
+}
+
+/// The permissions that `access` knows of the service.
+async fn permissions(client: &Client) -> Result<Vec<String>, Problem> {
+    let list = ListPermissions { service: Some(service()), ..ListPermissions::default() };
+    let known = client.call(list).await?.items;
+    Ok(known.iter().map(|entry| entry.permission.as_str().to_owned()).collect())
 }
