@@ -8,7 +8,7 @@ use api::{
     manifest::{Access, Manifest},
 };
 use chassis::{Question, Words};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use types::{Permission, Resource};
 
 use super::{
@@ -20,14 +20,19 @@ use crate::{render::see, request::page::sign_in_address, state::State};
 
 /// A request that may be made.
 pub(crate) struct Meant {
+    /// By whom.
+    pub(crate) asker: Asker,
     /// Of which instance.
     pub(crate) route: Arc<Route>,
     /// What the release is that it is on.
     pub(crate) manifest: Arc<Manifest>,
+    pub(crate) method: Method,
     /// The path in its one form.
     pub(crate) path: String,
     /// The place in the manifest of the route that it matched.
     pub(crate) matched: usize,
+    /// Whether whoever asks may set the instance up at the application's own page.
+    pub(crate) sets_up: bool,
 }
 
 pub(crate) fn authorize(
@@ -35,12 +40,12 @@ pub(crate) fn authorize(
     visit: &Visit,
     route: Arc<Route>,
     path: String,
-    asker: &Asker,
+    asker: Asker,
 ) -> Result<Meant, Stop> {
-    let method = visit.head.method.as_str();
-    let (manifest, matched) = check(state, method, &route, &path, asker)
+    let (method, sets_up) = (visit.head.method.clone(), visit.sets_up);
+    let (manifest, matched) = check(state, method.as_str(), &route, &path, &asker)
         .map_err(|problem| lead_in(visit, &path, problem))?;
-    Ok(Meant { route, manifest, path, matched })
+    Ok(Meant { asker, route, manifest, method, path, matched, sets_up })
 }
 
 /// Whether a request may be made; the service, and the route in its manifest that matches.

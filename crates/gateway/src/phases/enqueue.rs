@@ -20,8 +20,7 @@ use serde_json::{Value, json};
 use types::{Digest, JobId};
 
 use super::{
-    authenticate::Asker, authorize::Meant, forward::broken_body, meter, recheck::recheck,
-    stop::Stop, visit::Visit,
+    authorize::Meant, forward::broken_body, meter, recheck::recheck, stop::Stop, visit::Visit,
 };
 use crate::{
     render::{Body, see},
@@ -40,14 +39,13 @@ pub(super) async fn enqueue(
     state: &State,
     visit: &Visit,
     meant: &Meant,
-    asker: &Asker,
     (name, body): (&str, Incoming),
 ) -> Result<Response<Body>, Stop> {
-    let key = key(visit, meant, asker)?;
+    let key = key(visit, meant)?;
     let flow = Rc::new(Flow::default());
     let payload = payload(state, visit, meant, (&flow, body)).await?;
     // The body may have taken its time.
-    recheck(state, visit, meant, asker)?;
+    recheck(state, meant)?;
     meter::check(state, visit)?;
     let version = meant.manifest.jobs.get(name).map(|job| job.version);
     let job = NewJob { name: name.to_owned(), payload, version, ..NewJob::default() };
@@ -61,13 +59,13 @@ pub(super) async fn enqueue(
 
 /// What makes a request that is sent again the same: the key that whoever asks has chosen, for what
 /// they ask for at this instance; a new one if they chose none.
-fn key(visit: &Visit, meant: &Meant, asker: &Asker) -> Result<String, Problem> {
+fn key(visit: &Visit, meant: &Meant) -> Result<String, Problem> {
     let Some(chosen) = visit.head.headers.get(KEY) else { return Ok(visit.id.to_string()) };
     if chosen.is_empty() || chosen.len() > KEY_BYTES_MAX {
         let detail = format!("an idempotency key has 1 to {KEY_BYTES_MAX} characters");
         return Err(Problem::invalid("idempotency_key", detail));
     }
-    let (instance, principal) = (meant.route.instance, &asker.caller.principal);
+    let (instance, principal) = (meant.route.instance, &meant.asker.caller.principal);
     let mut whole = format!("{instance} {principal} {} {} ", visit.head.method, meant.path);
     whole.push_str(&STANDARD.encode(chosen));
     Ok(Digest::of(whole.as_bytes()).hex().to_owned())

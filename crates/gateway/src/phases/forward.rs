@@ -20,7 +20,6 @@ use tokio::time::Instant;
 use types::Name;
 
 use super::{
-    authenticate::Asker,
     authorize::Meant,
     meter,
     recheck::recheck,
@@ -55,7 +54,6 @@ pub(crate) async fn forward(
     worker: &Worker,
     visit: &mut Visit,
     meant: Meant,
-    asker: &Asker,
     body: Incoming,
 ) -> Result<Response<ResponseBody>, Stop> {
     let state = &*worker.state;
@@ -65,7 +63,7 @@ pub(crate) async fn forward(
         return Err(broken_body(Fault::TooLong).into());
     }
     let Visit { peer, is_https, .. } = *visit;
-    let told = Told { id: &visit.id_text, peer, is_https, principal: &asker.caller.principal };
+    let told = Told { id: &visit.id_text, peer, is_https, principal: &meant.asker.caller.principal };
     headers::for_application(&mut visit.head.headers, &told);
     let flow = Rc::new(Flow::default());
     let target = target(&meant.path, &visit.head.uri)?;
@@ -75,7 +73,7 @@ pub(crate) async fn forward(
         inbound = Some(Inbound::new(body, Rc::clone(&flow), upload));
     }
     let sending = Sending { body: Lent::new(inbound, hint), flow, target };
-    let released = match answer_of(worker, visit, &meant, asker, &sending).await {
+    let released = match answer_of(worker, visit, &meant, &sending).await {
         Ok(answer) => release(worker, visit, &meant, answer, &sending).await,
         Err(problem) => Err(problem),
     };
@@ -99,7 +97,6 @@ async fn answer_of(
     Worker { state, pool, .. }: &Worker,
     visit: &Visit,
     meant: &Meant,
-    who: &Asker,
     sending: &Sending,
 ) -> Result<Answer, Problem> {
     let mut all = endpoints_of(state, meant);
@@ -112,7 +109,7 @@ async fn answer_of(
     let mut reached = false;
     while let Some(endpoint) = state.balancer.choose(all, &tried) {
         if std::mem::replace(&mut has_waited, true) {
-            recheck(state, visit, meant, who)?;
+            recheck(state, meant)?;
         }
         let busy = Busy::new(endpoint);
         let asked = pin!(pool.ask(endpoint, || request_from(visit, sending)));

@@ -83,7 +83,7 @@ pub(crate) async fn until_moved(
 
 /// Holds back what is asked of an application that has not been set up.
 pub(crate) fn until_open(state: &State, visit: &Visit, route: &Route) -> Result<(), Stop> {
-    check_open(route, visit).map_err(|problem| {
+    check_open(route, visit.sets_up).map_err(|problem| {
         if visit.is_look() {
             return render::waiting(&visit.reader(&state.console), &problem).into();
         }
@@ -91,10 +91,10 @@ pub(crate) fn until_open(state: &State, visit: &Visit, route: &Route) -> Result<
     })
 }
 
-pub(super) fn check_open(route: &Route, visit: &Visit) -> Result<(), Problem> {
+pub(super) fn check_open(route: &Route, sets_up: bool) -> Result<(), Problem> {
     let (title, code, detail) = match route.state {
         InstanceState::Open => return Ok(()),
-        InstanceState::AwaitingSetup if visit.sets_up => return Ok(()),
+        InstanceState::AwaitingSetup if sets_up => return Ok(()),
         InstanceState::SettingUp | InstanceState::Creating => (
             "Being set up",
             "setting_up",

@@ -82,13 +82,13 @@ async fn lead(
                 route = Box::pin(hold::until_moved(state, visit, &route, since)).await?;
             }
             let asker = authenticate::authenticate(state, visit, &route.host)?;
-            let meant = authorize::authorize(state, visit, route, path, &asker)?;
+            let meant = authorize::authorize(state, visit, route, path, asker)?;
             if let Some(job) = meant.manifest.routes[meant.matched].job.clone() {
                 let job = (job.as_str(), body);
-                let answer = Box::pin(enqueue::enqueue(state, visit, &meant, &asker, job)).await?;
+                let answer = Box::pin(enqueue::enqueue(state, visit, &meant, job)).await?;
                 return Ok(answer.map(ResponseBody::Own));
             }
-            forward::forward(worker, visit, meant, &asker, body).await
+            forward::forward(worker, visit, meant, body).await
         }
     }
 }
