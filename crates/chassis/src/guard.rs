@@ -18,7 +18,7 @@ use api::{
 use arc_swap::ArcSwap;
 use ed25519_dalek::VerifyingKey;
 use policy::{Action, Policies, Question, Rule, Words};
-use types::{AccountId, Clock, NodeId, Principal, Resource, SessionId};
+use types::{AccountId, Clock, NodeId, Principal, Resource, SessionId, Timestamp};
 
 use crate::{
     decisions::Decisions,
@@ -40,17 +40,24 @@ pub struct Caller {
     pub session: Option<SessionId>,
     /// What a user is called.
     pub email: Option<Arc<str>>,
+    /// Until when what was shown proves it.
+    pub until: Option<Timestamp>,
 }
 
 impl Caller {
     /// Nobody in particular.
-    pub const VISITOR: Self =
-        Self { principal: Principal::Visitor, account: None, session: None, email: None };
+    pub const VISITOR: Self = Self {
+        principal: Principal::Visitor,
+        account: None,
+        session: None,
+        email: None,
+        until: None,
+    };
 
     /// A component of the platform.
     pub(crate) fn component(name: &'static str) -> Self {
         let name = name.parse().expect("components have proper names");
-        Self { principal: Principal::Service(name), account: None, session: None, email: None }
+        Self { principal: Principal::Service(name), ..Self::VISITOR }
     }
 }
 
@@ -143,6 +150,12 @@ impl Guard {
         self.0.access.holds() && self.0.identity.holds()
     }
 
+    /// How far the copies are: as long as this is the same, so is every decision, but for what time
+    /// and a lost lease do.
+    pub fn revision(&self) -> (u64, u64) {
+        (self.0.access.applied(), self.0.identity.applied())
+    }
+
     /// Who shows `token` to `audience`.
     pub fn authenticate(&self, token: Option<&str>, audience: &str) -> Result<Caller, Problem> {
         let Some(token) = token else { return Ok(Caller::VISITOR) };
@@ -189,6 +202,7 @@ impl Guard {
             account: claims.account,
             session: claims.sid,
             email: claims.email.as_deref().map(Into::into),
+            until: Some(claims.valid_until()),
         };
         let verified = Arc::new(Verified { claims, caller, session, node });
         let mut cache = self.0.verified.write().expect("nobody panics while holding it");

@@ -7,7 +7,9 @@
 //!   `resolve` says whose host it is, `hold` whether the instance is open, `authenticate` who asks,
 //!   `authorize` whether they may, `forward` has an endpoint answer, and `meter` writes down what is
 //!   owed for it before the answer goes out. Where the manifest turns a request into a job,
-//!   `enqueue` stands in place of `forward`. The gateway's own pages are in `phases/pages`.
+//!   `enqueue` stands in place of `forward`. What goes on after an answer with another protocol is
+//!   `tunnel`, and `streams` judges again what goes on for long. The gateway's own pages are in
+//!   `phases/pages`.
 //! - `routes` keeps what the feeds say: instances by host, their releases and endpoints.
 //! - `upstream` chooses an endpoint, connects to it, and asks whether it is well.
 //! - `usage` is the journal of what is owed, and sends it to billing.

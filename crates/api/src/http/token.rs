@@ -70,7 +70,12 @@ impl Claims {
 
     /// Whether the token may still be shown at `now`.
     pub fn is_valid_at(&self, now: Timestamp) -> bool {
-        now.micros() < self.exp.saturating_mul(1_000_000)
+        now < self.valid_until()
+    }
+
+    /// From when on it is worth nothing.
+    pub const fn valid_until(&self) -> Timestamp {
+        Timestamp::from_micros(self.exp.saturating_mul(1_000_000))
     }
 
     /// Whether the token was made later than `now`, by more than clocks of machines may differ.

@@ -17,6 +17,7 @@ mod processes;
 pub(crate) mod reader;
 mod secrets;
 mod template;
+mod upgrades;
 mod values;
 mod volumes;
 
@@ -122,6 +123,10 @@ pub struct Service {
     /// ask for one may not ask for the other.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub exact_paths: bool,
+    /// The protocols that a connection may go on with after a request that asks for it (RFC 9110,
+    /// 7.8), in small letters: `websocket` unless said otherwise.
+    #[serde(default = "upgrades::usual", skip_serializing_if = "upgrades::are_usual")]
+    pub upgrades: Vec<String>,
 }
 
 /// How instances share processes.

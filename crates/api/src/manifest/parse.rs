@@ -14,7 +14,7 @@ use super::{
     jobs::{duration, job},
     migration_timeout, processes,
     reader::{FIELD_NAMES, LABELS, NAMES, NameRule, Node, Table, VERBS},
-    secrets, title_of, values,
+    secrets, title_of, upgrades, values,
 };
 use crate::labels::{LABELS_MAX, is_label};
 
@@ -135,7 +135,7 @@ fn optional_command(table: &Table<'_>, key: &str) -> Option<Vec<String>> {
 }
 
 fn service(table: &Table<'_>) -> Option<Service> {
-    table.only(&["name", "title", "summary", "tenancy", "exact_paths"]);
+    table.only(&["name", "title", "summary", "tenancy", "exact_paths", "upgrades"]);
     let name = table.need("name", "name = \"…\"").and_then(|node| {
         let name: Name = node.parse()?;
         if crate::is_reserved(name.as_str()) {
@@ -152,7 +152,8 @@ fn service(table: &Table<'_>) -> Option<Service> {
     let tenancy = table.get("tenancy").and_then(|node| node.one_of(&tenancies));
     let tenancy = tenancy.unwrap_or(Tenancy::Dedicated);
     let exact_paths = table.get("exact_paths").and_then(|node| node.truth()).unwrap_or(false);
-    Some(Service { name: name?, title: title?, summary, tenancy, exact_paths })
+    let upgrades = upgrades::upgrades(table);
+    Some(Service { name: name?, title: title?, summary, tenancy, exact_paths, upgrades })
 }
 
 fn package(table: &Table<'_>) -> Option<Package> {

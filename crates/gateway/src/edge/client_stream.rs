@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::net::sockopt;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -25,6 +26,10 @@ const STALL_BYTES_MIN: u64 = 16 << 10;
 const LINGER_TIME_MAX: Duration = Duration::from_secs(30);
 const LINGER_IDLE_MAX: Duration = Duration::from_secs(5);
 const LINGER_BUFFER: usize = 16 << 10;
+/// A visitor's machine that says nothing for so long, and then does not answer so many times, is gone.
+const SILENT_MAX: Duration = Duration::from_mins(1);
+const ASKED_AGAIN: Duration = Duration::from_secs(10);
+const ASKED_MAX: u32 = 3;
 
 /// A stream whose writes fail when the other side takes too little, whose requests are watched,
 /// and whose end is heard: closing while somebody sends would take away the answer that they have
@@ -32,7 +37,8 @@ const LINGER_BUFFER: usize = 16 << 10;
 pub(super) struct ClientStream {
     stream: TcpStream,
     pace: Pace,
-    framing: Framing,
+    /// Of HTTP/1.
+    framing: Option<Framing>,
     linger: Option<Linger>,
 }
 
@@ -42,9 +48,20 @@ struct Linger {
 }
 
 impl ClientStream {
-    pub(super) fn new(stream: TcpStream, framing: Framing) -> Self {
+    pub(super) fn new(stream: TcpStream, framing: Option<Framing>) -> Self {
         let pace = Pace::new(STALL_TIME_MAX, STALL_BYTES_MIN);
         Self { stream, pace, framing, linger: None }
+    }
+
+    /// It goes on with another protocol, on which either side may be silent for as long as the
+    /// machines say now and then that they are there.
+    pub(super) fn switches(&mut self) -> io::Result<()> {
+        self.framing = None;
+        sockopt::set_socket_keepalive(&self.stream, true)?;
+        sockopt::set_tcp_keepidle(&self.stream, SILENT_MAX)?;
+        sockopt::set_tcp_keepintvl(&self.stream, ASKED_AGAIN)?;
+        sockopt::set_tcp_keepcnt(&self.stream, ASKED_MAX)?;
+        Ok(())
     }
 
     fn judge(
@@ -68,7 +85,9 @@ impl ClientStream {
             Linger { end: now + LINGER_TIME_MAX, sleep }
         });
         let mut bytes = [0; LINGER_BUFFER];
-        while !self.framing.is_between_requests() {
+        while let Some(framing) = &mut self.framing
+            && !framing.is_between_requests()
+        {
             let mut buffer = ReadBuf::new(&mut bytes);
             let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, &mut buffer) else {
                 return linger.sleep.as_mut().poll(cx);
@@ -76,7 +95,7 @@ impl ClientStream {
             if read.is_err() || buffer.filled().is_empty() {
                 break;
             }
-            self.framing.follow(buffer.filled());
+            framing.follow(buffer.filled());
             let deadline = linger.end.min(Instant::now() + LINGER_IDLE_MAX);
             linger.sleep.as_mut().reset(deadline);
         }
@@ -92,7 +111,9 @@ impl AsyncRead for ClientStream {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let outcome = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        self.framing.follow(&buffer.filled()[before..]);
+        if let Some(framing) = &mut self.framing {
+            framing.follow(&buffer.filled()[before..]);
+        }
         outcome
     }
 }

@@ -2,11 +2,11 @@
 
 use std::{rc::Rc, time::Duration};
 
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::{net::TcpListener, sync::watch, task::spawn_local};
 
 use super::{
     connection::{self, Accepted},
+    ending::Endings,
     limits::Limits,
 };
 use crate::phases::worker::Worker;
@@ -22,17 +22,17 @@ pub(super) async fn serve(
     limits: &Limits,
     mut ending: watch::Receiver<bool>,
 ) {
-    let graceful = GracefulShutdown::new();
+    let endings = Endings::new(ending.clone());
     let told = tokio::select! {
         // The listener is closed with this future: the machine refuses what comes later.
-        () = accept(worker, listener, limits, &graceful) => return,
+        () = accept(worker, listener, limits, &endings) => return,
         told = ending.wait_for(|is_ending| *is_ending) => told.is_ok(),
     };
     if !told {
         return;
     }
     let ended = tokio::select! {
-        ended = tokio::time::timeout(DRAIN_TIME_MAX, graceful.shutdown()) => ended.is_ok(),
+        ended = tokio::time::timeout(DRAIN_TIME_MAX, endings.ended()) => ended.is_ok(),
         _ = ending.changed() => false,
     };
     if !ended {
@@ -40,19 +40,14 @@ pub(super) async fn serve(
     }
 }
 
-async fn accept(
-    worker: &Rc<Worker>,
-    listener: TcpListener,
-    limits: &Limits,
-    graceful: &GracefulShutdown,
-) {
+async fn accept(worker: &Rc<Worker>, listener: TcpListener, limits: &Limits, endings: &Endings) {
     loop {
         let Some(room) = limits.room().await else { return };
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let Some(slot) = limits.take(room, peer.ip()) else { continue };
                 let accepted = Accepted { stream, peer, slot: Rc::new(slot) };
-                spawn_local(connection::serve(Rc::clone(worker), accepted, graceful.watcher()));
+                spawn_local(connection::serve(Rc::clone(worker), accepted, endings.one()));
             }
             Err(cause) => {
                 // Out of file descriptors, most likely: others must end first.

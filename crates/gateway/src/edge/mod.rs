@@ -3,6 +3,7 @@
 mod answering;
 mod client_stream;
 mod connection;
+mod ending;
 mod framing;
 mod limits;
 mod listener;

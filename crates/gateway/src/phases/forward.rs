@@ -12,9 +12,10 @@ use std::{
 use api::{Kind, Problem};
 use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, uri::PathAndQuery,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, response,
+    uri::PathAndQuery,
 };
-use http_body::Body as _;
+use http_body::{Body as _, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use types::Name;
@@ -23,8 +24,9 @@ use super::{
     authorize::Meant,
     meter,
     recheck::recheck,
-    response_body::{Outbound, Part, ResponseBody},
+    response_body::{Comes, Outbound, Part, ResponseBody},
     stop::Stop,
+    tunnel::Tunnel,
     visit::Visit,
     worker::Worker,
 };
@@ -32,6 +34,7 @@ use crate::{
     request::{
         body::{Fault, Flow, Inbound, Lent, REQUEST_BYTES_MAX},
         headers::{self, Told},
+        upgrade::{self, WEBSOCKET},
     },
     state::State,
     upstream::{
@@ -46,6 +49,8 @@ const ANSWER_TIME_MAX: Duration = Duration::from_mins(1);
 const START_TIME_MAX: Duration = Duration::from_secs(3);
 /// A body of so many bytes is released with its head, if it has come with it.
 const SMALL_BYTES_MAX: u64 = 64 << 10;
+/// The type of a stream of events.
+const EVENTS: &[u8] = b"text/event-stream";
 /// So many endpoints are tried for one request.
 const ATTEMPTS_MAX: usize = 3;
 
@@ -57,14 +62,18 @@ pub(crate) async fn forward(
     body: Incoming,
 ) -> Result<Response<ResponseBody>, Stop> {
     let state = &*worker.state;
-    refuse_upgrade(visit)?;
     let hint = body.size_hint();
+    let upgrade = upgrade(visit, &meant, &hint)?;
     if hint.lower() > REQUEST_BYTES_MAX {
         return Err(broken_body(Fault::TooLong).into());
     }
     let Visit { peer, is_https, .. } = *visit;
-    let told = Told { id: &visit.id_text, peer, is_https, principal: &meant.asker.caller.principal };
+    let told =
+        Told { id: &visit.id_text, peer, is_https, principal: &meant.asker.caller.principal };
     headers::for_application(&mut visit.head.headers, &told);
+    if let Some(protocol) = &upgrade {
+        upgrade::name(&mut visit.head.headers, protocol);
+    }
     let flow = Rc::new(Flow::default());
     let target = target(&meant.path, &visit.head.uri)?;
     let mut inbound = None;
@@ -74,7 +83,10 @@ pub(crate) async fn forward(
     }
     let sending = Sending { body: Lent::new(inbound, hint), flow, target };
     let released = match answer_of(worker, visit, &meant, &sending).await {
-        Ok(answer) => release(worker, visit, &meant, answer, &sending).await,
+        Ok(answer) if answer.0.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            Box::pin(switch(worker, visit, meant, (answer, upgrade), &sending.flow)).await
+        }
+        Ok(answer) => release(worker, visit, meant, answer, &sending).await,
         Err(problem) => Err(problem),
     };
     released.map_err(|problem| {
@@ -201,7 +213,7 @@ fn target(path: &str, uri: &Uri) -> Result<PathAndQuery, Problem> {
 async fn release(
     worker: &Worker,
     visit: &mut Visit,
-    meant: &Meant,
+    meant: Meant,
     (response, mut lease, busy): Answer,
     sending: &Sending,
 ) -> Result<Response<ResponseBody>, Problem> {
@@ -209,11 +221,8 @@ async fn release(
     if head.status.is_informational() {
         return Err(bad_answer());
     }
-    headers::for_visitor(&mut head.headers);
-    head.headers.remove("x-request-id");
-    head.extensions.clear();
-    // Ours, whichever the application speaks.
-    head.version = Version::HTTP_11;
+    let is_endless = is_endless(&head.headers);
+    fit(&mut head);
     let whole = body.is_end_stream();
     if whole && visit.head.method != Method::HEAD {
         // A 304 may tell the length of what it does not send.
@@ -229,7 +238,7 @@ async fn release(
     let data = data.filter(|data| Some(data.len() as u64) == length).cloned();
     let data = if whole { Some(Bytes::new()) } else { data };
     let bytes = data.as_ref().map(|data| data.len() as u64);
-    let tail = meter::before_release(worker, visit, meant, status, (&sending.flow, bytes)).await?;
+    let tail = meter::before_release(worker, visit, &meant, status, (&sending.flow, bytes)).await?;
     let body = if let Some(data) = data {
         sending.body.end();
         poll_fn(|cx| {
@@ -240,10 +249,52 @@ async fn release(
         ResponseBody::Whole(data)
     } else {
         let under_way = (busy, visit.in_flight.take());
-        let body = Outbound::new((part, body, lease), tail, sending.body.clone(), under_way);
+        let watched = worker.streams.watch(meant, is_endless, under_way);
+        let comes = Comes { part, body, lease, watched };
+        let body = Outbound::new(comes, tail, sending.body.clone());
         ResponseBody::Streamed(Box::new(body))
     };
     Ok(Response::from_parts(head, body))
+}
+
+/// Goes on with another protocol, which the visitor has asked for and the application grants.
+async fn switch(
+    worker: &Worker,
+    visit: &mut Visit,
+    meant: Meant,
+    ((response, lease, busy), upgrade): (Answer, Option<HeaderValue>),
+    flow: &Rc<Flow>,
+) -> Result<Response<ResponseBody>, Problem> {
+    let (mut head, _) = response.into_parts();
+    let protocol = upgrade.as_ref().and_then(|protocol| protocol.to_str().ok());
+    let protocol = protocol.filter(|protocol| upgrade::is_granted(&head.headers, protocol));
+    let protocol = protocol.ok_or_else(bad_answer)?;
+    let (endpoint, come) = lease.switched().await.ok_or_else(bad_answer)?;
+    let status = head.status.as_u16();
+    let tail = meter::before_release(worker, visit, &meant, status, (flow, None)).await?;
+    fit(&mut head);
+    upgrade::name(&mut head.headers, &HeaderValue::from_str(protocol).map_err(|_| bad_answer())?);
+    let watched = worker.streams.watch(meant, true, (busy, visit.in_flight.take()));
+    let is_websocket = protocol.eq_ignore_ascii_case(WEBSOCKET);
+    let owed = (Rc::clone(flow), tail);
+    let tunnel = Tunnel::new((endpoint, &come), is_websocket, owed, watched);
+    Ok(Response::from_parts(head, ResponseBody::Switched(Box::new(tunnel))))
+}
+
+/// Makes the head of an answer fit to be sent back.
+fn fit(head: &mut response::Parts) {
+    headers::for_visitor(&mut head.headers);
+    head.headers.remove("x-request-id");
+    head.extensions.clear();
+    // Ours, whichever the application speaks.
+    head.version = Version::HTTP_11;
+}
+
+/// Whether an answer ends only when somebody leaves.
+fn is_endless(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let kind = kind.and_then(|kind| kind.get(..EVENTS.len()));
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS))
 }
 
 /// What has come of a body with the head of its answer.
@@ -256,21 +307,23 @@ async fn part_of(body: &mut Incoming, lease: &mut Lease) -> Option<Part> {
     }
 }
 
-/// A tunnel could not be judged or measured; whoever asks for one is told so instead of being left
-/// to wonder.
-fn refuse_upgrade(visit: &Visit) -> Result<(), Problem> {
-    let asked = visit.head.headers.get_all(header::UPGRADE).iter();
-    let tunnel = asked
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|protocol| protocol.trim().to_ascii_lowercase().starts_with("websocket"));
-    if tunnel {
-        let detail = "`WebSocket` connections are not supported: use ordinary requests or \
-                      server-sent events";
+/// The protocol that is asked for, where the application speaks it. What may be ignored is; whoever
+/// asks for a `WebSocket` in vain is told so instead of being left to wonder.
+fn upgrade(visit: &Visit, meant: &Meant, hint: &SizeHint) -> Result<Option<HeaderValue>, Problem> {
+    if !visit.head.headers.contains_key(header::UPGRADE) || hint.exact() != Some(0) {
+        return Ok(None);
+    }
+    let service = &meant.manifest.service;
+    let granted = service.upgrade(upgrade::asked(&visit.head));
+    if let Some(protocol) = granted {
+        return Ok(HeaderValue::from_str(protocol).ok());
+    }
+    if upgrade::asked(&visit.head).any(|it| it.eq_ignore_ascii_case(WEBSOCKET)) {
+        let detail = format!("`{}` takes no `WebSocket` connections", service.name);
         return Err(Problem::new(Kind::Invalid, "no_upgrade", detail)
             .with_status(StatusCode::NOT_IMPLEMENTED));
     }
-    Ok(())
+    Ok(None)
 }
 
 fn nobody(service: &Name) -> Problem {

@@ -11,6 +11,8 @@ mod recheck;
 mod resolve;
 pub(crate) mod response_body;
 mod stop;
+mod streams;
+pub(crate) mod tunnel;
 pub(crate) mod visit;
 pub(crate) mod worker;
 

@@ -10,14 +10,14 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::{streams::Watched, tunnel::Tunnel};
 use crate::{
     render,
     request::{
         body::{Fault, Lent},
         pace::Pace,
     },
-    routes::in_flight::InFlight,
-    upstream::{endpoint::Busy, pool::Lease},
+    upstream::pool::Lease,
     usage::tail::Tail,
 };
 
@@ -33,6 +33,21 @@ pub(crate) enum ResponseBody {
     Whole(Bytes),
     /// An application's that still comes.
     Streamed(Box<Outbound>),
+    /// None: both sides go on with another protocol.
+    Switched(Box<Tunnel>),
+}
+
+impl ResponseBody {
+    /// Takes out what comes after the answer, where both sides go on with another protocol.
+    pub(crate) fn take_tunnel(&mut self) -> Option<Tunnel> {
+        match std::mem::replace(self, Self::Whole(Bytes::new())) {
+            Self::Switched(tunnel) => Some(*tunnel),
+            body => {
+                *self = body;
+                None
+            }
+        }
+    }
 }
 
 /// An application's answer as the visitor gets it.
@@ -42,6 +57,7 @@ pub(crate) struct Outbound {
     part: Option<Part>,
     /// The connection over which it comes; given back when it has ended.
     lease: Lease,
+    watched: Watched,
     pace: Pace,
     /// What is owed for the body; written when it ends, before its last part is released.
     tail: Option<Tail>,
@@ -49,24 +65,27 @@ pub(crate) struct Outbound {
     broken: Option<hyper::Error>,
     /// What is left of the request is not needed once the answer has ended.
     request: Lent,
-    _under_way: UnderWay,
 }
 
 /// A part of an answer's body, or what went wrong with it.
 pub(super) type Part = Result<Frame<Bytes>, hyper::Error>;
 
-/// What counts a request until its answer has ended: at its endpoint, and at its instance.
-pub(super) type UnderWay = (Busy, Option<InFlight>);
+/// What comes of an answer, and over what.
+pub(super) struct Comes {
+    pub(super) part: Option<Part>,
+    pub(super) body: Incoming,
+    pub(super) lease: Lease,
+    pub(super) watched: Watched,
+}
 
 impl Outbound {
     pub(super) fn new(
-        (part, inner, lease): (Option<Part>, Incoming, Lease),
+        Comes { part, body: inner, lease, watched }: Comes,
         tail: Option<Tail>,
         request: Lent,
-        under_way: UnderWay,
     ) -> Self {
         let pace = Pace::new(ANSWER_WAIT_MAX, 1);
-        Self { inner, part, lease, pace, tail, broken: None, request, _under_way: under_way }
+        Self { inner, part, lease, watched, pace, tail, broken: None, request }
     }
 
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
@@ -106,8 +125,15 @@ impl Outbound {
         if let Some(cause) = self.broken.take() {
             return Poll::Ready(Some(Err(axum::Error::new(cause))));
         }
+        if let Poll::Ready(problem) = self.watched.poll_ended(cx) {
+            self.ended();
+            return Poll::Ready(Some(Err(axum::Error::new(problem))));
+        }
         loop {
             let Poll::Ready(frame) = self.poll_inner(cx) else {
+                if let Some(tail) = &mut self.tail {
+                    tail.poll_due(cx);
+                }
                 ready!(self.pace.poll_over(cx));
                 self.ended();
                 return Poll::Ready(Some(Err(axum::Error::new(Fault::TooSlow))));
@@ -159,6 +185,7 @@ impl Body for ResponseBody {
                 Poll::Ready((!body.is_empty()).then(|| Ok(Frame::data(body))))
             }
             Self::Streamed(body) => body.poll_data(cx),
+            Self::Switched(_) => Poll::Ready(None),
         }
     }
 
@@ -167,6 +194,7 @@ impl Body for ResponseBody {
             Self::Own(body) => body.is_end_stream(),
             Self::Whole(body) => body.is_empty(),
             Self::Streamed(body) => body.part.is_none() && body.inner.is_end_stream(),
+            Self::Switched(_) => true,
         }
     }
 
@@ -175,6 +203,7 @@ impl Body for ResponseBody {
             Self::Own(body) => body.size_hint(),
             Self::Whole(body) => SizeHint::with_exact(body.len() as u64),
             Self::Streamed(body) => body.size_hint(),
+            Self::Switched(_) => SizeHint::with_exact(0),
         }
     }
 }

@@ -45,9 +45,10 @@ impl Visit {
         Reader { request: self.id, wants_page: self.wants_page, console }
     }
 
-    /// Whether the method says that nothing is changed.
+    /// Whether the method says that nothing is changed, and nothing can be changed afterwards either.
     pub(crate) fn is_safe(&self) -> bool {
         matches!(self.head.method, Method::GET | Method::HEAD | Method::OPTIONS)
+            && !self.head.headers.contains_key(header::UPGRADE)
     }
 
     /// Whether a browser shows what is answered and could be led elsewhere.

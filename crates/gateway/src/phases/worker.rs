@@ -2,6 +2,7 @@
 
 use std::{rc::Rc, sync::Arc};
 
+use super::streams::Streams;
 use crate::{state::State, upstream::pool::Pool, usage::batch::Batches};
 
 /// A thread that answers requests, with connections to endpoints of its own.
@@ -9,11 +10,12 @@ pub(crate) struct Worker {
     pub(crate) state: Arc<State>,
     pub(super) pool: Rc<Pool>,
     pub(super) batches: Batches,
+    pub(super) streams: Rc<Streams>,
 }
 
 impl Worker {
     pub(crate) fn new(state: Arc<State>) -> Self {
-        let batches = Batches::new(&state.journal);
-        Self { state, pool: Pool::new(), batches }
+        let (batches, streams) = (Batches::new(&state.journal), Streams::new(&state));
+        Self { state, pool: Pool::new(), batches, streams }
     }
 }

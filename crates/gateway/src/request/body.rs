@@ -44,6 +44,11 @@ impl Flow {
         self.bytes.get()
     }
 
+    /// So many more came.
+    pub(crate) fn passed(&self, bytes: u64) {
+        self.bytes.set(self.bytes.get() + bytes);
+    }
+
     /// Why it ended early, if it did.
     pub(crate) fn fault(&self) -> Option<Fault> {
         self.fault.get()
@@ -83,9 +88,8 @@ impl Inbound {
             // Trailers are not passed on: they would be headers that nobody has looked at.
             let Ok(data) = data else { continue };
             self.pace.moved(data.len());
-            let bytes = self.flow.bytes.get() + data.len() as u64;
-            self.flow.bytes.set(bytes);
-            if bytes > REQUEST_BYTES_MAX {
+            self.flow.passed(data.len() as u64);
+            if self.flow.bytes() > REQUEST_BYTES_MAX {
                 return Poll::Ready(Some(Err(self.flow.fail(Fault::TooLong))));
             }
             return Poll::Ready(Some(Ok(Frame::data(data))));

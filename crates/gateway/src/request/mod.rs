@@ -8,6 +8,7 @@ pub(crate) mod pace;
 pub(crate) mod page;
 pub(crate) mod proxies;
 pub(crate) mod target;
+pub(crate) mod upgrade;
 pub(crate) mod uploads;
 
 #[cfg(test)]

@@ -93,6 +93,11 @@ impl Hosts {
         self.left.notified()
     }
 
+    /// Changes whenever something of this does.
+    pub(crate) fn revision(&self) -> u64 {
+        self.freshness.applied()
+    }
+
     /// Whether whoever closes an instance waits for this copy.
     pub(crate) fn are_fresh(&self) -> bool {
         self.freshness.holds()

@@ -63,6 +63,11 @@ impl Releases {
         self.known.load().homes.get(&(route.release.clone(), instance, process)).cloned()
     }
 
+    /// Changes whenever something of this does.
+    pub(crate) fn revision(&self) -> u64 {
+        self.freshness.applied()
+    }
+
     /// Ends when something of this changes after it was enabled.
     pub(crate) fn changed(&self) -> Notified<'_> {
         self.changed.notified()

@@ -7,11 +7,12 @@
 use std::{
     cell::Cell,
     future::{Future, poll_fn},
-    pin::{Pin, pin},
+    pin::pin,
     rc::Rc,
     task::{Context, Poll, Waker},
 };
 
+use bytes::Bytes;
 use http::{Request, Response};
 use hyper::{
     body::Incoming,
@@ -34,8 +35,8 @@ enum Driver {
     Here(Box<http1::Connection<TokioIo<Stream>, Lent>>),
     /// A task of its own.
     Apart,
-    /// Nobody: it has ended.
-    Ended,
+    /// Nobody: no more requests can go over it.
+    Ended(Option<Box<http1::Connection<TokioIo<Stream>, Lent>>>),
 }
 
 /// A connection to an endpoint.
@@ -87,6 +88,19 @@ impl Connection {
         self.driver.poll_with(cx, poll)
     }
 
+    /// What is left of it where both sides go on with another protocol: the connection, and what has
+    /// come on it already.
+    pub(super) async fn switched(mut self) -> Option<(TcpStream, Bytes)> {
+        poll_fn(|cx| {
+            self.driver.drive(cx);
+            if matches!(self.driver, Driver::Here(_)) { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+        let Driver::Ended(connection) = self.driver else { return None };
+        let parts = connection?.into_parts();
+        Some((parts.io.into_inner().into_socket(), parts.read_buf))
+    }
+
     /// Whether another request can be sent. One that the endpoint has closed is found out here.
     pub(super) fn poll_is_free(&mut self, cx: &mut Context<'_>) -> bool {
         self.driver.drive(cx);
@@ -103,9 +117,10 @@ impl Driver {
 
     fn drive(&mut self, cx: &mut Context<'_>) {
         if let Self::Here(connection) = self
-            && Pin::new(connection).poll(cx).is_ready()
+            && let Poll::Ready(outcome) = connection.poll_without_shutdown(cx)
+            && let Self::Here(connection) = std::mem::replace(self, Self::Ended(None))
         {
-            *self = Self::Ended;
+            *self = Self::Ended(outcome.is_ok().then_some(connection));
         }
     }
 

@@ -14,9 +14,10 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
-use tokio::{task::spawn_local, time::Instant};
+use tokio::{net::TcpStream, task::spawn_local, time::Instant};
 
 use super::{connection::Connection, connector::Connector, endpoint::Endpoint};
 use crate::request::body::Lent;
@@ -84,7 +85,8 @@ impl Pool {
         make: impl Fn() -> Request<Lent>,
     ) -> Result<(Response<Incoming>, Lease), AskError> {
         let request = make();
-        if !request.method().is_safe() || !request.body().is_empty() {
+        let asks_only = request.method().is_safe() && request.body().is_empty();
+        if !asks_only || request.headers().contains_key(header::UPGRADE) {
             return Box::pin(self.ask_once(endpoint, request)).await;
         }
         let kept = self.take(endpoint.address).await;
@@ -111,7 +113,10 @@ impl Pool {
         endpoint: &Endpoint,
         mut request: Request<Lent>,
     ) -> Result<(Response<Incoming>, Lease), AskError> {
-        request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        request
+            .headers_mut()
+            .entry(header::CONNECTION)
+            .or_insert(HeaderValue::from_static("close"));
         let mut connection = self.open(endpoint).await?;
         let answer = connection.send(request).await?;
         Ok((answer, Lease { connection: Some(connection), back: None }))
@@ -172,6 +177,12 @@ impl Lease {
             Some(connection) => connection.poll_with(cx, poll),
             None => poll(cx),
         }
+    }
+
+    /// The connection itself, where both sides go on with another protocol, and what has come on it
+    /// already.
+    pub(crate) async fn switched(self) -> Option<(TcpStream, Bytes)> {
+        self.connection?.switched().await
     }
 
     /// The answer has been read to its end: the connection is kept, if it can be.

@@ -28,6 +28,11 @@ impl Stream {
         Self { socket, heard, is_deaf: false }
     }
 
+    /// The connection, unwatched.
+    pub(super) fn into_socket(self) -> TcpStream {
+        self.socket
+    }
+
     /// Nothing comes of writing to the deaf; what is read ends the connection.
     fn written<T>(&mut self, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         self.is_deaf |= matches!(outcome, Poll::Ready(Err(_)));

@@ -1,22 +1,45 @@
-//! What is owed for an answer once its body has ended: bytes and time.
+//! What is owed for an answer beside that it was given: bytes and time. It is written when the answer
+//! ends, and for one that goes on for long now and then as it goes.
 
-use std::{io, rc::Rc, sync::Arc, time::Instant};
+use std::{
+    io,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::Context,
+    time::{Duration, Instant},
+};
 
 use api::{billing::UsageEvent, manifest::Count};
 
 use super::{batch::Batches, journal::Journal};
 use crate::request::body::Flow;
+use tokio::time::{Sleep, sleep};
+use types::Timestamp;
 
 /// Billing takes no event with a larger quantity, and one that it refused would hold up the rest.
 const QUANTITY_MAX: u64 = 1_000_000_000_000;
 
+/// So much of an answer that goes on is not written yet if this process is killed.
+const SETTLE_PERIOD: Duration = Duration::from_secs(30);
+
 /// What remains to be written when the body of an answer ends; dropping it writes it.
 pub(crate) struct Tail {
     journal: Arc<Journal>,
-    counted: Vec<(Count, UsageEvent)>,
+    counted: Vec<Counted>,
     began: Instant,
     flow: Rc<Flow>,
     bytes_out: u64,
+    /// When what has passed is written although the answer goes on.
+    due: Option<Pin<Box<Sleep>>>,
+}
+
+struct Counted {
+    count: Count,
+    /// As it is written next, but for how much it is.
+    event: UsageEvent,
+    began: Timestamp,
+    written: u64,
 }
 
 impl Tail {
@@ -27,8 +50,13 @@ impl Tail {
         began: Instant,
         flow: &Rc<Flow>,
     ) -> Self {
+        let fresh = |(count, event): (Count, UsageEvent)| {
+            let began = event.at;
+            Counted { count, event, began, written: 0 }
+        };
+        let counted = counted.into_iter().map(fresh).collect();
         let (journal, flow) = (Arc::clone(journal), Rc::clone(flow));
-        Self { journal, counted, began, flow, bytes_out: 0 }
+        Self { journal, counted, began, flow, bytes_out: 0, due: None }
     }
 
     /// Whether nothing will be owed.
@@ -50,22 +78,46 @@ impl Tail {
         self.bytes_out += bytes;
     }
 
+    /// Writes what has passed when it is time to, and sees to it that this is polled then.
+    pub(crate) fn poll_due(&mut self, cx: &mut Context<'_>) {
+        let due = self.due.get_or_insert_with(|| Box::pin(sleep(SETTLE_PERIOD)));
+        while due.as_mut().poll(cx).is_ready() {
+            due.as_mut().reset(tokio::time::Instant::now() + SETTLE_PERIOD);
+            let events = filled(&mut self.counted, self.began, (self.flow.bytes(), self.bytes_out));
+            self.journal.owe(events);
+        }
+    }
+
     /// What was counted; afterwards there is nothing left to write.
     pub(crate) fn events(&mut self) -> Vec<UsageEvent> {
-        let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let (bytes_in, bytes_out) = (self.flow.bytes(), self.bytes_out);
-        let counted = std::mem::take(&mut self.counted).into_iter();
-        let filled = counted.flat_map(|(count, event)| {
-            let quantity = match count {
-                Count::Requests => 1,
-                Count::BytesIn => bytes_in,
-                Count::BytesOut => bytes_out,
-                Count::Duration => millis,
-            };
-            parts(quantity).map(move |quantity| UsageEvent { quantity, ..event.clone() })
-        });
-        filled.collect()
+        let mut counted = std::mem::take(&mut self.counted);
+        filled(&mut counted, self.began, (self.flow.bytes(), self.bytes_out))
     }
+}
+
+/// What was counted since it was written last. What comes after that has the time of its own, since a
+/// month may end in between.
+fn filled(
+    counted: &mut [Counted],
+    began: Instant,
+    (bytes_in, bytes_out): (u64, u64),
+) -> Vec<UsageEvent> {
+    let elapsed = began.elapsed();
+    let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    let mut events = Vec::new();
+    for it in counted {
+        let quantity = match it.count {
+            Count::Requests => 1,
+            Count::BytesIn => bytes_in,
+            Count::BytesOut => bytes_out,
+            Count::Duration => millis,
+        };
+        let more = quantity - std::mem::replace(&mut it.written, quantity);
+        let part = |quantity| UsageEvent { quantity, ..it.event.clone() };
+        events.extend(parts(more).map(part));
+        it.event.at = it.began.plus(elapsed);
+    }
+    events
 }
 
 /// A quantity in as many parts as billing takes; none if it is nothing.
@@ -87,10 +139,9 @@ impl Drop for Tail {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use types::Timestamp;
 
-    fn tail(journal: &Arc<Journal>) -> Tail {
-        let event = UsageEvent {
+    fn event() -> UsageEvent {
+        UsageEvent {
             event: "req_1".into(),
             at: Timestamp::from_micros(1),
             account: types::AccountId::named(&["a"]),
@@ -98,8 +149,11 @@ mod tests {
             meter: "bytes_out".into(),
             quantity: 0,
             note: String::new(),
-        };
-        Tail::new(journal, vec![(Count::BytesOut, event)], Instant::now(), &Rc::default())
+        }
+    }
+
+    fn tail(journal: &Arc<Journal>) -> Tail {
+        Tail::new(journal, vec![(Count::BytesOut, event())], Instant::now(), &Rc::default())
     }
 
     #[tokio::test]
@@ -123,6 +177,47 @@ mod tests {
         drop(journal);
         assert_eq!(Journal::quantities(&folder), [3, 7]);
         std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_goes_on_for_long_is_written_as_it_goes() {
+        let folder = std::env::temp_dir().join(format!("gateway-goes-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        let journal = Arc::new(Journal::open(&folder, Timestamp::from_micros(1)).unwrap());
+        let mut tail = tail(&journal);
+        let mut step = async |bytes: u64, seconds| {
+            tail.passed(bytes);
+            let waiting = std::future::poll_fn(|cx| {
+                tail.poll_due(cx);
+                std::task::Poll::<()>::Pending
+            });
+            let _ = tokio::time::timeout(Duration::from_secs(seconds), waiting).await;
+            Journal::quantities(&folder)
+        };
+        assert!(step(3, 29).await.is_empty());
+        assert_eq!(step(4, 2).await, [7]);
+        assert_eq!(step(0, 40).await, [7], "nothing is not written");
+        assert_eq!(step(5, 40).await, [7, 5]);
+        tail.passed(6);
+        drop((tail, journal));
+        assert_eq!(Journal::quantities(&folder), [7, 5, 6]);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_comes_later_has_a_later_time() {
+        let mut counted = [Counted {
+            count: Count::Duration,
+            event: event(),
+            began: Timestamp::from_micros(1),
+            written: 0,
+        }];
+        let ago = |seconds| Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
+        let first = filled(&mut counted, ago(60), (0, 0));
+        let second = filled(&mut counted, ago(100), (0, 0));
+        assert_eq!(first[0].at, Timestamp::from_micros(1));
+        assert_eq!(second[0].at.since(first[0].at).as_secs(), 60);
+        assert_eq!((first[0].quantity / 1_000, second[0].quantity / 1_000), (60, 40));
     }
 
     #[test]

@@ -247,8 +247,9 @@ async fn a_head_that_does_not_end_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_tunnel_is_refused_in_words() {
+async fn a_tunnel_is_refused_in_words_where_the_application_has_none() {
     let (world, upstream) = World::with_forum().await;
+    world.publish(&FORUM.replace("[run]", "upgrades = [\"x\"]\n\n[run]")).await;
     let upgrade = [("Connection", "Upgrade"), ("Upgrade", "websocket")];
     let answer = world.ask("GET /", "forum.localhost", &upgrade, "").await;
     assert_eq!((answer.status, answer.code().as_str()), (501, "no_upgrade"));

@@ -11,6 +11,8 @@ mod proxied;
 mod reach;
 mod replicas;
 mod requests;
+mod streams;
+mod tunnels;
 mod usage;
 #[expect(clippy::unwrap_used, reason = "what stands here is called by tests only")]
 mod world;

@@ -2,7 +2,7 @@
 
 use crate::world::{Answer, FORUM, World};
 use api::configurator::InstanceState;
-use types::{Clock as _, Digest, Principal, SessionId, SystemClock, UserId};
+use types::{Digest, Principal, SessionId, UserId};
 
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 const SETUP: &str = "/.mandate/setup?key=right";
@@ -257,9 +257,7 @@ async fn a_session_that_was_ended_is_none() {
     let bearer = format!("Bearer {token}");
     let headers = [("Authorization", bearer.as_str())];
     assert_eq!(world.ask("GET /admin", "forum.localhost", &headers, "").await.status, 200);
-    let expires = SystemClock.now().plus(std::time::Duration::from_mins(10));
-    let revision = world.peers.identity.put(&api::identity::EndedSession { session, expires });
-    world.peers.identity.acknowledged("test.guard", revision).await;
+    world.end_session("ada").await;
     assert_eq!(world.ask("GET /admin", "forum.localhost", &headers, "").await.status, 401);
 }
 

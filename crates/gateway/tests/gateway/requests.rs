@@ -8,7 +8,7 @@ use api::{
     feed::Document as _,
 };
 use tokio::{io::AsyncReadExt as _, net::TcpListener};
-use types::{Clock as _, Principal, SessionId, SystemClock};
+use types::{Principal, SessionId};
 
 const PAGE: (&str, &str) = ("Accept", "text/html,*/*");
 
@@ -409,14 +409,7 @@ async fn what_is_tried_again_is_judged_again() {
     assert_eq!((answer.status, answer.code().as_str()), (403, "denied"));
     world.grant(user, "forum.seeAdmin", &open).await;
 
-    let session = SessionId::named(&["ada"]);
-    let expires = SystemClock.now().plus(Duration::from_mins(10));
-    let answer = tried_again(&world, async || {
-        let ended = api::identity::EndedSession { session, expires };
-        let revision = world.peers.identity.put(&ended);
-        world.peers.identity.acknowledged("test.guard", revision).await;
-    })
-    .await;
+    let answer = tried_again(&world, async || world.end_session("ada").await).await;
     assert_eq!((answer.status, answer.code().as_str()), (401, "session_ended"));
 }
 

@@ -190,12 +190,8 @@ async fn customer(house: &House) -> anyhow::Result<Customer> {
 
 /// Returns once the grant that makes the first user the account's owner is known here.
 async fn owns(house: &House, user: UserId, account: AccountId) -> anyhow::Result<()> {
-    let caller = Caller {
-        principal: Principal::User(user),
-        account: Some(account),
-        session: None,
-        email: None,
-    };
+    let caller =
+        Caller { principal: Principal::User(user), account: Some(account), ..Caller::VISITOR };
     let on = Resource::Account(account);
     let allowed = || house.guard().authorize(&caller, "access.checkPermission", &on).is_ok();
     wait_for("the owner's grant", async || Ok(allowed())).await

@@ -56,7 +56,7 @@ fn allowed(world: &World, person: &Person, what: &str, on: &Resource) -> bool {
         principal: person.principal(),
         account: Some(person.account),
         session: Some(person.session),
-        email: None,
+        ..chassis::Caller::VISITOR
     };
     world.house.guard().authorize(&caller, what, on).is_ok()
 }
@@ -379,7 +379,7 @@ stories! {
             principal: ben.principal(),
             account: Some(ben.account),
             session: Some(ben.session),
-            email: None,
+            ..chassis::Caller::VISITOR
         };
         guard.authorize(&caller, "identity.listUsers", &Resource::Account(ada.account)).unwrap();
         let list = ListUsers { account: ada.account, after: None, limit: None };

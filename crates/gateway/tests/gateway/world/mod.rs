@@ -23,6 +23,7 @@ use api::{
         Sending,
         token::{Claims, EVERYONE},
     },
+    identity::EndedSession,
     manifest::Manifest,
     releases::{ReplicaAddress, ServiceRelease},
 };
@@ -374,6 +375,14 @@ impl World {
     pub(crate) async fn revoke(&self, grant: GrantId) {
         let revision = self.peers.access.remove::<Grant>(&grant.to_string());
         self.peers.access.acknowledged("test.guard", revision).await;
+    }
+
+    /// Ends the session of that name.
+    pub(crate) async fn end_session(&self, name: &str) {
+        let session = SessionId::named(&[name]);
+        let expires = SystemClock.now().plus(Duration::from_mins(10));
+        let revision = self.peers.identity.put(&EndedSession { session, expires });
+        self.peers.identity.acknowledged("test.guard", revision).await;
     }
 
     /// The token of a session that was begun at `host`.
