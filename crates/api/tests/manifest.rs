@@ -8,8 +8,8 @@ use std::{
 use api::{
     jobs::PutJobs,
     manifest::{
-        Access, Check, Count, Engine, FieldKind, JobCommand, Level, Manifest, Missed, Run, Tenancy,
-        normalise,
+        Access, Check, Count, Engine, FieldKind, JobCommand, Level, Manifest, Missed, Protocol,
+        Run, Tenancy, normalise,
     },
 };
 use proptest::prelude::*;
@@ -348,6 +348,32 @@ fn the_smallest_manifest_has_a_command_and_a_size() {
     let smallest = Manifest::parse("mandate.toml", text).unwrap();
     assert_eq!(smallest.service.tenancy, Tenancy::Dedicated);
     assert_eq!((smallest.database.is_none(), smallest.has_jobs()), (true, false));
+}
+
+#[test]
+fn what_an_application_speaks_is_usual_unless_it_says_otherwise() {
+    let parsed = |service: &str, run: &str| {
+        let text = format!(
+            "service = {{ name = \"a\", title = \"A\"{service} }}\n\
+             run = {{ command = [\"./a\"]{run} }}\nsizes.small = {{ cpu = 1, memory = \"64MiB\" }}"
+        );
+        let manifest = Manifest::parse("mandate.toml", &text).unwrap();
+        let json = serde_json::to_string(&manifest).unwrap();
+        assert_eq!(serde_json::from_str::<Manifest>(&json).unwrap(), manifest);
+        manifest
+    };
+    let usual = parsed("", "");
+    assert_eq!(usual.run.web.protocol, Protocol::Http1);
+    assert_eq!(usual.run.web.health, Some(Check::Path("/healthz".to_owned())));
+    let upgrade = |manifest: &Manifest, asked: &[&'static str]| {
+        manifest.service.upgrade(asked.iter().copied()).map(str::to_owned)
+    };
+    assert_eq!(upgrade(&usual, &["h2c", "WebSocket"]).as_deref(), Some("WebSocket"));
+    assert_eq!(upgrade(&usual, &["x"]), None);
+    let other = parsed(", upgrades = [\"x\"]", ", protocol = \"h2c\"");
+    assert_eq!(upgrade(&other, &["websocket", "x"]).as_deref(), Some("x"));
+    assert_eq!(upgrade(&parsed(", upgrades = []", ""), &["websocket"]), None);
+    assert_eq!(other.run.web.health, Some(Check::Connection { tcp: true }));
 }
 
 #[test]

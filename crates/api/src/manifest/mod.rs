@@ -41,7 +41,7 @@ pub use jobs::{
 };
 pub use path::normalise;
 pub use pattern::{Pattern, PatternError, Status};
-pub use processes::{Check, FILES, Process, WEB};
+pub use processes::{Check, FILES, Process, Protocol, WEB};
 pub use secrets::{Alphabet, SecretForm, SecretFormError};
 pub use template::{Template, TemplateError, Values};
 pub use values::{bytes, duration, thousandths, title_of};

@@ -23,13 +23,16 @@ const REPLICAS_MAX: u32 = 8;
 const PROCESSES_MAX: usize = 8;
 const HOST_BYTES_MAX: usize = 260;
 /// The keys of a process; in `[run]` they are those of `web`.
-const KEYS: [&str; 5] = ["command", "replicas", "health", "live", "pre_start"];
+const KEYS: [&str; 6] = ["command", "protocol", "replicas", "health", "live", "pre_start"];
 
 /// A program of a service that runs as long as it is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Process {
     /// The program and its arguments.
     pub command: Vec<String>,
+    /// What it speaks with whoever asks it; only of `web`.
+    #[serde(default, skip_serializing_if = "Protocol::is_http1")]
+    pub protocol: Protocol,
     /// How many of it run: for each instance, or on each node if one serves all instances.
     #[serde(default = "super::one", skip_serializing_if = "super::is_one")]
     pub replicas: u32,
@@ -42,6 +45,24 @@ pub struct Process {
     /// Run before each of its starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pre_start: Option<Vec<String>>,
+}
+
+/// What a process speaks with whoever asks it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2 from the first byte on, without TLS (RFC 9113, 3.3).
+    H2c,
+}
+
+impl Protocol {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+    fn is_http1(&self) -> bool {
+        *self == Self::Http1
+    }
 }
 
 /// What a process is asked.
@@ -84,6 +105,7 @@ impl fmt::Display for Check {
 /// What serves files; which program that is the node knows.
 static FILES_PROCESS: LazyLock<Process> = LazyLock::new(|| Process {
     command: Vec::new(),
+    protocol: Protocol::Http1,
     replicas: 1,
     health: Some(Check::Connection { tcp: true }),
     live: None,
@@ -195,25 +217,50 @@ fn process(name: &str, table: &Table<'_>) -> Option<Process> {
         None => Some(1),
         Some(node) => node.number(1..=REPLICAS_MAX),
     };
+    let protocol = protocol(name, table);
+    let speaks = (name, protocol.unwrap_or_default());
     let health = match table.get("health") {
-        None => Some((name == WEB).then(|| Check::Path(HEALTH.to_owned()))),
-        Some(node) => check(&node, name).map(Some),
+        None => Some((name == WEB).then(|| usual_check(speaks.1))),
+        Some(node) => check(&node, speaks).map(Some),
     };
     let live = match table.get("live") {
         None => Some(None),
-        Some(node) => check(&node, name).map(Some),
+        Some(node) => check(&node, speaks).map(Some),
     };
     let pre_start = table.get("pre_start").and_then(|node| node.command());
-    let (command, replicas) = (command?, replicas?);
-    Some(Process { command, replicas, health: health?, live: live?, pre_start })
+    let (command, protocol, replicas) = (command?, protocol?, replicas?);
+    Some(Process { command, protocol, replicas, health: health?, live: live?, pre_start })
 }
 
-fn check(node: &Node<'_>, process: &str) -> Option<Check> {
+fn protocol(name: &str, table: &Table<'_>) -> Option<Protocol> {
+    let Some(node) = table.get("protocol") else { return Some(Protocol::default()) };
+    if name != WEB {
+        return node
+            .fail(format!("`{name}` is given no port, so nobody can ask there"), "remove it");
+    }
+    node.one_of(&[("http1", Protocol::Http1), ("h2c", Protocol::H2c)])
+}
+
+fn usual_check(protocol: Protocol) -> Check {
+    match protocol {
+        Protocol::Http1 => Check::Path(HEALTH.to_owned()),
+        Protocol::H2c => Check::Connection { tcp: true },
+    }
+}
+
+fn check(node: &Node<'_>, (process, protocol): (&str, Protocol)) -> Option<Check> {
     let check = if node.is_text() { Check::Path(path(node)?) } else { written(&node.table()?)? };
     if process != WEB && !matches!(check, Check::Command { .. }) {
         return node.fail(
             format!("`{process}` is given no port, so nobody can ask there"),
             "write `{ command = [\"./app\", \"check\"] }`",
+        );
+    }
+    let is_request = matches!(check, Check::Path(_) | Check::Request { .. });
+    if is_request && protocol == Protocol::H2c {
+        return node.fail(
+            "asks by HTTP/1.1, which the process does not speak",
+            "write `{ tcp = true }` or `{ command = [\"./app\", \"check\"] }`",
         );
     }
     Some(check)

@@ -5,6 +5,7 @@ use std::{rc::Rc, time::Duration};
 use tokio::{net::TcpListener, sync::watch, task::spawn_local};
 
 use super::{
+    client::Client,
     connection::{self, Accepted},
     ending::Endings,
     limits::Limits,
@@ -46,7 +47,7 @@ async fn accept(worker: &Rc<Worker>, listener: TcpListener, limits: &Limits, end
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let Some(slot) = limits.take(room, peer.ip()) else { continue };
-                let accepted = Accepted { stream, peer, slot: Rc::new(slot) };
+                let accepted = Accepted { stream, client: Client { peer, slot: Rc::new(slot) } };
                 spawn_local(connection::serve(Rc::clone(worker), accepted, endings.one()));
             }
             Err(cause) => {

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use api::{Kind, Problem};
+use api::{Kind, Problem, manifest::Protocol};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, response,
@@ -81,7 +81,9 @@ pub(crate) async fn forward(
         let upload = state.uploads.begin(meant.route.instance)?;
         inbound = Some(Inbound::new(body, Rc::clone(&flow), upload));
     }
-    let sending = Sending { body: Lent::new(inbound, hint), flow, target };
+    let process = meant.manifest.process(meant.manifest.answers(&meant.path));
+    let protocol = process.map_or(Protocol::Http1, |process| process.protocol);
+    let sending = Sending { protocol, body: Lent::new(inbound, hint), flow, target };
     let released = match answer_of(worker, visit, &meant, &sending).await {
         Ok(answer) if answer.0.status() == StatusCode::SWITCHING_PROTOCOLS => {
             Box::pin(switch(worker, visit, meant, (answer, upgrade), &sending.flow)).await
@@ -97,6 +99,7 @@ pub(crate) async fn forward(
 
 /// What every attempt to send a request needs beside its head.
 struct Sending {
+    protocol: Protocol,
     body: Lent,
     flow: Rc<Flow>,
     target: PathAndQuery,
@@ -124,7 +127,7 @@ async fn answer_of(
             recheck(state, meant)?;
         }
         let busy = Busy::new(endpoint);
-        let asked = pin!(pool.ask(endpoint, || request_from(visit, sending)));
+        let asked = pin!(pool.ask(endpoint, sending.protocol, || request_from(visit, sending)));
         let cause = match in_time(asked, &sending.flow).await {
             Some(Ok((response, lease))) => return Ok((response, lease, busy)),
             Some(Err(cause)) => cause,
@@ -235,7 +238,8 @@ async fn release(
     let is_small = !whole && length.is_some_and(|length| length <= SMALL_BYTES_MAX);
     let part = if is_small { part_of(&mut body, &mut lease).await } else { None };
     let data = part.as_ref().and_then(|part| part.as_ref().ok()?.data_ref());
-    let data = data.filter(|data| Some(data.len() as u64) == length).cloned();
+    let data = data.filter(|data| Some(data.len() as u64) == length && body.is_end_stream());
+    let data = data.cloned();
     let data = if whole { Some(Bytes::new()) } else { data };
     let bytes = data.as_ref().map(|data| data.len() as u64);
     let tail = meter::before_release(worker, visit, &meant, status, (&sending.flow, bytes)).await?;

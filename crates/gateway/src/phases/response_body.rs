@@ -15,6 +15,7 @@ use crate::{
     render,
     request::{
         body::{Fault, Lent},
+        headers,
         pace::Pace,
     },
     upstream::pool::Lease,
@@ -151,7 +152,16 @@ impl Outbound {
                 }
                 Some(Ok(frame)) => frame.into_data(),
             };
-            let Ok(data) = data else { continue };
+            let data = match data {
+                Ok(data) => data,
+                Err(frame) => match frame.into_trailers() {
+                    Ok(mut trailers) => {
+                        headers::trailers_for_visitor(&mut trailers);
+                        return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                    }
+                    Err(_) => continue,
+                },
+            };
             self.pace.moved(data.len());
             if let Some(tail) = &mut self.tail {
                 tail.passed(data.len() as u64);

@@ -75,7 +75,9 @@ fn strip_prefix<'a>(text: &'a [u8], prefix: &str) -> Option<&'a [u8]> {
 /// Takes our cookies out of what is sent on.
 pub(crate) fn keep_ours(headers: &mut HeaderMap) {
     let parts = |value: &HeaderValue| value.as_bytes().split(|byte| *byte == b';').any(is_ours);
-    if !headers.get_all(header::COOKIE).iter().any(parts) {
+    let all = headers.get_all(header::COOKIE);
+    // Several lines, as HTTP/2 has them, are one to an application (RFC 9113, 8.2.3).
+    if all.iter().nth(1).is_none() && !all.iter().any(parts) {
         return;
     }
     let mut kept = Vec::new();

@@ -93,6 +93,16 @@ pub(crate) fn for_visitor(headers: &mut HeaderMap) {
     cookies::limit(headers);
 }
 
+/// Makes what stands behind an answer's body fit to be sent back. Nothing there may say anything of the
+/// message itself, which has been passed on by then (RFC 9110, 6.5.1), or do what only a head may.
+pub(crate) fn trailers_for_visitor(trailers: &mut HeaderMap) {
+    for_visitor(trailers);
+    for name in [header::SET_COOKIE, header::CONTENT_LENGTH, header::TRAILER] {
+        trailers.remove(name);
+    }
+    trailers.remove("x-request-id");
+}
+
 /// Whether a page of this very origin sent the request, as far as its browser says. `None` if it
 /// says nothing.
 pub(crate) fn is_same_origin(headers: &HeaderMap, is_https: bool) -> Option<bool> {

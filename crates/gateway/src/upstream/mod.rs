@@ -5,5 +5,6 @@ pub(crate) mod connection;
 mod connector;
 pub(crate) mod endpoint;
 pub(crate) mod health;
+pub(crate) mod multiplexed;
 pub(crate) mod pool;
 mod stream;

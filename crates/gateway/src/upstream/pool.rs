@@ -14,12 +14,18 @@ use std::{
     time::Duration,
 };
 
+use api::manifest::Protocol;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
-use hyper::body::Incoming;
+use hyper::{body::Incoming, client::conn::TrySendError};
 use tokio::{net::TcpStream, task::spawn_local, time::Instant};
 
-use super::{connection::Connection, connector::Connector, endpoint::Endpoint};
+use super::{
+    connection::Connection,
+    connector::Connector,
+    endpoint::Endpoint,
+    multiplexed::{self, Shared},
+};
 use crate::request::body::Lent;
 
 /// How long a connection to an endpoint is kept without being used. Shorter than applications do:
@@ -37,6 +43,8 @@ pub(crate) enum AskError {
     Connect(Box<dyn Error + Send + Sync>),
     #[error(transparent)]
     Broken(#[from] hyper::Error),
+    #[error("the request has no form in HTTP/2: {0}")]
+    Unfit(#[from] http::Error),
 }
 
 impl AskError {
@@ -50,6 +58,7 @@ impl AskError {
 pub(crate) struct Pool {
     connector: Connector,
     kept: RefCell<HashMap<SocketAddr, Vec<Kept>>>,
+    shared: RefCell<HashMap<SocketAddr, Shared>>,
     is_swept: Cell<bool>,
 }
 
@@ -64,12 +73,14 @@ pub(crate) struct Lease {
     connection: Option<Connection>,
     /// Where it goes once the answer has ended.
     back: Option<(Rc<Pool>, SocketAddr)>,
+    /// One over which others come too.
+    _shared: Option<Shared>,
 }
 
 impl Pool {
     pub(crate) fn new() -> Rc<Self> {
-        let (kept, is_swept) = (RefCell::default(), Cell::default());
-        Rc::new(Self { connector: Connector::new(), kept, is_swept })
+        let (kept, shared, is_swept) = (RefCell::default(), RefCell::default(), Cell::default());
+        Rc::new(Self { connector: Connector::new(), kept, shared, is_swept })
     }
 
     /// Sends a request to `endpoint`; `make` makes it, once more if it has to be sent again.
@@ -82,11 +93,14 @@ impl Pool {
     pub(crate) async fn ask(
         self: &Rc<Self>,
         endpoint: &Endpoint,
+        protocol: Protocol,
         make: impl Fn() -> Request<Lent>,
     ) -> Result<(Response<Incoming>, Lease), AskError> {
+        if protocol == Protocol::H2c {
+            return Box::pin(self.ask_shared(endpoint, make)).await;
+        }
         let request = make();
-        let asks_only = request.method().is_safe() && request.body().is_empty();
-        if !asks_only || request.headers().contains_key(header::UPGRADE) {
+        if !asks_only(&request) || request.headers().contains_key(header::UPGRADE) {
             return Box::pin(self.ask_once(endpoint, request)).await;
         }
         let kept = self.take(endpoint.address).await;
@@ -98,7 +112,7 @@ impl Pool {
         match connection.send(request).await {
             Ok(answer) => {
                 let back = Some((Rc::clone(self), endpoint.address));
-                Ok((answer, Lease { connection: Some(connection), back }))
+                Ok((answer, Lease { connection: Some(connection), back, _shared: None }))
             }
             Err(_) if was_kept && !connection.has_heard() => {
                 Box::pin(self.ask_once(endpoint, make())).await
@@ -119,7 +133,49 @@ impl Pool {
             .or_insert(HeaderValue::from_static("close"));
         let mut connection = self.open(endpoint).await?;
         let answer = connection.send(request).await?;
-        Ok((answer, Lease { connection: Some(connection), back: None }))
+        Ok((answer, Lease { connection: Some(connection), back: None, _shared: None }))
+    }
+
+    /// Over the connection that is shared, or a fresh one if that has ended. A request is sent again
+    /// only if it was not sent at all, or asks only.
+    async fn ask_shared(
+        self: &Rc<Self>,
+        endpoint: &Endpoint,
+        make: impl Fn() -> Request<Lent>,
+    ) -> Result<(Response<Incoming>, Lease), AskError> {
+        let fit = || -> Result<_, AskError> {
+            let mut request = make();
+            multiplexed::fit(&mut request)?;
+            Ok(request)
+        };
+        let mut request = fit()?;
+        let shared = self.shared.borrow().get(&endpoint.address).cloned();
+        if let Some(mut shared) = shared.filter(Shared::is_open) {
+            shared.since = Instant::now();
+            self.share(endpoint.address, &shared);
+            request = match shared.send(request).await {
+                Ok(answer) => return Ok((answer, Lease::of(shared))),
+                Err(mut cause) => {
+                    let unsent = cause.take_message();
+                    let is_sent = unsent.is_none();
+                    let again = unsent.map_or_else(fit, Ok)?;
+                    if is_sent && (shared.is_open() || !asks_only(&again)) {
+                        return Err(cause.into_error().into());
+                    }
+                    again
+                }
+            };
+        }
+        let stream = self.connector.connect(&endpoint.uri).await.map_err(AskError::Connect)?;
+        let mut shared = Shared::new(stream).await?;
+        self.share(endpoint.address, &shared);
+        let answer = shared.send(request).await.map_err(TrySendError::into_error)?;
+        Ok((answer, Lease::of(shared)))
+    }
+
+    fn share(self: &Rc<Self>, address: SocketAddr, shared: &Shared) {
+        self.shared.borrow_mut().insert(address, shared.clone());
+        self.is_to_be_swept();
     }
 
     async fn open(&self, endpoint: &Endpoint) -> Result<Connection, AskError> {
@@ -143,6 +199,11 @@ impl Pool {
         if there.len() < KEPT_MAX {
             there.push(Kept { connection, since: Instant::now() });
         }
+        drop(kept);
+        self.is_to_be_swept();
+    }
+
+    fn is_to_be_swept(self: &Rc<Self>) {
         if !self.is_swept.replace(true) {
             let pool = Rc::clone(self);
             spawn_local(async move { pool.sweep().await });
@@ -158,7 +219,9 @@ impl Pool {
                 there.retain(|kept| kept.since.elapsed() < IDLE_MAX);
                 !there.is_empty()
             });
-            if kept.is_empty() {
+            let mut shared = self.shared.borrow_mut();
+            shared.retain(|_, it| it.is_open() && !(it.is_idle() && it.since.elapsed() > IDLE_MAX));
+            if kept.is_empty() && shared.is_empty() {
                 self.is_swept.set(false);
                 return;
             }
@@ -166,7 +229,16 @@ impl Pool {
     }
 }
 
+/// Whether nothing is changed by sending it again, and nothing is left over if that is not read.
+fn asks_only(request: &Request<Lent>) -> bool {
+    request.method().is_safe() && request.body().is_empty()
+}
+
 impl Lease {
+    fn of(shared: Shared) -> Self {
+        Self { connection: None, back: None, _shared: Some(shared) }
+    }
+
     /// Polls what comes over the connection.
     pub(crate) fn poll_with<T>(
         &mut self,

@@ -1,48 +1,10 @@
 //! A real Django behind us: what it knows of a request it knows from the headers that we send.
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
-use std::{net::SocketAddr, path::Path, process::Stdio};
+use crate::world::{Answer, World, python::Python};
 
-use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
-    process::{Child, Command},
-};
-
-use crate::world::{Answer, World};
-
-const APP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/gateway/django/app.py");
 const HTTPS: (&str, &str) = ("X-Forwarded-Proto", "https");
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
-
-struct Django {
-    address: SocketAddr,
-    _process: Child,
-}
-
-impl Django {
-    /// Installs it from the package index into a folder of its own, and starts it.
-    async fn start(folder: &Path) -> Self {
-        let folder = folder.join("django");
-        runs(Command::new("python3").args(["-m", "venv"]).arg(&folder)).await;
-        let pip = ["install", "--quiet", "--disable-pip-version-check", "Django>=5.2,<5.3"];
-        runs(Command::new(folder.join("bin/pip")).args(pip)).await;
-        let mut process = Command::new(folder.join("bin/python"))
-            .arg(APP)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let port: u16 = lines.next_line().await.unwrap().unwrap().parse().unwrap();
-        Self { address: ([127, 0, 0, 1], port).into(), _process: process }
-    }
-}
-
-async fn runs(command: &mut Command) {
-    let output = command.output().await.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
 
 /// Loads the form and sends it, as a browser does that came by HTTPS.
 async fn sends_the_form(world: &World) -> Answer {
@@ -64,7 +26,8 @@ async fn sends_the_form(world: &World) -> Answer {
 async fn its_check_of_forms_passes_behind_tls() {
     let (world, upstream) = World::behind_proxy().await;
     drop(upstream);
-    let django = Django::start(&world.folder).await;
+    let python = Python::with(&world.folder, &["Django>=5.2,<5.3"]).await;
+    let django = python.serves("django_app.py", &[]).await;
     world.replica("one", django.address, None).await;
     let answer = sends_the_form(&world).await;
     assert_eq!((answer.status, answer.body.as_str()), (200, "taken"));

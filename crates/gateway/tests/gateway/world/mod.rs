@@ -2,6 +2,7 @@
 
 mod feed;
 mod peers;
+pub(crate) mod python;
 pub(crate) mod upstream;
 
 use std::{
