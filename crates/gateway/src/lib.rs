@@ -45,9 +45,12 @@ mod usage;
 
 use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
 
+use tokio::net::TcpListener;
 use types::{Clock, Site};
 
-use edge::threads::Threads;
+pub use edge::tls::TlsError;
+
+use edge::{threads::Threads, tls::Tls};
 use routes::reached::Asking;
 use state::State;
 use usage::sender;
@@ -74,6 +77,11 @@ pub struct Config {
     pub client: api::Client,
     /// Decides in this process; whoever composes the process keeps it up to date.
     pub guard: chassis::Guard,
+    /// Where certificates are, if TLS is spoken with visitors here: chains in `NAME.crt`, keys in
+    /// `NAME.key`.
+    pub tls: Option<PathBuf>,
+    /// For how long browsers are told to come by HTTPS only, if they are.
+    pub hsts: Option<Duration>,
     /// How many threads answer requests to instances; one for each processor is best.
     pub threads: usize,
     /// Answers at the platform's own hosts.
@@ -92,6 +100,9 @@ pub enum Error {
         #[source]
         cause: io::Error,
     },
+    /// TLS cannot be spoken.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// No thread can be started that answers.
     #[error("the gateway cannot start threads that answer")]
     Threads(#[source] io::Error),
@@ -103,6 +114,7 @@ pub enum Error {
 /// The public front of an installation.
 pub struct Gateway {
     state: Arc<State>,
+    tls: Option<Tls>,
     threads: usize,
 }
 
@@ -110,16 +122,17 @@ impl Gateway {
     /// Opens the journal; within a runtime, on which it works on all that is not a request to an
     /// instance. Usage that an earlier process had not sent is kept.
     pub fn open(config: Config) -> Result<Self, Error> {
-        let threads = config.threads;
-        Ok(Self { state: Arc::new(State::open(config)?), threads })
+        let (threads, tls) = (config.threads, config.tls.clone().map(Tls::open).transpose()?);
+        Ok(Self { state: Arc::new(State::open(config)?), tls, threads })
     }
 
-    /// Serves what comes to `listener`, keeps the copies and sends the usage, until `shutdown`
+    /// Serves what comes to `listener`, and by TLS what comes to `tls`, keeps the copies and sends the usage, until `shutdown`
     /// ends; then takes nothing new, and returns when what is under way is done or 30 s have
     /// passed.
     pub async fn serve(
         self,
-        listener: tokio::net::TcpListener,
+        listener: TcpListener,
+        tls: Option<TcpListener>,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), Error> {
         let state = &self.state;
@@ -132,15 +145,24 @@ impl Gateway {
         let asking = Asking { hosts: &state.hosts, releases: &state.releases, site: state.site };
         let reached = Box::pin(routes::reached::tell(&asking, client.clone(), follower));
         let usage = sender::send(Arc::clone(journal), client.clone(), source.clone());
-        let threads = Threads::start(state, listener, self.threads).map_err(Error::Threads)?;
+        let tls = tls.zip(self.tls.as_ref());
+        let tls = tls.map(|(listener, tls)| (listener, Some(tls.acceptor.clone())));
+        let listeners = [(listener, None)].into_iter().chain(tls).collect();
+        let threads = Threads::start(state, listeners, self.threads).map_err(Error::Threads)?;
+        let certificates = async {
+            match &self.tls {
+                Some(tls) => tls.keep().await,
+                None => std::future::pending().await,
+            }
+        };
         let serving = async {
             shutdown.await;
             threads.end().await;
         };
         tokio::select! {
             () = serving => {}
-            ((), (), (), (), ()) = async {
-                tokio::join!(hosts, releases, drained, reached, usage)
+            ((), (), (), (), (), ()) = async {
+                tokio::join!(hosts, releases, drained, reached, usage, certificates)
             } => {}
         }
         let last = sender::drain(journal, client, &source);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use api::{Client, Operation, Problem};
 use chassis::Guard;
+use http::HeaderValue;
 use tokio::{
     runtime::Handle,
     sync::{Semaphore, SemaphorePermit},
@@ -27,6 +28,10 @@ pub(crate) struct State {
     pub(crate) name: String,
     pub(crate) domain: Host,
     pub(crate) site: Site,
+    /// Whether this gateway speaks TLS with visitors itself.
+    pub(crate) speaks_tls: bool,
+    /// What browsers are told of TLS: for how long it will be spoken here (RFC 6797).
+    pub(crate) hsts: Option<HeaderValue>,
     /// Where the console is.
     pub(crate) console: String,
     pub(crate) proxies: Proxies,
@@ -52,12 +57,16 @@ impl State {
         let folder = config.data.join("gateway").join(&config.name);
         let journal = Journal::open(&folder, config.clock.now())
             .map_err(|cause| Error::Journal { folder, cause })?;
+        let hsts = config.hsts.map(|time| format!("max-age={}", time.as_secs()));
+        let hsts = hsts.and_then(|text| HeaderValue::try_from(text).ok());
         let (scheme, port) = (config.site.scheme(), config.site.port_suffix());
         Ok(Self {
             name: config.name,
             console: format!("{scheme}://console.{domain}{port}/"),
             domain,
             site: config.site,
+            speaks_tls: config.tls.is_some(),
+            hsts,
             proxies: Proxies::new(&config.proxies),
             clock: config.clock,
             client: config.client,

@@ -26,6 +26,11 @@ impl Site {
         self.is_https
     }
 
+    /// The port.
+    pub const fn port(self) -> u16 {
+        self.port
+    }
+
     /// `http` or `https`.
     pub const fn scheme(self) -> &'static str {
         if self.is_https { "https" } else { "http" }

@@ -17,6 +17,8 @@ pub(super) const HEAD_BYTES_MAX: u16 = 32 << 10;
 #[derive(Clone)]
 pub(super) struct Client {
     pub(super) peer: SocketAddr,
+    /// Whether they speak TLS with us.
+    pub(super) is_tls: bool,
     pub(super) slot: Rc<Slot>,
 }
 
@@ -26,7 +28,9 @@ impl Client {
         let (head, body) = request.into_parts();
         let state = &worker.state;
         let whence = state.proxies.whence(self.peer.ip(), &head.headers);
-        let is_https = whence.is_https.unwrap_or(state.site.is_https());
+        // Where we do not speak TLS, whoever does stands before us.
+        let usual = state.site.is_https() && !state.speaks_tls;
+        let is_https = self.is_tls || whence.is_https.unwrap_or(usual);
         (Visit::new(whence.address, is_https, state.clock.now(), head), body)
     }
 }

@@ -14,6 +14,8 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
+use tokio_rustls::server::TlsStream;
+
 use super::framing::Framing;
 use crate::request::pace::Pace;
 
@@ -31,11 +33,28 @@ const SILENT_MAX: Duration = Duration::from_mins(1);
 const ASKED_AGAIN: Duration = Duration::from_secs(10);
 const ASKED_MAX: u32 = 3;
 
+/// What a visitor is connected by.
+pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin + 'static {
+    fn socket(&self) -> &TcpStream;
+}
+
+impl Socket for TcpStream {
+    fn socket(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Socket for TlsStream<TcpStream> {
+    fn socket(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
 /// A stream whose writes fail when the other side takes too little, whose requests are watched,
 /// and whose end is heard: closing while somebody sends would take away the answer that they have
 /// not read yet (RFC 9112, 9.6), so what they are still sending of a request is passed over first.
-pub(super) struct ClientStream {
-    stream: TcpStream,
+pub(super) struct ClientStream<S> {
+    stream: S,
     pace: Pace,
     /// Of HTTP/1.
     framing: Option<Framing>,
@@ -47,8 +66,8 @@ struct Linger {
     sleep: Pin<Box<Sleep>>,
 }
 
-impl ClientStream {
-    pub(super) fn new(stream: TcpStream, framing: Option<Framing>) -> Self {
+impl<S: Socket> ClientStream<S> {
+    pub(super) fn new(stream: S, framing: Option<Framing>) -> Self {
         let pace = Pace::new(STALL_TIME_MAX, STALL_BYTES_MIN);
         Self { stream, pace, framing, linger: None }
     }
@@ -57,10 +76,11 @@ impl ClientStream {
     /// machines say now and then that they are there.
     pub(super) fn switches(&mut self) -> io::Result<()> {
         self.framing = None;
-        sockopt::set_socket_keepalive(&self.stream, true)?;
-        sockopt::set_tcp_keepidle(&self.stream, SILENT_MAX)?;
-        sockopt::set_tcp_keepintvl(&self.stream, ASKED_AGAIN)?;
-        sockopt::set_tcp_keepcnt(&self.stream, ASKED_MAX)?;
+        let socket = self.stream.socket();
+        sockopt::set_socket_keepalive(socket, true)?;
+        sockopt::set_tcp_keepidle(socket, SILENT_MAX)?;
+        sockopt::set_tcp_keepintvl(socket, ASKED_AGAIN)?;
+        sockopt::set_tcp_keepcnt(socket, ASKED_MAX)?;
         Ok(())
     }
 
@@ -103,7 +123,7 @@ impl ClientStream {
     }
 }
 
-impl AsyncRead for ClientStream {
+impl<S: Socket> AsyncRead for ClientStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -118,7 +138,7 @@ impl AsyncRead for ClientStream {
     }
 }
 
-impl AsyncWrite for ClientStream {
+impl<S: Socket> AsyncWrite for ClientStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

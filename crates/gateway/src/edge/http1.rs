@@ -12,12 +12,12 @@ use futures_util::FutureExt as _;
 use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use tokio::io::AsyncWriteExt as _;
 
 use super::{
     answering::Answering,
     client::{Client, HEAD_BYTES_MAX, HEAD_TIME_MAX},
-    client_stream::ClientStream,
+    client_stream::{ClientStream, Socket},
     ending::Ending,
     framing::{Ambiguity, Framing},
 };
@@ -31,7 +31,7 @@ const BUFFER_BYTES_MAX: usize = 64 << 10;
 /// Answers what comes on a connection until it ends.
 pub(super) async fn serve(
     worker: Rc<Worker>,
-    stream: TcpStream,
+    stream: impl Socket,
     client: Client,
     mut ending: Ending,
 ) {

@@ -22,15 +22,12 @@ use http::{HeaderValue, Request, Response, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{
-    net::TcpStream,
-    time::{Instant, MissedTickBehavior, interval},
-};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{
     answering::Answering,
     client::{Client, HEAD_BYTES_MAX},
-    client_stream::ClientStream,
+    client_stream::{ClientStream, Socket},
     ending::Ending,
 };
 use crate::{
@@ -66,7 +63,7 @@ const TAKEN_BACK_MAX: u64 = 100;
 /// Answers what comes on a connection until it ends.
 pub(super) async fn serve(
     worker: Rc<Worker>,
-    stream: TcpStream,
+    stream: impl Socket,
     client: Client,
     mut ending: Ending,
 ) {

@@ -11,3 +11,4 @@ mod http2;
 mod limits;
 mod listener;
 pub(crate) mod threads;
+pub(crate) mod tls;

@@ -10,7 +10,10 @@ use tokio::{
     task::LocalSet,
 };
 
-use super::{limits::Limits, listener};
+use super::{
+    limits::Limits,
+    listener::{self, Listener},
+};
 use crate::{phases::worker::Worker, state::State};
 
 /// What the threads are called.
@@ -23,27 +26,31 @@ pub(crate) struct Threads {
 }
 
 impl Threads {
-    /// Has `count` threads serve what comes to `listener`. They break everything off when this is
+    /// Has `count` threads serve what comes to `listeners`. They break everything off when this is
     /// dropped.
     pub(crate) fn start(
         state: &Arc<State>,
-        listener: TcpListener,
+        listeners: Vec<Listener>,
         count: usize,
     ) -> io::Result<Self> {
-        let listener = listener.into_std()?;
+        let listeners = listeners.into_iter().map(|(it, tls)| Ok((it.into_std()?, tls)));
+        let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
         let (ending, _) = watch::channel(false);
         let limits = Limits::new(state.proxies.clone());
         let mut ended = Vec::new();
         for _ in 0..count.max(1) {
-            let (state, listener, limits) =
-                (Arc::clone(state), listener.try_clone()?, limits.clone());
+            let own = listeners.iter().map(|(it, tls)| Ok((it.try_clone()?, tls.clone())));
+            let own = own.collect::<io::Result<Vec<_>>>()?;
+            let (state, limits) = (Arc::clone(state), limits.clone());
             let (ending, (end, has_ended)) = (ending.subscribe(), oneshot::channel());
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
             let work = move || {
                 let serving = async move {
-                    let listener = TcpListener::from_std(listener)?;
+                    let own =
+                        own.into_iter().map(|(it, tls)| Ok((TcpListener::from_std(it)?, tls)));
+                    let own = own.collect::<io::Result<Vec<_>>>()?;
                     let worker = Rc::new(Worker::new(state));
-                    listener::serve(&worker, listener, &limits, ending).await;
+                    listener::serve(&worker, own, &limits, ending).await;
                     io::Result::Ok(())
                 };
                 if let Err(cause) = LocalSet::new().block_on(&runtime, serving) {

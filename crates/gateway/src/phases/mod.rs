@@ -16,7 +16,7 @@ pub(crate) mod tunnel;
 pub(crate) mod visit;
 pub(crate) mod worker;
 
-use http::{Request, Response};
+use http::{Request, Response, header};
 use hyper::body::Incoming;
 use tower::ServiceExt as _;
 use types::Principal;
@@ -55,6 +55,9 @@ pub(crate) async fn pass(
             render::refusal(&visit.reader(&state.console), *problem).map(ResponseBody::Own)
         }
     };
+    if let Some(hsts) = state.hsts.as_ref().filter(|_| visit.is_https) {
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, hsts.clone());
+    }
     // The platform's components sign their answers themselves.
     if !response.headers().contains_key("x-request-id") {
         response.headers_mut().insert("x-request-id", visit.id_text);

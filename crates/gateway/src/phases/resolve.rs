@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use api::{Kind, Problem, configurator::Route};
-use http::StatusCode;
+use http::{Response, StatusCode, uri::PathAndQuery};
 use tokio::time::Instant;
 use types::Host;
 
 use super::{stop::Stop, visit::Visit};
 use crate::{
+    render::{Body, see},
     request::target::{self, Asked},
     routes::hosts::Entered,
     state::State,
@@ -32,6 +33,12 @@ pub(crate) enum Destination {
 pub(crate) fn resolve(state: &State, visit: &mut Visit) -> Result<Destination, Stop> {
     let asked = target::host(&mut visit.head)?;
     target::method(&visit.head.method)?;
+    if let Asked::Name(host) = &asked
+        && state.speaks_tls
+        && !visit.is_https
+    {
+        return Err(by_https(state, visit, host).into());
+    }
     let host = match asked {
         Asked::Address => return Ok(Destination::Platform),
         Asked::Name(host) if is_platform(&state.domain, &host) => return Ok(Destination::Platform),
@@ -46,6 +53,15 @@ pub(crate) fn resolve(state: &State, visit: &mut Visit) -> Result<Destination, S
         None if state.hosts.are_fresh() => Err(unknown(&host).into()),
         None => Err(lost_contact().into()),
     }
+}
+
+/// Leads to the same address by HTTPS, with the same method and body (RFC 9110, 15.4.9).
+fn by_https(state: &State, visit: &Visit, host: &Host) -> Response<Body> {
+    let target = visit.head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let address = format!("{}{target}", state.site.origin(host));
+    let mut response = see(&address);
+    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    response
 }
 
 fn is_platform(domain: &Host, host: &Host) -> bool {

@@ -14,6 +14,7 @@ mod reach;
 mod replicas;
 mod requests;
 mod streams;
+mod tls;
 mod tunnels;
 mod usage;
 #[expect(clippy::unwrap_used, reason = "what stands here is called by tests only")]

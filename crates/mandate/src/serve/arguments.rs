@@ -28,10 +28,20 @@ pub(crate) struct UpArgs {
     /// The platform's own domain; `console.` and `api.` below it are its too
     #[arg(long, value_name = "DOMAIN", default_value = "localhost", value_parser = domain)]
     pub(crate) domain: Host,
-    /// Where browsers reach the platform if something before it ends TLS, such as
+    /// Where browsers reach the platform if that is elsewhere than it listens, such as
     /// `https://example.com`; its host is the platform's domain
     #[arg(long, value_name = "URL", conflicts_with = "domain")]
     pub(crate) public_url: Option<PublicUrl>,
+    /// Speak HTTPS with browsers, by the certificates in this folder: chains in `NAME.crt`, their keys
+    /// in `NAME.key`. What is changed there is noticed. Requests by plain HTTP are led to HTTPS
+    #[arg(long, value_name = "DIR")]
+    pub(crate) certificates: Option<PathBuf>,
+    /// The port for HTTPS; by default that of `--public-url`, or 8443; 0 takes a free one
+    #[arg(long, value_name = "PORT", requires = "certificates")]
+    pub(crate) https_port: Option<u16>,
+    /// Tell browsers to come by HTTPS only, for so long, such as `365d`
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) hsts: Option<Duration>,
     /// Where other machines reach the platform to join it as nodes, such as `http://10.0.0.4:8080`;
     /// by default `--public-url`, or the address that is listened at if others can reach it
     #[arg(long, value_name = "URL", value_parser = address)]
@@ -167,6 +177,11 @@ fn patience(text: &str) -> Result<Patience, String> {
         Some(time) if time >= SHORTEST => Ok(Patience(Some(time))),
         _ => Err("write `20s` or longer, as in `5m` or `2h`, or `0` for ever".to_owned()),
     }
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let wrong = || "write `s`, `m`, `h` or `d` after a whole number, as in `365d`".to_owned();
+    api::manifest::duration(text).ok_or_else(wrong)
 }
 
 fn size(text: &str) -> Result<u64, String> {
@@ -342,9 +357,18 @@ impl UpArgs {
         self.public_url.as_ref().map_or(self.domain.as_str(), |url| url.domain.as_str())
     }
 
-    /// How browsers reach the gateway, which listens at `port`.
-    pub(crate) fn site(&self, port: u16) -> Site {
-        self.public_url.as_ref().map_or(Site::http(port), |url| url.site)
+    /// How browsers reach the gateway, which listens at `port`, and for HTTPS at `https` if it speaks
+    /// that.
+    pub(crate) fn site(&self, port: u16, https: Option<u16>) -> Site {
+        let own = https.map_or(Site::http(port), Site::https);
+        self.public_url.as_ref().map_or(own, |url| url.site)
+    }
+
+    /// The port for HTTPS, if that is spoken.
+    pub(crate) fn https_port(&self) -> Option<u16> {
+        self.certificates.as_ref()?;
+        let public = || self.public_url.as_ref().map(|url| url.site.port());
+        self.https_port.or_else(public).or(Some(8443))
     }
 
     /// The parts that this process runs.
@@ -377,8 +401,26 @@ impl UpArgs {
             (Some(port), Some(listen)) if self.parts().contains(&Part::Gateway) => Err(format!(
                 "`--listen {listen}` says the gateway's port already: leave `--port {port}` out"
             )),
-            _ => Ok(()),
+            _ => self.check_https(),
         }
+    }
+
+    fn check_https(&self) -> Result<(), String> {
+        if self.certificates.is_some() && !self.parts().contains(&Part::Gateway) {
+            return Err("`--certificates` is for the process that runs the gateway".to_owned());
+        }
+        let is_https = self.public_url.as_ref().is_some_and(|url| url.site.is_https());
+        if self.certificates.is_some() && self.public_url.is_some() && !is_https {
+            return Err("with `--certificates`, `--public-url` begins with `https://`".to_owned());
+        }
+        if self.hsts.is_some() && !is_https && self.certificates.is_none() {
+            return Err(
+                "`--hsts` needs HTTPS: `--certificates`, or a `--public-url` that begins with \
+                        `https://`"
+                    .to_owned(),
+            );
+        }
+        Ok(())
     }
 
     /// Where other machines reach the platform from outside, as far as that can be known of a
@@ -510,12 +552,37 @@ mod tests {
     }
 
     #[test]
+    fn https_is_spoken_where_it_is_said() {
+        let up = |words: &[&str]| {
+            let words = [&["up"], words].concat();
+            <Program as clap::Parser>::try_parse_from(words).ok().map(|program| program.up)
+        };
+        let https = ["--certificates", "x"];
+        let with = |more: &[&str]| up(&[&https[..], more].concat()).unwrap();
+        assert_eq!(up(&[]).unwrap().https_port(), None);
+        assert_eq!(with(&[]).https_port(), Some(8443));
+        assert_eq!(with(&["--https-port", "0"]).https_port(), Some(0));
+        let public = ["--public-url", "https://example.com"];
+        assert_eq!(with(&public).https_port(), Some(443));
+        assert_eq!(with(&public).site(8080, Some(9443)), Site::https(443));
+        assert_eq!(with(&[]).site(8080, Some(9443)), Site::https(9443));
+        assert_eq!(with(&[]).check(), Ok(()));
+        assert!(up(&["--https-port", "1"]).is_none());
+        let refused = |more: &[&str]| with(more).check().unwrap_err();
+        assert!(refused(&["--only", "billing"]).contains("runs the gateway"));
+        assert!(refused(&["--public-url", "http://a.example"]).contains("https://"));
+        assert!(up(&["--hsts", "1d"]).unwrap().check().unwrap_err().contains("needs HTTPS"));
+        assert_eq!(with(&["--hsts", "365d"]).hsts, Some(Duration::from_hours(365 * 24)));
+        assert!(up(&["--hsts", "soon"]).is_none());
+    }
+
+    #[test]
     fn other_machines_are_told_an_address_that_they_reach() {
         let told = |here: &str, words: &[&str]| {
             let words = [&["up"], words].concat();
             let up = <Program as clap::Parser>::try_parse_from(words).ok().unwrap().up;
             let here: SocketAddr = here.parse().unwrap();
-            up.join_url(here, up.site(here.port()))
+            up.join_url(here, up.site(here.port(), None))
         };
         let at = |url: &str| Some(url.to_owned());
         assert_eq!(told("127.0.0.1:8080", &[]), None);

@@ -41,7 +41,9 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<()> {
     let listener = listen(&args).await?;
     let here = listener.local_addr()?;
     let port = if parts.contains(&Part::Gateway) { here.port() } else { args.port() };
-    let site = args.site(port);
+    let https = listen_https(&args, here).await?;
+    let https_port = https.as_ref().map(TcpListener::local_addr).transpose()?;
+    let site = args.site(port, https_port.map(|address| address.port()));
     let house = Arc::new(open(&args, engine.clone())?);
     let domain = args.domain();
     let identity = args.identity(here, site).context("mail cannot be sent")?;
@@ -69,6 +71,11 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<()> {
     if first {
         say_what_was_made(&args.data, parts.contains(&Part::Identity));
     }
+    let platform = platform(&args, &house, site);
+    let front = front(&args, &house, platform, site)?;
+    if let Some(address) = https_port {
+        tracing::info!("browsers come to {}, by HTTPS at {address}", site.origin(&domain.parse()?));
+    }
     println!("ready http://{here}");
 
     let node = parts.contains(&Part::Agent).then(|| node(&args, &house, here)).transpose()?;
@@ -76,9 +83,7 @@ pub(crate) async fn up(args: UpArgs) -> anyhow::Result<()> {
         Some(node) => node.run(ended(answered)).await,
         None => Ok(()),
     };
-    let platform = platform(&args, &house, site);
-    let answering =
-        answer(&args, &house, Front { listener, platform, site, ending: ending.clone() });
+    let answering = answer(front, (listener, https), ending.clone());
     let done = Box::pin(in_order(answering, node)).await;
     drop(loops);
     house.close().await;
@@ -131,6 +136,19 @@ async fn listen(args: &UpArgs) -> anyhow::Result<TcpListener> {
     })
 }
 
+/// Where HTTPS is spoken, if it is: beside `here`.
+async fn listen_https(args: &UpArgs, here: SocketAddr) -> anyhow::Result<Option<TcpListener>> {
+    let Some(port) = args.https_port() else { return Ok(None) };
+    let address = SocketAddr::new(here.ip(), port);
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!(
+            "`{address}` cannot be listened at for HTTPS: choose another `--https-port`, and see \
+             whether ports below 1024 are for root only"
+        )
+    })?;
+    Ok(Some(listener))
+}
+
 /// What to keep a copy of, and who may sign in.
 fn say_what_was_made(data: &Path, has_identity: bool) {
     let key = data.join("master.key");
@@ -172,26 +190,17 @@ fn platform(args: &UpArgs, house: &Arc<House>, site: Site) -> Router {
     })
 }
 
-struct Front {
-    listener: TcpListener,
-    platform: Router,
-    site: Site,
-    ending: watch::Receiver<bool>,
+/// What answers.
+enum Front {
+    /// The gateway stands here.
+    Gateway(Box<gateway::Gateway>),
+    /// Other processes ask, the gateway among them.
+    Parts(Router),
 }
 
-/// Serves until the end: through the gateway if it stands here, else to the other processes.
-async fn answer(args: &UpArgs, house: &House, front: Front) -> anyhow::Result<()> {
-    let Front { listener, platform, site, ending } = front;
+fn front(args: &UpArgs, house: &House, platform: Router, site: Site) -> anyhow::Result<Front> {
     if !args.parts().contains(&Part::Gateway) {
-        let serving = axum::serve(listener, platform).with_graceful_shutdown(ended(ending.clone()));
-        let late = async {
-            ended(ending).await;
-            tokio::time::sleep(DRAIN).await;
-        };
-        return tokio::select! {
-            served = serving => served.context("the process cannot listen any more"),
-            () = late => Ok(()),
-        };
+        return Ok(Front::Parts(platform));
     }
     let config = gateway::Config {
         name: args.process_name(),
@@ -199,14 +208,39 @@ async fn answer(args: &UpArgs, house: &House, front: Front) -> anyhow::Result<()
         domain: args.domain().to_owned(),
         site,
         proxies: args.trusted_proxy.clone(),
+        tls: args.certificates.clone(),
+        hsts: args.hsts,
         clock: house.clock(),
         client: house.client("gateway")?,
         guard: house.guard().clone(),
         threads: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
         platform,
     };
-    let gateway = gateway::Gateway::open(config)?;
-    gateway.serve(listener, ended(ending)).await.context("the gateway cannot go on")
+    Ok(Front::Gateway(Box::new(gateway::Gateway::open(config)?)))
+}
+
+/// Serves until the end.
+async fn answer(
+    front: Front,
+    (listener, https): (TcpListener, Option<TcpListener>),
+    ending: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let platform = match front {
+        Front::Gateway(gateway) => {
+            let serving = gateway.serve(listener, https, ended(ending));
+            return serving.await.context("the gateway cannot go on");
+        }
+        Front::Parts(platform) => platform,
+    };
+    let serving = axum::serve(listener, platform).with_graceful_shutdown(ended(ending.clone()));
+    let late = async {
+        ended(ending).await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        served = serving => served.context("the process cannot listen any more"),
+        () = late => Ok(()),
+    }
 }
 
 fn node(args: &UpArgs, house: &House, here: SocketAddr) -> anyhow::Result<Node> {

@@ -67,6 +67,8 @@ impl Transport for Counting {
 
 pub(crate) struct World {
     pub(crate) address: SocketAddr,
+    /// Where TLS is spoken, if it is.
+    pub(crate) https: Option<SocketAddr>,
     pub(crate) folder: PathBuf,
     pub(crate) peers: Peers,
     pub(crate) account: AccountId,
@@ -103,6 +105,13 @@ pub(crate) fn release() -> Digest {
     Digest::of(b"release")
 }
 
+/// How a gateway is reached.
+struct Front {
+    site: Site,
+    proxies: Vec<ipnet::IpNet>,
+    tls: Option<PathBuf>,
+}
+
 impl World {
     pub(crate) async fn start() -> Self {
         let world = Self::begin().await;
@@ -124,7 +133,20 @@ impl World {
     /// A gateway with a forum behind something on this machine that ends TLS.
     pub(crate) async fn behind_proxy() -> (Self, Upstream) {
         let loopback = vec!["127.0.0.0/8".parse().unwrap()];
-        let world = Self::open(Self::folder(), Peers::new(), Site::https(443), loopback).await;
+        let front = Front { site: Site::https(443), proxies: loopback, tls: None };
+        let world = Self::open(Self::folder(), Peers::new(), front).await;
+        world.is_followed().await;
+        let upstream = world.opens_forum().await;
+        (world, upstream)
+    }
+
+    /// A gateway with a forum that speaks TLS itself, by the certificates in this folder.
+    pub(crate) async fn with_tls(
+        certificates: PathBuf,
+        proxies: Vec<ipnet::IpNet>,
+    ) -> (Self, Upstream) {
+        let front = Front { site: Site::https(8443), proxies, tls: Some(certificates) };
+        let world = Self::open(Self::folder(), Peers::new(), front).await;
         world.is_followed().await;
         let upstream = world.opens_forum().await;
         (world, upstream)
@@ -141,10 +163,13 @@ impl World {
 
     /// The same installation, after its gateway has started again.
     pub(crate) async fn on(folder: PathBuf, peers: Peers) -> Self {
-        Self::open(folder, peers, Site::http(8080), vec![]).await
+        let front = Front { site: Site::http(8080), proxies: vec![], tls: None };
+        Self::open(folder, peers, front).await
     }
 
-    async fn open(folder: PathBuf, peers: Peers, site: Site, proxies: Vec<ipnet::IpNet>) -> Self {
+    async fn open(folder: PathBuf, peers: Peers, front: Front) -> Self {
+        let Front { site, proxies, tls } = front;
+        let speaks_tls = tls.is_some();
         let directory = Directory::default();
         peers.stand_in(&directory);
         let clock = Arc::new(SystemClock);
@@ -165,6 +190,8 @@ impl World {
             domain: "localhost".into(),
             site,
             proxies,
+            tls,
+            hsts: speaks_tls.then_some(Duration::from_hours(24)),
             clock,
             client,
             guard,
@@ -183,12 +210,16 @@ impl World {
         .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let tls =
+            if speaks_tls { Some(TcpListener::bind("127.0.0.1:0").await.unwrap()) } else { None };
+        let https = tls.as_ref().map(|listener| listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(async move {
-            gateway.serve(listener, async { drop(stopped.await) }).await.unwrap();
+            gateway.serve(listener, tls, async { drop(stopped.await) }).await.unwrap();
         });
         Self {
             address,
+            https,
             folder,
             peers,
             account: AccountId::named(&["ada"]),

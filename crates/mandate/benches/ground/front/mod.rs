@@ -210,6 +210,8 @@ impl Standing {
             domain: "localhost".into(),
             site: types::Site::http(8080),
             proxies: vec![],
+            tls: None,
+            hsts: None,
             clock: Arc::new(SystemClock),
             client,
             guard: platform.house.guard().clone(),
@@ -219,7 +221,7 @@ impl Standing {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let serving = tokio::spawn(gateway.serve(listener, async { drop(stopped.await) }));
+        let serving = tokio::spawn(gateway.serve(listener, None, async { drop(stopped.await) }));
         Ok(Self { address, stop, serving })
     }
 
