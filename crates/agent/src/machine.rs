@@ -135,6 +135,23 @@ pub(crate) fn memory_below() -> HashMap<Pid, u64> {
     below
 }
 
+/// Whether anybody is connected to what listens at `port`.
+pub(crate) fn is_connected_to(port: u16) -> bool {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(fs::read_to_string);
+    tables.iter().flatten().any(|table| has_connection(table, port))
+}
+
+/// Of a table of connections, as the kernel writes it (proc(5)).
+fn has_connection(table: &str, port: u16) -> bool {
+    const ESTABLISHED: &str = "01";
+    let end = format!(":{port:04X}");
+    let mut lines = table.lines().skip(1).map(str::split_ascii_whitespace);
+    lines.any(|mut fields| {
+        let is_here = fields.nth(1).is_some_and(|local| local.ends_with(&end));
+        is_here && fields.nth(1) == Some(ESTABLISHED)
+    })
+}
+
 fn own_pages(statm: &Path) -> Option<u64> {
     let text = fs::read_to_string(statm).ok()?;
     let mut fields = text.split_ascii_whitespace().skip(1).map(str::parse::<u64>);
@@ -145,6 +162,21 @@ fn own_pages(statm: &Path) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_connected_is_seen_until_they_leave() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(listener) = std::net::TcpListener::bind(address) else { continue };
+            let here = listener.local_addr().unwrap();
+            assert!(!is_connected_to(here.port()), "listening is not being connected");
+            let visitor = std::net::TcpStream::connect(here).unwrap();
+            let (accepted, _) = listener.accept().unwrap();
+            assert!(is_connected_to(here.port()));
+            drop(visitor);
+            drop(accepted);
+            assert!(!is_connected_to(here.port()));
+        }
+    }
 
     #[test]
     fn this_process_is_seen() {

@@ -8,7 +8,7 @@ use std::{
 
 use api::releases::{DesiredReplica, ReplicaReport, ReplicaState};
 use tokio::{sync::watch, time::Instant};
-use types::{ReplicaId, Timestamp};
+use types::{InstanceId, Name, ReplicaId, Timestamp};
 
 use super::checks::Condition;
 use crate::{Node, hold::Output, host::ObservedReplica, logs::Printed};
@@ -88,6 +88,16 @@ impl Board {
         self.slots().values().all(|slot| slot.state != ReplicaState::Starting)
     }
 
+    /// Whether another does well what this one does.
+    pub(super) fn is_replaced(&self, replica: Key) -> bool {
+        let slots = self.slots();
+        let Some(own) = slots.get(&replica).map(Slot::role) else { return false };
+        let mut others = slots.iter().filter(|(key, _)| **key != replica);
+        others.any(|(_, it)| {
+            it.state == ReplicaState::Healthy && !*it.stop.borrow() && it.role() == own
+        })
+    }
+
     pub(super) fn stop_all(&self) {
         self.slots().values().for_each(Slot::ask_to_stop);
     }
@@ -107,6 +117,11 @@ impl Slot {
             former: String::new(),
             stop,
         }
+    }
+
+    /// Whom it serves, with what.
+    fn role(&self) -> (&Name, Option<InstanceId>, &str) {
+        (&self.want.service, self.want.instance, &self.want.process)
     }
 
     pub(super) fn ask_to_stop(&self) {

@@ -1,7 +1,7 @@
 //! Keeps one replica running: started, watched, and started again with growing pauses whenever it
 //! ends, stops answering or takes too much.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use api::{manifest::Process, releases::DesiredReplica};
 use rustix::process::Pid;
@@ -14,7 +14,7 @@ use super::{
     running::{self, Prepared, Running},
     starts,
 };
-use crate::{Node, hold, releases::Ready};
+use crate::{Node, hold, machine, releases::Ready};
 
 /// Keeps one replica running.
 pub(super) struct Keeper {
@@ -122,14 +122,38 @@ impl Keeper {
         self.change(|slot| slot.starts(running.starts(), running.address(), running.output()));
         let outcome = self.watch(&node, &mut running, &mut stop, last).await;
         if outcome.is_ok() {
+            let address = running.address();
             tokio::select! {
-                () = tokio::time::sleep(node.pace.drain) => {}
+                () = self.drain(address) => {}
                 _ = running.held.ended() => {}
             }
         }
         let why = outcome.as_ref().err().map_or("was stopped", String::as_str);
         running.held.end(node.pace.grace, why).await;
         outcome
+    }
+
+    /// Waits until it is known that it takes no new requests, and if another has taken over from it until
+    /// nobody is connected any more, for as long as its manifest says.
+    async fn drain(&self, address: Option<SocketAddr>) {
+        let pause = self.node().pace.drain;
+        tokio::time::sleep(pause).await;
+        let (Some(address), Ok(process)) = (address, self.process()) else { return };
+        if !self.board.is_replaced(self.key()) {
+            return;
+        }
+        let port = address.port();
+        let is_used = move || machine::is_connected_to(port);
+        let left = async {
+            while tokio::task::spawn_blocking(is_used).await.unwrap_or_default() {
+                tokio::time::sleep(pause).await;
+            }
+        };
+        let most = Duration::from_secs(process.drain_seconds.into()).saturating_sub(pause);
+        if tokio::time::timeout(most, left).await.is_err() {
+            let (service, replica) = (&self.want.service, self.want.replica);
+            tracing::info!(%service, %replica, "it is stopped under those who are still connected");
+        }
     }
 
     /// Watches it until it is to be stopped, or something is wrong with it.

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use api::releases::{Desired, ReplicaState};
+use api::releases::{Desired, ReplicaReport, ReplicaState};
 use serde_json::Value;
 use types::{Clock as _, ManualClock, Secret, SystemClock};
 
@@ -285,6 +285,62 @@ async fn another_generation_is_another_process() {
         })
         .await;
     assert_eq!(ask(&second.address, "/")["environ"]["SETUP_WORD"], "new");
+    agent.stop().await;
+}
+
+/// How long the first of two generations lives after the second is healthy, if `is_connected` and the
+/// manifest says this; with whoever is connected leaving after a while.
+async fn replaced(run: &'static str, is_connected: bool) -> Duration {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    let package = Package { run, ..Package::new("serve") };
+    want(&platform, &package, 1);
+    let agent = Agent::start(&platform, folder.path());
+    let first = platform.replica(ReplicaState::Healthy, 1).await;
+    let pid = number(&ask(&first.address, "/")["pid"]);
+    let visitor = is_connected.then(|| TcpStream::connect(&first.address).unwrap());
+    want(&platform, &package, 2);
+    let other = platform
+        .until("the second", |state| {
+            let mut replicas = state.nodes.values().flat_map(|node| &node.replicas);
+            let other = |it: &&ReplicaReport| it.address != first.address;
+            replicas.find(other).filter(|it| it.state == ReplicaState::Healthy).cloned()
+        })
+        .await;
+    let since = std::time::Instant::now();
+    assert!(!ask(&other.address, "/").is_null());
+    if let Some(visitor) = visitor {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(
+            runs(pid),
+            run.is_empty(),
+            "it goes on for whoever is connected, as long as is said"
+        );
+        drop(visitor);
+    }
+    eventually("it has ended", || !runs(pid)).await;
+    agent.stop().await;
+    since.elapsed()
+}
+
+#[tokio::test]
+async fn who_is_connected_to_what_is_replaced_goes_on_for_as_long_as_is_said() {
+    let (alone, connected, short) =
+        tokio::join!(replaced("", false), replaced("", true), replaced("drain = \"1s\"", true),);
+    assert!(alone < connected, "{alone:?} {connected:?} {short:?}");
+}
+
+#[tokio::test]
+async fn what_nothing_takes_over_from_is_stopped_under_those_who_are_connected() {
+    let (platform, folder) = (Platform::new(), Folder::new());
+    want(&platform, &Package::new("serve"), 1);
+    let agent = Agent::start(&platform, folder.path());
+    let first = platform.replica(ReplicaState::Healthy, 1).await;
+    let pid = number(&ask(&first.address, "/")["pid"]);
+    let _visitor = TcpStream::connect(&first.address).unwrap();
+    platform.want(nothing);
+    let since = std::time::Instant::now();
+    eventually("it has ended", || !runs(pid)).await;
+    assert!(since.elapsed() < Duration::from_secs(20), "nobody is waited for");
     agent.stop().await;
 }
 

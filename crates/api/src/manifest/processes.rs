@@ -1,6 +1,6 @@
 //! What a service runs: `[run]`, and the tables `[processes.<name>]`.
 
-use std::{collections::BTreeMap, fmt, sync::LazyLock};
+use std::{collections::BTreeMap, fmt, ops::RangeInclusive, sync::LazyLock, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Manifest, Run, Tenancy,
     faults::shown,
+    jobs::duration,
     reader::{NAMES, Node, Table},
     volumes,
 };
@@ -23,7 +24,9 @@ const REPLICAS_MAX: u32 = 8;
 const PROCESSES_MAX: usize = 8;
 const HOST_BYTES_MAX: usize = 260;
 /// The keys of a process; in `[run]` they are those of `web`.
-const KEYS: [&str; 6] = ["command", "protocol", "replicas", "health", "live", "pre_start"];
+const KEYS: [&str; 7] = ["command", "protocol", "replicas", "health", "live", "pre_start", "drain"];
+/// For how long what is under way may go on at a replica that another has taken over from.
+const DRAINS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(24);
 
 /// A program of a service that runs as long as it is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -45,6 +48,19 @@ pub struct Process {
     /// Run before each of its starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pre_start: Option<Vec<String>>,
+    /// For how long, in seconds, it goes on for those who are connected once another has taken over
+    /// from it; only of `web`.
+    #[serde(default = "usual_drain", skip_serializing_if = "is_usual_drain")]
+    pub drain_seconds: u32,
+}
+
+const fn usual_drain() -> u32 {
+    30
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+const fn is_usual_drain(seconds: &u32) -> bool {
+    *seconds == usual_drain()
 }
 
 /// What a process speaks with whoever asks it.
@@ -110,6 +126,7 @@ static FILES_PROCESS: LazyLock<Process> = LazyLock::new(|| Process {
     health: Some(Check::Connection { tcp: true }),
     live: None,
     pre_start: None,
+    drain_seconds: usual_drain(),
 });
 
 impl Manifest {
@@ -228,8 +245,13 @@ fn process(name: &str, table: &Table<'_>) -> Option<Process> {
         Some(node) => check(&node, speaks).map(Some),
     };
     let pre_start = table.get("pre_start").and_then(|node| node.command());
-    let (command, protocol, replicas) = (command?, protocol?, replicas?);
-    Some(Process { command, protocol, replicas, health: health?, live: live?, pre_start })
+    if let Some(node) = table.get("drain").filter(|_| name != WEB) {
+        node.fault(format!("nobody is connected to `{name}`"), "remove it");
+    }
+    let drain_seconds = duration(table, "drain", DRAINS, usual_drain());
+    let (command, protocol, drain_seconds) = (command?, protocol?, drain_seconds?);
+    let (replicas, health, live) = (replicas?, health?, live?);
+    Some(Process { command, protocol, replicas, health, live, pre_start, drain_seconds })
 }
 
 fn protocol(name: &str, table: &Table<'_>) -> Option<Protocol> {
