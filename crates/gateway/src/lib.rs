@@ -13,6 +13,7 @@
 //! - `routes` keeps what the feeds say: instances by host, their releases and endpoints.
 //! - `upstream` chooses an endpoint, connects to it, and asks whether it is well.
 //! - `usage` is the journal of what is owed, and sends it to billing.
+//! - `access_log` writes down what became of each request, for whoever runs the platform.
 //! - `render` makes the pages and problems that the gateway answers itself.
 //! - `request` reads what a request says: target, headers, cookies, body.
 //!
@@ -34,6 +35,7 @@
 //! **Usage is written to a file before an answer is released** (`usage`) and sent to billing
 //! afterwards, in batches of which each counts once.
 
+mod access_log;
 mod edge;
 mod phases;
 mod render;
@@ -82,6 +84,8 @@ pub struct Config {
     pub tls: Option<PathBuf>,
     /// For how long browsers are told to come by HTTPS only, if they are.
     pub hsts: Option<Duration>,
+    /// Where a line is written for each request, if it is.
+    pub access_log: Option<PathBuf>,
     /// How many threads answer requests to instances; one for each processor is best.
     pub threads: usize,
     /// Answers at the platform's own hosts.
@@ -98,6 +102,14 @@ pub enum Error {
         folder: PathBuf,
         /// What the machine says.
         #[source]
+        cause: io::Error,
+    },
+    /// The access log cannot be opened.
+    #[error("the access log `{path}` cannot be opened: {cause}")]
+    AccessLog {
+        /// Where it is.
+        path: PathBuf,
+        /// What the machine says.
         cause: io::Error,
     },
     /// TLS cannot be spoken.

@@ -13,6 +13,7 @@ use types::{Clock, Host, Site};
 
 use crate::{
     Config, Error,
+    access_log::Log,
     request::{proxies::Proxies, uploads::Uploads},
     routes::{hosts::Hosts, releases::Releases},
     upstream::balancer::Balancer,
@@ -44,6 +45,7 @@ pub(crate) struct State {
     pub(crate) hosts: Hosts,
     pub(crate) releases: Releases,
     pub(crate) journal: Arc<Journal>,
+    pub(crate) access_log: Option<Arc<Log>>,
     pub(crate) balancer: Balancer,
     pub(crate) uploads: Uploads,
     calls: Semaphore,
@@ -57,6 +59,11 @@ impl State {
         let folder = config.data.join("gateway").join(&config.name);
         let journal = Journal::open(&folder, config.clock.now())
             .map_err(|cause| Error::Journal { folder, cause })?;
+        let access_log = config.access_log.as_deref().map(|path| {
+            Log::open(path)
+                .map(Arc::new)
+                .map_err(|cause| Error::AccessLog { path: path.to_owned(), cause })
+        });
         let hsts = config.hsts.map(|time| format!("max-age={}", time.as_secs()));
         let hsts = hsts.and_then(|text| HeaderValue::try_from(text).ok());
         let (scheme, port) = (config.site.scheme(), config.site.port_suffix());
@@ -76,6 +83,7 @@ impl State {
             hosts: Hosts::default(),
             releases: Releases::default(),
             journal: Arc::new(journal),
+            access_log: access_log.transpose()?,
             balancer: Balancer::new(),
             uploads: Uploads::default(),
             calls: Semaphore::new(CALLS_MAX),

@@ -36,8 +36,8 @@ const PRINT_PLACES: [&str; 3] = ["crates/mandate/src/", "xtask/", "services/foru
 const CLOCK_PLACE: &str = "crates/types/src/time.rs";
 const CLOCKS: [&str; 4] = ["SystemTime::now", "Utc::now", "Timestamp::now", "Zoned::now"];
 /// The rooms of the gateway, from the top down: each names only those below it.
-const GATEWAY_ROOMS: [&str; 8] =
-    ["edge", "phases", "state", "routes", "upstream", "usage", "render", "request"];
+const GATEWAY_ROOMS: [&str; 9] =
+    ["edge", "phases", "state", "routes", "upstream", "usage", "access_log", "render", "request"];
 /// Names that say nothing.
 const EMPTY_WORDS: &str = "\
     manager managers helper helpers util utils utilities common misc";

@@ -81,6 +81,7 @@ pub(crate) async fn forward(
         let upload = state.uploads.begin(meant.route.instance)?;
         inbound = Some(Inbound::new(body, Rc::clone(&flow), upload));
     }
+    visit.trace.flow = Some(Rc::clone(&flow));
     let process = meant.manifest.process(meant.manifest.answers(&meant.path));
     let protocol = process.map_or(Protocol::Http1, |process| process.protocol);
     let sending = Sending { protocol, body: Lent::new(inbound, hint), flow, target };
@@ -110,7 +111,7 @@ type Answer = (Response<Incoming>, Lease, Busy);
 
 async fn answer_of(
     Worker { state, pool, .. }: &Worker,
-    visit: &Visit,
+    visit: &mut Visit,
     meant: &Meant,
     sending: &Sending,
 ) -> Result<Answer, Problem> {
@@ -127,6 +128,8 @@ async fn answer_of(
             recheck(state, meant)?;
         }
         let busy = Busy::new(endpoint);
+        visit.trace.replica = Some(Arc::clone(&endpoint.key));
+        visit.trace.attempts += 1;
         let asked = pin!(pool.ask(endpoint, sending.protocol, || request_from(visit, sending)));
         let cause = match in_time(asked, &sending.flow).await {
             Some(Ok((response, lease))) => return Ok((response, lease, busy)),
@@ -136,7 +139,7 @@ async fn answer_of(
         if let Some(fault) = sending.flow.fault() {
             return Err(broken_body(fault));
         }
-        tracing::warn!(request = %visit.id, replica = endpoint.key, %cause, "no answer from it");
+        tracing::warn!(request = %visit.id, replica = &*endpoint.key, %cause, "no answer from it");
         if cause.is_connect() {
             state.balancer.shun(endpoint);
         }

@@ -16,6 +16,8 @@ pub(crate) mod tunnel;
 pub(crate) mod visit;
 pub(crate) mod worker;
 
+use std::sync::Arc;
+
 use http::{Request, Response, header};
 use hyper::body::Incoming;
 use tower::ServiceExt as _;
@@ -44,6 +46,7 @@ pub(crate) async fn pass(
     body: Incoming,
 ) -> Response<ResponseBody> {
     let state = &worker.state;
+    let (target, method) = (visit.head.uri.path_and_query().cloned(), visit.head.method.clone());
     let led = match target::framing(&visit.head.headers, ambiguous) {
         Ok(()) => lead(worker, &mut visit, body).await,
         Err(problem) => Err(problem.into()),
@@ -52,6 +55,7 @@ pub(crate) async fn pass(
         Ok(response) => response,
         Err(Stop::Answer(response)) => response.map(ResponseBody::Own),
         Err(Stop::Refuse(problem)) => {
+            visit.trace.problem = Some(problem.code.clone());
             render::refusal(&visit.reader(&state.console), *problem).map(ResponseBody::Own)
         }
     };
@@ -60,7 +64,11 @@ pub(crate) async fn pass(
     }
     // The platform's components sign their answers themselves.
     if !response.headers().contains_key("x-request-id") {
-        response.headers_mut().insert("x-request-id", visit.id_text);
+        response.headers_mut().insert("x-request-id", visit.id_text.clone());
+    }
+    let answered = visit.answered(target, method, response.status().as_u16());
+    if let Some(entry) = worker.lines.begin(answered) {
+        response.body_mut().accompany(entry);
     }
     response
 }
@@ -76,6 +84,7 @@ async fn lead(
             Ok(Box::pin(ask_platform(state, visit, body)).await.map(ResponseBody::Own))
         }
         Destination::Instance { mut route, path, held } => {
+            visit.trace.route = Some(Arc::clone(&route));
             hold::hold(state, &route)?;
             if let Some(page) = page_at(&path) {
                 let answer = Box::pin(pages::answer(state, visit, &route, page, body)).await?;
@@ -87,7 +96,11 @@ async fn lead(
                 route = Box::pin(hold::until_moved(state, visit, &route, since)).await?;
             }
             let asker = authenticate::authenticate(state, visit, &route.host)?;
+            if let Principal::User(user) = asker.caller.principal {
+                visit.trace.user = Some(user);
+            }
             let meant = authorize::authorize(state, visit, route, path, asker)?;
+            visit.trace.matched = Some((Arc::clone(&meant.manifest), meant.matched));
             if let Some(job) = meant.manifest.routes[meant.matched].job.clone() {
                 let job = (job.as_str(), body);
                 let answer = Box::pin(enqueue::enqueue(state, visit, &meant, job)).await?;

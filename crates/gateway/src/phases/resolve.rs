@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::{Kind, Problem, configurator::Route};
-use http::{Response, StatusCode, uri::PathAndQuery};
+use http::{Response, StatusCode, header, uri::PathAndQuery};
 use tokio::time::Instant;
 use types::Host;
 
@@ -32,6 +32,7 @@ pub(crate) enum Destination {
 
 pub(crate) fn resolve(state: &State, visit: &mut Visit) -> Result<Destination, Stop> {
     let asked = target::host(&mut visit.head)?;
+    visit.trace.host = visit.head.headers.get(header::HOST).cloned();
     target::method(&visit.head.method)?;
     if let Asked::Name(host) = &asked
         && state.speaks_tls

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 
 use super::{streams::Watched, tunnel::Tunnel};
 use crate::{
+    access_log::Entry,
     render,
     request::{
         body::{Fault, Lent},
@@ -39,6 +40,16 @@ pub(crate) enum ResponseBody {
 }
 
 impl ResponseBody {
+    /// Has `entry` written when the answer has ended.
+    pub(super) fn accompany(&mut self, mut entry: Entry) {
+        match self {
+            Self::Own(body) => entry.passed(body.size_hint().exact().unwrap_or_default()),
+            Self::Whole(body) => entry.passed(body.len() as u64),
+            Self::Streamed(body) => body.entry = Some(entry),
+            Self::Switched(tunnel) => tunnel.accompany(entry),
+        }
+    }
+
     /// Takes out what comes after the answer, where both sides go on with another protocol.
     pub(crate) fn take_tunnel(&mut self) -> Option<Tunnel> {
         match std::mem::replace(self, Self::Whole(Bytes::new())) {
@@ -66,6 +77,7 @@ pub(crate) struct Outbound {
     broken: Option<hyper::Error>,
     /// What is left of the request is not needed once the answer has ended.
     request: Lent,
+    entry: Option<Entry>,
 }
 
 /// A part of an answer's body, or what went wrong with it.
@@ -86,7 +98,7 @@ impl Outbound {
         request: Lent,
     ) -> Self {
         let pace = Pace::new(ANSWER_WAIT_MAX, 1);
-        Self { inner, part, lease, watched, pace, tail, broken: None, request }
+        Self { inner, part, lease, watched, pace, tail, broken: None, request, entry: None }
     }
 
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
@@ -163,6 +175,9 @@ impl Outbound {
                 },
             };
             self.pace.moved(data.len());
+            if let Some(entry) = &mut self.entry {
+                entry.passed(data.len() as u64);
+            }
             if let Some(tail) = &mut self.tail {
                 tail.passed(data.len() as u64);
             }

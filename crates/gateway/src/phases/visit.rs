@@ -2,10 +2,14 @@
 
 use std::{net::IpAddr, time::Instant};
 
-use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, header, request::Parts, uri::PathAndQuery};
 use types::{RequestId, Timestamp};
 
-use crate::{render::Reader, routes::in_flight::InFlight};
+use crate::{
+    access_log::{Answered, Trace},
+    render::Reader,
+    routes::in_flight::InFlight,
+};
 
 /// What goes along with a request through the phases.
 pub(crate) struct Visit {
@@ -27,6 +31,8 @@ pub(crate) struct Visit {
     pub(crate) wants_page: bool,
     /// What counts it among those of its instance that are under way.
     pub(crate) in_flight: Option<InFlight>,
+    /// What becomes of it, for the access log.
+    pub(crate) trace: Trace,
     /// Its head; the headers are as they are sent on from then on.
     pub(crate) head: Parts,
 }
@@ -37,7 +43,20 @@ impl Visit {
         let (id, began) = (RequestId::new(at), Instant::now());
         let id_text = HeaderValue::try_from(id.to_string()).expect("letters, digits and a `_`");
         let (sets_up, wants_page) = (false, wants_page(&head.headers));
-        Self { id, id_text, peer, is_https, began, at, sets_up, wants_page, in_flight: None, head }
+        let (in_flight, trace) = (None, Trace::default());
+        Self { id, id_text, peer, is_https, began, at, sets_up, wants_page, in_flight, trace, head }
+    }
+
+    /// As it is written down once it is answered with this status.
+    pub(crate) fn answered(
+        self,
+        target: Option<PathAndQuery>,
+        method: Method,
+        status: u16,
+    ) -> Answered {
+        let Self { id, at, began, peer, is_https, trace, head, .. } = self;
+        let version = head.version;
+        Answered { id, at, began, peer, is_https, version, method, target, status, trace }
     }
 
     /// Who reads what is answered; the console is at `console`.

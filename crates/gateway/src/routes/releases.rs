@@ -134,7 +134,7 @@ impl Releases {
 impl Running {
     fn find(&self, key: &str) -> Option<Arc<Endpoint>> {
         let home = self.home_of.get(key)?;
-        self.homes.get(home)?.iter().find(|endpoint| endpoint.key == key).cloned()
+        self.homes.get(home)?.iter().find(|endpoint| *endpoint.key == *key).cloned()
     }
 
     fn add(&mut self, key: String, home: Home, endpoint: Arc<Endpoint>) {
@@ -148,7 +148,7 @@ impl Running {
         let Some(home) = self.home_of.get(key).cloned() else { return };
         self.home_of.remove_mut(key);
         let there = self.homes.get(&home).map(|there| there.to_vec()).unwrap_or_default();
-        let rest: Vec<_> = there.into_iter().filter(|endpoint| endpoint.key != key).collect();
+        let rest: Vec<_> = there.into_iter().filter(|endpoint| *endpoint.key != *key).collect();
         if rest.is_empty() {
             self.homes.remove_mut(&home);
         } else {

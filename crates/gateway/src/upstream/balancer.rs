@@ -68,15 +68,15 @@ mod tests {
         assert!(balancer.choose(&[], &[]).is_none());
         let _busy = [Busy::new(&all[0]), Busy::new(&all[0]), Busy::new(&all[1])];
         for _ in 0..5 {
-            assert_eq!(balancer.choose(&all, &[]).unwrap().key, "127.0.0.1:3");
+            assert_eq!(balancer.choose(&all, &[]).unwrap().key.as_ref(), "127.0.0.1:3");
         }
         all[2].set_silent(true);
-        assert_eq!(balancer.choose(&all, &[]).unwrap().key, "127.0.0.1:2");
-        assert_eq!(balancer.choose(&all, &[&all[0], &all[1]]).unwrap().key, "127.0.0.1:3");
+        assert_eq!(balancer.choose(&all, &[]).unwrap().key.as_ref(), "127.0.0.1:2");
+        assert_eq!(balancer.choose(&all, &[&all[0], &all[1]]).unwrap().key.as_ref(), "127.0.0.1:3");
         all[2].set_silent(false);
         balancer.shun(&all[2]);
-        assert_eq!(balancer.choose(&all, &[]).unwrap().key, "127.0.0.1:2");
-        assert_eq!(balancer.choose(&all, &[&all[0], &all[1]]).unwrap().key, "127.0.0.1:3");
+        assert_eq!(balancer.choose(&all, &[]).unwrap().key.as_ref(), "127.0.0.1:2");
+        assert_eq!(balancer.choose(&all, &[&all[0], &all[1]]).unwrap().key.as_ref(), "127.0.0.1:3");
         assert!(balancer.choose(&all, &all.iter().collect::<Vec<_>>()).is_none());
     }
 }

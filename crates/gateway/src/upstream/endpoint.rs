@@ -14,7 +14,7 @@ use http::{Uri, uri};
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     /// Its name in the feed.
-    pub(crate) key: String,
+    pub(crate) key: Arc<str>,
     /// Where it listens.
     pub(crate) authority: uri::Authority,
     pub(super) address: SocketAddr,
@@ -34,7 +34,7 @@ impl Endpoint {
         let (address, uri) = (address.parse().ok()?, uri.path_and_query("/").build().ok()?);
         let (in_flight, shunned) = (AtomicUsize::default(), AtomicI64::default());
         let silent = AtomicBool::default();
-        Some(Self { key: key.to_owned(), authority, address, uri, in_flight, shunned, silent })
+        Some(Self { key: key.into(), authority, address, uri, in_flight, shunned, silent })
     }
 
     /// Says whether its node is silent.

@@ -1,5 +1,6 @@
 //! A real gateway with real applications behind it, told as stories.
 
+mod access_log;
 mod careless;
 mod django;
 mod early;

@@ -42,6 +42,10 @@ pub(crate) struct UpArgs {
     /// Tell browsers to come by HTTPS only, for so long, such as `365d`
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) hsts: Option<Duration>,
+    /// Where a line of JSON is written for each request: a file, or `off`; by default
+    /// `gateway/NAME/access.log` in `--data`. After 64 MiB another follows; four before it are kept
+    #[arg(long, value_name = "FILE")]
+    pub(crate) access_log: Option<PathBuf>,
     /// Where other machines reach the platform to join it as nodes, such as `http://10.0.0.4:8080`;
     /// by default `--public-url`, or the address that is listened at if others can reach it
     #[arg(long, value_name = "URL", value_parser = address)]
@@ -362,6 +366,13 @@ impl UpArgs {
     pub(crate) fn site(&self, port: u16, https: Option<u16>) -> Site {
         let own = https.map_or(Site::http(port), Site::https);
         self.public_url.as_ref().map_or(own, |url| url.site)
+    }
+
+    /// Where the access log is, if it is written.
+    pub(crate) fn access_log(&self) -> Option<PathBuf> {
+        let usual = || self.data.join("gateway").join(self.process_name()).join("access.log");
+        let path = self.access_log.clone().unwrap_or_else(usual);
+        (path.as_os_str() != "off").then_some(path)
     }
 
     /// The port for HTTPS, if that is spoken.

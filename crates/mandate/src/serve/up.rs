@@ -210,6 +210,7 @@ fn front(args: &UpArgs, house: &House, platform: Router, site: Site) -> anyhow::
         proxies: args.trusted_proxy.clone(),
         tls: args.certificates.clone(),
         hsts: args.hsts,
+        access_log: args.access_log(),
         clock: house.clock(),
         client: house.client("gateway")?,
         guard: house.guard().clone(),

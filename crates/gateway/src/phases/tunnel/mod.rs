@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use super::streams::Watched;
-use crate::{request::body::Flow, usage::tail::Tail};
+use crate::{access_log::Entry, request::body::Flow, usage::tail::Tail};
 use frames::Frames;
 use way::Way;
 
@@ -47,6 +47,9 @@ pub(crate) struct Tunnel {
     out_way: Way,
     /// Of a `WebSocket`.
     frames: Option<Frames>,
+    entry: Option<Entry>,
+    /// So many bytes had come with the answer.
+    come: u64,
 }
 
 /// How a tunnel ended.
@@ -66,9 +69,25 @@ impl Tunnel {
         watched: Watched,
     ) -> Self {
         let mut frames = is_websocket.then(Frames::default);
-        passed_out(come, &mut frames, &mut tail);
+        passed_out(come, &mut frames, &mut tail, &mut None);
         let (in_way, out_way) = (Way::default(), Way::new(come));
-        Self { endpoint, flow, tail, watched, in_way, out_way, frames }
+        Self {
+            endpoint,
+            flow,
+            tail,
+            watched,
+            in_way,
+            out_way,
+            frames,
+            entry: None,
+            come: come.len() as u64,
+        }
+    }
+
+    /// Has `entry` written when it has ended.
+    pub(super) fn accompany(&mut self, mut entry: Entry) {
+        entry.passed(self.come);
+        self.entry = Some(entry);
     }
 
     /// Passes on what comes from both sides until it ends; `first` has come from the visitor already.
@@ -118,10 +137,12 @@ impl Tunnel {
         visitor: &mut (impl AsyncRead + AsyncWrite + Unpin),
         rest: &mut Option<Pin<Box<Sleep>>>,
     ) -> Poll<io::Result<()>> {
-        let Self { endpoint, flow, tail, in_way, out_way, frames, .. } = self;
+        let Self { endpoint, flow, tail, in_way, out_way, frames, entry, .. } = self;
         let (from, to) = endpoint.split();
         let is_in = in_way.poll(cx, &mut *visitor, to, |bytes| flow.passed(bytes.len() as u64))?;
-        let is_out = out_way.poll(cx, from, visitor, |bytes| passed_out(bytes, frames, tail))?;
+        let is_out = out_way.poll(cx, from, visitor, |bytes| {
+            passed_out(bytes, frames, tail, entry);
+        })?;
         if let Some(tail) = tail {
             tail.poll_due(cx);
         }
@@ -152,7 +173,15 @@ async fn say(
     Ok(())
 }
 
-fn passed_out(bytes: &[u8], frames: &mut Option<Frames>, tail: &mut Option<Tail>) {
+fn passed_out(
+    bytes: &[u8],
+    frames: &mut Option<Frames>,
+    tail: &mut Option<Tail>,
+    entry: &mut Option<Entry>,
+) {
+    if let Some(entry) = entry {
+        entry.passed(bytes.len() as u64);
+    }
     if let Some(frames) = frames {
         frames.follow(bytes);
     }

@@ -191,6 +191,7 @@ impl World {
             site,
             proxies,
             tls,
+            access_log: Some(folder.join("access.log")),
             hsts: speaks_tls.then_some(Duration::from_hours(24)),
             clock,
             client,
@@ -262,6 +263,18 @@ impl World {
             usage.map(|path| std::fs::read_to_string(path).unwrap_or_default()).collect();
         let lines = texts.iter().flat_map(|text| text.lines());
         lines.flat_map(|line| serde_json::from_str::<Vec<UsageEvent>>(line).unwrap()).collect()
+    }
+
+    /// The lines of the access log, once there are so many.
+    pub(crate) async fn access_log(&self, count: usize) -> Vec<serde_json::Value> {
+        let read = || std::fs::read_to_string(self.folder.join("access.log")).unwrap();
+        let written = async {
+            while read().lines().count() < count {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), written).await.expect("it is written");
+        read().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// How often a component was asked, the feeds and the usage apart.

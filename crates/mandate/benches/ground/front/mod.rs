@@ -212,6 +212,7 @@ impl Standing {
             proxies: vec![],
             tls: None,
             hsts: None,
+            access_log: Some(folder.join("access.log")),
             clock: Arc::new(SystemClock),
             client,
             guard: platform.house.guard().clone(),
