@@ -37,12 +37,13 @@ const KEY_BYTES_MAX: usize = 200;
 /// Queues the job `name` with the request's body as its payload.
 pub(super) async fn enqueue(
     state: &State,
-    visit: &Visit,
+    visit: &mut Visit,
     meant: &Meant,
     (name, body): (&str, Incoming),
 ) -> Result<Response<Body>, Stop> {
     let key = key(visit, meant)?;
     let flow = Rc::new(Flow::default());
+    visit.trace.flow = Some(Rc::clone(&flow));
     let payload = payload(state, visit, meant, (&flow, body)).await?;
     // The body may have taken its time.
     recheck(state, meant)?;

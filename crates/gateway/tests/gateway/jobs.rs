@@ -72,6 +72,11 @@ async fn a_request_becomes_a_job_and_the_application_does_not_see_it() {
     assert_eq!(jobs[0].payload, json!({ "url": "https://a.example" }));
     let address = json_of(&answer)["address"].as_str().unwrap().to_owned();
     assert_eq!(answer.header("location"), Some(address.as_str()));
+    let line = &world.access_log(1).await[0];
+    assert_eq!(
+        (&line["status"], &line["bytes_in"], &line["attempts"]),
+        (&202.into(), &27.into(), &0.into())
+    );
 
     let progress = Progress { percent: Some(40), note: Some("reads <b>".into()) };
     world.peers.jobs.lock().unwrap().state = Some((JobState::Running, progress));

@@ -4,6 +4,7 @@ mod access_log;
 mod careless;
 mod django;
 mod early;
+mod frames;
 mod hostile;
 mod http2;
 mod jobs;

@@ -274,7 +274,12 @@ impl World {
             }
         };
         tokio::time::timeout(Duration::from_secs(10), written).await.expect("it is written");
-        read().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        let read = read();
+        let mut lines: Vec<serde_json::Value> =
+            read.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        // Each thread writes its own.
+        lines.sort_by_key(|line| line["time"].as_str().unwrap().to_owned());
+        lines
     }
 
     /// How often a component was asked, the feeds and the usage apart.
