@@ -148,6 +148,9 @@ mod tests {
         ]);
         keep_ours(&mut map);
         assert_eq!(map["cookie"], "a=1; b=2; c=3");
+        let mut map = headers(&[("cookie", "a=1"), ("cookie", "b=2")]);
+        keep_ours(&mut map);
+        assert_eq!(map.get_all("cookie").iter().collect::<Vec<_>>(), ["a=1; b=2"]);
         let mut map = headers(&[("cookie", "mandate_session=secret")]);
         keep_ours(&mut map);
         assert!(!map.contains_key("cookie"));

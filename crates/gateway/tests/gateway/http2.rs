@@ -378,6 +378,35 @@ async fn floods_end_and_others_are_served() {
 }
 
 #[tokio::test]
+async fn who_takes_back_what_is_under_way_again_and_again_is_not_served() {
+    let (world, _upstream) = World::with_forum().await;
+    // It takes requests and does not answer.
+    raw(&world, "").await;
+    let stream = TcpStream::connect(world.address).await.unwrap();
+    let (mut from, mut to) = stream.into_split();
+    // What is said has to be taken, or closing would be waited for.
+    tokio::spawn(async move { from.read_to_end(&mut Vec::new()).await });
+    to.write_all(PREFACE).await.unwrap();
+    let taking_back = async {
+        for round in 0..100_u32 {
+            let streams = (0..5).map(|number| 2 * (5 * round + number) + 1);
+            let asks = streams.clone().flat_map(|stream| frame(1, 0b101, stream, &head()));
+            let ends = streams.flat_map(|stream| frame(3, 0, stream, &[0, 0, 0, 8]));
+            for bytes in [asks.collect::<Vec<u8>>(), ends.collect()] {
+                if to.write_all(&bytes).await.is_err() {
+                    return round;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        100
+    };
+    let rounds = taking_back.await;
+    assert!((20..50).contains(&rounds), "after {rounds} rounds of five");
+    assert_eq!(world.ask("GET /", "console.localhost", &[], "").await.status, 200);
+}
+
+#[tokio::test]
 async fn what_is_not_quite_it_is_refused_and_ends() {
     let (world, _upstream) = World::with_forum().await;
     for bytes in [
