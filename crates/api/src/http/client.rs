@@ -159,7 +159,10 @@ impl Client {
             return Ok(response);
         }
         Err(serde_json::from_slice(response.body()).unwrap_or_else(|_| {
-            let detail = format!("{component} answered {}", response.status());
+            let to = response.headers().get(header::LOCATION).and_then(|it| it.to_str().ok());
+            let to = to.filter(|_| response.status().is_redirection());
+            let to = to.map_or_else(String::new, |to| format!(": ask at {to} instead"));
+            let detail = format!("{component} answered {}{to}", response.status());
             Problem::new(Kind::Unavailable, "unexpected_answer", detail)
         }))
     }
@@ -294,6 +297,28 @@ mod tests {
             std::future::pending::<()>().await;
         });
         Remote { timeout: STEP * 4, ..Remote::new(&base) }
+    }
+
+    /// Leads every request elsewhere.
+    struct Leading;
+
+    impl Transport for Leading {
+        fn send(&self, request: Request<Bytes>) -> Sending<'_> {
+            let location = format!("https://a.example{}", request.uri().path());
+            let response = Response::builder().status(308).header(header::LOCATION, location);
+            Box::pin(async move { Ok(response.body(Bytes::new()).unwrap()) })
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_led_elsewhere_is_told_where() {
+        let nobody: Option<Arc<str>> = None;
+        let client = Client::new(Arc::new(Leading), Arc::new(nobody));
+        let ask = Request::get("/releases/v1/x").body(Bytes::new()).unwrap();
+        let problem = client.send("releases", ask).await.unwrap_err();
+        let expected = "releases answered 308 Permanent Redirect: ask at \
+                        https://a.example/releases/v1/x instead";
+        assert_eq!(problem.detail, expected);
     }
 
     #[tokio::test]
