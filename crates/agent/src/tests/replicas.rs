@@ -266,6 +266,16 @@ async fn what_is_not_wanted_is_stopped_even_if_it_will_not() {
     agent.stop().await;
 }
 
+/// A replica at another address than the first, once it is healthy.
+async fn healthy_beside(platform: &Platform, first: &ReplicaReport) -> ReplicaReport {
+    let second = |state: &super::platform::State| {
+        let mut replicas = state.nodes.values().flat_map(|node| &node.replicas);
+        let other = |it: &&ReplicaReport| it.address != first.address;
+        replicas.find(|it| it.state == ReplicaState::Healthy && other(it)).cloned()
+    };
+    platform.until("the second", second).await
+}
+
 #[tokio::test]
 async fn another_generation_is_another_process() {
     let (platform, folder) = (Platform::new(), Folder::new());
@@ -277,13 +287,7 @@ async fn another_generation_is_another_process() {
     platform.change(|state| state.variables.extend([word]));
     want(&platform, &Package::new("serve"), 2);
     eventually("the end of the first", || !runs(pid)).await;
-    let address = |report: &api::releases::ReplicaReport| report.address != first.address;
-    let second = platform
-        .until("the second", |state| {
-            let mut replicas = state.nodes.values().flat_map(|node| &node.replicas);
-            replicas.find(|r| r.state == ReplicaState::Healthy && address(r)).cloned()
-        })
-        .await;
+    let second = healthy_beside(&platform, &first).await;
     assert_eq!(ask(&second.address, "/")["environ"]["SETUP_WORD"], "new");
     agent.stop().await;
 }
@@ -299,13 +303,7 @@ async fn replaced(run: &'static str, is_connected: bool) -> Duration {
     let pid = number(&ask(&first.address, "/")["pid"]);
     let visitor = is_connected.then(|| TcpStream::connect(&first.address).unwrap());
     want(&platform, &package, 2);
-    let other = platform
-        .until("the second", |state| {
-            let mut replicas = state.nodes.values().flat_map(|node| &node.replicas);
-            let other = |it: &&ReplicaReport| it.address != first.address;
-            replicas.find(other).filter(|it| it.state == ReplicaState::Healthy).cloned()
-        })
-        .await;
+    let other = healthy_beside(&platform, &first).await;
     let since = std::time::Instant::now();
     assert!(!ask(&other.address, "/").is_null());
     if let Some(visitor) = visitor {

@@ -13,7 +13,6 @@ use tokio::{
     net::TcpStream,
     time::{Instant, Sleep, sleep_until},
 };
-
 use tokio_rustls::server::TlsStream;
 
 use super::framing::Framing;

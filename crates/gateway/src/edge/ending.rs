@@ -6,7 +6,6 @@ use std::future::pending;
 use tokio::sync::watch;
 
 /// What one connection keeps.
-#[derive(Clone)]
 pub(super) struct Ending {
     told: watch::Receiver<bool>,
     _alive: watch::Receiver<()>,

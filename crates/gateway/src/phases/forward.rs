@@ -82,9 +82,8 @@ pub(crate) async fn forward(
         inbound = Some(Inbound::new(body, Rc::clone(&flow), upload));
     }
     visit.trace.flow = Some(Rc::clone(&flow));
-    let process = meant.manifest.process(meant.manifest.answers(&meant.path));
-    let protocol = process.map_or(Protocol::Http1, |process| process.protocol);
-    let sending = Sending { protocol, body: Lent::new(inbound, hint), flow, target };
+    let process = meant.manifest.answers(&meant.path);
+    let sending = Sending { process, body: Lent::new(inbound, hint), flow, target };
     let released = match answer_of(worker, visit, &meant, &sending).await {
         Ok(answer) if answer.0.status() == StatusCode::SWITCHING_PROTOCOLS => {
             Box::pin(switch(worker, visit, meant, (answer, upgrade), &sending.flow)).await
@@ -100,7 +99,8 @@ pub(crate) async fn forward(
 
 /// What every attempt to send a request needs beside its head.
 struct Sending {
-    protocol: Protocol,
+    /// The process that answers.
+    process: &'static str,
     body: Lent,
     flow: Rc<Flow>,
     target: PathAndQuery,
@@ -115,10 +115,12 @@ async fn answer_of(
     meant: &Meant,
     sending: &Sending,
 ) -> Result<Answer, Problem> {
-    let mut all = endpoints_of(state, meant);
+    let process = meant.manifest.process(sending.process);
+    let protocol = process.map_or(Protocol::Http1, |process| process.protocol);
+    let mut all = endpoints_of(state, meant, sending.process);
     let mut has_waited = all.is_none();
     if has_waited {
-        all = Box::pin(coming_endpoints_of(state, meant)).await;
+        all = Box::pin(coming_endpoints_of(state, meant, sending.process)).await;
     }
     let all = all.as_deref().unwrap_or_default();
     let mut tried: Vec<&Arc<Endpoint>> = Vec::new();
@@ -130,7 +132,7 @@ async fn answer_of(
         let busy = Busy::new(endpoint);
         visit.trace.replica = Some(Arc::clone(&endpoint.key));
         visit.trace.attempts += 1;
-        let asked = pin!(pool.ask(endpoint, sending.protocol, || request_from(visit, sending)));
+        let asked = pin!(pool.ask(endpoint, protocol, || request_from(visit, sending)));
         let cause = match in_time(asked, &sending.flow).await {
             Some(Ok((response, lease))) => return Ok((response, lease, busy)),
             Some(Err(cause)) => cause,
@@ -173,22 +175,29 @@ async fn in_time<T>(mut asked: Pin<&mut impl Future<Output = T>>, flow: &Flow) -
 
 /// The endpoints, once there are any: one that has just been started, or is being replaced, is worth
 /// a moment's wait.
-async fn coming_endpoints_of(state: &State, meant: &Meant) -> Option<Arc<[Arc<Endpoint>]>> {
+async fn coming_endpoints_of(
+    state: &State,
+    meant: &Meant,
+    process: &'static str,
+) -> Option<Arc<[Arc<Endpoint>]>> {
     let _permit = state.may_wait()?;
     let deadline = Instant::now() + START_TIME_MAX;
     loop {
         let changed = state.releases.changed();
         tokio::pin!(changed);
         changed.as_mut().enable();
-        if let Some(there) = endpoints_of(state, meant) {
+        if let Some(there) = endpoints_of(state, meant, process) {
             return Some(there);
         }
         tokio::time::timeout_at(deadline, changed).await.ok()?;
     }
 }
 
-fn endpoints_of(state: &State, meant: &Meant) -> Option<Arc<[Arc<Endpoint>]>> {
-    let process = meant.manifest.answers(&meant.path);
+fn endpoints_of(
+    state: &State,
+    meant: &Meant,
+    process: &'static str,
+) -> Option<Arc<[Arc<Endpoint>]>> {
     state.releases.endpoints(&meant.route, &meant.manifest, process)
 }
 

@@ -15,7 +15,7 @@ use api::{Kind, Problem};
 use tokio::task::spawn_local;
 use types::Timestamp;
 
-use super::{authorize::Meant, recheck::recheck};
+use super::{authorize::Meant, recheck::recheck_going_on};
 use crate::{
     routes::in_flight::{InFlight, is_held},
     state::State,
@@ -133,15 +133,11 @@ impl Streams {
     }
 
     fn judge(&self, open: &Open) {
-        let State { hosts, releases, .. } = &*self.state;
-        let now = hosts.at(&open.meant.route.host);
-        // What its release is comes in a moment, and is a change then.
-        if now.as_ref().is_some_and(|now| releases.manifest(&now.release).is_none()) {
-            return;
-        }
-        let held = now.is_some_and(|now| is_held(&now)) && open.is_endless;
-        let judged = if held { Err(moving()) } else { recheck(&self.state, &open.meant) };
-        let Err(problem) = judged else { return };
+        let problem = match recheck_going_on(&self.state, &open.meant) {
+            Err(problem) => problem,
+            Ok(now) if open.is_endless && is_held(&now) => moving(),
+            Ok(_) => return,
+        };
         if open.ended.borrow_mut().replace(problem).is_none() {
             open.waker.take().into_iter().for_each(Waker::wake);
         }

@@ -10,8 +10,7 @@ use std::{
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
-    task::JoinHandle,
+    net::TcpStream,
 };
 
 use crate::world::{Answer, FORUM, World};
@@ -43,24 +42,6 @@ async fn sent_all(world: &World, line: &'static str, more: &'static str) -> Answ
     sent.unwrap_or_else(|cause| panic!("{line}: {cause}"))
 }
 
-/// An application that answers each head with `answer` and reads no body. It keeps the connection
-/// if `keeps` says so, and asks it what it asked.
-async fn hasty(world: &World, answer: &'static str, keeps: bool) -> JoinHandle<()> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    world.replica("hasty", listener.local_addr().unwrap(), None).await;
-    tokio::spawn(async move {
-        let mut kept = Vec::new();
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut head = [0; 1_024];
-            let _ = stream.read(&mut head).await;
-            let _ = stream.write_all(answer.as_bytes()).await;
-            if keeps {
-                kept.push(stream);
-            }
-        }
-    })
-}
-
 async fn empty_forum() -> World {
     let world = World::start().await;
     world.publish(FORUM).await;
@@ -83,14 +64,14 @@ async fn who_sends_everything_first_hears_that_they_may_not() {
 async fn who_sends_everything_first_hears_the_applications_refusal() {
     let refusal = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 8\r\n\r\ntoo much";
     let world = empty_forum().await;
-    let closing = hasty(&world, refusal, false).await;
+    let closing = world.hasty("hasty", refusal, false).await;
     for number in 0..20 {
         let answer = sent_all(&world, "PUT /files/x", "").await;
         assert_eq!((answer.status, answer.body.as_str()), (413, "too much"), "{number}");
     }
     closing.abort();
     // Nobody reads and nobody closes: the request ends with its answer.
-    let keeping = hasty(&world, refusal, true).await;
+    let keeping = world.hasty("hasty", refusal, true).await;
     let answer = sent_all(&world, "PUT /files/x", "").await;
     assert_eq!((answer.status, answer.body.as_str()), (413, "too much"));
     keeping.abort();
@@ -115,7 +96,7 @@ async fn who_has_asked_and_says_no_more_is_answered() {
 #[tokio::test]
 async fn an_old_application_does_not_end_the_visitors_connection() {
     let world = empty_forum().await;
-    let old = hasty(&world, "HTTP/1.0 200 OK\r\nX-Old: yes\r\n\r\nold", false).await;
+    let old = world.hasty("hasty", "HTTP/1.0 200 OK\r\nX-Old: yes\r\n\r\nold", false).await;
     let mut stream = TcpStream::connect(world.address).await.unwrap();
     for _ in 0..2 {
         stream.write_all(b"GET / HTTP/1.1\r\nHost: forum.localhost\r\n\r\n").await.unwrap();

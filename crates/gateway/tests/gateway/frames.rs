@@ -39,7 +39,7 @@ const FLOW_CONTROL: u32 = 3;
 const FRAME_SIZE: u32 = 6;
 const COMPRESSION: u32 = 9;
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }

@@ -19,7 +19,10 @@ use tokio::{
     sync::mpsc,
 };
 
-use crate::world::{FORUM, World};
+use crate::{
+    frames::frame,
+    world::{FORUM, World},
+};
 
 const HOST: &str = "forum.localhost";
 const SOON: Duration = Duration::from_secs(1);
@@ -139,28 +142,13 @@ async fn a_session_counts_here_too() {
     assert_eq!(ask(&sender, asks("GET", admin, &[], "")).await.0, 401);
 }
 
-/// An application that answers each head at the socket with `answer`.
-async fn raw(world: &World, answer: &'static str) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    world.replica("one", listener.local_addr().unwrap(), None).await;
-    tokio::spawn(async move {
-        let mut kept = Vec::new();
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut head = [0; 2_048];
-            let _ = stream.read(&mut head).await;
-            let _ = stream.write_all(answer.as_bytes()).await;
-            kept.push(stream);
-        }
-    });
-}
-
 #[tokio::test]
 async fn what_stands_behind_a_body_is_passed_on_without_what_only_a_head_may_say() {
     let (world, _upstream) = World::with_forum().await;
     let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum, set-cookie\r\n\r\n\
                   5\r\nhello\r\n0\r\nX-Sum: 7\r\nSet-Cookie: mandate_session=x\r\n\
                   Content-Length: 1\r\nX-Request-Id: 1\r\n\r\n";
-    raw(&world, answer).await;
+    world.hasty("one", answer, true).await;
     let mut sender = visitor(&world).await;
     let response = sender.send_request(asks("GET", "http://forum.localhost/", &[], "")).await;
     let collected = response.unwrap().into_body().collect().await.unwrap();
@@ -179,7 +167,9 @@ async fn what_stands_behind_a_body_is_passed_on_without_what_only_a_head_may_say
 #[tokio::test]
 async fn an_answer_that_has_to_end_is_reset() {
     let (world, _upstream) = World::with_forum().await;
-    raw(&world, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n").await;
+    world
+        .hasty("one", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", true)
+        .await;
     let mut sender = visitor(&world).await;
     let response = sender.send_request(asks("GET", "http://forum.localhost/", &[], "")).await;
     let mut body = response.unwrap().into_body();
@@ -231,53 +221,63 @@ async fn what_is_under_way_is_done_when_the_gateway_ends() {
     assert_eq!((status, body.as_str()), (StatusCode::OK, "hello"));
 }
 
-/// An application that speaks HTTP/2 and sends back what it is sent as it comes, and how it was asked
-/// behind it.
-async fn echo(world: &World) {
+/// An application that speaks HTTP/2, and closes each connection after so long.
+async fn speaks_http2<F>(world: &World, life: Duration, answer: fn(Request<Incoming>) -> F)
+where
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
     let manifest = FORUM.replace("[run]", "[run]\nprotocol = \"h2c\"");
     world.publish(&manifest).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     world.replica("one", listener.local_addr().unwrap(), None).await;
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let serve = service_fn(|request: Request<Incoming>| async {
-                let (head, mut body) = request.into_parts();
-                let said = format!("{} {:?}", head.uri, head.headers.get("te"));
-                let (writer, parts) = mpsc::channel::<Result<Frame<Bytes>, Infallible>>(1);
-                tokio::spawn(async move {
-                    while let Some(Ok(frame)) = body.frame().await {
-                        let _ = writer.send(Ok(frame)).await;
-                    }
-                    let mut trailers = HeaderMap::new();
-                    trailers.insert("x-asked", said.parse().unwrap());
-                    let _ = writer.send(Ok(Frame::trailers(trailers))).await;
-                });
-                let frames = futures_util::stream::unfold(parts, async |mut parts| {
-                    parts.recv().await.map(|frame| (frame, parts))
-                });
-                Ok::<_, Infallible>(Response::new(StreamBody::new(frames)))
+            let serve = service_fn(move |request| {
+                let answering = answer(request);
+                async { Ok::<_, Infallible>(answering.await) }
             });
             let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
                 .serve_connection(TokioIo::new(stream), serve);
-            tokio::spawn(connection);
+            tokio::spawn(tokio::time::timeout(life, connection));
         }
     });
+}
+
+/// A body of what is sent, as it is sent.
+fn body() -> (mpsc::Sender<Frame<Bytes>>, Body) {
+    let (writer, parts) = mpsc::channel(1);
+    let frames = futures_util::stream::unfold(parts, async |mut parts: mpsc::Receiver<_>| {
+        parts.recv().await.map(|frame| (Ok::<_, Infallible>(frame), parts))
+    });
+    (writer, StreamBody::new(frames).boxed_unsync())
+}
+
+/// Sends back what it is sent as it comes, and how it was asked behind it.
+async fn echo(request: Request<Incoming>) -> Response<Body> {
+    let (head, mut asked) = request.into_parts();
+    let said = format!("{} {:?}", head.uri, head.headers.get("te"));
+    let (writer, answer) = body();
+    tokio::spawn(async move {
+        while let Some(Ok(frame)) = asked.frame().await {
+            let _ = writer.send(frame).await;
+        }
+        let mut trailers = HeaderMap::new();
+        trailers.insert("x-asked", said.parse().unwrap());
+        let _ = writer.send(Frame::trailers(trailers)).await;
+    });
+    Response::new(answer)
 }
 
 #[tokio::test]
 async fn both_sides_may_speak_at_once_with_an_application_that_speaks_it_too() {
     let (world, _upstream) = World::with_forum().await;
-    echo(&world).await;
+    speaks_http2(&world, Duration::from_mins(1), echo).await;
     let mut sender = visitor(&world).await;
-    let (writer, parts) = mpsc::channel::<Result<Frame<Bytes>, Infallible>>(1);
-    let frames = futures_util::stream::unfold(parts, async |mut parts| {
-        parts.recv().await.map(|frame| (frame, parts))
-    });
-    let body: Body = StreamBody::new(frames).boxed_unsync();
+    let (writer, body) = body();
     let request = Request::post("http://forum.localhost/topics/7/posts").body(body).unwrap();
     let mut body = sender.send_request(request).await.unwrap().into_body();
     for word in ["one", "two", "three"] {
-        writer.send(Ok(Frame::data(Bytes::from_static(word.as_bytes())))).await.unwrap();
+        writer.send(Frame::data(Bytes::from_static(word.as_bytes()))).await.unwrap();
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), word);
     }
     drop(writer);
@@ -300,20 +300,10 @@ async fn both_sides_may_speak_at_once_with_an_application_that_speaks_it_too() {
 #[tokio::test]
 async fn an_application_that_closes_its_connection_is_asked_on_another() {
     let (world, _upstream) = World::with_forum().await;
-    let manifest = FORUM.replace("[run]", "[run]\nprotocol = \"h2c\"");
-    world.publish(&manifest).await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    world.replica("one", listener.local_addr().unwrap(), None).await;
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let serve = service_fn(|_: Request<Incoming>| async {
-                Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
-            });
-            let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-                .serve_connection(TokioIo::new(stream), serve);
-            let _ = tokio::time::timeout(Duration::from_millis(50), connection).await;
-        }
-    });
+    speaks_http2(&world, Duration::from_millis(50), |_| async {
+        Response::new(Empty::new().boxed_unsync())
+    })
+    .await;
     let sender = visitor(&world).await;
     for _ in 0..200 {
         let (status, ..) = ask(&sender, asks("GET", "http://forum.localhost/", &[], "")).await;
@@ -323,11 +313,6 @@ async fn an_application_that_closes_its_connection_is_asked_on_another() {
 }
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
 
 /// `GET /` of the forum, as HPACK (RFC 7541) writes it without a table.
 fn head() -> Vec<u8> {
@@ -381,7 +366,7 @@ async fn floods_end_and_others_are_served() {
 async fn who_takes_back_what_is_under_way_again_and_again_is_not_served() {
     let (world, _upstream) = World::with_forum().await;
     // It takes requests and does not answer.
-    raw(&world, "").await;
+    world.hasty("one", "", true).await;
     let stream = TcpStream::connect(world.address).await.unwrap();
     let (mut from, mut to) = stream.into_split();
     // What is said has to be taken, or closing would be waited for.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use api::configurator::Moving;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
 };
 
 use crate::world::World;
@@ -17,20 +17,10 @@ const SOON: Duration = Duration::from_secs(1);
 
 /// An application whose answers are of this type and never end.
 async fn endless(world: &World, kind: &str) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    world.replica("one", listener.local_addr().unwrap(), None).await;
     let answer = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\ndata:\r\n"
     );
-    tokio::spawn(async move {
-        let mut kept = Vec::new();
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut head = [0; 2_048];
-            let _ = stream.read(&mut head).await;
-            let _ = stream.write_all(answer.as_bytes()).await;
-            kept.push(stream);
-        }
-    });
+    world.hasty("one", &answer, true).await;
 }
 
 /// Asks, and returns once the answer has begun.

@@ -234,6 +234,20 @@ async fn it_outlives_a_change_that_is_none_of_its_business() {
 }
 
 #[tokio::test]
+async fn it_ends_also_while_the_release_of_its_instance_is_not_known() {
+    let (world, _heard) = with_echo().await;
+    let mut socket = connect(&world, "/live", &[]).await.unwrap();
+    says(&mut socket, "one").await;
+    let mut moved = world.instance(HOST);
+    moved.release = Digest::of(b"2");
+    world.put(&moved).await;
+    says(&mut socket, "two").await;
+    moved.suspended = Some("unpaid".to_owned());
+    world.put(&moved).await;
+    assert_eq!(closed(&mut socket).await.0, CloseCode::Policy);
+}
+
+#[tokio::test]
 async fn it_ends_with_the_gateway() {
     let (mut world, _heard) = with_echo().await;
     let mut socket = connect(&world, "/live", &[]).await.unwrap();

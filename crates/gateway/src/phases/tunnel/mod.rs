@@ -41,15 +41,18 @@ const TRY_AGAIN_LATER: u16 = 1_013;
 pub(crate) struct Tunnel {
     endpoint: TcpStream,
     flow: Rc<Flow>,
-    tail: Option<Tail>,
     watched: Watched,
     in_way: Way,
     out_way: Way,
+    out: Out,
+}
+
+/// What follows the bytes that come from the application.
+struct Out {
+    tail: Option<Tail>,
     /// Of a `WebSocket`.
     frames: Option<Frames>,
     entry: Option<Entry>,
-    /// So many bytes had come with the answer.
-    come: u64,
 }
 
 /// How a tunnel ended.
@@ -65,29 +68,20 @@ impl Tunnel {
     pub(super) fn new(
         (endpoint, come): (TcpStream, &Bytes),
         is_websocket: bool,
-        (flow, mut tail): (Rc<Flow>, Option<Tail>),
+        (flow, tail): (Rc<Flow>, Option<Tail>),
         watched: Watched,
     ) -> Self {
-        let mut frames = is_websocket.then(Frames::default);
-        passed_out(come, &mut frames, &mut tail, &mut None);
+        let frames = is_websocket.then(Frames::default);
+        let mut out = Out { tail, frames, entry: None };
+        out.passed(come);
         let (in_way, out_way) = (Way::default(), Way::new(come));
-        Self {
-            endpoint,
-            flow,
-            tail,
-            watched,
-            in_way,
-            out_way,
-            frames,
-            entry: None,
-            come: come.len() as u64,
-        }
+        Self { endpoint, flow, watched, in_way, out_way, out }
     }
 
     /// Has `entry` written when it has ended.
     pub(super) fn accompany(&mut self, mut entry: Entry) {
-        entry.passed(self.come);
-        self.entry = Some(entry);
+        entry.passed(self.out_way.waiting());
+        self.out.entry = Some(entry);
     }
 
     /// Passes on what comes from both sides until it ends; `first` has come from the visitor already.
@@ -120,10 +114,9 @@ impl Tunnel {
             End::Left(Ok(())) => {}
             End::Left(Err(cause)) => tracing::debug!(%cause, "a tunnel broke off"),
             End::Asked(code, reason) => {
-                let Self { out_way, frames, .. } = &mut self;
-                let between = frames.as_ref().is_some_and(Frames::are_between);
+                let between = self.out.frames.as_ref().is_some_and(Frames::are_between);
                 let last = between.then(|| frames::closing(code, &reason));
-                let rest = std::mem::take(out_way);
+                let rest = std::mem::take(&mut self.out_way);
                 // The application's side has ended; the visitor's may take a moment.
                 drop(self);
                 let _ = timeout(LAST_TIME_MAX, say(&mut visitor, rest, last)).await;
@@ -137,20 +130,19 @@ impl Tunnel {
         visitor: &mut (impl AsyncRead + AsyncWrite + Unpin),
         rest: &mut Option<Pin<Box<Sleep>>>,
     ) -> Poll<io::Result<()>> {
-        let Self { endpoint, flow, tail, in_way, out_way, frames, entry, .. } = self;
+        let Self { endpoint, flow, in_way, out_way, out, .. } = self;
         let (from, to) = endpoint.split();
         let is_in = in_way.poll(cx, &mut *visitor, to, |bytes| flow.passed(bytes.len() as u64))?;
-        let is_out = out_way.poll(cx, from, visitor, |bytes| {
-            passed_out(bytes, frames, tail, entry);
-        })?;
-        if let Some(tail) = tail {
+        let is_out = out_way.poll(cx, from, visitor, |bytes| out.passed(bytes))?;
+        if let Some(tail) = &mut out.tail {
             tail.poll_due(cx);
         }
         match (is_in, is_out) {
             (Poll::Ready(()), Poll::Ready(())) => Poll::Ready(Ok(())),
             (Poll::Pending, Poll::Pending) => Poll::Pending,
             _ => {
-                let most = if frames.is_some() { WEBSOCKET_REST_TIME_MAX } else { REST_TIME_MAX };
+                let most =
+                    if out.frames.is_some() { WEBSOCKET_REST_TIME_MAX } else { REST_TIME_MAX };
                 let rest = rest.get_or_insert_with(|| Box::pin(sleep(most)));
                 rest.as_mut().poll(cx).map(Ok)
             }
@@ -173,20 +165,17 @@ async fn say(
     Ok(())
 }
 
-fn passed_out(
-    bytes: &[u8],
-    frames: &mut Option<Frames>,
-    tail: &mut Option<Tail>,
-    entry: &mut Option<Entry>,
-) {
-    if let Some(entry) = entry {
-        entry.passed(bytes.len() as u64);
-    }
-    if let Some(frames) = frames {
-        frames.follow(bytes);
-    }
-    if let Some(tail) = tail {
-        tail.passed(bytes.len() as u64);
+impl Out {
+    fn passed(&mut self, bytes: &[u8]) {
+        if let Some(tail) = &mut self.tail {
+            tail.passed(bytes.len() as u64);
+        }
+        if let Some(frames) = &mut self.frames {
+            frames.follow(bytes);
+        }
+        if let Some(entry) = &mut self.entry {
+            entry.passed(bytes.len() as u64);
+        }
     }
 }
 

@@ -34,6 +34,11 @@ impl Way {
         Self { waiting: first.to_vec(), ..Self::default() }
     }
 
+    /// How much has come that is not written yet, in bytes.
+    pub(super) fn waiting(&self) -> u64 {
+        (self.waiting.len() - self.written) as u64
+    }
+
     /// Passes on what comes; ready when one side has ended and the other knows. `pass` is told of
     /// what is read.
     pub(super) fn poll(

@@ -383,6 +383,25 @@ impl World {
         replica
     }
 
+    /// A replica at the socket that answers each head with `answer` and reads no body. It keeps the
+    /// connection if `keeps` says so, and asks it what it asked.
+    pub(crate) async fn hasty(&self, name: &str, answer: &str, keeps: bool) -> JoinHandle<()> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        self.replica(name, listener.local_addr().unwrap(), None).await;
+        let answer = answer.to_owned();
+        tokio::spawn(async move {
+            let mut kept = Vec::new();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut head = [0; 2_048];
+                let _ = stream.read(&mut head).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+                if keeps {
+                    kept.push(stream);
+                }
+            }
+        })
+    }
+
     /// An open forum at `forum.localhost` with one replica that says what it was sent.
     pub(crate) async fn with_forum() -> (Self, Upstream) {
         let world = Self::start().await;
